@@ -1,0 +1,85 @@
+"""The only place that opens drivers, with the time limits and retry rules the design asks for."""
+
+from typing import Any
+
+import msgspec
+import redis
+import redis.asyncio
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.settings import Settings
+
+Row = dict[str, Any]
+DatabaseConnection = Connection[Row]
+Database = ConnectionPool[DatabaseConnection]
+AsyncDatabase = AsyncConnectionPool[AsyncConnection[Row]]
+Redis = redis.Redis
+AsyncRedis = redis.asyncio.Redis
+
+set_json_dumps(msgspec.json.encode)
+set_json_loads(msgspec.json.decode)
+
+# No prepared statements: PgBouncer may stand in between, in transaction mode.
+_CONNECTION = {
+    "row_factory": dict_row,
+    "prepare_threshold": None,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "connect_timeout": 5,
+}
+
+
+def open_database(settings: Settings) -> Database:
+    """A closed pool for a worker: open it with ``with``. Dead connections are replaced on use."""
+    return ConnectionPool(
+        settings.database_url,
+        connection_class=Connection[Row],
+        kwargs={**_CONNECTION, "application_name": "bike-power-tracker worker"},
+        min_size=1,
+        max_size=2,
+        timeout=settings.service_timeout,
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+
+
+def open_async_database(settings: Settings) -> AsyncDatabase:
+    """A closed pool for an API process, each statement its own transaction."""
+    return AsyncConnectionPool(
+        settings.database_url,
+        connection_class=AsyncConnection[Row],
+        kwargs={**_CONNECTION, "application_name": "bike-power-tracker api", "autocommit": True},
+        min_size=1,
+        max_size=settings.database_pool_size,
+        timeout=settings.service_timeout,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+
+
+def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
+    """A client for a worker; ``longest_block``: seconds that its blocking reads may take."""
+    # No retries inside the driver: a command whose reply was lost would run twice unseen.
+    return redis.Redis.from_url(
+        settings.redis_url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=settings.service_timeout + longest_block,
+        socket_connect_timeout=settings.service_timeout,
+    )
+
+
+def open_async_redis(settings: Settings) -> AsyncRedis:
+    """A client for an API process; for the same reason it never retries."""
+    return redis.asyncio.Redis.from_url(
+        settings.redis_url,
+        retry=AsyncRetry(NoBackoff(), 0),
+        socket_timeout=settings.service_timeout,
+        socket_connect_timeout=settings.service_timeout,
+    )

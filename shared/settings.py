@@ -1,0 +1,64 @@
+"""The settings: one frozen object, read from the environment once per process."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import InvalidSettings
+
+Positive = Annotated[int, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting with its default. The environment key is the name in upper case."""
+
+    database_url: str
+    redis_url: str
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    # An inherited, already bound socket to serve on instead of HOST and PORT; -1 for none.
+    listen_fd: int = -1
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    database_pool_size: Positive = 10
+    max_body_bytes: Positive = 5 * 1024 * 1024
+    max_batch_samples: Positive = 65_536
+    # Uploads waiting for Redis in one API process; beyond it the answer is 503.
+    max_pending_bytes: Positive = 64 * 1024 * 1024
+    body_timeout: Seconds = 30
+    # Longest wait for PostgreSQL or Redis inside one request.
+    service_timeout: Seconds = 5
+    shutdown_grace: Positive = 20
+    # How long a worker may hold an event before another one takes it over.
+    lease: Seconds = 60
+    checkpoint_interval: Seconds = 600
+    sweep_interval: Seconds = 10
+    # A ride silent for this long is completed.
+    idle_timeout: Seconds = 6 * 3600
+    # A deleted workout is purged after this long.
+    deleted_retention: Seconds = 30 * 86_400
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of an environment such as ``os.environ``.
+
+    An empty value counts as unset. Raises InvalidSettings, naming the key.
+    """
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        key = field.name.upper()
+        text = environ.get(key, "")
+        if text:
+            values[field.name] = _convert(key, text, field.type)
+        elif field.required:
+            raise InvalidSettings(f"{key} is not set")
+    return Settings(**values)
+
+
+def _convert(key: str, text: str, kind: Any) -> Any:
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(f"{key}={text!r} is wrong: {error}") from None

@@ -1,0 +1,104 @@
+-- name: limit_waits
+-- A worker that stalls must not keep the row from the others: PostgreSQL ends its transaction.
+SELECT
+    set_config('lock_timeout', '5s', true),
+    set_config('idle_in_transaction_session_timeout', '60s', true)
+
+-- name: lock_workout
+-- The row lock is the mutual exclusion between workers.
+SELECT id, user_id, status, start_time, completed_at
+FROM workouts
+WHERE id = %(id)s
+FOR UPDATE
+
+-- name: write_channel
+INSERT INTO workout_channels (workout_id, channel, encoding, samples, data)
+VALUES (%(workout_id)s, %(channel)s, %(encoding)s, %(samples)s, %(data)s)
+ON CONFLICT (workout_id, channel) DO UPDATE SET
+    encoding = excluded.encoding, samples = excluded.samples, data = excluded.data
+
+-- name: write_summary
+-- A ride the rider has completed is COMPLETED once its samples are here; without samples it
+-- lasted from its start to its completion.
+UPDATE workouts SET
+    summary = %(summary)s,
+    start_time = coalesce(%(first)s, start_time),
+    end_time = CASE
+        WHEN status IN ('ACTIVE', 'PAUSED') THEN NULL
+        ELSE coalesce(%(last)s, greatest(completed_at, start_time))
+    END,
+    duration = %(duration)s,
+    status = CASE WHEN status = 'PROCESSING' THEN 'COMPLETED' ELSE status END,
+    last_received_at = greatest(last_received_at, %(received_at)s),
+    updated_at = now()
+WHERE id = %(id)s
+
+-- name: write_dead_letter
+INSERT INTO dead_letters (workout_id, event, reason, traceback, deliveries)
+VALUES (
+    (SELECT id FROM workouts WHERE id = %(workout_id)s),
+    %(event)s, %(reason)s, %(traceback)s, %(deliveries)s
+)
+
+-- name: mark_failed
+-- Its samples stay where they are.
+UPDATE workouts SET status = 'FAILED', updated_at = now()
+WHERE id = %(id)s AND status NOT IN ('DELETED', 'FAILED')
+
+-- name: elect_sweeper
+-- One worker at a time; the lock ends with the transaction.
+SELECT pg_try_advisory_xact_lock(7496052) AS elected
+
+-- name: ask_for_overdue_folds
+-- The event was lost, or never sent: the row says that a fold is due.
+UPDATE workouts SET fold_asked_at = now()
+WHERE id IN (
+    SELECT id FROM workouts
+    WHERE status = 'PROCESSING'
+        AND fold_asked_at < now() - make_interval(secs => %(overdue)s)
+    ORDER BY fold_asked_at
+    LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+
+-- name: ask_for_checkpoints
+-- Rides under way, so that Redis holds minutes and not hours.
+UPDATE workouts SET fold_asked_at = now()
+WHERE id IN (
+    SELECT id FROM workouts
+    WHERE status IN ('ACTIVE', 'PAUSED')
+        AND coalesce(fold_asked_at, created_at) < now() - make_interval(secs => %(interval)s)
+    ORDER BY fold_asked_at
+    LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+
+-- name: find_silent
+-- Candidates only: their streams may hold something newer than the last fold saw.
+SELECT id FROM workouts
+WHERE status IN ('ACTIVE', 'PAUSED')
+    AND last_received_at < now() - make_interval(secs => %(silence)s)
+LIMIT 500
+
+-- name: complete_silent
+UPDATE workouts SET
+    status = 'PROCESSING', completed_at = now(), fold_asked_at = now(), updated_at = now()
+WHERE id = ANY(%(ids)s) AND status IN ('ACTIVE', 'PAUSED')
+RETURNING id
+
+-- name: find_stranded
+-- Of these workouts with waiting samples, those that are over: nobody may ask for their fold.
+SELECT id FROM workouts
+WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED')
+
+-- name: purge_deleted
+DELETE FROM workouts
+WHERE id IN (
+    SELECT id FROM workouts
+    WHERE status = 'DELETED' AND deleted_at < now() - make_interval(secs => %(retention)s)
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id

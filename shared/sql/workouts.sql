@@ -1,0 +1,91 @@
+-- name: create_workout
+INSERT INTO workouts (user_id, title, description, sport, start_time)
+VALUES (
+    %(user_id)s, %(title)s, %(description)s, %(sport)s,
+    coalesce(%(start_time)s::timestamptz, now())
+)
+RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, created_at, updated_at
+
+-- name: get_workout
+SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, created_at, updated_at
+FROM workouts
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+
+-- name: get_ownership
+-- What an upload must know; another user's workout is as absent as a deleted one.
+SELECT status IN ('PROCESSING', 'COMPLETED', 'ARCHIVED', 'FAILED') AS finished
+FROM workouts
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+
+-- name: update_workout
+-- A member that was not sent keeps its value: the flags tell absent from null.
+UPDATE workouts SET
+    title = CASE WHEN %(set_title)s THEN %(title)s ELSE title END,
+    description = CASE WHEN %(set_description)s THEN %(description)s ELSE description END,
+    sport = coalesce(%(sport)s, sport),
+    updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, created_at, updated_at
+
+-- name: change_status
+-- The transition is checked here, so that two requests cannot both make it.
+UPDATE workouts SET status = %(to)s::workout_status, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status = ANY(%(from)s::workout_status[])
+RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, created_at, updated_at
+
+-- name: complete_workout
+-- The committed row is the promise; the event that follows only makes it prompt.
+UPDATE workouts SET
+    status = 'PROCESSING', completed_at = now(), fold_asked_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status IN ('ACTIVE', 'PAUSED')
+RETURNING id
+
+-- name: delete_workout
+-- Hides the workout and takes its records back; the rows are purged later.
+WITH deleted AS (
+    UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
+    WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    RETURNING id
+), retracted AS (
+    DELETE FROM personal_records USING deleted WHERE workout_id = deleted.id
+)
+SELECT id FROM deleted
+
+-- name: list_workouts
+-- By page (offset) or from a cursor (before_time, before_id); newest first.
+SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, created_at, updated_at
+FROM workouts
+WHERE user_id = %(user_id)s AND status <> 'DELETED'
+    AND (%(status)s::workout_status IS NULL OR status = %(status)s)
+    AND (%(sport)s::text IS NULL OR sport = %(sport)s)
+    AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
+    AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
+    AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+    AND (
+        %(before_time)s::timestamptz IS NULL
+        OR (start_time, id) < (%(before_time)s, %(before_id)s::uuid)
+    )
+ORDER BY start_time DESC, id DESC
+LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: count_workouts
+SELECT count(*) AS total
+FROM workouts
+WHERE user_id = %(user_id)s AND status <> 'DELETED'
+    AND (%(status)s::workout_status IS NULL OR status = %(status)s)
+    AND (%(sport)s::text IS NULL OR sport = %(sport)s)
+    AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
+    AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
+    AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+
+-- name: read_channels
+-- The archived channels of a workout, or those named.
+SELECT channel, encoding, samples, data
+FROM workout_channels
+WHERE workout_id = %(id)s
+    AND (%(channels)s::text[] IS NULL OR channel = ANY(%(channels)s))

@@ -1,0 +1,163 @@
+"""A batch of samples as one Redis stream entry: packed columns, absent channels costing nothing.
+
+    layout   version u8, samples u32, columns u8, kind of the time offsets u8,
+             then for each column: channel u8, kind u8 (| HAS_MASK where some are missing)
+    body     first timestamp i64, time offsets, then for each column: [presence bits] values
+
+Little-endian throughout. Entries with equal layouts have bodies of equal shape, so that many of
+them are decoded in one step.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.decimals import from_whole, to_whole
+from shared.errors import MalformedEntry
+from shared.telemetry import CHANNEL_NAMES, CHANNELS, FloatArray, IntArray, Samples, no_samples
+
+VERSION: Final = 1
+HAS_MASK: Final = 0x80
+_FLOAT: Final = 7
+# Kind → numpy type. Append, never reorder.
+_KINDS: Final = tuple(map(np.dtype, ("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f8")))
+_HEAD: Final = struct.Struct("<BIBB")
+_CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
+
+Rows = NDArray[np.uint8]
+
+
+def encode(samples: Samples) -> bytes:
+    """The entry of a batch of at least one sample. Every value comes back exactly."""
+    first = int(samples.timestamps[0])
+    offsets, offsets_kind = _narrowest(samples.timestamps - first)
+    layout, body = bytearray(), [first.to_bytes(8, "little", signed=True), offsets]
+    for name, values in samples.channels.items():
+        missing = np.isnan(values)
+        has_mask = bool(missing.any())
+        packed, kind = _pack(np.where(missing, 0.0, values) if has_mask else values, name)
+        layout += bytes((_CODE[name], kind | HAS_MASK if has_mask else kind))
+        if has_mask:
+            body.append(np.packbits(~missing).tobytes())
+        body.append(packed)
+    head = _HEAD.pack(VERSION, len(samples), len(samples.channels), offsets_kind)
+    return head + bytes(layout) + b"".join(body)
+
+
+def decode(entries: Sequence[bytes]) -> Samples:
+    """The samples of many entries, in the order of the entries.
+
+    Raises MalformedEntry if any of them is not of this format.
+    """
+    groups = _by_layout(entries)
+    counts = np.array([_HEAD.unpack_from(entry)[1] for entry in entries], np.int64)
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    result = no_samples()
+    if len(entries):
+        result = Samples(np.empty(starts[-1], np.int64), {})
+    for layout, positions in groups.items():
+        bodies = b"".join(entries[position][len(layout) :] for position in positions)
+        _decode_group(layout, bodies, starts[positions], result)
+    ordered = {name: result.channels[name] for name in CHANNEL_NAMES if name in result.channels}
+    return Samples(result.timestamps, ordered)
+
+
+def _narrowest(whole: IntArray) -> tuple[bytes, int]:
+    low, high = int(whole.min()), int(whole.max())
+    for kind, dtype in enumerate(_KINDS[:_FLOAT]):
+        bounds = np.iinfo(dtype)
+        if bounds.min <= low and high <= bounds.max:
+            return whole.astype(dtype).tobytes(), kind
+    raise AssertionError("int64 holds every int64")
+
+
+def _pack(values: FloatArray, name: str) -> tuple[bytes, int]:
+    whole = to_whole(values, CHANNELS[_CODE[name]].decimals)
+    if whole is None:
+        return values.astype("<f8").tobytes(), _FLOAT
+    return _narrowest(whole)
+
+
+def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:
+    """The positions of the entries of each layout, every entry as long as its layout says."""
+    groups: dict[bytes, list[int]] = {}
+    for position, entry in enumerate(entries):
+        groups.setdefault(_layout_of(entry), []).append(position)
+    for layout, positions in groups.items():
+        length = len(layout) + _body_width(layout)
+        if any(len(entries[position]) != length for position in positions):
+            raise MalformedEntry(f"a batch of samples is not {length} bytes long")
+    return groups
+
+
+def _layout_of(entry: bytes) -> bytes:
+    if len(entry) < _HEAD.size or entry[0] != VERSION:
+        raise MalformedEntry(f"not a batch of samples of version {VERSION}")
+    length = _HEAD.size + 2 * _HEAD.unpack_from(entry)[2]
+    if len(entry) < length:
+        raise MalformedEntry("a batch of samples ends within its layout")
+    return entry[:length]
+
+
+def _body_width(layout: bytes) -> int:
+    """The bytes that follow a layout. Raises MalformedEntry for an unknown channel or kind."""
+    _, count, _, offsets_kind = _HEAD.unpack_from(layout)
+    if offsets_kind == _FLOAT or any(code >= len(CHANNELS) for code, _ in _columns(layout)):
+        raise MalformedEntry("a batch of samples with an unknown channel or kind of time")
+    width: int = 8 + count * _kind(offsets_kind).itemsize
+    return width + sum(_column_width(kind, count) for _, kind in _columns(layout))
+
+
+def _columns(layout: bytes) -> list[tuple[int, int]]:
+    """Channel and kind of each column."""
+    return list(zip(layout[_HEAD.size :: 2], layout[_HEAD.size + 1 :: 2], strict=True))
+
+
+def _decode_group(layout: bytes, bodies: bytes, starts: IntArray, into: Samples) -> None:
+    """Decode bodies of one layout, placing the samples of each at its start in ``into``."""
+    _, count, _, offsets_kind = _HEAD.unpack_from(layout)
+    rows = np.frombuffer(bodies, np.uint8).reshape(len(starts), -1)
+    places = (starts[:, None] + np.arange(count)).ravel()
+    first, at = _take(rows, 0, 6, 1)
+    offsets, at = _take(rows, at, offsets_kind, count)
+    into.timestamps[places] = (first.astype(np.int64) + offsets.astype(np.int64)).ravel()
+    for code, kind in _columns(layout):
+        values, at = _take_column(rows, at, code, kind, count)
+        target = into.channels.setdefault(
+            CHANNEL_NAMES[code], np.full(len(into.timestamps), np.nan)
+        )
+        target[places] = values.ravel()
+
+
+def _column_width(kind: int, count: int) -> int:
+    mask = (count + 7) // 8 if kind & HAS_MASK else 0
+    return mask + count * _kind(kind & ~HAS_MASK).itemsize
+
+
+def _kind(kind: int) -> np.dtype[np.generic]:
+    if kind >= len(_KINDS):
+        raise MalformedEntry(f"column kind {kind} is unknown")
+    return _KINDS[kind]
+
+
+def _take(rows: Rows, at: int, kind: int, count: int) -> tuple[NDArray[np.generic], int]:
+    """The next ``count`` numbers of each row, and where the following ones begin."""
+    dtype = _kind(kind)
+    end = at + count * dtype.itemsize
+    return np.ascontiguousarray(rows[:, at:end]).view(dtype), end
+
+
+def _take_column(rows: Rows, at: int, code: int, kind: int, count: int) -> tuple[FloatArray, int]:
+    mask_end = at + ((count + 7) // 8 if kind & HAS_MASK else 0)
+    packed, end = _take(rows, mask_end, kind & ~HAS_MASK, count)
+    if kind & ~HAS_MASK == _FLOAT:
+        values = packed.astype(np.float64)
+    else:
+        values = from_whole(packed.astype(np.int64), CHANNELS[code].decimals)
+    if kind & HAS_MASK:
+        present = np.unpackbits(rows[:, at:mask_end], axis=1, count=count)
+        values = np.where(present == 1, values, np.nan)
+    return values, end

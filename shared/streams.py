@@ -1,0 +1,61 @@
+"""Every Redis key, and the events that ask the workers for something.
+
+| key                 | type   | meaning                                                        |
+|---------------------|--------|----------------------------------------------------------------|
+| ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
+| ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
+| ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
+
+The keys of one workout share a hash tag, so they may live on any node of a Redis Cluster.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from shared.errors import MalformedEntry
+
+EVENTS: Final = "events"
+GROUP: Final = "workers"
+BATCH_FIELD: Final = b"b"
+SEALED_COMPLETED: Final = b"completed"
+SEALED_DELETED: Final = b"deleted"
+# Seconds. A seal must outlive every API process's memory of the workout as unfinished.
+SEALED_FOR: Final = 24 * 3600
+
+
+def samples_key(workout_id: UUID) -> str:
+    """The stream of a workout's unfolded batches."""
+    return f"{{w:{workout_id}}}:samples"
+
+
+def sealed_key(workout_id: UUID) -> str:
+    """Set once a workout is over: from then on each upload asks for a fold."""
+    return f"{{w:{workout_id}}}:sealed"
+
+
+def workout_of(key: str) -> UUID:
+    """The workout that a ``samples_key`` belongs to."""
+    return UUID(key[3 : key.index("}")])
+
+
+@dataclass(frozen=True)
+class FoldRequest:
+    """Fold this workout's waiting batches into PostgreSQL."""
+
+    workout_id: UUID
+
+    def fields(self) -> dict[Any, Any]:
+        """The event as a stream entry."""
+        return {"kind": "fold", "workout": str(self.workout_id)}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> "FoldRequest":
+        """The event of a stream entry. Raises MalformedEntry for anything else."""
+        try:
+            if fields[b"kind"] != b"fold":
+                raise MalformedEntry(f"an event of unknown kind {fields[b'kind']!r}")
+            return cls(UUID(fields[b"workout"].decode("ascii")))
+        except (KeyError, ValueError) as error:
+            raise MalformedEntry(f"not a fold request: {dict(fields)!r}") from error

@@ -1,0 +1,99 @@
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.errors import InvalidSettings
+from shared.settings import Settings, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+URLS = {"DATABASE_URL": "postgresql://db/bike", "REDIS_URL": "redis://cache"}
+
+
+def test_two_urls_are_all_that_must_be_set() -> None:
+    assert read_settings(URLS) == Settings(
+        database_url="postgresql://db/bike", redis_url="redis://cache"
+    )
+
+
+def test_limits_default_to_what_the_readme_promises() -> None:
+    settings = read_settings(URLS)
+    assert settings.max_body_bytes == 5_242_880
+    assert settings.max_batch_samples == 65_536
+    assert settings.idle_timeout == 21_600
+    assert settings.lease == 60
+
+
+@pytest.mark.parametrize("key", URLS)
+def test_a_missing_url_is_named(key: str) -> None:
+    rest = {name: url for name, url in URLS.items() if name != key}
+    with pytest.raises(InvalidSettings, match=f"^{key} is not set$"):
+        read_settings(rest)
+
+
+@pytest.mark.parametrize("key", URLS)
+def test_an_empty_url_is_a_missing_one(key: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key} is not set$"):
+        read_settings({**URLS, key: ""})
+
+
+def test_an_empty_value_counts_as_unset() -> None:
+    assert read_settings({**URLS, "PORT": "", "LOG_LEVEL": ""}) == read_settings(URLS)
+
+
+def test_values_are_converted_from_text() -> None:
+    settings = read_settings({**URLS, "PORT": "0", "LEASE": "1.5", "LOG_LEVEL": "debug"})
+    assert (settings.port, settings.lease, settings.log_level) == (0, 1.5, "debug")
+
+
+def test_variables_that_are_not_settings_are_ignored() -> None:
+    assert read_settings({**URLS, "PATH": "/bin", "port": "x"}) == read_settings(URLS)
+
+
+NUMBERS = [
+    field.name.upper()
+    for field in msgspec.structs.fields(Settings)
+    if isinstance(field.default, int | float)
+]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_every_number_refuses_a_word_and_names_its_key(key: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key}='many' is wrong"):
+        read_settings({**URLS, key: "many"})
+
+
+@pytest.mark.parametrize("key", [key for key in NUMBERS if key not in ("PORT", "LISTEN_FD")])
+@pytest.mark.parametrize("text", ["0", "-1", "nan"])
+def test_every_limit_and_time_must_be_positive(key: str, text: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key}='{text}' is wrong"):
+        read_settings({**URLS, key: text})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("PORT", "65536"), ("PORT", "-1"), ("PORT", "80.5"), ("LOG_LEVEL", "loud")]
+)
+def test_a_value_out_of_bounds_names_its_key(key: str, text: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key}='{text}' is wrong"):
+        read_settings({**URLS, key: text})
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        read_settings(URLS).port = 1  # type: ignore[misc]
+
+
+def test_the_example_lists_every_setting_with_its_default_and_nothing_else() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    found = [re.fullmatch(r"(# )?([A-Z_]+)=(.*)", line) for line in lines]
+    listed = [match.groups() for match in found if match]
+    names = [key for _, key, _ in listed]
+    fields = msgspec.structs.fields(Settings)
+    assert names == [field.name.upper() for field in fields]
+    assert [bool(mark) for mark, _, _ in listed] == [not field.required for field in fields]
+    values = {key: value for _, key, value in listed}
+    assert (values["DATABASE_URL"], values["REDIS_URL"]) == ("", "")
+    assert read_settings({**values, **URLS}) == read_settings(URLS)
+    optional = [field.name.upper() for field in fields if not field.required]
+    assert all(values[key] for key in optional)

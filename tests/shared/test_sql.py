@@ -1,0 +1,44 @@
+import re
+from importlib.resources import files
+
+import pytest
+
+from shared.connections import Database
+from shared.sql import load_queries
+
+TOPICS = sorted(path.name[:-4] for path in files("shared.sql").iterdir() if ".sql" in path.name)
+QUERIES = {
+    f"{topic}.{name}": query for topic in TOPICS for name, query in load_queries(topic).items()
+}
+
+
+def test_every_query_of_a_file_is_loaded() -> None:
+    for topic in TOPICS:
+        text = (files("shared.sql") / f"{topic}.sql").read_text()
+        assert len(load_queries(topic)) == text.count("-- name:") > 0
+
+
+def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
+    assert load_queries("users")["touch_keys"] == (
+        "-- Written in batches, off the request path.\n"
+        "UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)"
+    )
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
+    query = QUERIES[name]
+    parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query))
+    with database.connection() as connection:
+        plan = connection.execute(f"EXPLAIN {query}", parameters).fetchall()
+    assert plan
+
+
+USERS_DATA = re.compile(r"\b(FROM|UPDATE|INTO) (workouts|workout_channels|personal_records)\b")
+
+
+@pytest.mark.parametrize("name", load_queries("workouts"))
+def test_every_query_of_the_api_over_workouts_carries_the_user(name: str) -> None:
+    query = load_queries("workouts")[name]
+    if name != "read_channels":  # asked only after get_ownership or get_workout
+        assert "%(user_id)s" in query
