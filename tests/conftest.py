@@ -1,0 +1,195 @@
+"""Real servers and real processes for the tests: started once per test process, never mocked."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ops import migrations
+from ops.accounts import Account, create_account
+from ops.processes import spawn, stop, wait_until
+from ops.servers import embedded_servers
+from shared.connections import Database, Redis, open_database, open_redis
+from shared.settings import Settings, read_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Rider:
+    """A user with a key, and a client that sends it."""
+
+    account: Account
+    client: httpx.Client
+
+    def start(self, **members: object) -> str:
+        """A new workout's id."""
+        response = self.client.post("/api/workouts", json=members)
+        assert response.status_code == 201, response.text
+        workout_id: str = response.json()["workout"]["id"]
+        return workout_id
+
+    def upload(self, workout_id: str, samples: object, **request: Any) -> httpx.Response:
+        """Send JSON samples in any of the body's forms."""
+        path = f"/api/workouts/{workout_id}/telemetry"
+        return self.client.post(path, json=samples, **request)
+
+    def complete(self, workout_id: str, wait: int = 30) -> dict[str, Any]:
+        """The finished workout."""
+        path = f"/api/workouts/{workout_id}/complete"
+        response = self.client.post(path, headers={"Prefer": f"wait={wait}"})
+        assert response.status_code == 200, response.text
+        workout: dict[str, Any] = response.json()["workout"]
+        return workout
+
+    def workout(self, workout_id: str, **query: str) -> dict[str, Any]:
+        """The workout as it is now."""
+        response = self.client.get(f"/api/workouts/{workout_id}", params=query)
+        assert response.status_code == 200, response.text
+        workout: dict[str, Any] = response.json()["workout"]
+        return workout
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """A temporary folder that every user may enter, as checkouts usually are; pytest's are not."""
+    folder = Path(tempfile.mkdtemp(prefix="bpt-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """For embedded servers of one test."""
+    with reachable_folder() as folder:
+        yield folder / "data"
+
+
+@pytest.fixture(scope="session")
+def urls() -> Iterator[dict[str, str]]:
+    """A migrated PostgreSQL and a Valkey of this test process's own."""
+    with reachable_folder() as folder, embedded_servers(folder) as urls:
+        migrations.apply(urls["DATABASE_URL"])
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def database_url(urls: Mapping[str, str]) -> str:
+    return urls["DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def service(urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One API and one worker process; yields the API's address."""
+    logs = tmp_path_factory.mktemp("logs")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        fd = listener.fileno()
+        environ = {**os.environ, **urls, "PYTHONPATH": str(ROOT)}
+        api = spawn(
+            [sys.executable, "-m", "api"],
+            log=logs / "api.log",
+            environ={**environ, "LISTEN_FD": str(fd)},
+            pass_fds=[fd],
+        )
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        worker = spawn([sys.executable, "-m", "worker"], log=logs / "worker.log", environ=environ)
+        try:
+            wait_until(lambda: _is_ready(url), api, logs / "api.log")
+            yield url
+        finally:
+            stop(api)
+            stop(worker)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def make_rider(service: str, database_url: str) -> Iterator[Callable[[], Rider]]:
+    """Makes users that nobody else has."""
+    clients = []
+
+    def make() -> Rider:
+        email = f"{secrets.token_hex(6)}@example.com"
+        account = create_account(database_url, email, "test")
+        headers = {"X-API-Key": account.api_key}
+        clients.append(httpx.Client(base_url=service, headers=headers, timeout=30))
+        return Rider(account, clients[-1])
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def rider(make_rider: Callable[[], Rider]) -> Rider:
+    return make_rider()
+
+
+@pytest.fixture(scope="session")
+def settings(urls: Mapping[str, str]) -> Settings:
+    """Settings for code run inside the test process, on a Redis database of its own."""
+    return read_settings({**urls, "REDIS_URL": f"{urls['REDIS_URL']}?db=1"})
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    with open_database(settings) as database:
+        yield database
+
+
+@pytest.fixture
+def redis_client(settings: Settings) -> Iterator[Redis]:
+    """Redis database 1, empty at the start of each test."""
+    with open_redis(settings) as client:
+        client.flushdb()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def rides_dir() -> Path:
+    """Real rides, where RIDES_DIR or ../shared/data has them; they are not part of the project."""
+    folder = Path(os.environ.get("RIDES_DIR") or ROOT.parent / "shared" / "data")
+    if not (folder / "manifest.json").exists():
+        pytest.skip(f"no real rides in {folder}: set RIDES_DIR to a folder that has them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def manifest(rides_dir: Path) -> dict[str, Any]:
+    """What the rides' devices computed."""
+    content: dict[str, Any] = json.loads((rides_dir / "manifest.json").read_text())
+    return content
+
+
+def run_ops(*arguments: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m ops`` as the Makefile does, on embedded servers in ``data_dir``."""
+    environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=ROOT,
+        env={**environ, "DATA_DIR": str(data_dir), **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

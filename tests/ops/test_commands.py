@@ -1,0 +1,40 @@
+"""The commands behind make."""
+
+from pathlib import Path
+
+from shared.credentials import key_id_of
+from tests.conftest import run_ops
+
+
+def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> None:
+    early = run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
+    assert early.returncode != 0
+    assert "make migrate" in early.stderr
+    assert "applied 0001" in run_ops("migrate", data_dir=data_dir).stdout
+    assert "missing" not in run_ops("migrate-status", data_dir=data_dir).stdout
+    first = run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
+    again = run_ops("user", data_dir=data_dir, EMAIL="Me@Example.com")
+    assert key_id_of(first.stdout.strip())
+    assert first.stdout != again.stdout
+    counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
+    assert counted.stdout.strip() == "1"
+    assert run_ops("reset-db", "--yes", data_dir=data_dir).returncode == 0
+    counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
+    assert counted.stdout.strip() == "0"
+
+
+def test_the_redis_prompt_runs_a_command(data_dir: Path) -> None:
+    done = run_ops("redis-cli", "CONFIG", "GET", "maxmemory-policy", data_dir=data_dir)
+    assert "noeviction" in done.stdout
+
+
+def test_an_address_that_is_none_is_refused(data_dir: Path) -> None:
+    done = run_ops("user", data_dir=data_dir, EMAIL="nobody")
+    assert done.returncode != 0
+    assert "no email address" in done.stderr
+
+
+def test_nothing_is_reset_without_being_asked_twice(data_dir: Path) -> None:
+    done = run_ops("reset-db", data_dir=data_dir)
+    assert done.returncode != 0
+    assert "deletes every user" in done.stdout
