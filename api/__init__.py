@@ -1,0 +1,1 @@
+"""The thin HTTP layer: authenticate, parse, append or query, respond."""

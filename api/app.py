@@ -1,0 +1,122 @@
+"""The application: routes, error table, resources."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import psycopg
+import psycopg_pool
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
+
+from api import docs
+from api.auth import Authenticator
+from api.openapi import openapi_json
+from api.operations import OPERATIONS, Operation
+from api.ownerships import Ownerships
+from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed
+from api.state import ApiState, Request
+from api.stream_writer import StreamWriter
+from shared.connections import open_async_database, open_async_redis
+from shared.settings import Settings
+
+NOTE_KEY_USE_EVERY = 180.0  # seconds
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The API of one process. Opens nothing before its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[ApiState]:
+        redis = open_async_redis(settings)
+        database = open_async_database(settings)
+        await database.open(wait=False)  # uploads need no PostgreSQL, so do not wait for it
+        authenticator = Authenticator(database)
+        noting = asyncio.create_task(_note_key_use(authenticator))
+        try:
+            yield ApiState(
+                settings=settings,
+                database=database,
+                redis=redis,
+                authenticator=authenticator,
+                ownerships=Ownerships(database),
+                writer=StreamWriter(redis, settings.max_pending_bytes),
+            )
+        finally:
+            noting.cancel()
+            await redis.aclose()
+            await database.close()
+
+    return Starlette(
+        routes=[*_routes(), *_document_routes()],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=lifespan,
+    )
+
+
+def _routes() -> list[BaseRoute]:
+    """A route for each path, so that 405 can name every method that it has."""
+    methods: dict[str, dict[str, Operation]] = {}
+    for operation in OPERATIONS:
+        by_method = methods.setdefault(operation.path, {})
+        by_method[operation.method] = operation
+        if operation.method == "GET":
+            by_method["HEAD"] = operation  # the server leaves its body out
+    return [Route(path, _Endpoint(by_method)) for path, by_method in methods.items()]
+
+
+class _Endpoint:
+    """Serves one path, as an ASGI application: plain functions would be given GET alone."""
+
+    def __init__(self, by_method: Mapping[str, Operation]) -> None:
+        self._by_method = by_method
+        self._allowed = ", ".join(by_method)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await self._respond(request)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        operation = self._by_method.get(request.method)
+        if operation is None:
+            detail = f"{request.method} is not possible here; {self._allowed} is"
+            raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
+        handler: Callable[..., Awaitable[Response]] = operation.handler
+        if operation.scope is None:
+            return await handler(request)
+        caller = await request.state["authenticator"].authenticate(request, operation.scope)
+        return await handler(request, caller)
+
+
+def _document_routes() -> list[BaseRoute]:
+    async def openapi(_: Request) -> Response:
+        return Response(openapi_json(_version()), media_type="application/json")
+
+    return [
+        Route("/openapi.json", openapi),
+        Route("/docs", docs.page),
+        Route("/docs/start.js", docs.start_script),
+        Mount("/docs/assets", docs.assets()),
+    ]
+
+
+def _version() -> str:
+    try:
+        return version("bike-power-tracker")
+    except PackageNotFoundError:  # run from a checkout, as it usually is
+        return "0.1.0"
+
+
+async def _note_key_use(authenticator: Authenticator) -> None:
+    while True:
+        await asyncio.sleep(NOTE_KEY_USE_EVERY)
+        try:
+            await authenticator.note_use()
+        except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
+            logger.warning("could not note the use of keys: %s", error)

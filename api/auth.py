@@ -1,0 +1,80 @@
+"""Who calls: API keys, found by id, compared in constant time, remembered for five seconds."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from cachetools import TTLCache
+from starlette.requests import Request
+
+from api.problems import Forbidden, Unauthorized
+from shared.connections import AsyncDatabase
+from shared.credentials import hash_key, key_id_of
+from shared.sql import load_queries
+
+QUERIES = load_queries("users")
+# How long a revoked key may still open a process that has just seen it.
+REVOCATION_BOUND: Final = 5.0
+_NO_HASH: Final = bytes(32)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user, and what the key in use may do."""
+
+    user_id: UUID
+    key_id: str
+    scopes: frozenset[str]
+    expires_at: datetime | None
+
+
+class Authenticator:
+    """Finds callers by their keys, and notes which keys were used."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self._database = database
+        self._known: TTLCache[bytes, Caller] = TTLCache(100_000, REVOCATION_BOUND)
+        self._used: set[str] = set()
+
+    async def authenticate(self, request: Request[Any], scope: str) -> Caller:
+        """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
+        text = _key_of(request)
+        caller = self._known.get(hash_key(text)) or await self._look_up(text)
+        if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
+            raise Unauthorized("the API key has expired")
+        if scope not in caller.scopes:
+            raise Forbidden(f"this API key lacks the scope `{scope}`")
+        self._used.add(caller.key_id)
+        return caller
+
+    async def note_use(self) -> None:
+        """Write ``last_used_at`` of the keys used since the last call."""
+        used, self._used = self._used, set()
+        if used:
+            async with self._database.connection() as connection:
+                await connection.execute(QUERIES["touch_keys"], {"ids": list(used)})
+
+    async def _look_up(self, text: str) -> Caller:
+        key_id = key_id_of(text)
+        if key_id is None:
+            raise Unauthorized("the API key is not of the form bpt_<id>_<secret>")
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(QUERIES["find_key"], {"id": key_id})
+            row = await cursor.fetchone()
+        digest = hash_key(text)
+        if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
+            raise Unauthorized("the API key is unknown, revoked or expired")
+        caller = Caller(row["user_id"], key_id, frozenset(row["scopes"]), row["expires_at"])
+        self._known[digest] = caller
+        return caller
+
+
+def _key_of(request: Request[Any]) -> str:
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and bearer:
+        return bearer.strip()
+    if key := request.headers.get("x-api-key"):
+        return key
+    raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")

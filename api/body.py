@@ -1,0 +1,113 @@
+"""Request bodies: read within bounds of size and time, inflated within the same bounds."""
+
+import asyncio
+import gzip
+import io
+import re
+import zlib
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from api.problems import (
+    BadRequest,
+    Fault,
+    RequestTimeout,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from shared.settings import Settings
+
+T = TypeVar("T")
+JSON: Final = "application/json"
+# PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def content_type(request: Request[Any]) -> str:
+    """The media type of the body without its parameters; JSON where none is named."""
+    named = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return named or JSON
+
+
+async def read_body(request: Request[Any], settings: Settings) -> bytes:
+    """The whole body, inflated. Raises TooLarge, RequestTimeout, BadRequest."""
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            body = await _read(request, settings.max_body_bytes)
+    except TimeoutError:
+        raise RequestTimeout(
+            f"the body did not arrive within {settings.body_timeout:g} s",
+            headers={"Connection": "close"},
+        ) from None
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "gzip":
+        return inflate(body, settings.max_body_bytes)
+    if encoding == "identity":
+        return body
+    raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
+
+
+async def read_json(request: Request[Any], kind: type[T], settings: Settings) -> T:
+    """The JSON body as ``kind``; an empty body is an empty object."""
+    if (named := content_type(request)) != JSON:
+        raise UnsupportedMediaType(f"send {JSON}, not {named}")
+    return decode_json(await read_body(request, settings) or b"{}", kind)
+
+
+def decode_json(body: bytes, kind: type[T]) -> T:
+    """Raises BadRequest for what is not JSON, Unprocessable for JSON of another shape."""
+    require_utf8(body)
+    if _NUL.search(body):
+        raise BadRequest("the body holds a NUL character")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(str(error), [fault_of(error)]) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def require_utf8(body: bytes) -> None:
+    """The decoder skips over strings it has no use for; this does not."""
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def fault_of(error: msgspec.ValidationError) -> Fault:
+    """msgspec's message, its path apart: ``Expected … - at `$.title```."""
+    detail, _, path = str(error).partition(" - at `$")
+    return Fault(detail, path.rstrip("`").lstrip(".") or None)
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """The content of one or more gzip members. Raises TooLarge past ``limit`` bytes."""
+    try:
+        inflated = gzip.GzipFile(fileobj=io.BytesIO(body)).read(limit + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BadRequest(f"the body is not gzip: {error}") from None
+    if len(inflated) > limit:
+        raise TooLarge(f"the body inflates to more than {limit} bytes")
+    return inflated
+
+
+async def _read(request: Request[Any], limit: int) -> bytes:
+    too_large = TooLarge(f"the body is over {limit} bytes", headers={"Connection": "close"})
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise too_large
+    chunks, length = [], 0
+    try:
+        async for chunk in request.stream():
+            length += len(chunk)
+            if length > limit:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise BadRequest("the body ends early") from None
+    return b"".join(chunks)

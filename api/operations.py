@@ -1,0 +1,133 @@
+"""Every operation of the API in one table: the routes and the document are made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from api import health, telemetry, workouts
+from api.auth import Caller
+from api.body import JSON
+from api.samples import NDJSON, Batch, Sample
+from api.state import Request
+
+OpenHandler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request, Caller], Awaitable[Response]]
+Scope = Literal["upload", "read", "admin"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method of a path: who may call it, what it takes, what it answers.
+
+    ``scope``: what the API key must allow; None for everybody. ``body``: content type → type.
+    ``prefer``: what the ``Prefer`` header may ask for.
+    """
+
+    method: str
+    path: str
+    handler: Any  # Handler with a scope, OpenHandler without
+    answers: dict[HTTPStatus, Any]
+    scope: Scope | None = None
+    query: type | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+    prefer: str | None = None
+
+
+_ONE = "/api/workouts/{id}"
+_WAIT = "`wait=N`: answer when the result is there, or after N seconds"
+_LENIENT = "`handling=lenient`: store the good samples, and list what was left out"
+
+OPERATIONS = (
+    Operation("GET", "/health", health.health, {HTTPStatus.OK: health.Health}),
+    Operation("GET", "/health/live", health.live, {HTTPStatus.OK: health.Liveness}),
+    Operation(
+        "GET",
+        "/health/ready",
+        health.ready,
+        {HTTPStatus.OK: health.Readiness, HTTPStatus.SERVICE_UNAVAILABLE: health.Readiness},
+    ),
+    Operation(
+        "POST",
+        "/api/workouts",
+        workouts.create_workout,
+        {HTTPStatus.CREATED: workouts.WorkoutChange},
+        "upload",
+        body={JSON: workouts.CreateWorkout},
+    ),
+    Operation(
+        "GET",
+        "/api/workouts",
+        workouts.list_workouts,
+        {HTTPStatus.OK: workouts.WorkoutList},
+        "read",
+        query=workouts.ListQuery,
+    ),
+    Operation(
+        "GET",
+        _ONE,
+        workouts.get_workout,
+        {HTTPStatus.OK: workouts.WorkoutAnswer},
+        "read",
+        query=workouts.GetQuery,
+    ),
+    Operation(
+        "PATCH",
+        _ONE,
+        workouts.update_workout,
+        {HTTPStatus.OK: workouts.WorkoutChange},
+        "admin",
+        body={JSON: workouts.UpdateWorkout},
+    ),
+    Operation("DELETE", _ONE, workouts.delete_workout, {HTTPStatus.OK: workouts.Deletion}, "admin"),
+    Operation(
+        "POST",
+        f"{_ONE}/pause",
+        workouts.pause_workout,
+        {HTTPStatus.OK: workouts.WorkoutChange},
+        "upload",
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/resume",
+        workouts.resume_workout,
+        {HTTPStatus.OK: workouts.WorkoutChange},
+        "upload",
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/complete",
+        workouts.complete_workout,
+        {HTTPStatus.OK: workouts.WorkoutChange, HTTPStatus.ACCEPTED: workouts.WorkoutChange},
+        "upload",
+        query=workouts.WaitQuery,
+        prefer=_WAIT,
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/telemetry",
+        telemetry.upload_telemetry,
+        {HTTPStatus.ACCEPTED: telemetry.Receipt},
+        "upload",
+        body={JSON: Batch | list[Sample], NDJSON: Sample},
+        prefer=_LENIENT,
+    ),
+    Operation(
+        "GET",
+        f"{_ONE}/telemetry",
+        telemetry.get_telemetry,
+        {HTTPStatus.OK: telemetry.Telemetry},
+        "read",
+        query=telemetry.TelemetryQuery,
+    ),
+    Operation(
+        "GET",
+        f"{_ONE}/receipt",
+        telemetry.get_receipt,
+        {HTTPStatus.OK: telemetry.Holdings},
+        "upload",
+        query=telemetry.ReceiptQuery,
+    ),
+)

@@ -1,0 +1,69 @@
+"""What a client prefers (RFC 7240), and parameters of queries."""
+
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from api.body import fault_of
+from api.problems import NotFound, Unprocessable
+from api.state import Request
+
+T = TypeVar("T")
+LONGEST_WAIT: Final = 30.0  # seconds
+
+
+def preferences(request: Request) -> dict[str, str]:
+    """The preferences of all ``Prefer`` headers; a bare one has an empty value."""
+    found: dict[str, str] = {}
+    for header in request.headers.getlist("prefer"):
+        for preference in header.split(","):
+            name, _, value = preference.partition(";")[0].partition("=")
+            found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found
+
+
+def is_lenient(request: Request) -> bool:
+    """Whether bad samples should be left out rather than the batch refused."""
+    return preferences(request).get("handling", "").lower() == "lenient"
+
+
+def wait_of(request: Request) -> float:
+    """Seconds to wait for a result: ``Prefer: wait=N`` or ``?wait=N``; 0 for none."""
+    text = request.query_params.get("wait") or preferences(request).get("wait") or "0"
+    try:
+        return min(max(float(text), 0.0), LONGEST_WAIT)
+    except ValueError:
+        raise Unprocessable(f"wait={text!r} is not a number of seconds") from None
+
+
+def workout_id_of(request: Request) -> UUID:
+    """The id in the path. A malformed one names no workout, as an absent one does."""
+    try:
+        return UUID(request.path_params["id"])
+    except ValueError:
+        raise NotFound("no such workout") from None
+
+
+def read_query(request: Request, kind: type[T]) -> T:
+    """The query string as ``kind``. Raises Unprocessable naming the parameter."""
+    parameters = {name: value for name, value in request.query_params.items() if value != ""}
+    try:
+        return msgspec.convert(parameters, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(f"{fault_of(error).member}: {error}", [fault_of(error)]) from None
+
+
+def moment_of(text: str | None, name: str) -> datetime | None:
+    """A moment given as Unix milliseconds, RFC 3339, or a date (midnight UTC)."""
+    if text is None:
+        return None
+    try:
+        if text.lstrip("-").isdigit():
+            return datetime.fromtimestamp(int(text) / 1000, UTC)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
+        raise Unprocessable(f"{name}={text!r} {detail}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

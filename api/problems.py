@@ -1,0 +1,173 @@
+"""Errors as RFC 9457 problems, and the one table from error class to status."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import msgspec
+import psycopg
+import psycopg_pool
+import redis
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.errors import ServiceUnavailable, TrackerError
+
+logger = logging.getLogger(__name__)
+
+
+class Fault(msgspec.Struct, omit_defaults=True):
+    """One thing that is wrong with the input: where, and what."""
+
+    detail: str
+    member: str | None = None
+    index: int | None = None
+
+
+class ProblemDocument(msgspec.Struct, omit_defaults=True):
+    """An RFC 9457 problem. ``error`` repeats ``detail`` for clients that read that."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+    errors: list[Fault] = []
+
+
+class Problem(TrackerError):
+    """An answer other than success. Subclasses give the status."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(
+        self, detail: str, errors: list[Fault] | None = None, headers: Mapping[str, str] = {}
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors or []
+        self.headers = headers
+
+
+class BadRequest(Problem):
+    """The body is not what its content type says."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(Problem):
+    """No key, or one that does not open."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="bike-power-tracker"'})
+
+
+class Forbidden(Problem):
+    """The key's scopes do not reach this far."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(Problem):
+    """Absent, or another user's: the answer does not tell which."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+
+class RequestTimeout(Problem):
+    """The body took too long to arrive."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+class Conflict(Problem):
+    """The workout's state does not allow this."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class TooLarge(Problem):
+    """The body, or what it inflates to, is over the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMediaType(Problem):
+    """A content type or encoding that this resource does not take."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class Unprocessable(Problem):
+    """Well-formed, but a value is out of bounds; ``errors`` says where."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def problem_response(problem: Problem) -> Response:
+    """The problem as ``application/problem+json``."""
+    return _respond(problem.status, problem.detail, problem.errors, problem.headers)
+
+
+async def on_problem(_: Request, error: Exception) -> Response:
+    """Answer with the problem that was raised."""
+    assert isinstance(error, Problem)  # noqa: S101 - narrows the type of a handler's argument
+    return problem_response(error)
+
+
+async def on_http_exception(_: Request, error: Exception) -> Response:
+    """Starlette's own refusals, such as an unknown path, in the same form."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return _respond(HTTPStatus(error.status_code), error.detail, [], error.headers or {})
+
+
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """PostgreSQL or Redis does not answer: the client should send the same again later."""
+    logger.warning("could not serve %s: %s: %s", request.url.path, type(error).__name__, error)
+    retry_after = error.retry_after if isinstance(error, ServiceUnavailable) else 1
+    detail = "the service is busy or restarting; nothing was lost, send the same again"
+    return _respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, [], {"Retry-After": str(retry_after)})
+
+
+async def on_server_error(request: Request, error: Exception) -> Response:
+    """A fault of ours: logged in full, never shown."""
+    logger.error("failed to serve %s %s", request.method, request.url.path, exc_info=error)
+    detail, closing = "this is our fault; it was logged", {"Connection": "close"}  # as uvicorn will
+    return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, detail, [], closing)
+
+
+_UNAVAILABLE = (
+    ServiceUnavailable,
+    psycopg.OperationalError,
+    psycopg_pool.PoolTimeout,
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ResponseError,  # OOM, LOADING, READONLY: the server refuses writes for now
+    TimeoutError,
+)
+
+EXCEPTION_HANDLERS: Mapping[Any, Any] = {
+    Problem: on_problem,
+    HTTPException: on_http_exception,
+    **dict.fromkeys(_UNAVAILABLE, on_unavailable),
+    Exception: on_server_error,
+}
+
+
+def _respond(
+    status: HTTPStatus, detail: str, errors: list[Fault], headers: Mapping[str, str]
+) -> Response:
+    document = ProblemDocument("about:blank", status.phrase, status, detail, detail, errors)
+    return Response(
+        msgspec.json.encode(document), status, dict(headers), "application/problem+json"
+    )

@@ -1,0 +1,61 @@
+"""What the server holds of a ride: archived in PostgreSQL, and waiting in Redis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from api.state import ApiState
+from shared import archive, stream_codec
+from shared.archive import ArchivedChannel
+from shared.connections import AsyncRedis
+from shared.sql import load_queries
+from shared.streams import BATCH_FIELD, samples_key
+from shared.telemetry import Samples, concatenate, merge
+
+QUERIES = load_queries("workouts")
+_CHUNK: Final = 1000  # entries a reply
+
+
+@dataclass(frozen=True)
+class Ride:
+    """``archived`` is in order of time; ``waiting`` in order of arrival."""
+
+    archived: Samples
+    waiting: Samples
+
+    def samples(self) -> Samples:
+        """All of it, in order of time."""
+        return merge(concatenate([self.archived, self.waiting]))
+
+
+async def read_ride(
+    state: ApiState, workout_id: UUID, channels: Sequence[str] | None = None
+) -> Ride:
+    """Read a ride, or only the named channels of what is archived.
+
+    The stream comes first: a fold in between moves samples from it to the archive, so the other
+    way round they would be in neither; this way at worst they are in both.
+    """
+    entries = await _read_stream(state["redis"], samples_key(workout_id))
+    named = None if channels is None else [archive.TIMESTAMP, *channels]
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor,
+    ):
+        await cursor.execute(QUERIES["read_channels"], {"id": workout_id, "channels": named})
+        rows = await cursor.fetchall()
+    return Ride(archive.decode(rows), stream_codec.decode(entries))
+
+
+async def _read_stream(client: AsyncRedis, key: str) -> list[bytes]:
+    entries: list[bytes] = []
+    start = "-"
+    while True:
+        chunk: Any = await client.xrange(key, min=start, count=_CHUNK)
+        entries += [fields[BATCH_FIELD] for _, fields in chunk]
+        if len(chunk) < _CHUNK:
+            return entries
+        start = "(" + chunk[-1][0].decode()

@@ -1,0 +1,25 @@
+"""What the handlers of one API process share, opened by the lifespan."""
+
+from typing import TypedDict
+
+from starlette.requests import Request as StarletteRequest
+
+from api.auth import Authenticator
+from api.ownerships import Ownerships
+from api.stream_writer import StreamWriter
+from shared.connections import AsyncDatabase, AsyncRedis
+from shared.settings import Settings
+
+
+class ApiState(TypedDict):
+    """Resources by name; a request reads them as ``request.state["database"]``."""
+
+    settings: Settings
+    database: AsyncDatabase
+    redis: AsyncRedis
+    authenticator: Authenticator
+    ownerships: Ownerships
+    writer: StreamWriter
+
+
+Request = StarletteRequest[ApiState]

@@ -1,0 +1,132 @@
+"""The only writer of sample streams and of fold events."""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from api.problems import NotFound
+from shared.connections import AsyncRedis
+from shared.errors import ServiceUnavailable
+from shared.streams import (
+    BATCH_FIELD,
+    EVENTS,
+    SEALED_COMPLETED,
+    SEALED_DELETED,
+    SEALED_FOR,
+    FoldRequest,
+    samples_key,
+    sealed_key,
+)
+
+_MOST_AT_ONCE: Final = 512
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Append:
+    workout_id: UUID
+    entry: bytes
+    finished: bool  # known to be over, whatever its sealed key says
+    done: asyncio.Future[None]
+
+
+class StreamWriter:
+    """Appends batches, those of concurrent requests in one pipeline.
+
+    One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
+    writes in large groups, and with ``appendfsync always`` a group shares one fsync.
+    """
+
+    def __init__(self, client: AsyncRedis, max_pending_bytes: int) -> None:
+        self._redis = client
+        self._max_pending_bytes = max_pending_bytes
+        self._pending: deque[_Append] = deque()
+        self._pending_bytes = 0
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> None:
+        """Store a batch; returns once Redis has it, and a fold is asked for if the ride is over.
+
+        Raises NotFound if the workout was deleted; ServiceUnavailable if Redis cannot take the
+        batch or did not say so: sending it again is then right, and harmless.
+        """
+        if self._pending_bytes + len(entry) > self._max_pending_bytes:
+            raise ServiceUnavailable("too many uploads are waiting for Redis")
+        done = asyncio.get_running_loop().create_future()
+        self._pending.append(_Append(workout_id, entry, finished, done))
+        self._pending_bytes += len(entry)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+
+    async def seal(self, workout_id: UUID) -> None:
+        """Mark a ride as over and ask for its last fold. Raises redis.RedisError."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR)
+            pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
+            await pipe.execute()
+
+    async def seal_deleted(self, workout_id: UUID) -> None:
+        """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
+        await self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+
+    async def _flush(self) -> None:
+        while self._pending:
+            count = min(len(self._pending), _MOST_AT_ONCE)
+            group = [self._pending.popleft() for _ in range(count)]
+            try:
+                outcomes = await self._write(group)
+            except Exception as error:  # whatever it was, every waiting request gets its answer
+                logger.warning("could not write %d batches: %r", count, error)
+                outcomes = [_unavailable(error)] * count
+            self._pending_bytes -= sum(len(append.entry) for append in group)
+            for append, outcome in zip(group, outcomes, strict=True):
+                _settle(append.done, outcome)
+
+    async def _write(self, group: list[_Append]) -> list[Exception | None]:
+        """Append a group; for each batch None, or why it was not stored."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for append in group:
+                pipe.xadd(samples_key(append.workout_id), {BATCH_FIELD: append.entry})
+                pipe.get(sealed_key(append.workout_id))
+            replies = await pipe.execute(raise_on_error=False)
+        added, sealed = replies[::2], replies[1::2]
+        await self._ask_for_folds(group, sealed)
+        return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
+
+    async def _ask_for_folds(self, group: list[_Append], sealed: list[Any]) -> None:
+        over = {
+            append.workout_id
+            for append, seal in zip(group, sealed, strict=True)
+            if append.finished or seal == SEALED_COMPLETED
+        }
+        if not over:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for workout_id in over:
+                pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
+            await pipe.execute()
+
+
+def _outcome(added: Any, sealed: Any) -> Exception | None:
+    for reply in (added, sealed):
+        if isinstance(reply, Exception):
+            return _unavailable(reply)
+    return NotFound("no such workout") if sealed == SEALED_DELETED else None
+
+
+def _unavailable(error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"Redis did not take the batch: {type(error).__name__}: {error}")
+
+
+def _settle(done: asyncio.Future[None], outcome: Exception | None) -> None:
+    if done.done():  # the request was given up meanwhile
+        return
+    if outcome is None:
+        done.set_result(None)
+    else:
+        done.set_exception(outcome)

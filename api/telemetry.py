@@ -1,0 +1,174 @@
+"""Telemetry: upload it, read it back, and ask what the server holds."""
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.body import content_type, read_body
+from api.parsing import parse_upload
+from api.preferences import is_lenient, moment_of, read_query, workout_id_of
+from api.problems import Fault, Unprocessable
+from api.responses import json_response
+from api.ride_reader import Ride, read_ride
+from api.rows import to_columns, to_csv, to_rows
+from api.samples import Limits
+from api.state import Request
+from shared import stream_codec
+from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
+
+_MOST_DROPPED_LISTED = 100
+
+
+class Receipt(Struct, rename="camel", omit_defaults=True):
+    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
+
+    accepted: int
+    received_through: Annotated[
+        int | None, Meta(description="The latest timestamp of the batch, in ms")
+    ]
+    dropped_count: int = 0
+    dropped: list[Fault] = []
+
+
+class Gap(Struct, rename="camel"):
+    """No sample is held between these two, which are: ms since the epoch."""
+
+    from_: int = msgspec.field(name="from")
+    to: int
+
+
+class Holdings(Struct, rename="camel"):
+    """What the server holds of a ride. Timestamps in ms since the epoch."""
+
+    received_through: Annotated[int | None, Meta(description="The latest timestamp held")]
+    durable_through: Annotated[
+        int | None,
+        Meta(description="Every sample received up to here is in PostgreSQL; forget those"),
+    ]
+    sample_count: int
+    missing: Annotated[list[Gap], Meta(description="Where nothing was received")]
+
+
+class ReceiptQuery(Struct):
+    """What counts as missing."""
+
+    gap: Annotated[float, Meta(gt=0, description="Seconds without a sample")] = 10.0
+
+
+class TelemetryQuery(Struct, rename="camel"):
+    """Which samples, and how."""
+
+    channels: Annotated[str | None, Meta(description="Names, separated by commas")] = None
+    from_: Annotated[str | None, Meta(description="From this moment on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[str | None, Meta(description="Before this moment")] = None
+    resolution: (
+        Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
+    ) = None
+    format: Literal["samples", "columns", "csv"] | None = None
+
+
+class Telemetry(Struct, rename="camel"):
+    """Samples as objects, or (`format=columns`) as columns."""
+
+    sample_count: int
+    samples: list[dict[str, Any]] | UnsetType = UNSET
+    columns: dict[str, list[Any]] | UnsetType = UNSET
+
+
+async def upload_telemetry(request: Request, caller: Caller) -> Response:
+    """Store a batch of samples. Sending one again is harmless."""
+    state, workout_id = request.state, workout_id_of(request)
+    finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
+    body = await read_body(request, state["settings"])
+    limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
+    upload = parse_upload(body, content_type(request), limits, lenient=is_lenient(request))
+    samples, dropped = upload.samples, upload.dropped
+    if len(samples):
+        entry = stream_codec.encode(samples)
+        await state["writer"].append(workout_id, entry, finished=finished)
+    latest = int(samples.timestamps.max()) if len(samples) else None
+    receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
+    return json_response(receipt, HTTPStatus.ACCEPTED)
+
+
+async def get_receipt(request: Request, caller: Caller) -> Response:
+    """What the server holds, so that a device knows what to resend and what it may forget."""
+    state, workout_id = request.state, workout_id_of(request)
+    query = read_query(request, ReceiptQuery)
+    await state["ownerships"].is_finished(workout_id, caller.user_id)
+    ride = await read_ride(state, workout_id, channels=[])
+    return json_response(holdings(ride, query.gap))
+
+
+async def get_telemetry(request: Request, caller: Caller) -> Response:
+    """The samples of a ride, those still waiting for a worker included."""
+    state, workout_id = request.state, workout_id_of(request)
+    query = read_query(request, TelemetryQuery)
+    channels = _channels(query.channels)
+    chosen = query.format or ("csv" if _wants_csv(request) else "samples")
+    await state["ownerships"].is_finished(workout_id, caller.user_id)
+    ride = await read_ride(state, workout_id, channels)
+    return await asyncio.to_thread(_render, _narrow(ride.samples(), query, channels), chosen)
+
+
+def holdings(ride: Ride, gap_seconds: float) -> Holdings:
+    """What of a ride has arrived, what of it is archived, and where nothing has."""
+    times = ride.samples().timestamps
+    if not len(times):
+        return Holdings(None, None, 0, [])
+    wide = np.flatnonzero(np.diff(times) > gap_seconds * 1000)
+    missing = [Gap(int(times[at]), int(times[at + 1])) for at in wide]
+    return Holdings(int(times[-1]), _durable_through(ride), len(times), missing)
+
+
+def _durable_through(ride: Ride) -> int | None:
+    """The last archived timestamp before the first that is not."""
+    archived: IntArray = ride.archived.timestamps
+    if len(ride.waiting):
+        archived = archived[archived < ride.waiting.timestamps.min()]
+    return int(archived[-1]) if len(archived) else None
+
+
+def _channels(names: str | None) -> list[str] | None:
+    if names is None:
+        return None
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := set(wanted) - set(CHANNEL_NAMES):
+        known = ", ".join(CHANNEL_NAMES)
+        raise Unprocessable(f"channels: {', '.join(sorted(unknown))} unknown; there are {known}")
+    return wanted
+
+
+def _narrow(samples: Samples, query: TelemetryQuery, channels: list[str] | None) -> Samples:
+    start, end = moment_of(query.from_, "from"), moment_of(query.to, "to")
+    chosen = np.ones(len(samples), dtype=bool)
+    if start:
+        chosen &= samples.timestamps >= start.timestamp() * 1000
+    if end:
+        chosen &= samples.timestamps < end.timestamp() * 1000
+    if channels is not None:
+        kept = {name: samples.channels[name] for name in channels if name in samples.channels}
+        samples = Samples(samples.timestamps, kept)
+    samples = samples.select(chosen)
+    return downsample(samples, query.resolution) if query.resolution else samples
+
+
+def _wants_csv(request: Request) -> bool:
+    return "text/csv" in request.headers.get("accept", "").lower()
+
+
+def _render(samples: Samples, chosen: str) -> Response:
+    if chosen == "csv":
+        return Response(to_csv(samples), media_type="text/csv")
+    if chosen == "columns":
+        return json_response(Telemetry(len(samples), columns=to_columns(samples)))
+    return json_response(Telemetry(len(samples), samples=to_rows(samples)))

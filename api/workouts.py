@@ -1,0 +1,358 @@
+"""Workouts: create, list, read, change, pause, resume, complete, delete."""
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+from datetime import datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Any, LiteralString
+from uuid import UUID
+
+import msgspec
+import redis
+from msgspec import UNSET, Meta, Struct, UnsetType
+from psycopg.rows import class_row
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.body import read_json
+from api.preferences import moment_of, read_query, wait_of, workout_id_of
+from api.problems import Conflict, Fault, NotFound, Unprocessable
+from api.responses import json_response
+from api.ride_reader import read_ride
+from api.rows import to_rows
+from api.state import ApiState, Request
+from shared.sql import load_queries
+from shared.telemetry import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
+
+QUERIES = load_queries("workouts")
+logger = logging.getLogger(__name__)
+
+Title = Annotated[str, Meta(max_length=200)]
+Description = Annotated[str, Meta(max_length=10_000)]
+Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
+# A lone `$` would let a last newline pass.
+Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+
+
+class Status(StrEnum):
+    """Where a workout is in its life."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    ARCHIVED = "ARCHIVED"
+    FAILED = "FAILED"
+
+
+class Workout(Struct, rename="camel"):
+    """A ride. `summary` holds its figures; null until samples were first folded."""
+
+    id: UUID
+    user_id: UUID
+    stream_name: str | None
+    title: str | None
+    description: str | None
+    sport: str
+    status: Status
+    start_time: datetime
+    end_time: datetime | None
+    duration: int | None
+    summary: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    telemetry: list[dict[str, Any]] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        self.status = Status(self.status)  # a row has its text
+
+
+class CreateWorkout(Struct, rename="camel"):
+    """A new ride; every member may be left out. The first sample will correct `startTime`."""
+
+    title: Title | None = None
+    description: Description | None = None
+    sport: Sport = "cycling"
+    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class UpdateWorkout(Struct, rename="camel"):
+    """Members to change; absent ones stay."""
+
+    title: Title | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    sport: Sport | UnsetType = UNSET
+
+
+class WorkoutAnswer(Struct):
+    """One workout."""
+
+    workout: Workout
+
+
+class WorkoutChange(Struct):
+    """A workout as it is after the change."""
+
+    workout: Workout
+    success: bool = True
+
+
+class Deletion(Struct):
+    """The workout is hidden now and purged later."""
+
+    success: bool = True
+
+
+class Pagination(Struct, rename="camel"):
+    """`total` and `totalPages` are left out when paging by cursor."""
+
+    page: int
+    limit: int
+    next_cursor: str | None
+    total: int | UnsetType = UNSET
+    total_pages: int | UnsetType = UNSET
+
+
+class WorkoutList(Struct):
+    """A page of workouts, newest first."""
+
+    workouts: list[Workout]
+    pagination: Pagination
+
+
+class ListQuery(Struct, rename="camel"):
+    """Filters, and the place in the list: `page`, or the `nextCursor` of the page before."""
+
+    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: str | None = None
+    status: Status | None = None
+    sport: Sport | None = None
+    from_: Annotated[str | None, Meta(description="Starts at or after")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[str | None, Meta(description="Starts before")] = None
+    q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
+
+
+class GetQuery(Struct, rename="camel"):
+    """What to add to the workout."""
+
+    include_telemetry: bool = False
+
+
+class WaitQuery(Struct):
+    """As `Prefer: wait=N`."""
+
+    wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
+
+
+async def create_workout(request: Request, caller: Caller) -> Response:
+    """Start a ride."""
+    wanted = await read_json(request, CreateWorkout, request.state["settings"])
+    workout = await _fetch(
+        request.state,
+        "create_workout",
+        user_id=caller.user_id,
+        title=wanted.title,
+        description=wanted.description,
+        sport=wanted.sport,
+        start_time=_believed(wanted.start_time),
+    )
+    assert workout is not None  # INSERT … RETURNING gives a row  # noqa: S101
+    request.state["ownerships"].remember(workout.id, caller.user_id, finished=False)
+    location = {"Location": f"/api/workouts/{workout.id}"}
+    return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
+
+
+async def list_workouts(request: Request, caller: Caller) -> Response:
+    """The caller's rides, newest first."""
+    query = read_query(request, ListQuery)
+    before_time, before_id = _read_cursor(query.cursor)
+    filters = {
+        "user_id": caller.user_id,
+        "status": query.status,
+        "sport": query.sport,
+        "from": moment_of(query.from_, "from"),
+        "to": moment_of(query.to, "to"),
+        "q": query.q,
+    }
+    place = {
+        "before_time": before_time,
+        "before_id": before_id,
+        "limit": query.limit + 1,  # one more tells whether there is a next page
+        "offset": 0 if query.cursor else (query.page - 1) * query.limit,
+    }
+    async with request.state["database"].connection() as connection:
+        async with connection.cursor(row_factory=class_row(Workout)) as cursor:
+            await cursor.execute(QUERIES["list_workouts"], {**filters, **place})
+            found = await cursor.fetchall()
+        pagination = Pagination(query.page, query.limit, _next_cursor(found, query.limit))
+        if not query.cursor:
+            counted = await connection.execute(QUERIES["count_workouts"], filters)
+            row = await counted.fetchone()
+            total = row["total"] if row else 0
+            pagination.total, pagination.total_pages = total, -(-total // query.limit)
+    return json_response(WorkoutList(found[: query.limit], pagination))
+
+
+async def get_workout(request: Request, caller: Caller) -> Response:
+    """One ride; with `includeTelemetry=true` also its samples."""
+    query = read_query(request, GetQuery)
+    workout = await _require(request.state, workout_id_of(request), caller)
+    if query.include_telemetry:
+        ride = await read_ride(request.state, workout.id)
+        workout.telemetry = await asyncio.to_thread(to_rows, ride.samples())
+    return json_response(WorkoutAnswer(workout))
+
+
+async def update_workout(request: Request, caller: Caller) -> Response:
+    """Change title, description or sport."""
+    wanted = await read_json(request, UpdateWorkout, request.state["settings"])
+    workout = await _fetch(
+        request.state,
+        "update_workout",
+        id=workout_id_of(request),
+        user_id=caller.user_id,
+        set_title=wanted.title is not UNSET,
+        title=wanted.title or None,
+        set_description=wanted.description is not UNSET,
+        description=wanted.description or None,
+        sport=wanted.sport or None,
+    )
+    if workout is None:
+        raise NotFound("no such workout")
+    return json_response(WorkoutChange(workout))
+
+
+async def pause_workout(request: Request, caller: Caller) -> Response:
+    """Pause an active ride. Devices may go on uploading what they buffered."""
+    return await _change_status(request, caller, Status.ACTIVE, Status.PAUSED)
+
+
+async def resume_workout(request: Request, caller: Caller) -> Response:
+    """Resume a paused ride."""
+    return await _change_status(request, caller, Status.PAUSED, Status.ACTIVE)
+
+
+async def complete_workout(request: Request, caller: Caller) -> Response:
+    """End a ride. Completing again gives the same answer and changes nothing."""
+    state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
+    async with state["database"].connection() as connection:
+        cursor = await connection.execute(
+            QUERIES["complete_workout"], {"id": workout_id, "user_id": caller.user_id}
+        )
+        changed = await cursor.fetchone()
+    if changed:
+        await _announce_completion(state, workout_id, caller.user_id)
+    workout = await _require(state, workout_id, caller)
+    if workout.status is Status.FAILED:
+        raise Conflict("the workout is FAILED and cannot become PROCESSING")
+    if not wait:
+        return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+    workout = await _wait_for_result(state, workout, caller, wait)
+    done = workout.status is not Status.PROCESSING
+    applied = {"Preference-Applied": f"wait={wait:g}"}
+    return json_response(
+        WorkoutChange(workout), HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied
+    )
+
+
+async def delete_workout(request: Request, caller: Caller) -> Response:
+    """Hide a ride and take its records back."""
+    state, workout_id = request.state, workout_id_of(request)
+    async with state["database"].connection() as connection:
+        cursor = await connection.execute(
+            QUERIES["delete_workout"], {"id": workout_id, "user_id": caller.user_id}
+        )
+        if await cursor.fetchone() is None:
+            raise NotFound("no such workout")
+    state["ownerships"].forget(workout_id, caller.user_id)
+    try:
+        await state["writer"].seal_deleted(workout_id)
+    except redis.RedisError as error:  # committed all the same; stray samples are purged later
+        logger.warning("deleted %s, but could not seal it: %s", workout_id, error)
+    return json_response(Deletion())
+
+
+def _believed(start: datetime | None) -> datetime | None:
+    """A start within the bounds of a sample's timestamp: not every year of PostgreSQL's is ours."""
+    latest = time.time() * 1000 + MAX_CLOCK_LEAD
+    if start and not EARLIEST_TIMESTAMP <= start.timestamp() * 1000 <= latest:
+        fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
+        raise Unprocessable(f"startTime {fault.detail}", [fault])
+    return start
+
+
+async def _announce_completion(state: ApiState, workout_id: UUID, user_id: UUID) -> None:
+    state["ownerships"].remember(workout_id, user_id, finished=True)
+    try:
+        await state["writer"].seal(workout_id)
+    except redis.RedisError as error:  # the committed row stands; the sweeper will ask again
+        logger.warning("completed %s, but could not announce it: %s", workout_id, error)
+
+
+async def _change_status(request: Request, caller: Caller, old: Status, new: Status) -> Response:
+    workout_id = workout_id_of(request)
+    workout = await _fetch(
+        request.state,
+        "change_status",
+        id=workout_id,
+        user_id=caller.user_id,
+        **{"from": [old], "to": new},
+    )
+    if workout is None:
+        now = (await _require(request.state, workout_id, caller)).status
+        raise Conflict(f"the workout is {now} and cannot become {new}")
+    return json_response(WorkoutChange(workout))
+
+
+async def _wait_for_result(
+    state: ApiState, workout: Workout, caller: Caller, wait: float
+) -> Workout:
+    deadline, pause = time.monotonic() + wait, 0.01
+    while workout.status is Status.PROCESSING and time.monotonic() < deadline:
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.3, 0.25)
+        workout = await _require(state, workout.id, caller)
+    return workout
+
+
+async def _require(state: ApiState, workout_id: UUID, caller: Caller) -> Workout:
+    workout = await _fetch(state, "get_workout", id=workout_id, user_id=caller.user_id)
+    if workout is None:
+        raise NotFound("no such workout")
+    return workout
+
+
+async def _fetch(state: ApiState, query: str, **parameters: object) -> Workout | None:
+    statement: LiteralString = QUERIES[query]
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(Workout)) as cursor,
+    ):
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchone()
+
+
+def _next_cursor(found: list[Workout], limit: int) -> str | None:
+    """Where the next page begins: after the last workout of this one, in the list's order."""
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    place = f"{last.start_time.isoformat()} {last.id}"
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
+    if cursor is None:
+        return None, None
+    try:
+        time_text, _, id_text = base64.urlsafe_b64decode(cursor).decode().partition(" ")
+        return datetime.fromisoformat(time_text), UUID(id_text)
+    except (binascii.Error, ValueError):
+        raise Unprocessable(f"cursor={cursor!r} is not a nextCursor of this list") from None

@@ -1,0 +1,190 @@
+"""The list of workouts: pages, cursors, filters."""
+
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import pytest
+
+from tests.api.answers import problem_of
+from tests.conftest import Rider
+
+
+def listed(rider: Rider, **query: object) -> dict[str, Any]:
+    response = rider.client.get("/api/workouts", params={k: str(v) for k, v in query.items()})
+    assert response.status_code == 200, response.text
+    page: dict[str, Any] = response.json()
+    return page
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [workout["id"] for workout in page["workouts"]]
+
+
+def start_on(rider: Rider, day: int, **members: object) -> str:
+    return rider.start(startTime=f"2024-05-{day:02d}T10:00:00Z", **members)
+
+
+def test_the_newest_comes_first(rider: Rider) -> None:
+    second, third, first = (start_on(rider, day) for day in (2, 3, 1))
+    assert ids(listed(rider)) == [third, second, first]
+
+
+def test_a_rider_without_workouts_has_an_empty_page(rider: Rider) -> None:
+    assert listed(rider) == {
+        "workouts": [],
+        "pagination": {"page": 1, "limit": 20, "total": 0, "totalPages": 0, "nextCursor": None},
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 8])
+def test_pages_and_cursors_walk_the_same_workouts(rider: Rider, limit: int) -> None:
+    # Four of seven begin at the same moment, so that the id must break the tie.
+    started = {start_on(rider, day) for day in (1, 2, 2, 2, 2, 3, 4)}
+    whole = ids(listed(rider))
+    assert set(whole) == started
+
+    pages = -(-7 // limit)
+    by_page = [listed(rider, page=page, limit=limit) for page in range(1, pages + 1)]
+    assert [one for page in by_page for one in ids(page)] == whole
+    assert {page["pagination"]["total"] for page in by_page} == {7}
+    assert {page["pagination"]["totalPages"] for page in by_page} == {pages}
+    assert ids(listed(rider, page=pages + 1, limit=limit)) == []
+
+    page, by_cursor = by_page[0], ids(by_page[0])
+    while cursor := page["pagination"]["nextCursor"]:
+        page = listed(rider, cursor=cursor, limit=limit)
+        assert "total" not in page["pagination"]
+        by_cursor += ids(page)
+    assert by_cursor == whole
+
+
+def test_a_cursor_does_not_stumble_over_what_is_added_meanwhile(rider: Rider) -> None:
+    older = [start_on(rider, day) for day in (4, 3, 2, 1)]
+    first = listed(rider, limit=2)
+    start_on(rider, 5)
+    assert ids(listed(rider, limit=2, cursor=first["pagination"]["nextCursor"])) == older[2:]
+
+
+def test_the_last_full_page_has_no_next(rider: Rider) -> None:
+    start_on(rider, 1)
+    assert listed(rider, limit=1)["pagination"]["nextCursor"] is None
+
+
+def test_a_status_filters(rider: Rider) -> None:
+    active, paused = rider.start(), rider.start()
+    rider.client.post(f"/api/workouts/{paused}/pause")
+    assert ids(listed(rider, status="PAUSED")) == [paused]
+    assert ids(listed(rider, status="ACTIVE")) == [active]
+    page = listed(rider, status="COMPLETED")
+    assert (ids(page), page["pagination"]["total"]) == ([], 0)
+
+
+def test_a_sport_filters(rider: Rider) -> None:
+    gravel = rider.start(sport="gravel")
+    rider.start(sport="gravel-race")
+    assert ids(listed(rider, sport="gravel")) == [gravel]
+
+
+@pytest.mark.parametrize(
+    ("query", "days"),
+    [
+        ({"from": "2024-05-02T10:00:00Z"}, [3, 2]),
+        ({"from": "2024-05-02T10:00:00.000001Z"}, [3]),
+        ({"to": "2024-05-02T10:00:00Z"}, [1]),
+        ({"to": "2024-05-02T10:00:00.000001Z"}, [2, 1]),
+        ({"from": "2024-05-02", "to": "2024-05-03"}, [2]),
+        ({"from": "2024-05-02T12:00:00+02:00"}, [3, 2]),
+        ({"from": 1_714_644_000_000}, [3, 2]),  # 2024-05-02T10:00:00Z
+        ({"from": "2024-05-03T06:00:00+20:00"}, [3, 2]),
+        ({"from": "0001-01-01T00:00:00+10:00", "to": "9999-12-31T23:59:59-10:00"}, [3, 2, 1]),
+        ({"from": "", "to": ""}, [3, 2, 1]),
+    ],
+)
+def test_from_is_included_and_to_is_not(
+    rider: Rider, query: dict[str, Any], days: list[int]
+) -> None:
+    started = {day: start_on(rider, day) for day in (1, 2, 3)}
+    assert ids(listed(rider, **query)) == [started[day] for day in days]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("izoard", ["climb"]),
+        ("IZOARD climb", ["climb"]),
+        ("-izoard", ["flat"]),
+        ("izoard or polder", ["flat", "climb"]),
+        ('"headwind all"', ["flat"]),
+        ('"all headwind"', []),
+        ("'); DROP TABLE workouts; --", []),
+        ("&|!:*<->", []),
+    ],
+)
+def test_words_of_title_and_description_are_found(
+    rider: Rider, words: str, found: list[str]
+) -> None:
+    climb = start_on(rider, 1, title="Col d'Izoard", description="A long climb")
+    flat = start_on(rider, 2, title="Polder", description="Headwind all day")
+    names = {climb: "climb", flat: "flat"}
+    page = listed(rider, q=words)
+    assert [names[one] for one in ids(page)] == found
+    assert page["pagination"]["total"] == len(found)
+
+
+def test_filters_hold_along_a_cursor(rider: Rider) -> None:
+    gravel = [start_on(rider, day, sport="gravel") for day in (5, 3, 1)]
+    for day in (4, 2):
+        start_on(rider, day)
+    first = listed(rider, sport="gravel", limit=2)
+    rest = listed(rider, sport="gravel", limit=2, cursor=first["pagination"]["nextCursor"])
+    assert ids(first) + ids(rest) == gravel
+
+
+def cursor(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+ID = "6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("page", "0"),
+        ("page", "x"),
+        ("page", "100001"),
+        ("limit", "0"),
+        ("limit", "101"),
+        ("limit", "1.5"),
+        ("status", "DELETED"),
+        ("status", "active"),
+        ("sport", "a b"),
+        ("q", "a\0b"),
+        ("q", "x" * 201),
+        ("from", "yesterday"),
+        ("from", "2024-13-01"),
+        ("from", "²"),
+        ("from", "9" * 30),
+        ("from", "9" * 4400),
+        ("cursor", "x"),
+        ("cursor", "é"),
+        ("cursor", cursor("2024-05-01T10:00:00+00:00")),
+        ("cursor", cursor(f"yesterday {ID}")),
+        ("cursor", cursor(f"2024-05-01T10:00:00+00:00 {ID}x")),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_parameter_that_is_wrong_is_named(rider: Rider, name: str, value: str) -> None:
+    problem = problem_of(rider.client.get("/api/workouts", params={name: value}), 422)
+    assert problem["detail"].startswith(name)
+
+
+def test_a_cursor_made_by_hand_is_only_a_place(rider: Rider) -> None:
+    """Whatever moment it names, it lists the caller's workouts before it."""
+    workout = start_on(rider, 2)
+    for moment, found in (
+        ("2024-05-02T10:00:00.000001+00:00", [workout]),
+        ("2024-05-03T06:00:01+20:00", [workout]),
+        ("2024-05-01T00:00:00", []),
+    ):
+        assert ids(listed(rider, cursor=cursor(f"{moment} {ID}"))) == found
