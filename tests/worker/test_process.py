@@ -1,0 +1,138 @@
+"""Whole worker processes: how they end, and what another one makes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from ops.processes import spawn, stop
+from shared.connections import Redis
+from shared.settings import Settings
+from shared.streams import EVENTS, GROUP
+from tests.conftest import ROOT
+from tests.worker.readings import steady
+from tests.worker.waiting import eventually
+from tests.worker.workouts import Workouts, pending
+from worker.probe import is_working
+
+LEASE = 0.5
+StartWorker = Callable[..., "subprocess.Popen[bytes]"]
+Held = Callable[[UUID], AbstractContextManager[Callable[[], bool]]]
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+    processes = []
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "LEASE": str(LEASE),
+    }
+
+    def start(**variables: str) -> "subprocess.Popen[bytes]":
+        argv = [sys.executable, "-m", "worker"]
+        log = tmp_path / "worker.log"
+        processes.append(spawn(argv, log=log, environ={**environ, **variables}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        stop(process)
+
+
+@pytest.fixture
+def held(settings: Settings) -> Held:
+    """Holds a workout's row, so that its fold waits; yields whether one does."""
+
+    @contextmanager
+    def hold(workout_id: UUID) -> Iterator[Callable[[], bool]]:
+        with psycopg.connect(settings.database_url) as holder:
+            holder.execute("SELECT 1 FROM workouts WHERE id = %s FOR UPDATE", [workout_id])
+
+            def waits() -> bool:
+                row = holder.execute(
+                    "SELECT 1 FROM pg_locks"
+                    " WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+                ).fetchone()
+                return row is not None
+
+            yield waits
+
+    return hold
+
+
+def test_a_worker_told_to_stop_finishes_the_fold_in_hand(
+    workouts: Workouts, redis_client: Redis, start_worker: StartWorker, held: Held
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    with held(workout) as fold_waits:
+        workouts.ask(workout)
+        worker = start_worker()
+        eventually(fold_waits)
+        worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert workouts.row(workout)["summary"]["avgPower"] == 200
+    assert workouts.status(workout) == "COMPLETED"
+    assert workouts.asked() == []
+    assert redis_client.xinfo_consumers(EVENTS, GROUP) == []
+
+
+def test_a_killed_worker_s_fold_is_finished_by_another(
+    workouts: Workouts, redis_client: Redis, start_worker: StartWorker, held: Held
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    with held(workout) as fold_waits:
+        workouts.ask(workout)
+        worker = start_worker()
+        eventually(fold_waits)
+        worker.kill()
+        worker.wait()
+    assert workouts.status(workout) == "PROCESSING"
+    eventually(lambda: pending(redis_client)[0]["time_since_delivered"] > LEASE * 1000)
+    start_worker()
+    eventually(lambda: workouts.status(workout) == "COMPLETED")
+    assert workouts.row(workout)["summary"]["sampleCount"] == 60
+    eventually(lambda: workouts.asked() == [] and workouts.waiting(workout) == 0)
+    assert workouts.dead_letters(workout) == []
+
+
+def test_a_worker_told_to_stop_while_redis_is_away_ends_in_peace(
+    tmp_path: Path, start_worker: StartWorker
+) -> None:
+    log = tmp_path / "worker.log"
+    worker = start_worker(REDIS_URL=f"unix://{tmp_path}/nothing.sock")
+    eventually(lambda: "cannot read events" in log.read_text())
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def test_the_probe_tells_a_working_worker_from_none(
+    settings: Settings, redis_client: Redis, start_worker: StartWorker
+) -> None:
+    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    assert not is_working(settings)
+    worker = start_worker()
+    eventually(lambda: is_working(settings))
+    stop(worker)
+    assert not is_working(settings)
+
+
+def test_a_worker_without_settings_says_what_is_missing(tmp_path: Path) -> None:
+    environ = {"PYTHONPATH": str(ROOT), "DATABASE_URL": "postgresql:///nowhere"}
+    done = subprocess.run(
+        [sys.executable, "-m", "worker"], env=environ, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode != 0
+    assert done.stderr == "cannot start: REDIS_URL is not set\n"

@@ -1,0 +1,227 @@
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from shared.connections import Database, Redis
+from shared.settings import Settings
+from shared.streams import EVENTS, GROUP, SEALED_DELETED, samples_key, sealed_key
+from tests.worker.readings import steady
+from tests.worker.waiting import eventually
+from tests.worker.workouts import Workouts, pending
+from worker.fold import fold
+from worker.sweeper import OVERDUE, Sweeper
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@pytest.fixture
+def sweeper(database: Database, redis_client: Redis, settings: Settings) -> Sweeper:
+    return Sweeper(database, redis_client, settings)
+
+
+@pytest.fixture
+def asked_for(workouts: Workouts, sweeper: Sweeper) -> Callable[[UUID], bool]:
+    """Whether a sweep asks for a fold of this workout."""
+
+    def sweep(workout_id: UUID) -> bool:
+        workouts.redis.delete(EVENTS)
+        sweeper.sweep()
+        return workout_id in workouts.asked()
+
+    return sweep
+
+
+AskedFor = Callable[[UUID], bool]
+
+
+def test_a_fold_that_is_overdue_is_asked_for_again_but_not_at_once(
+    workouts: Workouts, asked_for: AskedFor
+) -> None:
+    workout = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
+    assert asked_for(workout)
+    assert not asked_for(workout)
+    workouts.backdate(workout, fold_asked_at=OVERDUE + 1)
+    assert asked_for(workout)
+
+
+def test_a_fold_just_asked_for_is_awaited(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert not asked_for(workouts.start("PROCESSING", fold_asked_at=OVERDUE / 2))
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "ARCHIVED", "FAILED", "DELETED"])
+def test_a_ride_that_is_over_is_never_overdue(
+    workouts: Workouts, asked_for: AskedFor, status: str
+) -> None:
+    assert not asked_for(workouts.start(status, fold_asked_at=HOUR, last_received_at=DAY))
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
+def test_a_ride_under_way_is_folded_every_ten_minutes(
+    workouts: Workouts, asked_for: AskedFor, status: str
+) -> None:
+    workout = workouts.start(status, created_at=601)
+    assert asked_for(workout)
+    assert not asked_for(workout)
+    workouts.backdate(workout, fold_asked_at=601)
+    assert asked_for(workout)
+
+
+def test_a_ride_just_begun_is_not_folded_yet(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert not asked_for(workouts.start(created_at=300))
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
+def test_a_silent_ride_is_completed(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis, status: str
+) -> None:
+    workout = workouts.start(status, last_received_at=7 * HOUR, fold_asked_at=0)
+    assert asked_for(workout)
+    assert workouts.status(workout) == "PROCESSING"
+    fold(database, redis_client, workout)
+    assert workouts.status(workout) == "COMPLETED"
+
+
+def test_a_ride_is_not_silent_before_its_time(workouts: Workouts, sweeper: Sweeper) -> None:
+    workout = workouts.start(last_received_at=5 * HOUR)
+    sweeper.sweep()
+    assert workouts.status(workout) == "ACTIVE"
+
+
+def test_a_ride_with_newer_samples_waiting_is_not_silent(
+    workouts: Workouts, sweeper: Sweeper
+) -> None:
+    workout = workouts.start(last_received_at=7 * HOUR)
+    workouts.send(workout, steady(60, power=200))
+    sweeper.sweep()
+    assert workouts.status(workout) == "ACTIVE"
+
+
+def test_samples_that_have_waited_as_long_do_not_keep_a_ride_going(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start(last_received_at=8 * HOUR, fold_asked_at=0)
+    entry_id = f"{(time.time() - 7 * HOUR) * 1000:.0f}-0"
+    workouts.send(workout, steady(60, power=200), entry_id=entry_id)
+    assert asked_for(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "COMPLETED"
+    assert row["summary"]["sampleCount"] == 60
+
+
+def test_a_deleted_ride_is_purged_with_its_samples_after_its_retention(
+    workouts: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=60, power=200))
+    redis_client.set(sealed_key(workout), SEALED_DELETED)
+    workouts.set_status(workout, "DELETED")
+    workouts.backdate(workout, deleted_at=31 * DAY)
+    sweeper.sweep()
+    with database.connection() as connection:
+        found = connection.execute("SELECT 1 FROM workouts WHERE id = %s", [workout]).fetchall()
+    assert found == []
+    assert workouts.channels(workout) == []
+    assert not redis_client.exists(samples_key(workout), sealed_key(workout))
+
+
+def test_a_deleted_ride_is_kept_for_its_retention(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    workout = workouts.start("DELETED", deleted_at=29 * DAY)
+    workouts.send(workout, steady(60, power=200))
+    sweeper.sweep()
+    assert workouts.status(workout) == "DELETED"
+    assert workouts.waiting(workout) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "stranded"),
+    [("COMPLETED", True), ("ARCHIVED", True), ("ACTIVE", False), ("FAILED", False)],
+)
+def test_samples_that_nobody_asks_for_are_found_if_their_ride_is_over(
+    workouts: Workouts, asked_for: AskedFor, status: str, stranded: bool
+) -> None:
+    workout = workouts.start(status)
+    workouts.send(workout, steady(60, power=200))
+    assert asked_for(workout) == stranded
+
+
+def test_a_finished_ride_without_waiting_samples_is_left_alone(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert not asked_for(workout)
+
+
+def test_stranded_samples_are_found_among_thousands_of_streams(
+    workouts: Workouts, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sweeper._SCAN_STEP", 10)
+    finished = [workouts.start("COMPLETED") for _ in range(50)]
+    for workout in finished:
+        workouts.send(workout, steady(1, power=200))
+
+    def all_found() -> bool:
+        sweeper.sweep()
+        return set(finished) <= set(workouts.asked())
+
+    eventually(all_found)
+
+
+def test_a_dead_consumer_is_removed_unless_events_are_its_own(
+    workouts: Workouts,
+    sweeper: Sweeper,
+    redis_client: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.sweeper._DEAD_CONSUMER", 0.1)
+    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    workouts.ask(workouts.start())
+    redis_client.xreadgroup(GROUP, "holder", {EVENTS: ">"})
+    redis_client.xgroup_createconsumer(EVENTS, GROUP, "idle")
+
+    def consumers() -> dict[bytes, int]:
+        found: list[dict[str, bytes | int]] = redis_client.xinfo_consumers(EVENTS, GROUP)
+        return {bytes(each["name"]): int(each["idle"]) for each in found}
+
+    eventually(lambda: all(idle > 100 for idle in consumers().values()))
+    redis_client.xgroup_createconsumer(EVENTS, GROUP, "alive")
+    sweeper.sweep()
+    assert set(consumers()) == {b"holder", b"alive"}
+    assert len(pending(redis_client)) == 1
+
+
+def test_a_sweep_needs_no_group(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert asked_for(workouts.start("PROCESSING", fold_asked_at=HOUR))
+
+
+def test_one_worker_sweeps_at_a_time(
+    workouts: Workouts, database: Database, asked_for: AskedFor
+) -> None:
+    workout = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    with database.connection() as other:
+        other.execute("SELECT pg_advisory_xact_lock(7496052)")
+        assert not asked_for(workout)
+    assert asked_for(workout)
+
+
+def test_a_sweep_is_due_once_an_interval(
+    workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    hourly = msgspec.structs.replace(settings, sweep_interval=HOUR)
+    sweeper, first = Sweeper(database, redis_client, hourly), workouts.start("PROCESSING")
+    workouts.backdate(first, fold_asked_at=HOUR)
+    sweeper.sweep_if_due()
+    assert first in workouts.asked()
+    second = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    sweeper.sweep_if_due()
+    assert second not in workouts.asked()

@@ -1,0 +1,1 @@
+"""Workers: fold waiting samples into PostgreSQL, one event at a time."""

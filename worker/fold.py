@@ -1,0 +1,104 @@
+"""The fold: everything that reaches PostgreSQL goes through this one idempotent operation."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from shared import archive, stream_codec
+from shared.archive import ArchivedChannel
+from shared.connections import Database, DatabaseConnection, Redis
+from shared.sql import load_queries
+from shared.streams import BATCH_FIELD, SEALED_COMPLETED, SEALED_FOR, samples_key, sealed_key
+from shared.telemetry import Samples, concatenate, merge
+from worker.summary import summarize
+from worker.workout_writer import write_workout
+
+FOLDS = load_queries("folds")
+WORKOUTS = load_queries("workouts")
+_CHUNK: Final = 1000  # entries a reply
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Batches not yet folded, in order of arrival; ``last_id`` is the newest one's entry id."""
+
+    entries: list[bytes]
+    last_id: str | None
+
+    @property
+    def received_at(self) -> float | None:
+        """When the newest batch arrived, in Unix seconds: Redis put it into the id."""
+        return int(self.last_id.partition("-")[0]) / 1000 if self.last_id else None
+
+
+def fold(database: Database, redis: Redis, workout_id: UUID) -> None:
+    """Merge a workout's waiting samples into its archive and bring its figures up to date.
+
+    Repeating it, wherever it was cut off, gives the same rows: samples are merged by timestamp,
+    and are taken from the stream only after the commit.
+    """
+    with database.connection() as connection:
+        waiting = _fold_locked(connection, redis, workout_id)
+    if waiting.last_id:
+        _trim(redis, samples_key(workout_id), waiting.last_id)
+
+
+def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID) -> Waiting:
+    """The fold's transaction. Returns what may be trimmed once it is committed."""
+    nothing = Waiting([], None)
+    connection.execute(FOLDS["limit_waits"])
+    workout = connection.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+    if workout is None or workout["status"] in ("DELETED", "FAILED"):
+        return nothing
+    completing = workout["status"] == "PROCESSING"
+    if completing:
+        # The API may have died before it sealed. Sealing before reading means that an upload
+        # either is read here, or sees the seal and asks for another fold.
+        redis.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
+    waiting = read_waiting(redis, samples_key(workout_id))
+    if not waiting.entries and not completing:
+        return nothing
+    samples = _merge(_read_archive(connection, workout_id), waiting)
+    write_workout(connection, workout_id, samples, summarize(samples), waiting.received_at)
+    logger.info(
+        "folded %d batches into %s: %d samples, %s",
+        len(waiting.entries),
+        workout_id,
+        len(samples),
+        "completed" if completing else workout["status"].lower(),
+    )
+    return waiting
+
+
+def read_waiting(redis: Redis, key: str) -> Waiting:
+    """The whole stream, read in chunks."""
+    entries: list[bytes] = []
+    last_id, start = None, "-"
+    while True:
+        chunk: Any = redis.xrange(key, min=start, count=_CHUNK)
+        entries += [fields[BATCH_FIELD] for _, fields in chunk]
+        if chunk:
+            last_id = chunk[-1][0].decode()
+            start = f"({last_id}"
+        if len(chunk) < _CHUNK:
+            return Waiting(entries, last_id)
+
+
+def _read_archive(connection: DatabaseConnection, workout_id: UUID) -> Samples:
+    with connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor:
+        cursor.execute(WORKOUTS["read_channels"], {"id": workout_id, "channels": None})
+        return archive.decode(cursor.fetchall())
+
+
+def _merge(archived: Samples, waiting: Waiting) -> Samples:
+    return merge(concatenate([archived, stream_codec.decode(waiting.entries)]))
+
+
+def _trim(redis: Redis, key: str, last_id: str) -> None:
+    """Remove exactly the entries up to ``last_id``; later ones were not read."""
+    milliseconds, _, sequence = last_id.partition("-")
+    redis.xtrim(key, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)

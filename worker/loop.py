@@ -1,0 +1,132 @@
+"""The worker's loop: read, handle, acknowledge; and what to do when that fails."""
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
+from typing import Final
+from uuid import UUID
+
+import psycopg
+import redis
+
+from shared.errors import MalformedEntry
+from shared.streams import FoldRequest
+from worker.inbox import Delivery, Inbox
+
+# An event handed out this often, and still not done, is poison.
+MOST_DELIVERIES: Final = 5
+_LONGEST_PAUSE: Final = 5.0  # seconds
+logger = logging.getLogger(__name__)
+
+# Failures of the servers, not of the event: the same fold works once they are back. A missing
+# table or column is a migration that has not run yet.
+TRANSIENT: Final = (
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.ReadOnlyError,
+)
+
+Fold = Callable[[UUID], None]
+Bury = Callable[[Delivery, BaseException], None]
+
+
+class Stopped(Exception):
+    """The worker was asked to stop while it waited; what it held is handed back."""
+
+
+class Worker:
+    """Handles events one at a time until asked to stop."""
+
+    def __init__(
+        self, inbox: Inbox, fold: Fold, bury: Bury, sweep: Callable[[], None], stop: Event
+    ) -> None:
+        self._inbox = inbox
+        self._fold = fold
+        self._bury = bury
+        self._sweep = sweep
+        self._stop = stop
+
+    def run(self) -> None:
+        """Work until ``stop`` is set; the event in hand is finished first."""
+        with suppress(Stopped):
+            self._work()
+
+    def _work(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._inbox.ensure_group()
+                while not self._stop.is_set():
+                    self._work_once()
+                    failures = 0
+            except (*TRANSIENT, redis.ResponseError) as error:
+                if not _will_pass(error):
+                    raise
+                logger.warning("cannot read events: %s: %s", type(error).__name__, error)
+                self._inbox.reread_own()
+                self._pause(failures)
+                failures += 1
+
+    def _work_once(self) -> None:
+        if delivery := self._inbox.next_delivery():
+            try:
+                with self._inbox.lease(delivery):
+                    self._handle(delivery)
+            except Stopped:
+                self._inbox.hand_back(delivery)
+                raise
+        self._sweep()
+
+    def _handle(self, delivery: Delivery) -> None:
+        """Fold, or bury what cannot be folded; acknowledge only what is committed."""
+        try:
+            if delivery.deliveries > MOST_DELIVERIES:
+                raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
+            workout_id = FoldRequest.from_fields(delivery.fields).workout_id
+            self._persist(lambda: self._fold(workout_id))
+        except Stopped:
+            raise
+        except Exception as error:
+            if not _is_permanent(error) and delivery.deliveries < MOST_DELIVERIES:
+                logger.exception("failed event %s; it will be tried again", delivery.id.decode())
+                return  # stays pending until its lease runs out
+            buried = error
+            self._persist(lambda: self._bury(delivery, buried))
+        self._persist(lambda: self._inbox.acknowledge(delivery))
+
+    def _persist(self, action: Callable[[], None]) -> None:
+        """Do it, however long the servers are away: an outage must not cost an event."""
+        failures = 0
+        while True:
+            try:
+                return action()
+            except TRANSIENT as error:
+                logger.warning("waiting for the servers: %s: %s", type(error).__name__, error)
+                self._pause(failures)
+                failures += 1
+
+    def _pause(self, failures: int) -> None:
+        """Exponential back-off with jitter. Raises Stopped."""
+        longest = min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE)
+        if self._stop.wait(longest * random.uniform(0.5, 1.0)):  # noqa: S311
+            raise Stopped
+
+
+class TooManyDeliveries(Exception):
+    """Every worker that took the event died or stalled over it."""
+
+
+def _will_pass(error: BaseException) -> bool:
+    """Whether reading events works again once the servers are back, or the group is."""
+    return isinstance(error, TRANSIENT) or str(error).startswith("NOGROUP")
+
+
+def _is_permanent(error: BaseException) -> bool:
+    return isinstance(error, MalformedEntry | TooManyDeliveries)

@@ -1,0 +1,37 @@
+"""Does the worker on this host go on reading? ``python -m worker.probe`` exits 0 if it does."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+import redis
+
+from shared.connections import open_redis
+from shared.settings import Settings, read_settings
+from shared.streams import EVENTS, GROUP
+
+
+def is_working(settings: Settings) -> bool:
+    """Whether a consumer of this host has asked for events, or renewed a lease, of late."""
+    with open_redis(settings) as client:
+        consumers: Any = client.xinfo_consumers(EVENTS, GROUP)
+    ours = f"{socket.gethostname()}-".encode()
+    return any(
+        consumer["name"].startswith(ours) and consumer["idle"] < settings.lease * 1000
+        for consumer in consumers
+    )
+
+
+def main() -> None:
+    """Exit 0 or say why not."""
+    try:
+        working = is_working(read_settings(os.environ))
+    except redis.RedisError as error:
+        sys.exit(f"Redis does not tell: {error}")
+    if not working:
+        sys.exit("no worker of this host has asked for events of late")
+
+
+if __name__ == "__main__":
+    main()
