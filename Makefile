@@ -1,0 +1,102 @@
+# Everything this project does, by name. `make` alone lists it.
+PYTHON ?= python3
+PY := .venv/bin/python
+OPS := $(PY) -m ops
+COMPOSE := docker compose
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run demo test check format lock api worker migrate migrate-status \
+	rollback reset-db migration user up down logs scale psql redis-cli backup restore clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	    /^## / {printf "\n%s\n", substr($$0, 4)} \
+	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Try it: servers, migrations, API and workers, all on this machine
+run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=file.ndjson[.gz])
+	@$(OPS) run
+demo: setup ## The same, and exit once the ride is completed
+	@$(OPS) run --once
+
+## Develop
+test: check ## Check the code and run all tests, on servers of their own
+	@$(PY) -m pytest -n auto $(PYTEST_ARGS)
+check: setup-dev ## Lint, formatting and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy
+format: setup-dev ## Format the code, and mend what lint can mend
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format .
+lock: setup-dev ## Resolve the dependencies of pyproject.toml anew
+	@for set in dev embedded production; do \
+	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded" ;; *) extras= ;; esac; \
+	    $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	        $$extras $$([ $$set = dev ] || echo -c requirements/dev.txt) \
+	        -o requirements/$$set.txt || exit 1; \
+	done
+
+## Operate: on DATABASE_URL and REDIS_URL, or on the servers of this checkout without them
+api: setup ## Run one API process
+	@$(OPS) api
+worker: setup ## Run worker processes (N=4)
+	@$(OPS) worker
+migrate: setup ## Apply the migrations that are missing
+	@$(OPS) migrate
+migrate-status: setup ## List the migrations, and which are applied
+	@$(OPS) migrate-status
+rollback: setup ## Roll the newest migration back
+	@$(OPS) rollback
+reset-db: setup ## Throw every user and workout away (YES=1 does not ask)
+	@$(OPS) reset-db
+migration: setup ## Write the files of a new migration (NAME=add_laps)
+	@$(OPS) migration
+user: setup ## Create a user and print an API key once (EMAIL=me@example.com)
+	@$(OPS) user
+
+## Operate: as above, or on the compose stack while that is up
+psql: ## Open psql on the database
+	@$(call ops,psql)
+redis-cli: ## Open a Redis prompt
+	@$(call ops,redis-cli)
+backup: ## Back up the database and the samples not yet in it (FILE=backups/<time>.tar)
+	@$(call ops,backup)
+restore: ## Replace the database by a backup (FILE=…, YES=1 does not ask)
+	@$(call ops,restore)
+
+## Deploy: compose.yaml on a Docker engine
+up: ## Build and start the stack, and wait until it is healthy
+	@$(COMPOSE) up --build --detach --wait
+down: ## Stop the stack; its data stays
+	@$(COMPOSE) down
+logs: ## Follow the logs of the stack
+	@$(COMPOSE) logs --follow --tail 100
+scale: ## Run so many workers in the stack (N=4)
+	@$(COMPOSE) up --detach --no-recreate --scale worker=$(or $(N),2) worker
+
+## Housekeeping
+setup: ## Install what running needs into .venv
+	@$(PYTHON) ops/setup.py embedded
+setup-dev: ## Install what developing needs into .venv
+	@$(PYTHON) ops/setup.py dev
+clean: ## Remove .venv and caches; .data and backups stay
+	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Run an operation in the stack if that is up, else here. Files are opened here either way, so
+# that the stack's user needs no rights to this folder.
+define ops
+if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
+    file="$(or $(FILE),backups/$$(date -u +%Y%m%d-%H%M%S).tar)"; \
+    case $(1) in \
+    backup) mkdir -p "$$(dirname "$$file")" && \
+        $(COMPOSE) run --rm --no-TTY ops backup --file - >"$$file" && echo "wrote $$file" ;; \
+    restore) test -n "$(YES)" || { echo "this replaces every workout: say YES=1"; exit 1; }; \
+        $(COMPOSE) run --rm --no-TTY ops restore --yes --file - <"$$file" ;; \
+    *) $(COMPOSE) run --rm ops $(1) ;; \
+    esac; \
+else \
+    $(MAKE) --silent setup && $(OPS) $(1); \
+fi
+endef

