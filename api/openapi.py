@@ -79,6 +79,7 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     summary, _, rest = (inspect.getdoc(operation.handler) or "").partition("\n")
     described: dict[str, Any] = {
         "operationId": operation.handler.__name__,
+        "tags": [operation.handler.__module__.rpartition(".")[2]],
         "summary": summary,
         "parameters": _parameters(operation),
         "responses": _responses(operation, schemas),

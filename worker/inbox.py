@@ -133,14 +133,12 @@ class Inbox:
         return None
 
     def _pending(self, entry_id: bytes) -> Delivery | None:
-        """An event handed out before, with its count; one deleted from the stream is let go."""
+        """An event handed out before, with its count; None if it is gone from the stream."""
         entries: Any = self._redis.xrange(EVENTS, entry_id, entry_id)
-        if not entries:
-            self._redis.xack(EVENTS, GROUP, entry_id)
-            return None
-        ((_, fields),) = entries
         pending: Any = self._redis.xpending_range(EVENTS, GROUP, entry_id, entry_id, 1)
-        return Delivery(entry_id, fields, pending[0]["times_delivered"] if pending else 1)
+        if not entries or not pending:
+            return None
+        return Delivery(entry_id, entries[0][1], pending[0]["times_delivered"])
 
 
 class _LeaseKeeper:

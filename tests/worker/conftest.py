@@ -75,13 +75,14 @@ def running(open_inbox: OpenInbox, database: Database, monkeypatch: pytest.Monke
         stop: threading.Event | None = None,
         lease: float = 0.05,
         consumer: str = "first",
+        sweep: Callable[[], None] = lambda: None,
     ) -> Iterator[None]:
         stop = stop or threading.Event()
         worker = Worker(
             open_inbox(consumer, lease),
             fold=fold,
             bury=lambda delivery, error: bury(database, delivery, error),
-            sweep=lambda: None,
+            sweep=sweep,
             stop=stop,
         )
         with ThreadPoolExecutor(1) as thread:

@@ -65,9 +65,20 @@ def held(readings: Readings, cap: float) -> list[tuple[float, float]]:
 
 
 def energy(readings: Readings) -> float | None:
-    """Kilojoules: each reading of power holds until the next, for ten seconds at most."""
-    pairs = held([(time, power) for time, power in readings if power is not None], 10)
-    return sum(power * step for power, step in pairs) / 1000 if pairs else None
+    """Kilojoules: each reading of power holds until the next, for ten seconds at most.
+
+    Where the next is further away, it holds until the next sample of whatever kind.
+    """
+    joules = []
+    for position, (time, power) in enumerate(readings):
+        if power is None:
+            continue
+        later = readings[position + 1 :]
+        next_reading = next((at for at, value in later if value is not None), time + 1000)
+        next_sample = later[0][0] if later else time + 1000
+        step = (next_reading - time) / 1000
+        joules.append(power * (step if step <= 10 else min((next_sample - time) / 1000, 10)))
+    return sum(joules) / 1000 if joules else None
 
 
 def average_heartrate(readings: Readings) -> float | None:

@@ -1,17 +1,19 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
+import psycopg
 import pytest
 
 from shared.connections import Database, Redis
+from shared.settings import Settings
 from shared.streams import SEALED_COMPLETED, sealed_key
 from shared.telemetry import Samples
 from tests.worker.readings import T0, steady
+from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts
 from worker import fold as fold_module
 from worker.fold import fold
@@ -290,21 +292,38 @@ def test_the_order_of_batches_and_folds_changes_nothing(
         assert workouts.row(workout)["summary"] == summarize(Samples(whole, {"power": power}))
 
 
-def test_two_workers_folding_one_workout_at_once_lose_nothing(
-    workouts: Workouts, database: Database, redis_client: Redis
+def test_a_fold_waits_for_the_one_under_way(
+    workouts: Workouts,
+    database: Database,
+    redis_client: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Otherwise the second one would archive and trim both batches, and the first would then
+    # overwrite the archive with its own.
     workout = workouts.start()
-    together = Barrier(2)
+    workouts.send(workout, steady(60, power=200))
+    with (
+        psycopg.connect(settings.database_url, autocommit=True) as observer,
+        ThreadPoolExecutor(1) as thread,
+    ):
 
-    def fold_in_step(_: int) -> None:
-        together.wait()
+        def summarize_meanwhile(samples: Samples) -> dict[str, Any]:
+            monkeypatch.undo()
+            workouts.send(workout, steady(60, begin=60, power=300))
+            second = thread.submit(fold, database, redis_client, workout)
+            eventually(lambda: second.done() or waits_for_a_lock(observer))
+            return summarize(samples)
+
+        monkeypatch.setattr(fold_module, "summarize", summarize_meanwhile)
         fold(database, redis_client, workout)
-
-    with ThreadPoolExecutor(2) as threads:
-        for turn in range(20):
-            workouts.send(workout, steady(60, begin=60 * turn, power=100 + turn))
-            list(threads.map(fold_in_step, range(2)))
-    assert workouts.archived(workout).channels["power"].tolist() == [
-        100 + turn for turn in range(20) for _ in range(60)
-    ]
+    assert workouts.archived(workout).channels["power"].tolist() == [200] * 60 + [300] * 60
     assert workouts.waiting(workout) == 0
+
+
+def waits_for_a_lock(observer: psycopg.Connection[Any]) -> bool:
+    waiting = observer.execute(
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return waiting.fetchone() is not None

@@ -1,5 +1,6 @@
 import logging
 from contextlib import ExitStack
+from itertools import count
 from threading import Event
 from uuid import UUID, uuid4
 
@@ -30,6 +31,21 @@ class Folds:
         self.calls.append(workout_id)
         if self.errors:
             raise self.errors.pop()
+
+
+class Waits(Event):
+    """A stop that is waited for in no time; it notes the seconds, and is set after so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._most = most
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0)
+        if len(self.seconds) == self._most:
+            self.set()
+        return self.is_set()
 
 
 def done(client: Redis) -> bool:
@@ -86,6 +102,52 @@ def test_an_outage_may_last_for_hours(
     with running(folds, lease=60):
         eventually(lambda: done(redis_client))
     assert len(folds.calls) == 1101
+
+
+def test_each_failure_in_a_row_is_waited_out_for_longer_up_to_five_seconds(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise redis.ConnectionError
+
+    waits = Waits(10)
+    monkeypatch.setattr("worker.loop._LONGEST_PAUSE", 5.0)
+    with running(Folds(), stop=waits, sweep=fail):
+        eventually(waits.is_set)
+    longest = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
+    assert all(most / 2 <= wait <= most for wait, most in zip(waits.seconds, longest, strict=True))
+
+
+def test_a_failure_after_a_success_is_waited_out_briefly_again(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = count()
+
+    def fail_now_and_then() -> None:
+        if next(sweeps) % 2:
+            raise redis.ConnectionError
+
+    waits = Waits(10)
+    monkeypatch.setattr("worker.loop._LONGEST_PAUSE", 5.0)
+    with running(Folds(), stop=waits, sweep=fail_now_and_then):
+        eventually(waits.is_set)
+    assert max(waits.seconds) <= 0.1
+
+
+def test_an_event_whose_delivery_was_lost_on_the_way_is_found(
+    workouts: Workouts, redis_client: Redis, running: Running
+) -> None:
+    workout, folds = workouts.start(), Folds()
+
+    def lose_a_reply() -> None:
+        if not folds.calls and not workouts.asked():
+            workouts.ask(workout)
+            redis_client.xreadgroup(GROUP, "first", {EVENTS: ">"})
+            raise redis.ConnectionError
+
+    with running(folds, lease=60, sweep=lose_a_reply):
+        eventually(lambda: bool(folds.calls) and done(redis_client))
+    assert folds.calls == [workout]
 
 
 def test_restarting_workers_during_an_outage_costs_no_event(

@@ -1,48 +1,94 @@
-"""Uploads racing the completion of their ride, through the whole service."""
+"""Uploads racing the completion of their ride, through whole processes."""
 
-from collections.abc import Callable
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 
-from tests.conftest import Rider
+import httpx
+import pytest
+
+from ops.accounts import create_account
+from ops.processes import spawn, stop
+from shared.connections import Redis
+from shared.settings import Settings
+from tests.conftest import ROOT, Rider
 from tests.worker.readings import T0
 from tests.worker.waiting import eventually
 
 
-def test_every_accepted_sample_is_in_the_result_whatever_the_race(rider: Rider) -> None:
-    chance = Random(7)
-    accepted = {}
+@pytest.fixture
+def riders(settings: Settings, redis_client: Redis, tmp_path: Path) -> Iterator[list[Rider]]:
+    """One user at two API processes; their worker never sweeps, so nothing mends a lost race."""
+    account = create_account(settings.database_url, "racer@example.com", "test")
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "SWEEP_INTERVAL": "86400",
+    }
+    with ExitStack() as stack:
+
+        def start(module: str, *fds: int, **variables: str) -> None:
+            process = spawn(
+                [sys.executable, "-m", module],
+                log=tmp_path / f"{module}.log",
+                environ={**environ, **variables},
+                pass_fds=fds,
+            )
+            stack.callback(stop, process)
+
+        def at_an_api() -> Rider:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            start("api", listener.fileno(), LISTEN_FD=str(listener.fileno()))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            headers = {"X-API-Key": account.api_key}
+            client = httpx.Client(base_url=url, headers=headers, timeout=30)
+            return Rider(account, stack.enter_context(client))
+
+        riders = [at_an_api(), at_an_api()]
+        start("worker")
+        yield riders
+
+
+def test_every_accepted_sample_is_in_the_result_whatever_the_race(riders: list[Rider]) -> None:
+    chance, here = Random(7), riders[0]
     with ThreadPoolExecutor(4) as threads:
-        for _ in range(200):
-            workout = rider.start()
-            accepted[workout] = _race(rider, workout, chance, threads)
-    eventually(lambda: all(_count(rider, each) == accepted[each] for each in accepted))
-    assert set(accepted.values()) == {8}
-    assert {rider.workout(each)["status"] for each in accepted} == {"COMPLETED"}
+        rides = [_race(riders, chance, threads) for _ in range(200)]
+    eventually(lambda: all(_count(here, ride) == 10 for ride in rides))
+    assert {here.workout(ride)["status"] for ride in rides} == {"COMPLETED"}
 
 
-def _race(rider: Rider, workout: str, chance: Random, threads: ThreadPoolExecutor) -> int:
-    """Upload four batches of two samples, and complete, in any order and all at once."""
+def _race(riders: list[Rider], chance: Random, threads: ThreadPoolExecutor) -> str:
+    """Upload four batches and complete, in any order and at once, by two API processes."""
+    here, there = riders
+    ride = here.start()
+    _upload(there, ride, batch=4)  # from now on that process remembers the ride as active
 
-    def upload(batch: int) -> int:
-        times = [T0 + 1000 * (2 * batch + t) for t in range(2)]
-        response = rider.upload(workout, [{"timestamp": time, "power": 200} for time in times])
-        return len(times) if response.status_code == 202 else 0
+    def complete() -> None:
+        assert here.client.post(f"/api/workouts/{ride}/complete").status_code == 202
 
-    def complete() -> int:
-        response = rider.client.post(f"/api/workouts/{workout}/complete")
-        assert response.status_code == 202
-        return 0
-
-    actions: list[Callable[[], int]] = [
+    actions: list[Callable[[], None]] = [
         complete,
-        *(lambda batch=batch: upload(batch) for batch in range(4)),
+        *(lambda batch=batch: _upload(riders[batch % 2], ride, batch) for batch in range(4)),
     ]
     chance.shuffle(actions)
-    return sum(threads.map(lambda action: action(), actions))
+    list(threads.map(lambda action: action(), actions))
+    return ride
 
 
-def _count(rider: Rider, workout: str) -> int | None:
+def _upload(rider: Rider, ride: str, batch: int) -> None:
+    """Two samples, accepted."""
+    samples = [{"timestamp": T0 + 1000 * (2 * batch + t), "power": 200} for t in range(2)]
+    assert rider.upload(ride, samples).status_code == 202
+
+
+def _count(rider: Rider, ride: str) -> int | None:
     """How many samples the stored figures are made of."""
-    summary = rider.workout(workout)["summary"]
+    summary = rider.workout(ride)["summary"]
     return summary["sampleCount"] if summary else None

@@ -4,7 +4,14 @@ from typing import Final
 
 import numpy as np
 
-from worker.metrics.series import FloatArray, IntArray, Series, time_to_next, window_means
+from worker.metrics.series import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Series,
+    time_to_next,
+    window_means,
+)
 
 _WINDOW: Final = 30  # seconds
 _LONGEST_STEP: Final = 10.0  # seconds that one reading may stand for
@@ -33,11 +40,22 @@ def normalized_power(power: Series) -> float | None:
 def total_energy(timestamps: IntArray, power: FloatArray) -> float | None:
     """Work in kilojoules; None without power.
 
-    ``timestamps``: (n,) ms; ``power``: (n,) watts, NaN where not measured. Each reading holds
-    until the next one, for 10 s at most.
+    ``timestamps``: (n,) ms, of all samples; ``power``: (n,) watts, NaN where not measured. Each
+    reading holds until the next, for 10 s at most.
     """
     measured = ~np.isnan(power)
     if not measured.any():
         return None
-    steps = time_to_next(timestamps[measured], _LONGEST_STEP)
+    steps = _holding_times(timestamps, measured)
     return float(np.sum(power[measured] * steps) / 1000)
+
+
+def _holding_times(timestamps: IntArray, measured: BoolArray) -> FloatArray:
+    """Seconds that each reading stands for.
+
+    Until the next reading, past samples of other sensors. But where the meter falls silent for
+    longer than a reading may hold, only until the next sample: a drop-out is not stretched.
+    """
+    to_reading = time_to_next(timestamps[measured], np.inf)
+    to_sample = time_to_next(timestamps, _LONGEST_STEP)[measured]
+    return np.where(to_reading <= _LONGEST_STEP, to_reading, to_sample)

@@ -87,6 +87,12 @@ def test_a_reading_holds_past_samples_without_power() -> None:
     assert energy({0: 100, 0.4: None, 1: 100, 1.4: None}) == pytest.approx(0.2)
 
 
+def test_a_drop_out_of_the_meter_is_not_stretched() -> None:
+    # 200 W for three single seconds: at 0, at 1 before the drop-out, and at 32 at the end.
+    silent = dict.fromkeys(range(2, 32), None)
+    assert energy({0: 200, 1: 200, **silent, 32: 200}) == pytest.approx(0.6)
+
+
 @given(readings_of(2000))
 def test_power_is_what_plain_loops_find(readings: Readings) -> None:
     series = resample(*columns(readings))
