@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test check format lock api worker migrate migrate-status \
-	rollback reset-db migration user up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute user device-truth up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -26,6 +26,8 @@ check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
+device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
+	@$(PY) -m tests.rides.device_truth
 format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .
@@ -53,6 +55,8 @@ reset-db: setup ## Throw every user and workout away (YES=1 does not ask)
 	@$(OPS) reset-db
 migration: setup ## Write the files of a new migration (NAME=add_laps)
 	@$(OPS) migration
+recompute: setup ## Compute archived workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
+	@$(OPS) recompute $(if $(filter command line,$(origin USER)),--user "$(USER)")
 user: setup ## Create a user and print an API key once (EMAIL=me@example.com)
 	@$(OPS) user
 

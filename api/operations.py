@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from api import health, telemetry, workouts
+from api import health, records, riders, season, telemetry, workouts
 from api.auth import Caller
 from api.body import JSON
 from api.samples import NDJSON, Batch, Sample
@@ -37,6 +37,7 @@ class Operation:
 
 
 _ONE = "/api/workouts/{id}"
+_ME = "/api/users/me"
 _WAIT = "`wait=N`: answer when the result is there, or after N seconds"
 _LENIENT = "`handling=lenient`: store the good samples, and list what was left out"
 
@@ -129,5 +130,99 @@ OPERATIONS = (
         {HTTPStatus.OK: telemetry.Holdings},
         "upload",
         query=telemetry.ReceiptQuery,
+    ),
+    Operation(
+        "GET",
+        f"{_ONE}/power-curve",
+        records.get_workout_curve,
+        {HTTPStatus.OK: records.PowerCurve},
+        "read",
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/exclude",
+        records.exclude_workout,
+        {HTTPStatus.ACCEPTED: workouts.WorkoutChange},
+        "admin",
+        body={JSON: records.Exclusion},
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/include",
+        records.include_workout,
+        {HTTPStatus.ACCEPTED: workouts.WorkoutChange},
+        "admin",
+        body={JSON: records.Exclusion},
+    ),
+    Operation(
+        "GET",
+        "/api/records",
+        records.get_records,
+        {HTTPStatus.OK: records.RecordList},
+        "read",
+        query=records.RecordsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/power-curve",
+        records.get_season_curve,
+        {HTTPStatus.OK: records.PowerCurve},
+        "read",
+        query=records.PeriodQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/critical-power",
+        season.get_critical_power,
+        {HTTPStatus.OK: season.CriticalPower},
+        "read",
+        query=records.PeriodQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/stats",
+        season.get_stats,
+        {HTTPStatus.OK: season.Stats},
+        "read",
+        query=season.StatsQuery,
+    ),
+    Operation(
+        "GET",
+        "/api/fitness",
+        season.get_fitness,
+        {HTTPStatus.OK: season.Fitness},
+        "read",
+        query=season.FitnessQuery,
+    ),
+    Operation("GET", _ME, riders.get_rider, {HTTPStatus.OK: riders.RiderAnswer}, "read"),
+    Operation(
+        "PATCH",
+        _ME,
+        riders.update_rider,
+        {HTTPStatus.OK: riders.RiderAnswer},
+        "admin",
+        body={JSON: riders.UpdateRider},
+    ),
+    Operation(
+        "GET",
+        f"{_ME}/thresholds",
+        riders.get_thresholds,
+        {HTTPStatus.OK: riders.ThresholdsList},
+        "read",
+    ),
+    Operation(
+        "PUT",
+        f"{_ME}/thresholds",
+        riders.put_thresholds,
+        {HTTPStatus.OK: riders.ThresholdsChange},
+        "admin",
+        body={JSON: riders.Thresholds},
+    ),
+    Operation(
+        "GET",
+        f"{_ME}/recompute",
+        riders.get_recompute,
+        {HTTPStatus.OK: riders.Recompute},
+        "read",
     ),
 )

@@ -1,17 +1,22 @@
 """What a client prefers (RFC 7240), and parameters of queries."""
 
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from typing import Final, TypeVar
 from uuid import UUID
+from zoneinfo import available_timezones
 
 import msgspec
 
 from api.body import fault_of
-from api.problems import NotFound, Unprocessable
+from api.problems import Fault, NotFound, Unprocessable
 from api.state import Request
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
+# `localtime` is the machine's own, and unknown to PostgreSQL.
+_TIME_ZONES: Final = available_timezones() - {"localtime"}
 
 
 def preferences(request: Request) -> dict[str, str]:
@@ -53,6 +58,20 @@ def read_query(request: Request, kind: type[T]) -> T:
         return msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Unprocessable(f"{fault_of(error).member}: {error}", [fault_of(error)]) from None
+
+
+def time_zone_of(text: str, name: str) -> str:
+    """A name of the IANA time zone database. Raises Unprocessable."""
+    if text not in _time_zones():
+        detail = f"{text!r} is not a time zone of the IANA database"
+        raise Unprocessable(f"{name}: {detail}", [Fault(detail, name)])
+    return text
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """Every name, from the package: the machine's own folder holds others that no server knows."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
 def moment_of(text: str | None, name: str) -> datetime | None:

@@ -70,6 +70,10 @@ class StreamWriter:
             pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
             await pipe.execute()
 
+    async def ask_for_fold(self, workout_id: UUID) -> None:
+        """Ask the workers to look at a workout. Raises redis.RedisError."""
+        await self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
+
     async def seal_deleted(self, workout_id: UUID) -> None:
         """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
         await self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)

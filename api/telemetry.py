@@ -20,6 +20,7 @@ from api.ride_reader import Ride, read_ride
 from api.rows import to_columns, to_csv, to_rows
 from api.samples import Limits
 from api.state import Request
+from api.workout_store import TimeRange
 from shared import stream_codec
 from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
 
@@ -37,13 +38,6 @@ class Receipt(Struct, rename="camel", omit_defaults=True):
     dropped: list[Fault] = []
 
 
-class Gap(Struct, rename="camel"):
-    """No sample is held between these two, which are: ms since the epoch."""
-
-    from_: int = msgspec.field(name="from")
-    to: int
-
-
 class Holdings(Struct, rename="camel"):
     """What the server holds of a ride. Timestamps in ms since the epoch."""
 
@@ -53,7 +47,9 @@ class Holdings(Struct, rename="camel"):
         Meta(description="Every sample received up to here is in PostgreSQL; forget those"),
     ]
     sample_count: int
-    missing: Annotated[list[Gap], Meta(description="Where nothing was received")]
+    missing: Annotated[
+        list[TimeRange], Meta(description="Between which samples nothing was received")
+    ]
 
 
 class ReceiptQuery(Struct):
@@ -126,7 +122,7 @@ def holdings(ride: Ride, gap_seconds: float) -> Holdings:
     if not len(times):
         return Holdings(None, None, 0, [])
     wide = np.flatnonzero(np.diff(times) > gap_seconds * 1000)
-    missing = [Gap(int(times[at]), int(times[at + 1])) for at in wide]
+    missing = [TimeRange(int(times[at]), int(times[at + 1])) for at in wide]
     return Holdings(int(times[-1]), _durable_through(ride), len(times), missing)
 
 

@@ -6,9 +6,8 @@ import binascii
 import logging
 import time
 from datetime import datetime
-from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Any, LiteralString
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -25,10 +24,12 @@ from api.responses import json_response
 from api.ride_reader import read_ride
 from api.rows import to_rows
 from api.state import ApiState, Request
+from api.workout_store import Status, Workout, fetch_workout, require_workout
 from shared.sql import load_queries
 from shared.telemetry import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 
 QUERIES = load_queries("workouts")
+RECORDS = load_queries("records")
 logger = logging.getLogger(__name__)
 
 Title = Annotated[str, Meta(max_length=200)]
@@ -36,39 +37,6 @@ Description = Annotated[str, Meta(max_length=10_000)]
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
 Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
-
-
-class Status(StrEnum):
-    """Where a workout is in its life."""
-
-    ACTIVE = "ACTIVE"
-    PAUSED = "PAUSED"
-    PROCESSING = "PROCESSING"
-    COMPLETED = "COMPLETED"
-    ARCHIVED = "ARCHIVED"
-    FAILED = "FAILED"
-
-
-class Workout(Struct, rename="camel"):
-    """A ride. `summary` holds its figures; null until samples were first folded."""
-
-    id: UUID
-    user_id: UUID
-    stream_name: str | None
-    title: str | None
-    description: str | None
-    sport: str
-    status: Status
-    start_time: datetime
-    end_time: datetime | None
-    duration: int | None
-    summary: dict[str, Any] | None
-    created_at: datetime
-    updated_at: datetime
-    telemetry: list[dict[str, Any]] | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        self.status = Status(self.status)  # a row has its text
 
 
 class CreateWorkout(Struct, rename="camel"):
@@ -154,7 +122,7 @@ class WaitQuery(Struct):
 async def create_workout(request: Request, caller: Caller) -> Response:
     """Start a ride."""
     wanted = await read_json(request, CreateWorkout, request.state["settings"])
-    workout = await _fetch(
+    workout = await fetch_workout(
         request.state,
         "create_workout",
         user_id=caller.user_id,
@@ -203,7 +171,7 @@ async def list_workouts(request: Request, caller: Caller) -> Response:
 async def get_workout(request: Request, caller: Caller) -> Response:
     """One ride; with `includeTelemetry=true` also its samples."""
     query = read_query(request, GetQuery)
-    workout = await _require(request.state, workout_id_of(request), caller)
+    workout = await require_workout(request.state, workout_id_of(request), caller)
     if query.include_telemetry:
         ride = await read_ride(request.state, workout.id)
         workout.telemetry = await asyncio.to_thread(to_rows, ride.samples())
@@ -213,7 +181,7 @@ async def get_workout(request: Request, caller: Caller) -> Response:
 async def update_workout(request: Request, caller: Caller) -> Response:
     """Change title, description or sport."""
     wanted = await read_json(request, UpdateWorkout, request.state["settings"])
-    workout = await _fetch(
+    workout = await fetch_workout(
         request.state,
         "update_workout",
         id=workout_id_of(request),
@@ -249,7 +217,7 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
         changed = await cursor.fetchone()
     if changed:
         await _announce_completion(state, workout_id, caller.user_id)
-    workout = await _require(state, workout_id, caller)
+    workout = await require_workout(state, workout_id, caller)
     if workout.status is Status.FAILED:
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
@@ -265,12 +233,13 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
 async def delete_workout(request: Request, caller: Caller) -> Response:
     """Hide a ride and take its records back."""
     state, workout_id = request.state, workout_id_of(request)
-    async with state["database"].connection() as connection:
-        cursor = await connection.execute(
-            QUERIES["delete_workout"], {"id": workout_id, "user_id": caller.user_id}
-        )
+    rider = {"id": workout_id, "user_id": caller.user_id, "workout_id": workout_id}
+    async with state["database"].connection() as connection, connection.transaction():
+        cursor = await connection.execute(QUERIES["delete_workout"], rider)
         if await cursor.fetchone() is None:
             raise NotFound("no such workout")
+        for query in ("delete_bests", "delete_curve", "lock_rider", "refresh_records"):
+            await connection.execute(RECORDS[query], rider)
     state["ownerships"].forget(workout_id, caller.user_id)
     try:
         await state["writer"].seal_deleted(workout_id)
@@ -298,7 +267,7 @@ async def _announce_completion(state: ApiState, workout_id: UUID, user_id: UUID)
 
 async def _change_status(request: Request, caller: Caller, old: Status, new: Status) -> Response:
     workout_id = workout_id_of(request)
-    workout = await _fetch(
+    workout = await fetch_workout(
         request.state,
         "change_status",
         id=workout_id,
@@ -306,7 +275,7 @@ async def _change_status(request: Request, caller: Caller, old: Status, new: Sta
         **{"from": [old], "to": new},
     )
     if workout is None:
-        now = (await _require(request.state, workout_id, caller)).status
+        now = (await require_workout(request.state, workout_id, caller)).status
         raise Conflict(f"the workout is {now} and cannot become {new}")
     return json_response(WorkoutChange(workout))
 
@@ -318,25 +287,8 @@ async def _wait_for_result(
     while workout.status is Status.PROCESSING and time.monotonic() < deadline:
         await asyncio.sleep(pause)
         pause = min(pause * 1.3, 0.25)
-        workout = await _require(state, workout.id, caller)
+        workout = await require_workout(state, workout.id, caller)
     return workout
-
-
-async def _require(state: ApiState, workout_id: UUID, caller: Caller) -> Workout:
-    workout = await _fetch(state, "get_workout", id=workout_id, user_id=caller.user_id)
-    if workout is None:
-        raise NotFound("no such workout")
-    return workout
-
-
-async def _fetch(state: ApiState, query: str, **parameters: object) -> Workout | None:
-    statement: LiteralString = QUERIES[query]
-    async with (
-        state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(Workout)) as cursor,
-    ):
-        await cursor.execute(statement, parameters)
-        return await cursor.fetchone()
 
 
 def _next_cursor(found: list[Workout], limit: int) -> str | None:

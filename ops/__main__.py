@@ -19,6 +19,7 @@ from ops import migrations
 from ops.accounts import create_account
 from ops.backup import back_up, find_program, restore
 from ops.processes import spawn, stop_all
+from ops.recompute import await_recompute, mark_stale
 from ops.redis_prompt import open_prompt
 from ops.servers import servers
 from shared.errors import TrackerError
@@ -127,6 +128,20 @@ def user(context: click.Context, email: str, key_name: str) -> None:
         account = create_account(environ["DATABASE_URL"], email, key_name)
     click.echo(f"user {account.user_id} {account.email}", err=True)
     click.echo(account.api_key)
+
+
+@main.command()
+@click.option("--user", help="Only the workouts of this address.")
+@click.option("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
+@click.pass_context
+def recompute(context: click.Context, user: str | None, since: datetime | None) -> None:
+    """Compute the figures of archived workouts anew, by the workers; may be broken off."""
+    moment = since and since.replace(tzinfo=UTC)
+    with _servers(context) as environ:
+        count = mark_stale(environ["DATABASE_URL"], user, moment)
+        click.echo(f"{count} workouts to compute anew")
+        await_recompute(environ["DATABASE_URL"], lambda pending: click.echo(f"{pending} to do"))
+    click.echo("done")
 
 
 @main.command()

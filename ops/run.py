@@ -60,7 +60,7 @@ def run(
         applied = migrations.apply(urls["DATABASE_URL"])
         console.print(f"Applying migrations … {len(applied)} applied")
         console.print(f"Starting the API and {WORKERS} workers …")
-        url, children = stack.enter_context(_children(urls, data_dir, port))
+        url, children = stack.enter_context(start_service(urls, data_dir, port))
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
         _report(console, _play(console, url, api_key, ride), url, api_key)
         if run_file:
@@ -101,7 +101,7 @@ def _run_file(data_dir: Path, *, required: bool) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _children(
+def start_service(
     environ: Mapping[str, str], data_dir: Path, port: int | None
 ) -> Iterator[tuple[str, list[Child]]]:
     """The API on a socket that is bound here, so that nobody else can take the port."""

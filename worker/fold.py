@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,15 +10,19 @@ from psycopg.rows import class_row
 
 from shared import archive, stream_codec
 from shared.archive import ArchivedChannel
-from shared.connections import Database, DatabaseConnection, Redis
+from shared.connections import Database, DatabaseConnection, Redis, Row
 from shared.sql import load_queries
 from shared.streams import BATCH_FIELD, SEALED_COMPLETED, SEALED_FOR, samples_key, sealed_key
 from shared.telemetry import Samples, concatenate, merge
+from worker.athlete import Athlete
+from worker.efforts import NO_EFFORTS, rank_efforts
+from worker.ride import Ride
 from worker.summary import summarize
-from worker.workout_writer import write_workout
+from worker.workout_writer import Analysis, write_workout
 
 FOLDS = load_queries("folds")
 WORKOUTS = load_queries("workouts")
+RECORDS = load_queries("records")
 _CHUNK: Final = 1000  # entries a reply
 logger = logging.getLogger(__name__)
 
@@ -60,10 +65,10 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         # either is read here, or sees the seal and asks for another fold.
         redis.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
     waiting = read_waiting(redis, samples_key(workout_id))
-    if not waiting.entries and not completing:
+    if not (waiting.entries or completing or workout["stale"]):
         return nothing
     samples = _merge(_read_archive(connection, workout_id), waiting)
-    write_workout(connection, workout_id, samples, summarize(samples), waiting.received_at)
+    write_workout(connection, workout, _analyse(connection, workout, samples), waiting.received_at)
     logger.info(
         "folded %d batches into %s: %d samples, %s",
         len(waiting.entries),
@@ -72,6 +77,25 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         "completed" if completing else workout["status"].lower(),
     )
     return waiting
+
+
+def _analyse(connection: DatabaseConnection, workout: Row, samples: Samples) -> Analysis:
+    ride = Ride(samples)
+    efforts = NO_EFFORTS
+    if not workout["excluded"]:
+        excluded = [(each.lower / 1000, each.upper / 1000) for each in workout["excluded_ranges"]]
+        efforts = rank_efforts(ride, excluded)
+    return Analysis(samples, summarize(ride, _athlete(connection, workout, samples)), efforts)
+
+
+def _athlete(connection: DatabaseConnection, workout: Row, samples: Samples) -> Athlete:
+    """The rider's figures on the day of the ride."""
+    moment = workout["start_time"]
+    if len(samples):
+        moment = datetime.fromtimestamp(samples.timestamps[0] / 1000, UTC)
+    with connection.cursor(row_factory=class_row(Athlete)) as cursor:
+        cursor.execute(RECORDS["athlete_on"], {"user_id": workout["user_id"], "moment": moment})
+        return cursor.fetchone() or Athlete()
 
 
 def read_waiting(redis: Redis, key: str) -> Waiting:

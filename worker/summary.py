@@ -1,17 +1,26 @@
 """The summary of a ride, as it is stored: every figure by its definition in worker.metrics."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
-from shared.telemetry import FloatArray, Samples
+from shared.telemetry import FloatArray
+from worker.athlete import Athlete
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
 from worker.metrics import heartrate as heartrates
 from worker.metrics import motion
 from worker.metrics import power as powers
-from worker.metrics.series import resample
+from worker.metrics.decoupling import decoupling
+from worker.metrics.elevation import elevation_gain_and_loss
+from worker.metrics.series import Series
+from worker.metrics.spikes import find_spikes
+from worker.metrics.w_prime import w_prime_balance
+from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
+from worker.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
 METHOD_VERSION: Final = 1
@@ -28,83 +37,133 @@ _WHOLE: Final = (
     "maxCadence",
 )
 
+Figures = dict[str, float | None]
 
-def summarize(samples: Samples) -> dict[str, Any]:
-    """Every figure of a ride, finished or not. ``samples`` are in order of time."""
+
+def summarize(ride: Ride, athlete: Athlete) -> dict[str, Any]:
+    """Every figure of a ride, finished or not, for a rider with these figures on the day."""
     precise = {
-        **_power(samples),
-        **_heartrate(samples),
-        **_cadence(samples),
-        **_motion(samples),
+        **_power(ride, athlete),
+        **_heartrate(ride),
+        **_cadence(ride),
+        **_motion(ride),
     }
     whole = {name: _round_half_up(precise[name]) for name in _WHOLE}
     return {
         **{name: _tidy(value) for name, value in precise.items()},
         **whole,
-        **_extent(samples),
+        **_extent(ride),
+        **_zones(ride, athlete),
+        "spikes": _spikes(ride.power),
         "precise": {name: precise[name] for name in _WHOLE},
         "methodVersion": METHOD_VERSION,
-        "parameters": {},
+        "parameters": _parameters(athlete),
     }
 
 
-def _power(samples: Samples) -> dict[str, float | None]:
-    power = samples.channel("power")
-    series = resample(samples.timestamps, power)
+def _power(ride: Ride, athlete: Athlete) -> Figures:
+    average = powers.average_power(ride.power)
+    normalized = powers.normalized_power(ride.power)
+    intensity = powers.intensity_factor(normalized, athlete.ftp)
     return {
-        "avgPower": powers.average_power(series),
-        "maxPower": powers.max_power(series),
-        "normalizedPower": powers.normalized_power(series),
-        "totalEnergy": powers.total_energy(samples.timestamps, power),
+        "avgPower": average,
+        "maxPower": powers.max_power(ride.power),
+        "normalizedPower": normalized,
+        "totalEnergy": powers.total_energy(ride.timestamps, ride.samples.channel("power")),
+        "xPower": powers.x_power(ride.power),
+        "variabilityIndex": powers.variability_index(normalized, average),
+        "intensityFactor": intensity,
+        "trainingStressScore": powers.training_stress_score(ride.recorded_time, intensity),
+        "wPrimeBalanceMin": _lowest_w_prime(ride.power, athlete),
+        "decoupling": decoupling(ride.power, ride.heartrate),
     }
 
 
-def _heartrate(samples: Samples) -> dict[str, float | None]:
-    heartrate = heartrates.without_contact_missing(samples.channel("heartrate"))
+def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
+    """Kilojoules."""
+    if not len(power) or athlete.critical_power is None or athlete.w_prime is None:
+        return None
+    balance = w_prime_balance(power, athlete.critical_power, athlete.w_prime)
+    return float(balance.min()) / 1000
+
+
+def _heartrate(ride: Ride) -> Figures:
     return {
-        "avgHeartrate": heartrates.average_heartrate(samples.timestamps, heartrate),
-        "maxHeartrate": _highest(heartrate),
+        "avgHeartrate": heartrates.average_heartrate(ride.timestamps, ride.beats),
+        "maxHeartrate": _highest(ride.beats),
     }
 
 
-def _cadence(samples: Samples) -> dict[str, float | None]:
-    cadence = samples.channel("cadence")
-    series = resample(samples.timestamps, cadence)
+def _cadence(ride: Ride) -> Figures:
     return {
-        "avgCadence": cadences.average_cadence(series),
-        "avgCadenceWithZeros": cadences.average_cadence_with_zeros(series),
-        "maxCadence": _highest(cadence),
+        "avgCadence": cadences.average_cadence(ride.cadence),
+        "avgCadenceWithZeros": cadences.average_cadence_with_zeros(ride.cadence),
+        "maxCadence": _highest(ride.samples.channel("cadence")),
     }
 
 
-def _motion(samples: Samples) -> dict[str, float | None]:
-    distance = motion.recorded_distance(samples.channel("distance"))
+def _motion(ride: Ride) -> Figures:
+    channel = ride.samples.channel
+    distance = motion.recorded_distance(channel("distance"))
     if distance is None:
-        distance = motion.travelled_distance(samples.channel("lat"), samples.channel("lng"))
-    recorded = _recorded_time(samples)
+        distance = motion.travelled_distance(channel("lat"), channel("lng"))
+    recorded = ride.recorded_time
+    gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
     return {
         "totalDistance": distance,
         "avgSpeed": distance / recorded if distance is not None and recorded else None,
-        "maxSpeed": _highest(samples.channel("speed")),
+        "maxSpeed": _highest(channel("speed")),
+        "totalElevationGain": gain,
+        "totalElevationLoss": loss,
     }
 
 
-def _extent(samples: Samples) -> dict[str, Any]:
-    times = samples.timestamps
-    power = resample(times, samples.channel("power"))
+def _extent(ride: Ride) -> dict[str, Any]:
+    times = ride.timestamps
+    elapsed = coverages.elapsed_seconds(times)
     return {
-        "sampleCount": len(samples),
+        "sampleCount": len(times),
         "duration": round(float(times[-1] - times[0]) / 1000) if len(times) else 0,
-        "recordedTime": _recorded_time(samples),
-        "movingTime": motion.moving_time(resample(times, samples.channel("speed"))),
-        "coverage": round(coverages.coverage(power, coverages.elapsed_seconds(times)), 4),
+        "recordedTime": ride.recorded_time,
+        "movingTime": motion.moving_time(ride.speed),
+        "coverage": round(coverages.coverage(ride.power, elapsed), 4),
         "gaps": [{"from": start, "to": end} for start, end in coverages.gaps(times)],
     }
 
 
-def _recorded_time(samples: Samples) -> int:
-    """Seconds within segments, whatever was measured in them."""
-    return len(resample(samples.timestamps, np.zeros(len(samples))))
+def _zones(ride: Ride, athlete: Athlete) -> dict[str, list[int] | None]:
+    return {
+        "powerZones": _zone_times(ride.power, athlete.ftp, POWER_ZONES),
+        "heartrateZones": _zone_times(ride.heartrate, athlete.threshold_heartrate, HEARTRATE_ZONES),
+    }
+
+
+def _zone_times(
+    series: Series, threshold: float | None, bounds: Sequence[float]
+) -> list[int] | None:
+    if threshold is None or not len(series):
+        return None
+    return time_in_zones(series, threshold, bounds)
+
+
+def _spikes(power: Series) -> list[dict[str, float]]:
+    at = np.flatnonzero(find_spikes(power)).tolist()
+    return [
+        {"timestamp": int(power.seconds[i]) * 1000, "power": float(power.values[i])} for i in at
+    ]
+
+
+def _parameters(athlete: Athlete) -> dict[str, Any]:
+    """What of the rider the figures were computed with; absent where unknown."""
+    names = {"ftp": "ftp", "critical_power": "criticalPower", "w_prime": "wPrime"}
+    names["threshold_heartrate"] = "thresholdHeartrate"
+    known = {names[name]: value for name, value in asdict(athlete).items() if name in names}
+    parameters: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+    if athlete.ftp is not None:
+        parameters["powerZones"] = list(POWER_ZONES)
+    if athlete.threshold_heartrate is not None:
+        parameters["heartrateZones"] = list(HEARTRATE_ZONES)
+    return parameters
 
 
 def _highest(values: FloatArray) -> float | None:

@@ -20,6 +20,7 @@ QUERIES = load_queries("folds")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
 _DEAD_CONSUMER: Final = 3600.0  # seconds of silence
 _SCAN_STEP: Final = 1000
+_MOST_QUEUED: Final = 1000  # events, recomputations among them
 logger = logging.getLogger(__name__)
 
 
@@ -48,6 +49,7 @@ class Sweeper:
                 return
             due = [
                 *_ids(connection, "ask_for_overdue_folds", overdue=OVERDUE),
+                *_ids(connection, "ask_for_stale_folds", overdue=OVERDUE, portion=self._portion()),
                 *_ids(connection, "ask_for_checkpoints", interval=settings.checkpoint_interval),
                 *self._complete_silent(connection),
                 *self._find_stranded(connection),
@@ -56,6 +58,10 @@ class Sweeper:
         self._ask_for_folds(due)
         self._forget(purged)
         self._remove_dead_consumers()
+
+    def _portion(self) -> int:
+        """How many recomputations to ask for: as many as keep the queue short."""
+        return max(_MOST_QUEUED - int(self._redis.xlen(EVENTS)), 0)
 
     def _complete_silent(self, connection: DatabaseConnection) -> list[UUID]:
         silence = self._settings.idle_timeout

@@ -6,7 +6,7 @@ SELECT
 
 -- name: lock_workout
 -- The row lock is the mutual exclusion between workers.
-SELECT id, user_id, status, start_time, completed_at
+SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges
 FROM workouts
 WHERE id = %(id)s
 FOR UPDATE
@@ -29,6 +29,7 @@ UPDATE workouts SET
     END,
     duration = %(duration)s,
     status = CASE WHEN status = 'PROCESSING' THEN 'COMPLETED' ELSE status END,
+    stale = false,
     last_received_at = greatest(last_received_at, %(received_at)s),
     updated_at = now()
 WHERE id = %(id)s
@@ -58,6 +59,19 @@ WHERE id IN (
         AND fold_asked_at < now() - make_interval(secs => %(overdue)s)
     ORDER BY fold_asked_at
     LIMIT 500
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+
+-- name: ask_for_stale_folds
+-- Recomputation, in portions, so that riders who wait for their figures are not held up.
+UPDATE workouts SET fold_asked_at = now()
+WHERE id IN (
+    SELECT id FROM workouts
+    WHERE stale AND status <> 'DELETED'
+        AND (fold_asked_at IS NULL OR fold_asked_at < now() - make_interval(secs => %(overdue)s))
+    ORDER BY fold_asked_at NULLS FIRST
+    LIMIT %(portion)s
     FOR UPDATE SKIP LOCKED
 )
 RETURNING id

@@ -5,11 +5,11 @@ VALUES (
     coalesce(%(start_time)s::timestamptz, now())
 )
 RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 
 -- name: get_workout
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 FROM workouts
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 
@@ -28,14 +28,14 @@ UPDATE workouts SET
     updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.
 UPDATE workouts SET status = %(to)s::workout_status, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status = ANY(%(from)s::workout_status[])
 RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 
 -- name: complete_workout
 -- The committed row is the promise; the event that follows only makes it prompt.
@@ -45,20 +45,38 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND status IN ('ACTIVE', 'PAUSED')
 RETURNING id
 
 -- name: delete_workout
--- Hides the workout and takes its records back; the rows are purged later.
-WITH deleted AS (
-    UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
-    WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-    RETURNING id
-), retracted AS (
-    DELETE FROM personal_records USING deleted WHERE workout_id = deleted.id
-)
-SELECT id FROM deleted
+-- Hides the workout; its rows are purged later.
+UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id
+
+-- name: exclude_workout
+-- From records: the whole ride, or a range of it.
+UPDATE workouts SET
+    excluded = excluded OR %(whole)s,
+    excluded_ranges = excluded_ranges + %(range)s::int8multirange,
+    stale = true, fold_asked_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
+
+-- name: include_workout
+-- The way back; the whole ride includes every range of it.
+UPDATE workouts SET
+    excluded = excluded AND NOT %(whole)s,
+    excluded_ranges = CASE
+        WHEN %(whole)s THEN '{}'
+        ELSE excluded_ranges - %(range)s::int8multirange
+    END,
+    stale = true, fold_asked_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 
 -- name: list_workouts
 -- By page (offset) or from a cursor (before_time, before_id); newest first.
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
 FROM workouts
 WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(status)s::workout_status IS NULL OR status = %(status)s)

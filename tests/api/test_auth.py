@@ -28,13 +28,17 @@ every_of_one_workout = pytest.mark.parametrize(
 )
 
 
+BODIES: dict[str, Any] = {  # where an empty object is not enough
+    "upload_telemetry": [{"timestamp": T0}],
+    "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
+}
+
+
 def call(
     service: str, operation: Operation, workout_id: str = str(uuid4()), **headers: str
 ) -> httpx.Response:
     """A call that a key with the scope could make."""
-    body: Any = None
-    if operation.body:
-        body = [{"timestamp": T0}] if "telemetry" in operation.path else {}
+    body = BODIES.get(operation.handler.__name__, {}) if operation.body else None
     path = operation.path.replace("{id}", workout_id)
     return httpx.request(operation.method, service + path, json=body, headers=headers)
 

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from api.app import create_app
 from api.openapi import document
-from api.operations import OPERATIONS
+from api.operations import OPERATIONS, Operation
 from shared.settings import Settings
 from shared.telemetry import CHANNELS
 from tests.api.answers import T0, seconds_of
@@ -139,8 +139,20 @@ def test_answers_conform_to_their_schemas(rider: Rider) -> None:
     for query in ({}, {"limit": "1"}):
         conforms(client.get("/api/workouts", params=query), "GET", "/api/workouts")
     conforms(client.delete(place), "DELETE", one)
-    for path in ("/health", "/health/live", "/health/ready"):
-        conforms(client.get(path), "GET", path)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in OPERATIONS if operation.method == "GET"],
+    ids=lambda one: one.path,
+)
+def test_everything_to_read_of_a_finished_ride_conforms(rider: Rider, operation: Operation) -> None:
+    workout = rider.start(title="A", description="B")
+    rider.client.put("/api/users/me/thresholds", json={"effectiveFrom": "2020-01-01", "ftp": 250})
+    rider.upload(workout, seconds_of(200, 600))
+    rider.complete(workout)
+    path = operation.path.replace("{id}", workout)
+    conforms(rider.client.get(path), operation.method, operation.path)
 
 
 def test_refusals_conform_to_their_schemas(rider: Rider) -> None:

@@ -4,7 +4,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from starlette.requests import Request as StarletteRequest
 
-from api.preferences import LONGEST_WAIT, is_lenient, moment_of, preferences, wait_of
+from api.preferences import (
+    LONGEST_WAIT,
+    is_lenient,
+    moment_of,
+    preferences,
+    time_zone_of,
+    wait_of,
+)
 from api.problems import Unprocessable
 from api.state import Request
 
@@ -53,6 +60,17 @@ def test_a_wait_is_some_seconds_within_bounds(
 def test_a_wait_that_is_no_number_is_unprocessable(query: str) -> None:
     with pytest.raises(Unprocessable, match=r"^wait="):
         wait_of(request(query=query))
+
+
+def test_a_time_zone_is_one_of_the_iana_database() -> None:
+    assert time_zone_of("Europe/Zurich", "timeZone") == "Europe/Zurich"
+
+
+@pytest.mark.parametrize("text", ["", "Europe", "Mars/Base", "../UTC", "localtime", "+02:00"])
+def test_any_other_time_zone_is_unprocessable_and_named(text: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        time_zone_of(text, "timeZone")
+    assert caught.value.errors[0].member == "timeZone"
 
 
 TWO_HOURS = timezone(timedelta(hours=2))

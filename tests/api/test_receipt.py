@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from api.ride_reader import Ride
-from api.telemetry import Gap, Holdings, holdings
+from api.telemetry import Holdings, holdings
+from api.workout_store import TimeRange
 from shared.connections import open_redis
 from shared.settings import read_settings
 from shared.streams import EVENTS, FoldRequest
@@ -44,7 +45,7 @@ def test_nothing_is_durable_if_the_first_sample_waits() -> None:
 
 def test_missing_is_what_lies_between_samples_further_apart_than_the_gap() -> None:
     ride = Ride(at(0, 10, 20.001), at(100, 50))
-    missing = [Gap(10_000, 20_001), Gap(20_001, 50_000), Gap(50_000, 100_000)]
+    missing = [TimeRange(10_000, 20_001), TimeRange(20_001, 50_000), TimeRange(50_000, 100_000)]
     assert holdings(ride, 10).missing == missing
     assert holdings(ride, 10.001).missing == missing[1:]
     assert holdings(ride, 50).missing == []

@@ -22,7 +22,7 @@ def write(
     settings: Settings, writing: Callable[[StreamWriter], Awaitable[T]], limit: int = LIMIT
 ) -> T:
     async def run() -> T:
-        async with open_async_redis(settings) as client:
+        async with asyncio.timeout(30), open_async_redis(settings) as client:
             return await writing(StreamWriter(client, limit))
 
     return asyncio.run(run())

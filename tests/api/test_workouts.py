@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -231,18 +231,21 @@ def test_a_deleted_workout_is_gone_at_once(rider: Rider, finished: bool) -> None
 
 def test_deleting_takes_the_records_of_the_ride_back(rider: Rider, database: Database) -> None:
     kept, deleted = rider.start(), rider.start()
-    with database.connection() as connection:
-        for seconds, workout in ((5, kept), (60, deleted)):
-            connection.execute(
-                "INSERT INTO personal_records VALUES (%s, 'power', %s, 400, %s, now())",
-                [rider.account.user_id, seconds, workout],
-            )
+    rider.upload(kept, seconds_of(300, 60))
+    rider.upload(deleted, seconds_of(400, 90))
+    for workout in (kept, deleted):
+        rider.complete(workout)
+
+    def records() -> dict[int, tuple[str, float]]:
+        query = {"metric": "power"}
+        listed = rider.client.get("/api/records", params=query).json()["records"]
+        return {one["duration"]: (one["workoutId"], one["value"]) for one in listed}
+
+    before = records()
+    assert max(before) == 60
+    assert set(before.values()) == {(deleted, 400)}
     rider.client.delete(f"/api/workouts/{deleted}")
-    with database.connection() as connection:
-        rows = connection.execute(
-            "SELECT workout_id FROM personal_records WHERE user_id = %s", [rider.account.user_id]
-        ).fetchall()
-    assert rows == [{"workout_id": UUID(kept)}]
+    assert records() == dict.fromkeys(before, (kept, 300))
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,79 @@ def _vector(lat: float, lng: float) -> tuple[float, float, float]:
         math.cos(north) * math.sin(east),
         math.sin(north),
     )
+
+
+def bests(parts: list[list[float]], durations: list[int]) -> dict[int, float]:
+    """Every window of every segment, summed anew; a longer effort counts for a shorter one."""
+    found = {}
+    for duration in durations:
+        means = [
+            sum(part[start : start + duration]) / duration
+            for part in parts
+            for start in range(len(part) - duration + 1)
+        ]
+        if means:
+            found[duration] = max(means)
+    return {
+        duration: max(value for longer, value in found.items() if longer >= duration)
+        for duration in found
+    }
+
+
+def lowest_w_prime(watts: list[float], critical_power: float, w_prime: float) -> float:
+    """Second by second: spent above critical power, recovered below it."""
+    left = lowest = w_prime
+    for power in watts:
+        if power > critical_power:
+            left -= power - critical_power
+        else:
+            left += (critical_power - power) * (w_prime - left) / w_prime
+        lowest = min(lowest, left)
+    return lowest
+
+
+def x_power(parts: list[list[float]]) -> float | None:
+    """The weighted mean carried along each segment, from its first reading."""
+    weight = 1 - math.exp(-1 / 25)
+    smooth = []
+    for part in parts:
+        mean = part[0]
+        for power in part:
+            mean += (power - mean) * weight
+            smooth.append(mean)
+    return (sum(mean**4 for mean in smooth) / len(smooth)) ** 0.25 if smooth else None
+
+
+def climbs(parts: list[list[float]]) -> tuple[float, float]:
+    """Smoothed over ten seconds; a way of 3 m or more between turning points counts."""
+    gain = loss = 0.0
+    for part in parts:
+        smooth = []
+        for at in range(len(part)):
+            around = part[max(at - 4, 0) : at + 6]
+            smooth.append(sum(around) / len(around))
+        heights = [smooth[0]]
+        for at in range(1, len(smooth) - 1):
+            before = next((s for s in smooth[at - 1 :: -1] if s != smooth[at]), smooth[at])
+            after = smooth[at + 1]
+            if (smooth[at] - before) * (after - smooth[at]) < 0:
+                heights.append(smooth[at])
+        heights.append(smooth[-1])
+        counted = heights[0]
+        for height in heights:
+            if height - counted >= 3:
+                gain, counted = gain + height - counted, height
+            elif counted - height >= 3:
+                loss, counted = loss + counted - height, height
+    return gain, loss
+
+
+def zone_times(values: list[float], threshold: float, bounds: tuple[float, ...]) -> list[int]:
+    """How many values lie in each zone, its upper bound included."""
+    counts = [0] * (len(bounds) + 1)
+    for value in values:
+        zone = 0
+        while zone < len(bounds) and value > bounds[zone] * threshold:
+            zone += 1
+        counts[zone] += 1
+    return counts

@@ -116,15 +116,15 @@ def test_what_is_read_again_and_fails_again_waits_for_its_lease(
     assert ids(take(inbox)) == [other]
 
 
-def test_a_worker_begins_with_what_is_pending_under_its_name(
+def test_a_worker_begins_with_all_that_is_pending_under_its_name(
     workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
     open_inbox()
-    old, new = uuid4(), uuid4()
-    workouts.ask(old)
+    old, new = [uuid4(), uuid4()], uuid4()
+    workouts.ask(*old)
     redis_client.xreadgroup(GROUP, "first", {EVENTS: ">"})
     workouts.ask(new)
-    assert ids(take(open_inbox("first"), count=2)) == [old, new]
+    assert ids(take(open_inbox("first"), count=3)) == [*old, new]
 
 
 def test_a_worker_takes_no_more_than_it_can_do(

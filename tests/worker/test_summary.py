@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from shared.telemetry import Samples, concatenate, merge, no_samples
 from tests.worker import oracle
 from tests.worker.readings import T0, Readings, columns, readings_of, ride, rides, steady
+from worker.athlete import Athlete
+from worker.ride import Ride
 from worker.summary import METHOD_VERSION, summarize
 
 WHOLE = {
@@ -23,6 +25,10 @@ WHOLE = {
 }
 
 
+def summary_of(samples: Samples) -> dict[str, Any]:
+    return summarize(Ride(samples), Athlete())
+
+
 def test_figures_are_whole_at_the_top_and_unrounded_under_precise() -> None:
     # 150, 150 and 151 W for a second each: 150.33 W on average, 0.451 kJ.
     samples = ride(
@@ -30,7 +36,7 @@ def test_figures_are_whole_at_the_top_and_unrounded_under_precise() -> None:
         {"t": 1, "power": 150, "heartrate": 121, "cadence": 0},
         {"t": 2, "power": 151, "heartrate": 121, "cadence": 85},
     )
-    summary = summarize(samples)
+    summary = summary_of(samples)
     expected = {
         "avgPower": (150, 451 / 3),
         "maxPower": (151, 151),
@@ -49,7 +55,7 @@ def test_figures_are_whole_at_the_top_and_unrounded_under_precise() -> None:
 
 
 def test_a_summary_says_by_which_definitions_it_was_made() -> None:
-    summary = summarize(steady(60, power=200))
+    summary = summary_of(steady(60, power=200))
     assert summary["methodVersion"] == METHOD_VERSION
     assert summary["parameters"] == {}
 
@@ -64,7 +70,7 @@ def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
             steady(10, begin=150, speed=0, distance=metres[149], power=0),
         ]
     )
-    summary = summarize(samples)
+    summary = summary_of(samples)
     assert summary["sampleCount"] == 100
     assert summary["duration"] == 159
     assert summary["recordedTime"] == 100
@@ -78,7 +84,7 @@ def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
 
 def test_distance_comes_from_the_positions_where_the_device_recorded_none() -> None:
     samples = ride({"t": 0, "lat": 47.0, "lng": 8.0}, {"t": 1, "lat": 47.001, "lng": 8.0})
-    assert summarize(samples)["totalDistance"] == pytest.approx(111.195, abs=0.001)
+    assert summary_of(samples)["totalDistance"] == pytest.approx(111.195, abs=0.001)
 
 
 def test_a_recorded_distance_is_preferred_to_the_positions() -> None:
@@ -86,16 +92,16 @@ def test_a_recorded_distance_is_preferred_to_the_positions() -> None:
         {"t": 0, "lat": 47.0, "lng": 8.0, "distance": 0},
         {"t": 1, "lat": 47.001, "lng": 8.0, "distance": 100},
     )
-    assert summarize(samples)["totalDistance"] == 100
+    assert summary_of(samples)["totalDistance"] == 100
 
 
 def test_the_highest_heart_rate_leaves_out_a_strap_without_contact() -> None:
-    summary = summarize(steady(60, power=200, heartrate=0))
+    summary = summary_of(steady(60, power=200, heartrate=0))
     assert summary["avgHeartrate"] is summary["maxHeartrate"] is None
 
 
 def test_an_empty_ride_has_times_of_zero_and_figures_of_none() -> None:
-    summary = summarize(no_samples())
+    summary = summary_of(no_samples())
     assert summary["sampleCount"] == summary["duration"] == summary["recordedTime"] == 0
     assert summary["coverage"] == 0
     assert summary["gaps"] == []
@@ -105,7 +111,7 @@ def test_an_empty_ride_has_times_of_zero_and_figures_of_none() -> None:
 
 
 def test_a_ride_without_power_has_everything_else() -> None:
-    summary = summarize(steady(60, heartrate=140, cadence=90, speed=8))
+    summary = summary_of(steady(60, heartrate=140, cadence=90, speed=8))
     powerless = ("avgPower", "maxPower", "normalizedPower", "totalEnergy")
     assert {name: summary[name] for name in powerless} == dict.fromkeys(powerless)
     assert summary["coverage"] == 0
@@ -115,7 +121,7 @@ def test_a_ride_without_power_has_everything_else() -> None:
 
 
 def test_one_sample_is_a_ride_of_a_second() -> None:
-    summary = summarize(ride({"t": 0, "power": 250, "distance": 12}))
+    summary = summary_of(ride({"t": 0, "power": 250, "distance": 12}))
     assert summary["duration"] == 0
     assert summary["recordedTime"] == 1
     assert summary["avgPower"] == 250
@@ -131,7 +137,7 @@ def _samples(readings: Readings) -> Samples:
 
 @given(readings_of(250))
 def test_a_summary_is_what_plain_loops_find(readings: Readings) -> None:
-    summary = summarize(_samples(readings))
+    summary = summary_of(_samples(readings))
     seconds = oracle.seconds(readings)
     assert summary["precise"]["avgPower"] == pytest.approx(oracle.average(seconds))
     assert summary["precise"]["totalEnergy"] == pytest.approx(oracle.energy(readings))
@@ -150,7 +156,7 @@ def test_splitting_shuffling_and_repeating_uploads_changes_nothing(
     uploads = [np.isin(places, batch) for batch in batches]
     uploads.insert(data.draw(st.integers(0, len(uploads))), np.ones(count, bool))
     arrived = merge(concatenate([samples.select(chosen) for chosen in uploads]))
-    assert summarize(arrived) == summarize(samples)
+    assert summary_of(arrived) == summary_of(samples)
 
 
 @given(rides())
@@ -158,6 +164,6 @@ def test_summaries_hold_only_what_json_can_say(samples: Samples) -> None:
     def finite(value: Any) -> bool:
         return value is None or bool(np.isfinite(value))
 
-    summary = summarize(samples)
+    summary = summary_of(samples)
     assert all(map(finite, summary["precise"].values()))
     assert all(finite(summary[name]) for name in (*WHOLE, "avgSpeed", "totalDistance", "coverage"))

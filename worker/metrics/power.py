@@ -1,5 +1,6 @@
 """Power and the work done."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -9,11 +10,13 @@ from worker.metrics.series import (
     FloatArray,
     IntArray,
     Series,
+    linear_recurrence,
     time_to_next,
     window_means,
 )
 
 _WINDOW: Final = 30  # seconds
+_TIME_CONSTANT: Final = 25.0  # seconds
 _LONGEST_STEP: Final = 10.0  # seconds that one reading may stand for
 
 
@@ -35,6 +38,37 @@ def normalized_power(power: Series) -> float | None:
     """
     means = window_means(power, _WINDOW)
     return float(np.mean(means**4) ** 0.25) if len(means) else None
+
+
+def x_power(power: Series) -> float | None:
+    """xPower in watts (Skiba); None without power.
+
+    Fourth-power mean of the exponentially weighted mean with a time constant of 25 s, which
+    begins with the first reading of each segment.
+    """
+    if not len(power):
+        return None
+    weight = 1 - math.exp(-1 / _TIME_CONSTANT)
+    begins = np.append(True, np.diff(power.segments) > 0)
+    smooth = linear_recurrence(
+        np.where(begins, 0.0, 1 - weight), np.where(begins, 1.0, weight) * power.values
+    )
+    return float(np.mean(smooth**4) ** 0.25)
+
+
+def variability_index(normalized: float | None, average: float | None) -> float | None:
+    """Normalized over average power; None without either, or without any pedalling."""
+    return normalized / average if normalized is not None and average else None
+
+
+def intensity_factor(normalized: float | None, ftp: float | None) -> float | None:
+    """Normalized power over functional threshold power; None without either."""
+    return normalized / ftp if normalized is not None and ftp else None
+
+
+def training_stress_score(seconds: int, intensity: float | None) -> float | None:
+    """Training Stress Score: 100 for an hour at threshold. ``seconds``: recorded time."""
+    return None if intensity is None else 100 * seconds / 3600 * intensity**2
 
 
 def total_energy(timestamps: IntArray, power: FloatArray) -> float | None:

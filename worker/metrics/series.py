@@ -28,6 +28,10 @@ class Series:
     def __len__(self) -> int:
         return len(self.seconds)
 
+    def select(self, chosen: BoolArray) -> "Series":
+        """The chosen seconds; (n,) bool."""
+        return Series(self.seconds[chosen], self.values[chosen], self.segments[chosen])
+
 
 def resample(timestamps: IntArray, values: FloatArray) -> Series:
     """The 1 Hz series of a channel.
@@ -58,6 +62,26 @@ def window_means(series: Series, length: int) -> FloatArray:
     sums = np.concatenate(([0.0], np.cumsum(series.values)))
     whole = series.segments[length - 1 :] == series.segments[: len(series) - length + 1]
     return np.asarray((sums[length:] - sums[:-length])[whole] / length)
+
+
+def split_segments(series: Series) -> list[FloatArray]:
+    """The values of each segment."""
+    return np.split(series.values, np.flatnonzero(np.diff(series.segments)) + 1)
+
+
+def linear_recurrence(a: FloatArray, b: FloatArray) -> FloatArray:
+    """d of d[t] = a[t]·d[t−1] + b[t], d[−1] = 0, for 0 ≤ a ≤ 1; (n,).
+
+    By doubling: log₂ n steps over whole arrays, each joining stretches twice as long. There is no
+    division, so nothing can overflow.
+    """
+    a, b = a.copy(), b.copy()
+    reach = 1
+    while reach < len(a):
+        b[reach:] += a[reach:] * b[:-reach]
+        a[reach:] *= a[:-reach]
+        reach *= 2
+    return b
 
 
 def time_to_next(timestamps: IntArray, cap: float) -> FloatArray:

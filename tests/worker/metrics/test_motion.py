@@ -57,8 +57,14 @@ def test_moving_time_is_unknown_without_speed() -> None:
 @given(readings_of(3))
 def test_moving_time_is_what_plain_loops_find(readings: Readings) -> None:
     seconds = oracle.seconds(readings)
-    expected = sum(1 for speed in seconds if speed > 0.5) if seconds else None
-    assert moving_time(resample(*columns(readings))) == expected
+    found = moving_time(resample(*columns(readings)))
+    if not seconds:
+        assert found is None
+        return
+    # A filled second may lie within a rounding error of the threshold.
+    surely, perhaps = (sum(speed > limit for speed in seconds) for limit in (0.5001, 0.4999))
+    assert found is not None
+    assert surely <= found <= perhaps
 
 
 @given(st.lists(st.tuples(st.floats(-89, 89), st.floats(-180, 180)), min_size=2, max_size=30))

@@ -89,7 +89,7 @@ def test_a_reading_holds_past_samples_without_power() -> None:
 
 def test_a_drop_out_of_the_meter_is_not_stretched() -> None:
     # 200 W for three single seconds: at 0, at 1 before the drop-out, and at 32 at the end.
-    silent = dict.fromkeys(range(2, 32), None)
+    silent: dict[float, None] = dict.fromkeys(range(2, 32))
     assert energy({0: 200, 1: 200, **silent, 32: 200}) == pytest.approx(0.6)
 
 

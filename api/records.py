@@ -1,0 +1,171 @@
+"""Personal records, power curves, and what is left out of them."""
+
+import logging
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+import redis
+from msgspec import Meta, Struct
+from psycopg.rows import class_row
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.body import read_json
+from api.preferences import moment_of, read_query, workout_id_of
+from api.problems import NotFound, Unprocessable
+from api.responses import json_response
+from api.samples import Timestamp, milliseconds
+from api.state import ApiState, Request
+from api.workout_store import fetch_workout, require_workout
+from api.workouts import WorkoutChange
+from shared.sql import load_queries
+
+SEASON = load_queries("season")
+UNITS = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
+logger = logging.getLogger(__name__)
+
+
+class Record(Struct, rename="camel"):
+    """The best of a rider over a duration: `value` in the metric's unit, held from `startedAt`."""
+
+    metric: Literal["power", "heartrate", "speed"]
+    duration: Annotated[int, Meta(description="Seconds")]
+    value: float
+    workout_id: UUID
+    started_at: datetime
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        self.unit = UNITS[self.metric]
+
+
+class RecordList(Struct):
+    """Every record, by metric and duration."""
+
+    records: list[Record]
+
+
+class RecordsQuery(Struct):
+    """Which records."""
+
+    metric: Literal["power", "heartrate", "speed"] | None = None
+
+
+class CurvePoint(Struct, rename="camel"):
+    """The highest mean power held for a duration, and the ride it was held on."""
+
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+    workout_id: UUID
+
+
+class PowerCurve(Struct, rename="camel"):
+    """Every second to two minutes, and about 100 durations beyond; it never rises."""
+
+    power_curve: list[CurvePoint]
+
+
+class PeriodQuery(Struct):
+    """Which rides: by their start."""
+
+    from_: Annotated[str | None, Meta(description="Started at or after")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[str | None, Meta(description="Started before")] = None
+
+
+class Exclusion(Struct):
+    """A range of a ride; without members, the whole of it."""
+
+    from_: Timestamp | None = msgspec.field(default=None, name="from")
+    to: Timestamp | None = None
+
+
+async def get_records(request: Request, caller: Caller) -> Response:
+    """The caller's personal records."""
+    query = read_query(request, RecordsQuery)
+    async with (
+        request.state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(Record)) as cursor,
+    ):
+        await cursor.execute(
+            SEASON["list_records"], {"user_id": caller.user_id, "metric": query.metric}
+        )
+        return json_response(RecordList(await cursor.fetchall()))
+
+
+async def get_season_curve(request: Request, caller: Caller) -> Response:
+    """The caller's power curve over all rides, or those of some dates."""
+    query = read_query(request, PeriodQuery)
+    return await _curve(
+        request.state,
+        "season_curve",
+        user_id=caller.user_id,
+        start=moment_of(query.from_, "from"),
+        end=moment_of(query.to, "to"),
+    )
+
+
+async def get_workout_curve(request: Request, caller: Caller) -> Response:
+    """The power curve of one ride."""
+    workout = await require_workout(request.state, workout_id_of(request), caller)
+    return await _curve(request.state, "workout_curve", id=workout.id)
+
+
+async def exclude_workout(request: Request, caller: Caller) -> Response:
+    """Take a ride, or a range of it, out of the records."""
+    return await _change_exclusion(request, caller, "exclude_workout")
+
+
+async def include_workout(request: Request, caller: Caller) -> Response:
+    """Put a ride, or a range of it, back into the records."""
+    return await _change_exclusion(request, caller, "include_workout")
+
+
+async def _curve(state: ApiState, query: str, **parameters: object) -> Response:
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(CurvePoint)) as cursor,
+    ):
+        await cursor.execute(SEASON[query], parameters)
+        return json_response(PowerCurve(await cursor.fetchall()))
+
+
+async def _change_exclusion(request: Request, caller: Caller, query: str) -> Response:
+    state = request.state
+    ranges = _ranges(await read_json(request, Exclusion, state["settings"]))
+    workout = await fetch_workout(
+        state,
+        query,
+        id=workout_id_of(request),
+        user_id=caller.user_id,
+        whole=ranges is None,
+        range=Multirange(ranges or []),
+    )
+    if workout is None:
+        raise NotFound("no such workout")
+    try:
+        await state["writer"].ask_for_fold(workout.id)
+    except redis.RedisError as error:  # the row is marked stale; the sweeper will ask
+        logger.warning("changed %s, but could not ask for its fold: %s", workout.id, error)
+    return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+
+
+def _ranges(exclusion: Exclusion) -> list[Range[Any]] | None:
+    """The range given; None for the whole ride."""
+    if exclusion.from_ is None and exclusion.to is None:
+        return None
+    if exclusion.from_ is None or exclusion.to is None:
+        raise Unprocessable("send `from` and `to`, or neither for the whole ride")
+    try:
+        start, end = milliseconds([exclusion.from_, exclusion.to]).tolist()
+    except ValueError as error:
+        raise Unprocessable(f"`from` or `to`: {error}") from None
+    if start >= end:
+        raise Unprocessable("`from` must be before `to`")
+    return [Range(start, end)]

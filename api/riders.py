@@ -1,0 +1,174 @@
+"""The caller as a rider: profile, dated figures, and recomputation."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from psycopg.rows import class_row
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.body import read_json
+from api.preferences import time_zone_of
+from api.responses import json_response
+from api.state import ApiState, Request
+from shared.sql import load_queries
+
+QUERIES = load_queries("riders")
+
+Watts = Annotated[float, Meta(gt=0, le=3000)]
+Beats = Annotated[float, Meta(gt=0, le=300)]
+
+
+class Rider(Struct, rename="camel"):
+    """A user's profile. `timeZone` says where days, weeks, months and years begin."""
+
+    id: UUID
+    email: str
+    display_name: str | None
+    time_zone: str
+    created_at: datetime
+
+
+class UpdateRider(Struct, rename="camel"):
+    """Members to change; absent ones stay."""
+
+    display_name: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | UnsetType | None = (
+        UNSET
+    )
+    time_zone: Annotated[str, Meta(description="As `Europe/Zurich`")] | UnsetType = UNSET
+
+
+class Thresholds(Struct, rename="camel"):
+    """Figures of the rider that hold from a day on, each until a later one is given."""
+
+    effective_from: date
+    ftp: Annotated[Watts | None, Meta(description="Functional threshold power, W")] = None
+    critical_power: Annotated[Watts | None, Meta(description="W")] = None
+    w_prime: Annotated[
+        Annotated[float, Meta(gt=0, le=200_000)] | None, Meta(description="W′, in joules")
+    ] = None
+    threshold_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
+    max_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
+    weight: Annotated[Annotated[float, Meta(gt=0, le=500)] | None, Meta(description="kg")] = None
+    source: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | None = None
+
+
+class ThresholdsList(Struct):
+    """Every day's figures as they were given, the newest first: the history of FTP and the rest."""
+
+    thresholds: list[Thresholds]
+
+
+class Recompute(Struct):
+    """How many of the rider's workouts are still to be computed anew."""
+
+    pending: int
+    workouts: int
+
+
+class ThresholdsChange(Struct):
+    """The figures as they are now, and how many workouts they touch."""
+
+    thresholds: Thresholds
+    recompute: Recompute
+    success: bool = True
+
+
+class RiderAnswer(Struct):
+    """The caller."""
+
+    user: Rider
+
+
+async def get_rider(request: Request, caller: Caller) -> Response:
+    """The caller's profile."""
+    return json_response(RiderAnswer(await _rider(request.state, "get_rider", caller)))
+
+
+async def update_rider(request: Request, caller: Caller) -> Response:
+    """Change the display name or the time zone."""
+    wanted = await read_json(request, UpdateRider, request.state["settings"])
+    time_zone = None
+    if wanted.time_zone is not UNSET:
+        time_zone = time_zone_of(wanted.time_zone, "timeZone")
+    rider = await _rider(
+        request.state,
+        "update_rider",
+        caller,
+        set_display_name=wanted.display_name is not UNSET,
+        display_name=wanted.display_name or None,
+        time_zone=time_zone,
+    )
+    if time_zone:  # another day may have other figures
+        await _mark_stale_from(request.state, caller, date.min)
+    return json_response(RiderAnswer(rider))
+
+
+async def get_thresholds(request: Request, caller: Caller) -> Response:
+    """Every figure the caller gave, with its day."""
+    async with (
+        request.state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(Thresholds)) as cursor,
+    ):
+        await cursor.execute(QUERIES["list_thresholds"], {"user_id": caller.user_id})
+        return json_response(ThresholdsList(await cursor.fetchall()))
+
+
+async def put_thresholds(request: Request, caller: Caller) -> Response:
+    """Give the figures that hold from a day on; without any, take that day's back.
+
+    The workouts from that day on are computed anew by the workers.
+    """
+    state = request.state
+    wanted = await read_json(request, Thresholds, state["settings"])
+    parameters = {"user_id": caller.user_id, **structs.asdict(wanted)}
+    figures = {name for name, value in parameters.items() if value is not None}
+    query = "put_thresholds" if figures & _FIGURES else "delete_thresholds"
+    async with state["database"].connection() as connection:
+        await connection.execute(QUERIES[query], parameters)
+    await _mark_stale_from(state, caller, wanted.effective_from)
+    return json_response(ThresholdsChange(wanted, await _recompute(state, caller)))
+
+
+async def get_recompute(request: Request, caller: Caller) -> Response:
+    """How far the recomputation of the caller's workouts has come."""
+    return json_response(await _recompute(request.state, caller))
+
+
+_FIGURES = {
+    "ftp",
+    "critical_power",
+    "w_prime",
+    "threshold_heartrate",
+    "max_heartrate",
+    "weight",
+}
+
+
+async def _rider(state: ApiState, query: str, caller: Caller, **parameters: Any) -> Rider:
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(Rider)) as cursor,
+    ):
+        await cursor.execute(QUERIES[query], {"user_id": caller.user_id, **parameters})
+        rider = await cursor.fetchone()
+    assert rider is not None  # a key without its user cannot be  # noqa: S101
+    return rider
+
+
+async def _mark_stale_from(state: ApiState, caller: Caller, day: date) -> None:
+    async with state["database"].connection() as connection:
+        await connection.execute(
+            QUERIES["mark_stale_from"], {"user_id": caller.user_id, "effective_from": day}
+        )
+
+
+async def _recompute(state: ApiState, caller: Caller) -> Recompute:
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(Recompute)) as cursor,
+    ):
+        await cursor.execute(QUERIES["count_stale"], {"user_id": caller.user_id})
+        return await cursor.fetchone() or Recompute(0, 0)

@@ -1,0 +1,122 @@
+"""Records, curves and exclusion, through HTTP and a worker."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.api.answers import T0, eventually, problem_of, seconds_of
+from tests.conftest import Rider
+
+
+def ride_at(rider: Rider, power: float, seconds: int = 120, start: int = T0) -> str:
+    """A completed even ride."""
+    workout = rider.start()
+    rider.upload(workout, seconds_of(power, seconds, start))
+    rider.complete(workout)
+    return workout
+
+
+def records_of(rider: Rider) -> dict[int, dict[str, Any]]:
+    """The power records by duration."""
+    answer = rider.client.get("/api/records", params={"metric": "power"})
+    assert answer.status_code == 200
+    return {record["duration"]: record for record in answer.json()["records"]}
+
+
+def test_the_best_of_all_rides_is_the_record(rider: Rider) -> None:
+    ride_at(rider, 200)
+    best = ride_at(rider, 300, start=T0 + 1_000_000)
+    ride_at(rider, 250, start=T0 + 2_000_000)
+    records = records_of(rider)
+    assert set(records) == {1, 5, 10, 15, 30, 60, 120}
+    assert {record["value"] for record in records.values()} == {300}
+    assert {record["workoutId"] for record in records.values()} == {best}
+    assert records[60]["unit"] == "W"
+
+
+def test_deleting_a_ride_takes_its_records_back(rider: Rider) -> None:
+    second = ride_at(rider, 250, seconds=60)
+    best = ride_at(rider, 300)
+    rider.client.delete(f"/api/workouts/{best}").raise_for_status()
+    records = records_of(rider)
+    assert {record["workoutId"] for record in records.values()} == {second}
+    assert 120 not in records  # nobody else held it for two minutes
+
+
+def test_correcting_a_ride_takes_its_records_back(rider: Rider) -> None:
+    second = ride_at(rider, 250)
+    best = ride_at(rider, 300)
+    rider.upload(best, seconds_of(100, 120))
+    eventually(lambda: records_of(rider)[60]["workoutId"] == second)
+    assert records_of(rider)[60]["value"] == 250
+
+
+def test_an_excluded_ride_has_no_records_until_it_is_included(rider: Rider) -> None:
+    second = ride_at(rider, 250)
+    best = ride_at(rider, 300)
+    answer = rider.client.post(f"/api/workouts/{best}/exclude")
+    assert answer.status_code == 202
+    assert answer.json()["workout"]["excluded"] is True
+    eventually(lambda: records_of(rider)[60]["workoutId"] == second)
+    assert rider.workout(best)["summary"]["avgPower"] == 300  # the ride itself is untouched
+    rider.client.post(f"/api/workouts/{best}/include").raise_for_status()
+    eventually(lambda: records_of(rider)[60]["workoutId"] == best)
+
+
+def test_an_excluded_range_counts_for_no_record(rider: Rider) -> None:
+    workout = rider.start()
+    hard, easy = seconds_of(400, 60), seconds_of(200, 60, T0 + 60_000)
+    rider.upload(workout, hard + easy)
+    rider.complete(workout)
+    assert records_of(rider)[120]["value"] == 300
+    path = f"/api/workouts/{workout}"
+    answer = rider.client.post(f"{path}/exclude", json={"from": T0, "to": T0 + 60_000})
+    assert answer.json()["workout"]["excludedRanges"] == [{"from": T0, "to": T0 + 60_000}]
+    eventually(lambda: 120 not in records_of(rider))
+    assert records_of(rider)[60]["value"] == 200
+    half = {"from": T0 + 30_000, "to": T0 + 60_000}
+    rider.client.post(f"{path}/include", json=half).raise_for_status()
+    eventually(lambda: records_of(rider)[30]["value"] == 400)
+
+
+@pytest.mark.parametrize(
+    "range_", [{"from": T0}, {"from": T0, "to": T0}, {"from": "soon", "to": T0}]
+)
+def test_half_a_range_is_refused(rider: Rider, range_: dict[str, object]) -> None:
+    workout = rider.start()
+    problem_of(rider.client.post(f"/api/workouts/{workout}/exclude", json=range_), 422)
+
+
+def test_a_spike_is_flagged_and_is_no_record(rider: Rider) -> None:
+    workout = rider.start()
+    samples = seconds_of(200, 120)
+    samples[60]["power"] = 2999
+    rider.upload(workout, samples)
+    summary = rider.complete(workout)["summary"]
+    assert summary["spikes"] == [{"timestamp": T0 + 60_000, "power": 2999}]
+    assert summary["maxPower"] == 2999  # flagged, never altered
+    assert records_of(rider)[1]["value"] == 200
+
+
+def test_twenty_rides_folded_at_once_leave_the_true_maxima(rider: Rider) -> None:
+    workouts = [rider.start() for _ in range(20)]
+    for number, workout in enumerate(workouts):
+        rider.upload(workout, seconds_of(200 + number, 60 + number, T0 + number * 1_000_000))
+    with ThreadPoolExecutor(20) as pool:
+        assert all(each["status"] == "COMPLETED" for each in pool.map(rider.complete, workouts))
+    assert {record["value"] for record in records_of(rider).values()} == {219}
+
+
+def test_the_curve_of_a_ride_and_of_a_season_never_rises(rider: Rider) -> None:
+    short = ride_at(rider, 400, seconds=60)
+    long = ride_at(rider, 250, seconds=600, start=T0 + 1_000_000)
+    curve = rider.client.get("/api/power-curve").json()["powerCurve"]
+    assert [point["duration"] for point in curve[:120]] == list(range(1, 121))
+    assert {point["power"] for point in curve if point["duration"] <= 60} == {400}
+    assert {point["power"] for point in curve if point["duration"] > 60} == {250}
+    assert {point["workoutId"] for point in curve} == {short, long}
+    one = rider.client.get(f"/api/workouts/{long}/power-curve").json()["powerCurve"]
+    assert {point["power"] for point in one} == {250}
+    later = rider.client.get("/api/power-curve", params={"from": str(T0 + 1)}).json()["powerCurve"]
+    assert {point["workoutId"] for point in later} == {long}

@@ -1,0 +1,51 @@
+"""Climbing and descending."""
+
+from typing import Final
+
+import numpy as np
+
+from worker.metrics.series import FloatArray, Series, split_segments
+
+_SMOOTHING: Final = 10  # seconds
+_HYSTERESIS: Final = 3.0  # metres
+
+
+def elevation_gain_and_loss(altitude: Series) -> tuple[float, float] | None:
+    """Metres climbed and metres descended; None without altitude.
+
+    The 10 s mean, then a 3 m hysteresis: the way from the last counted height to a turning point
+    counts once it is 3 m or more, so that a barometer's noise is no climb. Each segment by itself:
+    what was not recorded was not climbed.
+    """
+    if not len(altitude):
+        return None
+    ways = [_climb(_smooth(values)) for values in split_segments(altitude)]
+    return sum(up for up, _ in ways), sum(down for _, down in ways)
+
+
+def _smooth(values: FloatArray) -> FloatArray:
+    """The centred 10 s mean; at the ends, of what there is."""
+    before, after = (_SMOOTHING - 1) // 2, _SMOOTHING // 2
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    at = np.arange(len(values))
+    first, end = np.maximum(at - before, 0), np.minimum(at + after + 1, len(values))
+    return np.asarray((sums[end] - sums[first]) / (end - first))
+
+
+def _climb(heights: FloatArray) -> tuple[float, float]:
+    gain = loss = 0.0
+    counted = float(heights[0])
+    for height in _turning_points(heights).tolist():
+        rise = height - counted
+        if abs(rise) >= _HYSTERESIS:
+            gain, loss = gain + max(rise, 0.0), loss + max(-rise, 0.0)
+            counted = height
+    return gain, loss
+
+
+def _turning_points(values: FloatArray) -> FloatArray:
+    """The first and the last value, and those between where the direction changes."""
+    steps = np.sign(np.diff(values))
+    moving = np.flatnonzero(steps)
+    turns = moving[1:][steps[moving[1:]] != steps[moving[:-1]]]
+    return np.asarray(values[np.concatenate(([0], turns, [len(values) - 1]))])
