@@ -68,7 +68,7 @@ RETURNING id
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
     SELECT id FROM workouts
-    WHERE stale AND status <> 'DELETED'
+    WHERE stale AND status NOT IN ('DELETED', 'FAILED')
         AND (fold_asked_at IS NULL OR fold_asked_at < now() - make_interval(secs => %(overdue)s))
     ORDER BY fold_asked_at NULLS FIRST
     LIMIT %(portion)s
