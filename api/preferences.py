@@ -45,10 +45,14 @@ def wait_of(request: Request) -> float:
 
 def workout_id_of(request: Request) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
+    text = request.path_params["id"]
     try:
-        return UUID(request.path_params["id"])
+        workout_id = UUID(text)
     except ValueError:
         raise NotFound("no such workout") from None
+    if str(workout_id) != text.lower():  # the other spellings of a UUID are not its address
+        raise NotFound("no such workout")
+    return workout_id
 
 
 def read_query(request: Request, kind: type[T]) -> T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from shared import stream_codec
 from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
 
 _MOST_DROPPED_LISTED = 100
+_PARSED_AT_ONCE = 256 * 1024  # bytes
 
 
 class Receipt(Struct, rename="camel", omit_defaults=True):
@@ -86,7 +88,9 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     body = await read_body(request, state["settings"])
     limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
-    upload = parse_upload(body, content_type(request), limits, lenient=is_lenient(request))
+    parse = partial(parse_upload, body, content_type(request), limits, lenient=is_lenient(request))
+    # A large body would hold up every other request; a small one is parsed sooner than handed over.
+    upload = parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
     samples, dropped = upload.samples, upload.dropped
     if len(samples):
         entry = stream_codec.encode(samples)

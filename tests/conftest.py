@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 
 from ops import migrations
@@ -23,6 +24,9 @@ from ops.processes import spawn, stop, wait_until
 from ops.servers import embedded_servers
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,15 +1,11 @@
-"""API keys of any kind, and Hypothesis without deadlines: a busy machine is no failure."""
+"""API keys of any kind."""
 
 from collections.abc import Callable, Sequence
 
-import hypothesis
 import pytest
 
 from shared.connections import Database
 from shared.credentials import SCOPES, make_key
-
-hypothesis.settings.register_profile("unhurried", deadline=None)
-hypothesis.settings.load_profile("unhurried")
 
 MakeKey = Callable[..., str]
 

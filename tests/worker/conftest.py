@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import urlsplit
 
-import hypothesis
 import msgspec
 import psycopg
 import pytest
@@ -20,9 +19,6 @@ from tests.worker.workouts import Workouts
 from worker.dead_letters import bury
 from worker.inbox import BLOCK, Inbox
 from worker.loop import Fold, Worker
-
-hypothesis.settings.register_profile("patient", deadline=None)  # the machine may be busy
-hypothesis.settings.load_profile("patient")
 
 OpenInbox = Callable[..., Inbox]
 Running = Callable[..., AbstractContextManager[None]]
