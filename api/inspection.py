@@ -1,5 +1,6 @@
 """The slow, exact look at an upload that the fast way refused: plain objects, check by check."""
 
+import io
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -29,9 +30,11 @@ def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> Uplo
     Raises BadRequest, TooLarge, and, unless ``lenient``, Unprocessable for the first bad samples.
     """
     faults: list[Fault] = []
-    rows = _plain_lines(body, lenient, faults) if media_type == NDJSON else _plain_rows(body)
-    if len(rows) > limits.samples:
-        raise TooLarge(f"{len(rows)} samples; send at most {limits.samples} at a time")
+    if media_type == NDJSON:
+        rows = _plain_lines(body, limits, lenient, faults)
+    else:
+        rows = _plain_rows(body)
+        _require_few(len(rows), limits)
     readings = []
     for index, row in rows:
         reading = _inspect_row(index, row, limits, faults)
@@ -86,9 +89,10 @@ def _transpose(columns: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
 
 
-def _plain_lines(body: bytes, lenient: bool, faults: list[Fault]) -> list[Row]:
-    rows = []
-    for index, line in enumerate(line for line in body.split(b"\n") if line.strip()):
+def _plain_lines(body: bytes, limits: Limits, lenient: bool, faults: list[Fault]) -> list[Row]:
+    rows: list[Row] = []
+    for index, line in enumerate(line for line in io.BytesIO(body) if line.strip()):
+        _require_few(index + 1, limits)
         try:
             rows.append((index, msgspec.json.decode(line)))
         except (msgspec.DecodeError, RecursionError) as error:
@@ -96,6 +100,11 @@ def _plain_lines(body: bytes, lenient: bool, faults: list[Fault]) -> list[Row]:
                 raise BadRequest(f"sample {index} is not a line of JSON: {error}") from None
             faults.append(Fault(f"not a line of JSON: {error}", index=index))
     return rows
+
+
+def _require_few(count: int, limits: Limits) -> None:
+    if count > limits.samples:
+        raise TooLarge(f"over {limits.samples} samples; send at most {limits.samples} at a time")
 
 
 def _inspect_row(index: int, row: Any, limits: Limits, faults: list[Fault]) -> Reading | None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from psycopg.rows import class_row
 
 from api.state import ApiState
+from api.workout_store import Workout
 from shared import archive, stream_codec
 from shared.archive import ArchivedChannel
 from shared.connections import AsyncRedis
@@ -32,20 +32,21 @@ class Ride:
 
 
 async def read_ride(
-    state: ApiState, workout_id: UUID, channels: Sequence[str] | None = None
+    state: ApiState, workout: Workout, channels: Sequence[str] | None = None
 ) -> Ride:
     """Read a ride, or only the named channels of what is archived.
 
     The stream comes first: a fold in between moves samples from it to the archive, so the other
     way round they would be in neither; this way at worst they are in both.
     """
-    entries = await _read_stream(state["redis"], samples_key(workout_id))
+    entries = await _read_stream(state["redis"], samples_key(workout.id))
     named = None if channels is None else [archive.TIMESTAMP, *channels]
     async with (
         state["database"].connection() as connection,
         connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor,
     ):
-        await cursor.execute(QUERIES["read_channels"], {"id": workout_id, "channels": named})
+        owned = {"id": workout.id, "user_id": workout.user_id, "channels": named}
+        await cursor.execute(QUERIES["read_own_channels"], owned)
         rows = await cursor.fetchall()
     return Ride(archive.decode(rows), stream_codec.decode(entries))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ from api.ride_reader import Ride, read_ride
 from api.rows import to_columns, to_csv, to_rows
 from api.samples import Limits
 from api.state import Request
-from api.workout_store import TimeRange
+from api.workout_store import TimeRange, require_workout
 from shared import stream_codec
 from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
 
@@ -102,22 +103,28 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
 
 async def get_receipt(request: Request, caller: Caller) -> Response:
     """What the server holds, so that a device knows what to resend and what it may forget."""
-    state, workout_id = request.state, workout_id_of(request)
     query = read_query(request, ReceiptQuery)
-    await state["ownerships"].is_finished(workout_id, caller.user_id)
-    ride = await read_ride(state, workout_id, channels=[])
+    workout = await require_workout(request.state, workout_id_of(request), caller)
+    ride = await read_ride(request.state, workout, channels=[])
     return json_response(holdings(ride, query.gap))
 
 
 async def get_telemetry(request: Request, caller: Caller) -> Response:
     """The samples of a ride, those still waiting for a worker included."""
-    state, workout_id = request.state, workout_id_of(request)
     query = read_query(request, TelemetryQuery)
     channels = _channels(query.channels)
+    moments = moment_of(query.from_, "from"), moment_of(query.to, "to")
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
-    await state["ownerships"].is_finished(workout_id, caller.user_id)
-    ride = await read_ride(state, workout_id, channels)
-    return await asyncio.to_thread(_render, _narrow(ride.samples(), query, channels), chosen)
+    workout = await require_workout(request.state, workout_id_of(request), caller)
+    ride = await read_ride(request.state, workout, channels)
+
+    def render() -> Response:
+        samples = _narrow(ride.samples(), *moments, channels)
+        if query.resolution:
+            samples = downsample(samples, query.resolution)
+        return _render(samples, chosen)
+
+    return await asyncio.to_thread(render)
 
 
 def holdings(ride: Ride, gap_seconds: float) -> Holdings:
@@ -148,8 +155,9 @@ def _channels(names: str | None) -> list[str] | None:
     return wanted
 
 
-def _narrow(samples: Samples, query: TelemetryQuery, channels: list[str] | None) -> Samples:
-    start, end = moment_of(query.from_, "from"), moment_of(query.to, "to")
+def _narrow(
+    samples: Samples, start: datetime | None, end: datetime | None, channels: list[str] | None
+) -> Samples:
     chosen = np.ones(len(samples), dtype=bool)
     if start:
         chosen &= samples.timestamps >= start.timestamp() * 1000
@@ -158,8 +166,7 @@ def _narrow(samples: Samples, query: TelemetryQuery, channels: list[str] | None)
     if channels is not None:
         kept = {name: samples.channels[name] for name in channels if name in samples.channels}
         samples = Samples(samples.timestamps, kept)
-    samples = samples.select(chosen)
-    return downsample(samples, query.resolution) if query.resolution else samples
+    return samples.select(chosen)
 
 
 def _wants_csv(request: Request) -> bool:

@@ -173,8 +173,8 @@ async def get_workout(request: Request, caller: Caller) -> Response:
     query = read_query(request, GetQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
     if query.include_telemetry:
-        ride = await read_ride(request.state, workout.id)
-        workout.telemetry = await asyncio.to_thread(to_rows, ride.samples())
+        ride = await read_ride(request.state, workout)
+        workout.telemetry = await asyncio.to_thread(lambda: to_rows(ride.samples()))
     return json_response(WorkoutAnswer(workout))
 
 

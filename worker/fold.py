@@ -24,6 +24,11 @@ FOLDS = load_queries("folds")
 WORKOUTS = load_queries("workouts")
 RECORDS = load_queries("records")
 _CHUNK: Final = 1000  # entries a reply
+# An empty stream would stay for ever; in one step, as an upload may come between two.
+_TRIM: Final = """
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
+"""
 logger = logging.getLogger(__name__)
 
 
@@ -125,4 +130,4 @@ def _merge(archived: Samples, waiting: Waiting) -> Samples:
 def _trim(redis: Redis, key: str, last_id: str) -> None:
     """Remove exactly the entries up to ``last_id``; later ones were not read."""
     milliseconds, _, sequence = last_id.partition("-")
-    redis.xtrim(key, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+    redis.eval(_TRIM, 1, key, f"{milliseconds}-{int(sequence) + 1}")

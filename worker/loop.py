@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 TRANSIENT: Final = (
     psycopg.OperationalError,
     psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
     redis.ConnectionError,
@@ -32,6 +33,8 @@ TRANSIENT: Final = (
     redis.exceptions.OutOfMemoryError,
     redis.ReadOnlyError,
 )
+# How Redis begins its refusals of the moment: no replica, a full disk, a failover.
+_REFUSALS: Final = ("BUSY ", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN")
 
 Fold = Callable[[UUID], None]
 Bury = Callable[[Delivery, BaseException], None]
@@ -66,8 +69,8 @@ class Worker:
                 while not self._stop.is_set():
                     self._work_once()
                     failures = 0
-            except (*TRANSIENT, redis.ResponseError) as error:
-                if not _will_pass(error):
+            except Exception as error:
+                if not (_will_pass(error) or _lacks_group(error)):
                     raise
                 logger.warning("cannot read events: %s: %s", type(error).__name__, error)
                 self._inbox.reread_own()
@@ -107,7 +110,9 @@ class Worker:
         while True:
             try:
                 return action()
-            except TRANSIENT as error:
+            except Exception as error:
+                if not _will_pass(error):
+                    raise
                 logger.warning("waiting for the servers: %s: %s", type(error).__name__, error)
                 self._pause(failures)
                 failures += 1
@@ -124,8 +129,14 @@ class TooManyDeliveries(Exception):
 
 
 def _will_pass(error: BaseException) -> bool:
-    """Whether reading events works again once the servers are back, or the group is."""
-    return isinstance(error, TRANSIENT) or str(error).startswith("NOGROUP")
+    """Whether the same works once the servers are back."""
+    refused = isinstance(error, redis.ResponseError) and str(error).startswith(_REFUSALS)
+    return refused or isinstance(error, TRANSIENT)
+
+
+def _lacks_group(error: BaseException) -> bool:
+    """Whether Redis has lost the group, which is then created anew."""
+    return isinstance(error, redis.ResponseError) and str(error).startswith("NOGROUP")
 
 
 def _is_permanent(error: BaseException) -> bool:

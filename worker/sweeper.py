@@ -14,7 +14,16 @@ import redis
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.settings import Settings
 from shared.sql import load_queries
-from shared.streams import EVENTS, GROUP, FoldRequest, samples_key, sealed_key, workout_of
+from shared.streams import (
+    EVENTS,
+    GROUP,
+    SEALED_DELETED,
+    SEALED_FOR,
+    FoldRequest,
+    samples_key,
+    sealed_key,
+    workout_of,
+)
 
 QUERIES = load_queries("folds")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
@@ -75,15 +84,21 @@ class Sweeper:
         return int(newest[0][0].partition(b"-")[0]) / 1000 if newest else 0.0
 
     def _find_stranded(self, connection: DatabaseConnection) -> list[UUID]:
-        """Look through a part of the streams for samples of rides that are over.
+        """Look through a part of the streams for samples of rides that are over, or unknown.
 
         Redis may have lost a seal with its last second; then an API process that remembers the
         ride as active appends samples without asking for their fold.
         """
         step: Any = self._redis.scan(self._scan_cursor, match="{w:*}:samples", count=_SCAN_STEP)
         self._scan_cursor, keys = step
-        ids = [workout_of(key.decode()) for key in keys if self._redis.xlen(key)]
-        return _ids(connection, "find_stranded", ids=ids) if ids else []
+        ids = [workout_of(key.decode()) for key in keys]
+        if not ids:
+            return []
+        for workout_id in _ids(connection, "find_absent", ids=ids):
+            # A backup was restored that is older than the ride, or its workout was purged. API
+            # processes that remember it must not acknowledge what nobody will fold.
+            self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+        return _ids(connection, "find_stranded", ids=ids)
 
     def _ask_for_folds(self, due: Iterable[UUID]) -> None:
         for workout_id in due:

@@ -107,6 +107,11 @@ RETURNING id
 SELECT id FROM workouts
 WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED')
 
+-- name: find_absent
+-- Of these workouts with waiting samples, those that PostgreSQL does not know.
+SELECT id FROM unnest(%(ids)s::uuid[]) AS waiting (id)
+WHERE NOT EXISTS (SELECT FROM workouts WHERE workouts.id = waiting.id)
+
 -- name: purge_deleted
 DELETE FROM workouts
 WHERE id IN (

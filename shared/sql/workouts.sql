@@ -101,8 +101,16 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
     AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
 
+-- name: read_own_channels
+-- The archived channels of a user's workout, or those named.
+SELECT channel, encoding, samples, data
+FROM workout_channels
+JOIN workouts ON workouts.id = workout_id
+WHERE workout_id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    AND (%(channels)s::text[] IS NULL OR channel = ANY(%(channels)s))
+
 -- name: read_channels
--- The archived channels of a workout, or those named.
+-- The archived channels of a workout, for its fold; or those named.
 SELECT channel, encoding, samples, data
 FROM workout_channels
 WHERE workout_id = %(id)s

@@ -1,6 +1,7 @@
 """Telemetry over HTTP: what was uploaded can be read back, in every form."""
 
 import csv
+import gzip
 import io
 import json
 from typing import Any
@@ -249,3 +250,17 @@ def test_a_long_ride_in_small_batches_is_read_whole(rider: Rider) -> None:
     for second in range(1100):
         rider.upload(workout, [{"timestamp": T0 + 1000 * second, "power": second}])
     assert [sample["power"] for sample in read_samples(rider, workout)] == list(range(1100))
+
+
+def test_endless_lines_that_are_no_samples_are_too_large_even_leniently(rider: Rider) -> None:
+    workout = rider.start()
+    response = rider.client.post(
+        f"/api/workouts/{workout}/telemetry",
+        content=gzip.compress(b"x\n" * 70_000),
+        headers={
+            "Content-Type": "application/x-ndjson",
+            "Content-Encoding": "gzip",
+            "Prefer": "handling=lenient",
+        },
+    )
+    problem_of(response, 413)

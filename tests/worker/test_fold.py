@@ -10,7 +10,7 @@ import pytest
 
 from shared.connections import Database, Redis
 from shared.settings import Settings
-from shared.streams import SEALED_COMPLETED, sealed_key
+from shared.streams import SEALED_COMPLETED, samples_key, sealed_key
 from shared.telemetry import Samples
 from tests.worker.readings import T0, steady
 from tests.worker.waiting import eventually
@@ -339,3 +339,12 @@ def waits_for_a_lock(observer: psycopg.Connection[Any]) -> bool:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return waiting.fetchone() is not None
+
+
+def test_a_stream_that_was_folded_whole_is_gone(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert not redis_client.exists(samples_key(workout))

@@ -66,6 +66,9 @@ def test_an_event_is_folded_and_acknowledged(
 @pytest.mark.parametrize(
     "error",
     [
+        psycopg.errors.ReadOnlySqlTransaction("failing over"),
+        redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.ResponseError("MISCONF Errors writing to the AOF file"),
         psycopg.OperationalError("the server is gone"),
         psycopg.errors.DeadlockDetected(),
         psycopg.errors.LockNotAvailable(),

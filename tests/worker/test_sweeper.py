@@ -1,6 +1,6 @@
 import time
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -225,3 +225,14 @@ def test_a_sweep_is_due_once_an_interval(
     second = workouts.start("PROCESSING", fold_asked_at=HOUR)
     sweeper.sweep_if_due()
     assert second not in workouts.asked()
+
+
+def test_samples_of_a_ride_that_nobody_knows_are_no_longer_acknowledged(
+    workouts: Workouts, sweeper: Sweeper
+) -> None:
+    """After a restore, an API process may remember a ride that PostgreSQL has not."""
+    workout = uuid4()
+    workouts.send(workout, steady(1, power=100))
+    sweeper.sweep()
+    assert workouts.redis.get(sealed_key(workout)) == SEALED_DELETED
+    assert workouts.waiting(workout) == 1  # kept: another restore may bring the ride back
