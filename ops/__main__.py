@@ -1,14 +1,15 @@
 """The command line behind make: ``python -m ops COMMAND``. Options may come as variables."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, NoReturn
 
 import click
 import psycopg
@@ -18,7 +19,7 @@ from dotenv import load_dotenv
 from ops import migrations
 from ops.accounts import create_account
 from ops.backup import back_up, find_program, restore
-from ops.processes import spawn, stop_all
+from ops.processes import Supervisor, spawn, stop_on_signals
 from ops.recompute import await_recompute, mark_stale
 from ops.redis_prompt import open_prompt
 from ops.servers import servers
@@ -56,7 +57,7 @@ def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None
 def api(context: click.Context) -> None:
     """Run one API process."""
     with _servers(context) as environ:
-        sys.exit(_run_children("api", 1, environ))
+        _serve("api", 1, environ)
 
 
 @main.command()
@@ -65,7 +66,7 @@ def api(context: click.Context) -> None:
 def worker(context: click.Context, count: int) -> None:
     """Run worker processes."""
     with _servers(context) as environ:
-        sys.exit(_run_children("worker", count, environ))
+        _serve("worker", count, environ)
 
 
 @main.command()
@@ -112,6 +113,8 @@ def reset_db(context: click.Context, yes: bool) -> None:
 @click.option("--name", envvar="NAME", required=True)
 def migration(name: str) -> None:
     """Write the two empty files of a new migration."""
+    if not re.fullmatch(r"[A-Za-z][\w ]*", name):
+        raise click.BadParameter(f"{name!r} is no name of words", param_hint="NAME")
     for path in migrations.create(name):
         click.echo(f"wrote {path}")
 
@@ -170,7 +173,7 @@ def backup(context: click.Context, file: str | None) -> None:
     """Back up the database and the samples not yet folded."""
     file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    with _servers(context) as environ, click.open_file(file, "wb") as target:
+    with _servers(context) as environ, _open_private(file) as target:
         back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
     click.echo(f"wrote {file}", err=True)
 
@@ -194,23 +197,29 @@ def restore_command(context: click.Context, file: str, yes: bool) -> None:
     click.echo(f"restored {file}; {count} batches wait to be folded")
 
 
-def _run_children(module: str, count: int, environ: dict[str, str]) -> int:
-    """Run processes of ours in the foreground; end them all when one ends, or a signal comes."""
-    children = [
-        spawn([sys.executable, "-m", module], log=None, environ=environ) for _ in range(count)
-    ]
+def _open_private(file: str) -> IO[bytes]:
+    """A backup holds what nobody else should read."""
+    if file == "-":
+        return click.open_file(file, "wb")
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+def _serve(module: str, count: int, environ: dict[str, str]) -> NoReturn:
+    """Run processes of ours in the foreground until a signal comes."""
+    stop_on_signals()
+    supervisor = Supervisor()
     try:
-        for how in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(how, lambda *_: sys.exit(0))
-        while all(child.poll() is None for child in children):
-            time.sleep(0.2)
-        return next(child.returncode for child in children if child.returncode is not None)
+        for _ in range(count):
+            supervisor.start(
+                lambda: spawn([sys.executable, "-m", module], log=None, environ=environ)
+            )
+        supervisor.watch(lambda event: click.echo(event, err=True))
     finally:
-        stop_all(children)
+        supervisor.stop()
 
 
 if __name__ == "__main__":
-    load_dotenv()
+    load_dotenv(migrations.FOLDER.parent / ".env")
     try:
         main()
     except psycopg.errors.UndefinedTable:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pwd import struct_passwd
+from types import FrameType
+from typing import NoReturn
 
 from shared.errors import TrackerError
 
@@ -70,7 +72,7 @@ def wait_until(
     deadline = time.monotonic() + timeout
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise ProcessFailed(f"{_name(process)} did not start:\n{_tail(log)}")
+            raise ProcessFailed(f"{_name(process)} did not start:\n{tail(log)}")
         time.sleep(0.02)
 
 
@@ -94,6 +96,37 @@ def exclusive(lock: Path, timeout: float = 60) -> Iterator[int]:
         yield file.fileno()
 
 
+class Supervisor:
+    """Runs processes, and starts anew the ones that end."""
+
+    def __init__(self) -> None:
+        self._starters: list[Callable[[], subprocess.Popen[bytes]]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, starter: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Start a process; ``starter`` will be called again whenever it has ended."""
+        process = starter()
+        self._starters.append(starter)
+        self._running.append(process)
+        return process
+
+    def watch(self, report: Callable[[str], None]) -> NoReturn:
+        """Until a signal comes, start anew what ended, at most once a second."""
+        while True:
+            time.sleep(1)
+            for at, process in enumerate(self._running):
+                if (code := process.poll()) is not None:
+                    report(f"{_name(process)} {process.pid} ended ({code}); starting another")
+                    self._running[at] = self._starters[at]()
+
+    def stop(self) -> None:
+        """Ask all of them to end, then see to it."""
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            stop(process)
+
+
 def stop(
     process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, grace: float = 30
 ) -> None:
@@ -108,12 +141,20 @@ def stop(
         process.wait()
 
 
-def stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask all of them to end, then see to it."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        stop(process)
+def tail(log: Path, lines: int = 20) -> str:
+    """The end of a log."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def stop_on_signals() -> None:
+    """Ctrl-C, a closed terminal or a kill end what we started, in order, and are no failure."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(how, leave)
 
 
 def _identity(user: struct_passwd) -> dict[str, object]:
@@ -132,10 +173,6 @@ def _die_with_parent(how: signal.Signals) -> Callable[[], None] | None:
 
 
 def _name(process: subprocess.Popen[bytes]) -> str:
-    program = process.args[0] if isinstance(process.args, list) else process.args
-    return Path(str(program)).name
-
-
-def _tail(log: Path, lines: int = 20) -> str:
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(text.splitlines()[-lines:])
+    """The module that a Python process runs, or the program."""
+    arguments = [str(argument) for argument in process.args]  # type: ignore[union-attr]
+    return arguments[2] if arguments[1:2] == ["-m"] else Path(arguments[0]).name

@@ -3,6 +3,7 @@
 import gzip
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ def read_ride(path: Path) -> list[bytes]:
     try:
         raw = path.read_bytes()
         content = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise RideRefused(f"cannot read {path}: {error}") from error
     return [line for line in content.splitlines() if line.strip()]
 

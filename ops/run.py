@@ -2,17 +2,14 @@
 
 import fcntl
 import json
-import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from subprocess import Popen
-from types import FrameType
 from typing import Any, Final
 
 import httpx
@@ -22,24 +19,16 @@ from rich.table import Table
 
 from ops import migrations
 from ops.accounts import create_account
-from ops.processes import ProcessFailed, spawn, stop_all, wait_until
+from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
 from ops.ride_player import play_ride, read_ride, to_lines
 from ops.ride_simulator import SECONDS, simulate_ride
 from ops.servers import servers, write_private
+from shared.settings import read_settings
 
 DEFAULT_PORT: Final = 8000
 WORKERS: Final = 2
 DEMO_EMAIL: Final = "demo@example.com"
 _ROOT: Final = Path(__file__).resolve().parents[1]
-
-
-@dataclass(frozen=True)
-class Child:
-    """A process of ours and where it logs."""
-
-    name: str
-    process: Popen[bytes]
-    log: Path
 
 
 def run(
@@ -51,8 +40,11 @@ def run(
     forever: bool,
 ) -> None:
     """Start everything, play a ride and show its figures; then serve, if ``forever``."""
-    _stop_on_signals()
+    stop_on_signals()
     console = Console(highlight=False)
+    # A wrong setting, and a ride that is none, stop us before anything is started.
+    read_settings({**environ, "DATABASE_URL": "later", "REDIS_URL": "later"})
+    lines, title = _ride(ride)
     with ExitStack() as stack:
         console.print("Starting PostgreSQL and Redis …")
         urls = stack.enter_context(servers(environ, data_dir))
@@ -60,25 +52,15 @@ def run(
         applied = migrations.apply(urls["DATABASE_URL"])
         console.print(f"Applying migrations … {len(applied)} applied")
         console.print(f"Starting the API and {WORKERS} workers …")
-        url, children = stack.enter_context(start_service(urls, data_dir, port))
+        url, supervisor = stack.enter_context(start_service(urls, data_dir, port))
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
-        _report(console, _play(console, url, api_key, ride), url, api_key)
+        _report(console, _play(console, url, api_key, lines, title), url, api_key)
         if run_file:
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
-            _serve(children)
+            supervisor.watch(console.print)
         console.print("Stopping …")
-
-
-def _stop_on_signals() -> None:
-    """Ctrl-C, a closed terminal or a kill: all end what we started, in order."""
-
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(0)
-
-    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(how, leave)
 
 
 @contextmanager
@@ -103,37 +85,49 @@ def _run_file(data_dir: Path, *, required: bool) -> Iterator[Path | None]:
 @contextmanager
 def start_service(
     environ: Mapping[str, str], data_dir: Path, port: int | None
-) -> Iterator[tuple[str, list[Child]]]:
-    """The API on a socket that is bound here, so that nobody else can take the port."""
+) -> Iterator[tuple[str, Supervisor]]:
+    """The API and workers; yields its address. The API's socket is bound here and kept, so that
+    nobody else can take the port, and a request that comes while it restarts waits."""
     logs = data_dir / "logs"
-    children: list[Child] = []
+    supervisor = Supervisor()
     with _bind(environ.get("HOST") or "127.0.0.1", port) as listener:
         fd = listener.fileno()
-        url = "http://{}:{}".format(*listener.getsockname())
+        url = _address(listener)
+        log = _fresh(logs / "api.log")
+        environ = {**environ, "PYTHONPATH": str(_ROOT)}
         try:
-            children.append(_start("api", logs, {**environ, "LISTEN_FD": str(fd)}, pass_fds=[fd]))
-            wait_until(lambda: _is_ready(url), children[0].process, children[0].log)
-            children.extend(
-                _start("worker", logs, environ, number=number) for number in range(1, WORKERS + 1)
+            api = supervisor.start(
+                lambda: spawn(
+                    [sys.executable, "-m", "api"],
+                    log=log,
+                    environ={**environ, "LISTEN_FD": str(fd)},
+                    pass_fds=[fd],
+                )
             )
-            yield url, children
+            wait_until(lambda: _is_ready(url), api, log)
+            for number in range(1, WORKERS + 1):
+                supervisor.start(
+                    partial(
+                        spawn,
+                        [sys.executable, "-m", "worker"],
+                        log=_fresh(logs / f"worker-{number}.log"),
+                        environ=environ,
+                    )
+                )
+            yield url, supervisor
         finally:
-            stop_all([child.process for child in children])
+            supervisor.stop()
 
 
-def _start(
-    module: str,
-    logs: Path,
-    environ: Mapping[str, str],
-    *,
-    number: int | None = None,
-    pass_fds: Sequence[int] = (),
-) -> Child:
-    name = module if number is None else f"{module}-{number}"
-    log = logs / f"{name}.log"
-    environ = {**environ, "PYTHONPATH": str(_ROOT)}
-    process = spawn([sys.executable, "-m", module], log=log, environ=environ, pass_fds=pass_fds)
-    return Child(name, process, log)
+def _fresh(log: Path) -> Path:
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _address(listener: socket.socket) -> str:
+    """How this machine reaches the socket, which may listen on every address."""
+    host, port = listener.getsockname()
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
 
 
 def _bind(host: str, port: int | None) -> socket.socket:
@@ -143,6 +137,7 @@ def _bind(host: str, port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
+            listener.listen()  # until then another process could bind to it too
         except OSError as error:
             listener.close()
             failure = error
@@ -171,12 +166,17 @@ def _demo_key(database_url: str, data_dir: Path, url: str) -> str:
     return account.api_key
 
 
-def _play(console: Console, url: str, api_key: str, ride: Path | None) -> dict[str, Any]:
-    if ride is None:
-        start = int(time.time()) - SECONDS
-        lines, title = to_lines(simulate_ride(start * 1000)), "Simulated ride"
-    else:
-        lines, title = read_ride(ride), ride.name
+def _ride(path: Path | None) -> tuple[list[bytes], str]:
+    """The lines of a ride, and its title."""
+    if path is not None:
+        return read_ride(path), path.name
+    start = int(time.time()) - SECONDS
+    return to_lines(simulate_ride(start * 1000)), "Simulated ride"
+
+
+def _play(
+    console: Console, url: str, api_key: str, lines: Sequence[bytes], title: str
+) -> dict[str, Any]:
     columns = (
         TextColumn("Playing {task.description}"),
         BarColumn(),
@@ -222,12 +222,3 @@ def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Average heart rate", figure("avgHeartrate", "bpm")
     yield "Average cadence", figure("avgCadence", "rpm")
     yield "Samples", figure("sampleCount", "")
-
-
-def _serve(children: Sequence[Child]) -> None:
-    """Wait for a signal; fail if a child ends before."""
-    while True:
-        for child in children:
-            if child.process.poll() is not None:
-                raise ProcessFailed(f"the {child.name} process ended; see {child.log}")
-        time.sleep(0.5)

@@ -4,27 +4,31 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Final
 
 from ops.postgres import run_postgres, server_user
-from ops.processes import ProcessFailed
+from ops.processes import ProcessFailed, tail
 from ops.valkey import run_valkey
 from shared.errors import InvalidSettings
 
-_KEYS = ("DATABASE_URL", "REDIS_URL")
+_KEYS: Final = ("DATABASE_URL", "REDIS_URL")
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_START_TIMEOUT: Final = 120.0  # seconds
 
 
 @contextmanager
 def servers(environ: Mapping[str, str], data_dir: Path) -> Iterator[dict[str, str]]:
     """Yields an environment in which DATABASE_URL and REDIS_URL name running servers.
 
-    With neither set, embedded servers on ``data_dir`` serve. Whoever comes first starts and stops
-    them; later callers are guests for as long as the first one stays.
+    With neither set, embedded servers on ``data_dir`` serve: started for their first user by a
+    keeper process (ops.keeper), which stops them when the last user has left.
     """
     named = [key for key in _KEYS if environ.get(key)]
     if len(named) == 1:
@@ -32,25 +36,21 @@ def servers(environ: Mapping[str, str], data_dir: Path) -> Iterator[dict[str, st
     if named:
         yield dict(environ)
         return
-    _prepare(data_dir)
-    with (data_dir / "lock").open("w") as lock:
-        addresses = data_dir / "servers.json"
-        if _try_lock(lock):
-            _clear_up_after_kill(addresses)
-            with embedded_servers(data_dir) as urls:
-                write_private(addresses, json.dumps(urls))
-                try:
-                    yield {**environ, **urls}
-                finally:
-                    addresses.unlink()
-        else:
-            yield {**environ, **_wait_for(addresses, lock)}
+    prepare(data_dir)
+    with users_lock(data_dir) as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper is stopping
+        urls = _addresses_of_keeper(data_dir)
+        try:
+            yield {**environ, **urls}
+        finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            _await_stop(data_dir, users)
 
 
 @contextmanager
 def embedded_servers(data_dir: Path, *postgres_options: str) -> Iterator[dict[str, str]]:
     """Run both servers on ``data_dir``, behind sockets in a private folder; yields their URLs."""
-    _prepare(data_dir)
+    prepare(data_dir)
     sockets = _private_folder()
     try:
         with (
@@ -62,6 +62,35 @@ def embedded_servers(data_dir: Path, *postgres_options: str) -> Iterator[dict[st
         shutil.rmtree(sockets, ignore_errors=True)
 
 
+def prepare(data_dir: Path) -> None:
+    """Make the folders that everything else is kept in."""
+    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+
+
+def users_lock(data_dir: Path) -> IO[str]:
+    """Locked, shared, by each user of the servers; by the keeper, alone, to find that none is."""
+    return (data_dir / "users.lock").open("a")
+
+
+def keeper_lock(data_dir: Path) -> IO[str]:
+    """Locked by the keeper for as long as it lives."""
+    return (data_dir / "keeper.lock").open("a")
+
+
+def addresses_file(data_dir: Path) -> Path:
+    """Where the keeper says how to reach the servers that are up."""
+    return data_dir / "servers.json"
+
+
+def try_lock(file: IO[str], how: int = fcntl.LOCK_EX) -> bool:
+    """Take a lock, alone unless ``how`` says otherwise, if nobody has it who would mind."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by its owner only."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
@@ -70,16 +99,47 @@ def write_private(path: Path, text: str) -> None:
     fresh.rename(path)
 
 
-def _clear_up_after_kill(addresses: Path) -> None:
-    """Remove what a run left behind that was killed outright."""
-    if addresses.exists():
-        urls = json.loads(addresses.read_text())
-        shutil.rmtree(Path(urls["REDIS_URL"].removeprefix("unix://")).parent, ignore_errors=True)
-        addresses.unlink()
+def _addresses_of_keeper(data_dir: Path) -> dict[str, str]:
+    """The addresses that a living keeper gives; starts one if none lives."""
+    log = data_dir / "logs" / "keeper.log"
+    if not _keeper_lives(data_dir):
+        _start_keeper(data_dir, log)
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not addresses_file(data_dir).exists():
+        if not _keeper_lives(data_dir) or time.monotonic() > deadline:
+            raise ProcessFailed(f"the embedded servers did not start:\n{tail(log)}")
+        time.sleep(0.02)
+    urls: dict[str, str] = json.loads(addresses_file(data_dir).read_text())
+    return urls
 
 
-def _prepare(data_dir: Path) -> None:
-    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+def _start_keeper(data_dir: Path, log: Path) -> None:
+    """Apart from us: it outlives us if others use the servers too. It lives once this returns."""
+    addresses_file(data_dir).unlink(missing_ok=True)
+    with log.open("wb") as output:
+        subprocess.run(
+            [sys.executable, "-m", "ops.keeper", str(data_dir)],
+            cwd=_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _await_stop(data_dir: Path, users: IO[str]) -> None:
+    """If we were the last user, return once the servers have stopped."""
+    while _keeper_lives(data_dir):
+        if try_lock(users):  # nobody uses them, and the keeper has yet to notice
+            fcntl.flock(users, fcntl.LOCK_UN)
+        elif try_lock(users, fcntl.LOCK_SH):  # somebody else does
+            return
+        time.sleep(0.05)
+
+
+def _keeper_lives(data_dir: Path) -> bool:
+    with keeper_lock(data_dir) as lock:
+        return not try_lock(lock)
 
 
 def _private_folder() -> Path:
@@ -89,25 +149,3 @@ def _private_folder() -> Path:
     if user := server_user():
         os.chown(folder, user.pw_uid, user.pw_gid)
     return folder
-
-
-def _try_lock(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait_for(addresses: Path, lock: TextIO, timeout: float = 60) -> dict[str, str]:
-    """The addresses that the process holding the lock publishes once its servers are up."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        try:
-            urls: dict[str, str] = json.loads(addresses.read_text())
-            return urls
-        except FileNotFoundError:
-            time.sleep(0.1)
-        if _try_lock(lock):
-            raise ProcessFailed("the embedded servers were just stopped; try again")
-    raise ProcessFailed(f"the embedded servers of {addresses.parent} did not come up")

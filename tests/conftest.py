@@ -103,6 +103,7 @@ def service(urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -
     logs = tmp_path_factory.mktemp("logs")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         fd = listener.fileno()
         environ = {**os.environ, **urls, "PYTHONPATH": str(ROOT)}
         api = spawn(

@@ -79,6 +79,28 @@ def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -
         assert [w["status"] for w in workouts(second)] == ["COMPLETED"] * 2
 
 
+def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> None:
+    with running(data_dir) as run:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+        rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
+        parents = {ppid for _, ppid, args in rows if args.endswith("-m api")}
+        kinds = ("-m api", "-m worker")
+        ours = [row for row in rows if row[1] in parents and row[2].endswith(kinds)]
+        ours = [row for row in ours if str(data_dir) in _environ(row[0])]
+        assert len(ours) == 3  # the API and two workers
+        for pid, _, _ in ours:
+            os.kill(int(pid), signal.SIGKILL)
+        headers = {"X-API-Key": run["apiKey"]}
+        with httpx.Client(base_url=run["url"], headers=headers, timeout=30) as client:
+            created = client.post("/api/workouts").json()["workout"]["id"]
+            done = client.post(f"/api/workouts/{created}/complete", params={"wait": "30"})
+        assert done.json()["workout"]["status"] == "COMPLETED"
+
+
+def _environ(pid: str) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
 def test_two_runs_side_by_side_and_a_file_of_ones_own(tmp_path: Path, data_dir: Path) -> None:
     ride = tmp_path / "steady.ndjson.gz"
     lines = [json.dumps({"timestamp": T0 + 1000 * s, "power": 250}) for s in range(120)]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ import pytest
 import redis
 
 from ops.postgres import programs
+from ops.processes import ProcessFailed
 from ops.servers import embedded_servers, servers
 from shared.errors import InvalidSettings
 
@@ -87,6 +89,24 @@ def test_a_second_caller_is_a_guest_of_the_first(data_dir: Path) -> None:
         )
         assert done.stdout.strip() == first["DATABASE_URL"], done.stderr
         assert recall(first) == ("shared", "shared")
+
+
+def test_servers_stay_for_those_who_came_later(data_dir: Path) -> None:
+    with ExitStack() as second:
+        with servers({}, data_dir) as first:
+            remember(first, "stays")
+            urls = second.enter_context(servers({}, data_dir))
+        assert recall(urls) == ("stays", "stays")
+    assert not (data_dir / "servers.json").exists()
+
+
+def test_servers_that_do_not_start_say_why(data_dir: Path) -> None:
+    with servers({}, data_dir):
+        pass
+    ((data_dir / "postgres").resolve() / "cluster" / "PG_VERSION").write_text("9")
+    broken = servers({}, data_dir)
+    with pytest.raises(ProcessFailed, match="incompatible with server"), broken:
+        pass
 
 
 def test_named_servers_are_used_as_they_are(data_dir: Path) -> None:
