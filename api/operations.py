@@ -135,7 +135,7 @@ OPERATIONS = (
         "GET",
         f"{_ONE}/power-curve",
         records.get_workout_curve,
-        {HTTPStatus.OK: records.PowerCurve},
+        {HTTPStatus.OK: records.RideEfforts},
         "read",
     ),
     Operation(
@@ -216,7 +216,7 @@ OPERATIONS = (
         riders.put_thresholds,
         {HTTPStatus.OK: riders.ThresholdsChange},
         "admin",
-        body={JSON: riders.Thresholds},
+        body={JSON: riders.PutThresholds},
     ),
     Operation(
         "GET",

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, TypeVar
 from uuid import UUID
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
@@ -78,15 +78,15 @@ def _time_zones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
-def moment_of(text: str | None, name: str) -> datetime | None:
-    """A moment given as Unix milliseconds, RFC 3339, or a date (midnight UTC)."""
+def moment_of(text: str | None, name: str, time_zone: str = "UTC") -> datetime | None:
+    """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight in the time zone."""
     if text is None:
         return None
     try:
-        if text.lstrip("-").isdigit():
+        if text.isascii() and text.lstrip("-").isdigit():
             return datetime.fromtimestamp(int(text) / 1000, UTC)
         moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
     except (ValueError, OverflowError, OSError):
         detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
         raise Unprocessable(f"{name}={text!r} {detail}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

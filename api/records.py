@@ -1,9 +1,10 @@
 """Personal records, power curves, and what is left out of them."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,13 +20,17 @@ from api.body import read_json
 from api.preferences import moment_of, read_query, workout_id_of
 from api.problems import NotFound, Unprocessable
 from api.responses import json_response
+from api.riders import time_zone_or_own
 from api.samples import Timestamp, milliseconds
 from api.state import ApiState, Request
-from api.workout_store import fetch_workout, require_workout
+from api.workout_store import require_workout
 from api.workouts import WorkoutChange
 from shared.sql import load_queries
 
 SEASON = load_queries("season")
+RECORDS = load_queries("records")
+WORKOUTS = load_queries("workouts")
+T = TypeVar("T")
 UNITS = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
 logger = logging.getLogger(__name__)
 
@@ -70,6 +75,13 @@ class PowerCurve(Struct, rename="camel"):
     power_curve: list[CurvePoint]
 
 
+class RideEfforts(Struct, rename="camel"):
+    """The power curve of a ride; and what is ranked of it, unless it is excluded."""
+
+    power_curve: list[CurvePoint]
+    bests: list[Record]
+
+
 class PeriodQuery(Struct):
     """Which rides: by their start."""
 
@@ -89,32 +101,25 @@ class Exclusion(Struct):
 async def get_records(request: Request, caller: Caller) -> Response:
     """The caller's personal records."""
     query = read_query(request, RecordsQuery)
-    async with (
-        request.state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(Record)) as cursor,
-    ):
-        await cursor.execute(
-            SEASON["list_records"], {"user_id": caller.user_id, "metric": query.metric}
-        )
-        return json_response(RecordList(await cursor.fetchall()))
+    chosen = {"user_id": caller.user_id, "metric": query.metric}
+    return json_response(RecordList(await _select(request.state, "list_records", Record, chosen)))
 
 
 async def get_season_curve(request: Request, caller: Caller) -> Response:
     """The caller's power curve over all rides, or those of some dates."""
-    query = read_query(request, PeriodQuery)
-    return await _curve(
-        request.state,
-        "season_curve",
-        user_id=caller.user_id,
-        start=moment_of(query.from_, "from"),
-        end=moment_of(query.to, "to"),
+    period = await period_of(request.state, caller, read_query(request, PeriodQuery))
+    return json_response(
+        PowerCurve(await _select(request.state, "season_curve", CurvePoint, period))
     )
 
 
 async def get_workout_curve(request: Request, caller: Caller) -> Response:
-    """The power curve of one ride."""
+    """The power curve of one ride, and its bests with the moments they began."""
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    return await _curve(request.state, "workout_curve", id=workout.id)
+    chosen = {"id": workout.id, "user_id": caller.user_id}
+    curve = await _select(request.state, "workout_curve", CurvePoint, chosen)
+    bests = await _select(request.state, "workout_bests", Record, chosen)
+    return json_response(RideEfforts(curve, bests))
 
 
 async def exclude_workout(request: Request, caller: Caller) -> Response:
@@ -127,32 +132,46 @@ async def include_workout(request: Request, caller: Caller) -> Response:
     return await _change_exclusion(request, caller, "include_workout")
 
 
-async def _curve(state: ApiState, query: str, **parameters: object) -> Response:
+async def period_of(state: ApiState, caller: Caller, query: PeriodQuery) -> dict[str, object]:
+    """The parameters of a query over a rider's dates: days begin in the rider's time zone."""
+    zone = await time_zone_or_own(state, caller, None)
+    start, end = moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone)
+    return {"user_id": caller.user_id, "start": start, "end": end}
+
+
+async def _select(
+    state: ApiState, query: str, kind: type[T], parameters: Mapping[str, Any]
+) -> list[T]:
     async with (
         state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(CurvePoint)) as cursor,
+        connection.cursor(row_factory=class_row(kind)) as cursor,
     ):
         await cursor.execute(SEASON[query], parameters)
-        return json_response(PowerCurve(await cursor.fetchall()))
+        return await cursor.fetchall()
 
 
 async def _change_exclusion(request: Request, caller: Caller, query: str) -> Response:
-    state = request.state
+    state, workout_id = request.state, workout_id_of(request)
     ranges = _ranges(await read_json(request, Exclusion, state["settings"]))
-    workout = await fetch_workout(
-        state,
-        query,
-        id=workout_id_of(request),
-        user_id=caller.user_id,
-        whole=ranges is None,
-        range=Multirange(ranges or []),
-    )
-    if workout is None:
-        raise NotFound("no such workout")
+    change = {
+        "id": workout_id,
+        "workout_id": workout_id,
+        "user_id": caller.user_id,
+        "whole": ranges is None,
+        "range": Multirange(ranges or []),
+    }
+    async with state["database"].connection() as connection, connection.transaction():
+        cursor = await connection.execute(WORKOUTS[query], change)
+        if await cursor.fetchone() is None:
+            raise NotFound("no such workout")
+        if query == "exclude_workout" and ranges is None:  # at once, even if no fold can be
+            for retraction in ("delete_bests", "lock_rider", "refresh_records"):
+                await connection.execute(RECORDS[retraction], change)
     try:
-        await state["writer"].ask_for_fold(workout.id)
+        await state["writer"].ask_for_fold(workout_id)
     except redis.RedisError as error:  # the row is marked stale; the sweeper will ask
-        logger.warning("changed %s, but could not ask for its fold: %s", workout.id, error)
+        logger.warning("changed %s, but could not ask for its fold: %s", workout_id, error)
+    workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 
 

@@ -1,7 +1,7 @@
 """The caller as a rider: profile, dated figures, and recomputation."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -16,9 +16,21 @@ from api.state import ApiState, Request
 from shared.sql import load_queries
 
 QUERIES = load_queries("riders")
+_FIGURES = (
+    "ftp",
+    "critical_power",
+    "w_prime",
+    "threshold_heartrate",
+    "max_heartrate",
+    "weight",
+    "source",
+)
 
-Watts = Annotated[float, Meta(gt=0, le=3000)]
-Beats = Annotated[float, Meta(gt=0, le=300)]
+Watts = Annotated[float, Meta(ge=10, le=3000)]
+Beats = Annotated[float, Meta(ge=20, le=300)]
+Joules = Annotated[float, Meta(ge=1000, le=200_000)]
+Kilograms = Annotated[float, Meta(ge=10, le=500)]
+Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
 class Rider(Struct, rename="camel"):
@@ -46,13 +58,24 @@ class Thresholds(Struct, rename="camel"):
     effective_from: date
     ftp: Annotated[Watts | None, Meta(description="Functional threshold power, W")] = None
     critical_power: Annotated[Watts | None, Meta(description="W")] = None
-    w_prime: Annotated[
-        Annotated[float, Meta(gt=0, le=200_000)] | None, Meta(description="W′, in joules")
-    ] = None
+    w_prime: Annotated[Joules | None, Meta(description="W′, in joules")] = None
     threshold_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
     max_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
-    weight: Annotated[Annotated[float, Meta(gt=0, le=500)] | None, Meta(description="kg")] = None
-    source: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | None = None
+    weight: Annotated[Kilograms | None, Meta(description="kg")] = None
+    source: Source | None = None
+
+
+class PutThresholds(Struct, rename="camel"):
+    """Figures to give for a day; absent ones stay as they were, null takes one back."""
+
+    effective_from: date
+    ftp: Watts | UnsetType | None = UNSET
+    critical_power: Watts | UnsetType | None = UNSET
+    w_prime: Joules | UnsetType | None = UNSET
+    threshold_heartrate: Beats | UnsetType | None = UNSET
+    max_heartrate: Beats | UnsetType | None = UNSET
+    weight: Kilograms | UnsetType | None = UNSET
+    source: Source | UnsetType | None = UNSET
 
 
 class ThresholdsList(Struct):
@@ -93,17 +116,19 @@ async def update_rider(request: Request, caller: Caller) -> Response:
     time_zone = None
     if wanted.time_zone is not UNSET:
         time_zone = time_zone_of(wanted.time_zone, "timeZone")
-    rider = await _rider(
-        request.state,
-        "update_rider",
-        caller,
-        set_display_name=wanted.display_name is not UNSET,
-        display_name=wanted.display_name or None,
-        time_zone=time_zone,
-    )
-    if time_zone:  # another day may have other figures
-        await _mark_stale_from(request.state, caller, date.min)
-    return json_response(RiderAnswer(rider))
+    change = {
+        "user_id": caller.user_id,
+        "set_display_name": wanted.display_name is not UNSET,
+        "display_name": wanted.display_name or None,
+        "time_zone": time_zone,
+        "effective_from": date.min,
+    }
+    state = request.state
+    async with state["database"].connection() as connection, connection.transaction():
+        await connection.execute(QUERIES["update_rider"], change)
+        if time_zone:  # another day may have other figures
+            await connection.execute(QUERIES["mark_stale_from"], change)
+    return json_response(RiderAnswer(await _rider(state, "get_rider", caller)))
 
 
 async def get_thresholds(request: Request, caller: Caller) -> Response:
@@ -117,19 +142,27 @@ async def get_thresholds(request: Request, caller: Caller) -> Response:
 
 
 async def put_thresholds(request: Request, caller: Caller) -> Response:
-    """Give the figures that hold from a day on; without any, take that day's back.
+    """Give figures that hold from a day on, or take that day's back with null.
 
     The workouts from that day on are computed anew by the workers.
     """
     state = request.state
-    wanted = await read_json(request, Thresholds, state["settings"])
-    parameters = {"user_id": caller.user_id, **structs.asdict(wanted)}
-    figures = {name for name, value in parameters.items() if value is not None}
-    query = "put_thresholds" if figures & _FIGURES else "delete_thresholds"
-    async with state["database"].connection() as connection:
-        await connection.execute(QUERIES[query], parameters)
-    await _mark_stale_from(state, caller, wanted.effective_from)
-    return json_response(ThresholdsChange(wanted, await _recompute(state, caller)))
+    wanted = await read_json(request, PutThresholds, state["settings"])
+    given = {name: value for name, value in structs.asdict(wanted).items() if value is not UNSET}
+    parameters = {
+        "user_id": caller.user_id,
+        **dict.fromkeys(_FIGURES),
+        **given,
+        "given": list(given),
+    }
+    async with state["database"].connection() as connection, connection.transaction():
+        await connection.execute(QUERIES["put_thresholds"], parameters)
+        async with connection.cursor(row_factory=class_row(Thresholds)) as cursor:
+            await cursor.execute(QUERIES["get_thresholds"], parameters)
+            now = await cursor.fetchone() or Thresholds(wanted.effective_from)
+        await connection.execute(QUERIES["delete_empty_thresholds"], parameters)
+        await connection.execute(QUERIES["mark_stale_from"], parameters)
+    return json_response(ThresholdsChange(now, await _recompute(state, caller)))
 
 
 async def get_recompute(request: Request, caller: Caller) -> Response:
@@ -137,32 +170,22 @@ async def get_recompute(request: Request, caller: Caller) -> Response:
     return json_response(await _recompute(request.state, caller))
 
 
-_FIGURES = {
-    "ftp",
-    "critical_power",
-    "w_prime",
-    "threshold_heartrate",
-    "max_heartrate",
-    "weight",
-}
+async def time_zone_or_own(state: ApiState, caller: Caller, wanted: str | None) -> str:
+    """The time zone wanted, else the rider's own."""
+    if wanted is not None:
+        return time_zone_of(wanted, "timeZone")
+    return (await _rider(state, "get_rider", caller)).time_zone
 
 
-async def _rider(state: ApiState, query: str, caller: Caller, **parameters: Any) -> Rider:
+async def _rider(state: ApiState, query: str, caller: Caller) -> Rider:
     async with (
         state["database"].connection() as connection,
         connection.cursor(row_factory=class_row(Rider)) as cursor,
     ):
-        await cursor.execute(QUERIES[query], {"user_id": caller.user_id, **parameters})
+        await cursor.execute(QUERIES[query], {"user_id": caller.user_id})
         rider = await cursor.fetchone()
     assert rider is not None  # a key without its user cannot be  # noqa: S101
     return rider
-
-
-async def _mark_stale_from(state: ApiState, caller: Caller, day: date) -> None:
-    async with state["database"].connection() as connection:
-        await connection.execute(
-            QUERIES["mark_stale_from"], {"user_id": caller.user_id, "effective_from": day}
-        )
 
 
 async def _recompute(state: ApiState, caller: Caller) -> Recompute:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -12,12 +12,12 @@ from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.preferences import moment_of, read_query, time_zone_of
+from api.preferences import moment_of, read_query
 from api.problems import Unprocessable
-from api.records import PeriodQuery
+from api.records import PeriodQuery, period_of
 from api.responses import json_response
-from api.riders import QUERIES as RIDERS
-from api.state import ApiState, Request
+from api.riders import time_zone_or_own
+from api.state import Request
 from shared.sql import load_queries
 
 SEASON = load_queries("season")
@@ -101,13 +101,13 @@ class Fitness(Struct, rename="camel"):
 async def get_stats(request: Request, caller: Caller) -> Response:
     """Totals by day, week, month or year of the rider's time zone."""
     query = read_query(request, StatsQuery)
-    time_zone = await _time_zone(request.state, caller, query.time_zone)
+    time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
     parameters = {
         "user_id": caller.user_id,
         "period": query.period,
         "time_zone": time_zone,
-        "start": moment_of(query.from_, "from"),
-        "end": moment_of(query.to, "to"),
+        "start": moment_of(query.from_, "from", time_zone),
+        "end": moment_of(query.to, "to", time_zone),
     }
     async with (
         request.state["database"].connection() as connection,
@@ -120,11 +120,7 @@ async def get_stats(request: Request, caller: Caller) -> Response:
 async def get_critical_power(request: Request, caller: Caller) -> Response:
     """Critical power and W′, from the bests of all rides or those of some dates."""
     query = read_query(request, PeriodQuery)
-    parameters = {
-        "user_id": caller.user_id,
-        "start": moment_of(query.from_, "from"),
-        "end": moment_of(query.to, "to"),
-    }
+    parameters = await period_of(request.state, caller, query)
     async with request.state["database"].connection() as connection:
         cursor = await connection.execute(SEASON["critical_power"], parameters)
         row = await cursor.fetchone() or {}
@@ -137,7 +133,7 @@ async def get_critical_power(request: Request, caller: Caller) -> Response:
 async def get_fitness(request: Request, caller: Caller) -> Response:
     """Fitness (CTL), fatigue (ATL) and form (TSB) by day."""
     query = read_query(request, FitnessQuery)
-    time_zone = await _time_zone(request.state, caller, query.time_zone)
+    time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
     last = query.to or datetime.now(UTC).astimezone(ZoneInfo(time_zone)).date()
     first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
     if not _EARLIEST <= first <= last <= _LATEST:
@@ -165,12 +161,3 @@ def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:
         days.append(FitnessDay(day, *(round(each, 2) for each in (today, ctl, atl, form))))
         day += timedelta(days=1)
     return days
-
-
-async def _time_zone(state: ApiState, caller: Caller, wanted: str | None) -> str:
-    if wanted is not None:
-        return time_zone_of(wanted, "timeZone")
-    async with state["database"].connection() as connection:
-        cursor = await connection.execute(RIDERS["get_rider"], {"user_id": caller.user_id})
-        row: dict[str, Any] = await cursor.fetchone() or {}
-    return str(row["time_zone"])

@@ -27,3 +27,6 @@ CREATE TABLE IF NOT EXISTS workout_curves (
 );
 
 CREATE INDEX IF NOT EXISTS workout_curves_user ON workout_curves (user_id, ridden_at);
+
+-- What was completed before has none of the new figures yet.
+UPDATE workouts SET stale = true WHERE summary IS NOT NULL;

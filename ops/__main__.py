@@ -20,7 +20,7 @@ from ops import migrations
 from ops.accounts import create_account
 from ops.backup import back_up, find_program, restore
 from ops.processes import Supervisor, spawn, stop_on_signals
-from ops.recompute import await_recompute, mark_stale
+from ops.recompute import Scope, await_recompute, mark_stale, pending
 from ops.redis_prompt import open_prompt
 from ops.servers import servers
 from shared.errors import TrackerError
@@ -138,12 +138,18 @@ def user(context: click.Context, email: str, key_name: str) -> None:
 @click.option("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
 @click.pass_context
 def recompute(context: click.Context, user: str | None, since: datetime | None) -> None:
-    """Compute the figures of archived workouts anew, by the workers; may be broken off."""
-    moment = since and since.replace(tzinfo=UTC)
+    """Compute the figures of archived workouts anew, by the workers.
+
+    May be broken off: the workers go on, and calling it again shows the rest.
+    """
+    scope = Scope(user, since and since.replace(tzinfo=UTC))
     with _servers(context) as environ:
-        count = mark_stale(environ["DATABASE_URL"], user, moment)
-        click.echo(f"{count} workouts to compute anew")
-        await_recompute(environ["DATABASE_URL"], lambda pending: click.echo(f"{pending} to do"))
+        url = environ["DATABASE_URL"]
+        if left := pending(url, scope):
+            click.echo(f"{left} workouts of an earlier call are still to do")
+        else:
+            click.echo(f"{mark_stale(url, scope)} workouts to compute anew")
+        await_recompute(url, scope, lambda count: click.echo(f"{count} to do"))
     click.echo("done")
 
 

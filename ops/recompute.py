@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,33 +13,52 @@ from ops.processes import ProcessFailed
 from shared.sql import load_queries
 
 QUERIES = load_queries("riders")
+_PORTION: Final = 1000  # rows locked at a time
 # Seconds without any progress after which nobody seems to be at work.
 _PATIENCE: Final = 120.0
 
 
-def mark_stale(database_url: str, email: str | None, since: datetime | None) -> int:
-    """Mark workouts to be computed anew; how many. The rows remember, so this can be resumed."""
-    with psycopg.connect(database_url) as connection:
-        chosen = {"email": email, "since": since}
-        return connection.execute(QUERIES["mark_stale"], chosen).rowcount
+@dataclass(frozen=True)
+class Scope:
+    """Which workouts: of all users or one, from the beginning or since a moment."""
+
+    email: str | None = None
+    since: datetime | None = None
 
 
-def await_recompute(database_url: str, progress: Callable[[int], None]) -> None:
-    """Return once no workout is stale; ``progress`` is told how many still are.
+def mark_stale(database_url: str, scope: Scope) -> int:
+    """Mark workouts to be computed anew; how many.
+
+    The rows remember, so that the workers go on whatever happens to us.
+    """
+    count, after = 0, None
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while True:
+            chosen = {**asdict(scope), "after": after, "portion": _PORTION}
+            ids = [row[0] for row in connection.execute(QUERIES["mark_stale"], chosen)]
+            count += len(ids)
+            if len(ids) < _PORTION:
+                return count
+            after = ids[-1]
+
+
+def pending(database_url: str, scope: Scope) -> int:
+    """How many workouts are still to be computed anew."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        row = connection.execute(QUERIES["count_marked"], asdict(scope)).fetchone()
+    return int(row["pending"]) if row else 0
+
+
+def await_recompute(database_url: str, scope: Scope, progress: Callable[[int], None]) -> None:
+    """Return once nothing is left to do; ``progress`` is told how much is.
 
     Raises ProcessFailed if the number stands still: then no worker runs.
     """
     least, changed_at = None, time.monotonic()
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        while pending := _pending(connection):
-            if least is None or pending < least:
-                least, changed_at = pending, time.monotonic()
-                progress(pending)
-            if time.monotonic() - changed_at > _PATIENCE:
-                raise ProcessFailed(f"{pending} workouts are still to do, but no worker is at it")
-            time.sleep(0.5)
-
-
-def _pending(connection: psycopg.Connection[dict[str, int]]) -> int:
-    row = connection.execute(QUERIES["count_stale"], {"user_id": None}).fetchone()
-    return row["pending"] if row else 0
+    while left := pending(database_url, scope):
+        if least is None or left < least:
+            least, changed_at = left, time.monotonic()
+            progress(left)
+        if time.monotonic() - changed_at > _PATIENCE:
+            raise ProcessFailed(f"{left} workouts are still to do, but no worker is at it")
+        time.sleep(0.5)

@@ -12,10 +12,9 @@ from worker.metrics.bests import (
     best_efforts,
     curve_durations,
     cut,
-    fill,
     never_rising,
 )
-from worker.metrics.spikes import find_spikes
+from worker.metrics.series import resample
 from worker.ride import Ride
 
 
@@ -26,19 +25,25 @@ class Efforts:
     bests: dict[str, list[Effort]]
     power_curve: list[Effort]
 
-
-NO_EFFORTS = Efforts({}, [])
+    def unranked(self) -> "Efforts":
+        """Those of a ride that is excluded from records: it keeps its curve."""
+        return Efforts({}, self.power_curve)
 
 
 def rank_efforts(ride: Ride, excluded: Sequence[tuple[float, float]] = ()) -> Efforts:
-    """The efforts of a ride, without spikes and excluded ranges (Unix seconds)."""
-    power = fill(ride.power, find_spikes(ride.power))
-    curve = best_efforts(cut(power, excluded), curve_durations(len(power)))
+    """The efforts of a ride, without excluded ranges (Unix seconds).
+
+    Spikes are missing readings here: a short one is bridged, a longer one ends a segment.
+    """
+    power = ride.power
+    if ride.spikes.any():
+        real = np.where(ride.spikes, np.nan, ride.samples.channel("power"))
+        power = resample(ride.timestamps, real)
+    curve = never_rising(best_efforts(cut(power, excluded), curve_durations(len(power))))
     others = {"heartrate": ride.heartrate, "speed": ride.speed}
     bests = {
-        metric: best_efforts(cut(series, excluded), np.array(OTHER_DURATIONS))
+        metric: never_rising(best_efforts(cut(series, excluded), np.array(OTHER_DURATIONS)))
         for metric, series in others.items()
     }
     bests["power"] = [effort for effort in curve if effort.duration in POWER_DURATIONS]
-    ranked = {metric: never_rising(efforts) for metric, efforts in bests.items()}
-    return Efforts(ranked, never_rising(curve))
+    return Efforts(bests, curve)

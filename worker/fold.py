@@ -15,7 +15,7 @@ from shared.sql import load_queries
 from shared.streams import BATCH_FIELD, SEALED_COMPLETED, SEALED_FOR, samples_key, sealed_key
 from shared.telemetry import Samples, concatenate, merge
 from worker.athlete import Athlete
-from worker.efforts import NO_EFFORTS, rank_efforts
+from worker.efforts import rank_efforts
 from worker.ride import Ride
 from worker.summary import summarize
 from worker.workout_writer import Analysis, write_workout
@@ -86,10 +86,10 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
 
 def _analyse(connection: DatabaseConnection, workout: Row, samples: Samples) -> Analysis:
     ride = Ride(samples)
-    efforts = NO_EFFORTS
-    if not workout["excluded"]:
-        excluded = [(each.lower / 1000, each.upper / 1000) for each in workout["excluded_ranges"]]
-        efforts = rank_efforts(ride, excluded)
+    excluded = [(each.lower / 1000, each.upper / 1000) for each in workout["excluded_ranges"]]
+    efforts = rank_efforts(ride, excluded)
+    if workout["excluded"]:
+        efforts = efforts.unranked()
     return Analysis(samples, summarize(ride, _athlete(connection, workout, samples)), efforts)
 
 

@@ -4,9 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-from shared.telemetry import FloatArray, IntArray, Samples
+from shared.telemetry import BoolArray, FloatArray, IntArray, Samples
 from worker.metrics.heartrate import without_contact_missing
 from worker.metrics.series import Series, resample
+from worker.metrics.spikes import find_spikes
 
 
 class Ride:
@@ -24,6 +25,11 @@ class Ride:
     def beats(self) -> FloatArray:
         """Heart rate in bpm, NaN where the strap had no contact."""
         return without_contact_missing(self.samples.channel("heartrate"))
+
+    @cached_property
+    def spikes(self) -> BoolArray:
+        """Which samples have a power that no rider produces."""
+        return find_spikes(self.timestamps, self.samples.channel("power"))
 
     @cached_property
     def power(self) -> Series:

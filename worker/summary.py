@@ -17,7 +17,6 @@ from worker.metrics import power as powers
 from worker.metrics.decoupling import decoupling
 from worker.metrics.elevation import elevation_gain_and_loss
 from worker.metrics.series import Series
-from worker.metrics.spikes import find_spikes
 from worker.metrics.w_prime import w_prime_balance
 from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
 from worker.ride import Ride
@@ -54,7 +53,7 @@ def summarize(ride: Ride, athlete: Athlete) -> dict[str, Any]:
         **whole,
         **_extent(ride),
         **_zones(ride, athlete),
-        "spikes": _spikes(ride.power),
+        "spikes": _spikes(ride),
         "precise": {name: precise[name] for name in _WHOLE},
         "methodVersion": METHOD_VERSION,
         "parameters": _parameters(athlete),
@@ -146,11 +145,10 @@ def _zone_times(
     return time_in_zones(series, threshold, bounds)
 
 
-def _spikes(power: Series) -> list[dict[str, float]]:
-    at = np.flatnonzero(find_spikes(power)).tolist()
-    return [
-        {"timestamp": int(power.seconds[i]) * 1000, "power": float(power.values[i])} for i in at
-    ]
+def _spikes(ride: Ride) -> list[dict[str, float]]:
+    at = np.flatnonzero(ride.spikes)
+    times, power = ride.timestamps[at].tolist(), ride.samples.channel("power")[at].tolist()
+    return [{"timestamp": time, "power": watts} for time, watts in zip(times, power, strict=True)]
 
 
 def _parameters(athlete: Athlete) -> dict[str, Any]:

@@ -5,11 +5,12 @@ SELECT
     set_config('idle_in_transaction_session_timeout', '60s', true)
 
 -- name: lock_workout
--- The row lock is the mutual exclusion between workers.
+-- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
+-- records of other rides, whose writers hold the rider's lock, from referring to this row.
 SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges
 FROM workouts
 WHERE id = %(id)s
-FOR UPDATE
+FOR NO KEY UPDATE
 
 -- name: write_channel
 INSERT INTO workout_channels (workout_id, channel, encoding, samples, data)

@@ -7,13 +7,21 @@ ORDER BY metric, duration
 -- name: workout_curve
 SELECT point.duration, point.power, workout_id
 FROM workout_curves, unnest(durations, watts) AS point (duration, power)
-WHERE workout_id = %(id)s
+WHERE workout_id = %(id)s AND user_id = %(user_id)s
 ORDER BY point.duration
+
+-- name: workout_bests
+SELECT metric, duration, value, workout_id, started_at
+FROM workout_bests
+WHERE workout_id = %(id)s AND user_id = %(user_id)s
+ORDER BY metric, duration
 
 -- name: season_curve
 SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id
-FROM workout_curves, unnest(durations, watts) AS point (duration, power)
-WHERE user_id = %(user_id)s
+FROM workout_curves
+JOIN workouts ON workouts.id = workout_id AND NOT excluded,
+    unnest(durations, watts) AS point (duration, power)
+WHERE workout_curves.user_id = %(user_id)s
     AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
     AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
 ORDER BY point.duration, point.power DESC, ridden_at
@@ -23,9 +31,11 @@ ORDER BY point.duration, point.power DESC, ridden_at
 WITH bests AS (
     SELECT duration, max(value) AS power
     FROM workout_bests
-    WHERE user_id = %(user_id)s AND metric = 'power' AND duration BETWEEN 120 AND 1200
-        AND (%(start)s::timestamptz IS NULL OR started_at >= %(start)s)
-        AND (%(end)s::timestamptz IS NULL OR started_at < %(end)s)
+    JOIN workout_curves USING (workout_id)
+    WHERE workout_bests.user_id = %(user_id)s
+        AND metric = 'power' AND duration BETWEEN 120 AND 1200
+        AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
+        AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
     GROUP BY duration
 )
 SELECT
@@ -45,7 +55,7 @@ SELECT
     coalesce(sum(recorded_time), 0) AS recorded_time,
     coalesce(sum(total_distance), 0) AS total_distance,
     coalesce(sum(total_elevation_gain), 0) AS total_elevation_gain,
-    coalesce(sum(total_energy), 0) AS total_energy,
+    coalesce(sum((summary #>> '{precise,totalEnergy}')::double precision), 0) AS total_energy,
     coalesce(sum(training_stress_score), 0) AS training_stress_score
 FROM workouts
 WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.connections import Database
 from tests.api.answers import T0, eventually, problem_of, seconds_of
 from tests.conftest import Rider
 
@@ -120,3 +121,45 @@ def test_the_curve_of_a_ride_and_of_a_season_never_rises(rider: Rider) -> None:
     assert {point["power"] for point in one} == {250}
     later = rider.client.get("/api/power-curve", params={"from": str(T0 + 1)}).json()["powerCurve"]
     assert {point["workoutId"] for point in later} == {long}
+
+
+def test_an_excluded_ride_keeps_its_own_curve_and_loses_the_season_s(rider: Rider) -> None:
+    workout = ride_at(rider, 300)
+    path = f"/api/workouts/{workout}/power-curve"
+    bests = rider.client.get(path).json()["bests"]
+    assert {(best["duration"], best["value"]) for best in bests} >= {(60, 300), (120, 300)}
+    rider.client.post(f"/api/workouts/{workout}/exclude").raise_for_status()
+    assert records_of(rider) == {}  # at once
+    assert rider.client.get("/api/power-curve").json()["powerCurve"] == []
+    efforts = rider.client.get(path).json()
+    assert efforts["bests"] == []
+    assert len(efforts["powerCurve"]) == 120
+
+
+def test_rides_that_take_records_from_each_other_do_not_deadlock(
+    rider: Rider, database: Database
+) -> None:
+    """Records refer to rides: whoever writes one must not wait for a fold that waits for it."""
+    workouts = [ride_at(rider, 250, start=T0 + n * 1_000_000) for n in range(6)]
+
+    def disturb(number: int) -> None:
+        workout = workouts[number % 6]
+        rider.upload(workout, seconds_of(250 + number % 7, 120, T0 + number % 6 * 1_000_000))
+        for change in ("exclude", "include"):
+            answer = rider.client.post(f"/api/workouts/{workout}/{change}")
+            assert answer.status_code == 202, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(disturb, range(120)))
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone()
+    assert row == {"deadlocks": 0}
+    eventually(lambda: rider.client.get("/api/users/me/recompute").json()["pending"] == 0)
+    with database.connection() as connection:
+        best = connection.execute(
+            "SELECT max(value) AS value FROM workout_bests WHERE user_id = %s AND duration = 60",
+            [rider.account.user_id],
+        ).fetchone()
+    assert best == {"value": records_of(rider)[60]["value"]}

@@ -77,12 +77,20 @@ def test_the_history_is_kept_and_a_day_can_be_taken_back(rider: Rider) -> None:
         ("2026-02-01", 250),
         ("2026-01-01", 240),
     ]
-    put(rider, "2026-02-01")
+    put(rider, "2026-02-01", ftp=None)
     listed = rider.client.get("/api/users/me/thresholds").json()["thresholds"]
     assert [each["effectiveFrom"] for each in listed] == ["2026-01-01"]
 
 
-@pytest.mark.parametrize("figures", [{"ftp": 0}, {"ftp": -5}, {"wPrime": 1e9}, {"ftp": "high"}])
+def test_a_figure_that_was_not_given_stays(rider: Rider) -> None:
+    put(rider, "2026-01-01", ftp=240)
+    change = put(rider, "2026-01-01", weight=72)
+    assert (change["thresholds"]["ftp"], change["thresholds"]["weight"]) == (240, 72)
+
+
+@pytest.mark.parametrize(
+    "figures", [{"ftp": 1e-160}, {"ftp": 0}, {"ftp": -5}, {"wPrime": 1e9}, {"ftp": "high"}]
+)
 def test_figures_out_of_bounds_are_refused(rider: Rider, figures: dict[str, object]) -> None:
     body = {"effectiveFrom": "2026-01-01", **figures}
     problem = problem_of(rider.client.put("/api/users/me/thresholds", json=body), 422)
@@ -180,3 +188,21 @@ def test_fitness_is_served_by_day(rider: Rider) -> None:
     assert days[0]["trainingStressScore"] == 50
     backwards = {"from": "2026-06-02", "to": "2026-05-30"}
     problem_of(rider.client.get("/api/fitness", params=backwards), 422)
+
+
+def test_dates_are_those_of_the_rider_s_time_zone(rider: Rider) -> None:
+    rider.client.patch("/api/users/me", json={"timeZone": "America/New_York"})
+    ride_at(rider, 200, JUNE + 3 * 3_600_000)  # 23:00 on May 31 over there
+    june, may = {"from": "2026-06-01"}, {"from": "2026-05-31", "to": "2026-06-01"}
+    for path in ("/api/stats", "/api/power-curve", "/api/critical-power"):
+        of_june, of_may = (rider.client.get(path, params=query).json() for query in (june, may))
+        member = {"/api/stats": "totals", "/api/power-curve": "powerCurve"}.get(path, "bests")
+        assert of_june[member] == []
+        assert of_may[member] != []
+
+
+def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:
+    for day in range(4):
+        ride_at(rider, 90, JUNE + day * DAY, seconds=5)  # 0.45 kJ
+    totals = rider.client.get("/api/stats", params={"period": "year"}).json()["totals"]
+    assert totals[0]["totalEnergy"] == pytest.approx(1.8)

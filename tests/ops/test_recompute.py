@@ -6,7 +6,7 @@ import pytest
 
 from ops import recompute
 from ops.processes import ProcessFailed
-from ops.recompute import await_recompute, mark_stale
+from ops.recompute import Scope, await_recompute, mark_stale
 from shared.connections import Database
 from tests.conftest import Rider
 
@@ -36,12 +36,12 @@ def test_every_figure_comes_back_from_the_archive(
     workout = ride(rider)
     right = rider.workout(workout)["summary"]
     spoil(database, workout)
-    assert mark_stale(database_url, rider.account.email.upper(), None) == 1
+    assert mark_stale(database_url, Scope(rider.account.email.upper())) == 1
     live = rider.start()
     rider.upload(live, [{"timestamp": T0, "power": 100}])
     assert rider.complete(live)["summary"]["avgPower"] == 100  # uploads go on meanwhile
-    seen: list[int] = []
-    await_recompute(database_url, seen.append)
+    scope, seen = Scope(rider.account.email), list[int]()
+    await_recompute(database_url, scope, seen.append)
     assert seen == sorted(seen, reverse=True)
     assert rider.workout(workout)["summary"] == right
 
@@ -51,8 +51,8 @@ def test_only_what_was_asked_for_is_computed_anew(
 ) -> None:
     workout = ride(rider)
     after = datetime.fromtimestamp(T0 / 1000 + 1, UTC)
-    assert mark_stale(database_url, rider.account.email, after) == 0
-    assert mark_stale(database_url, "nobody@example.com", None) == 0
+    assert mark_stale(database_url, Scope(rider.account.email, after)) == 0
+    assert mark_stale(database_url, Scope("nobody@example.com")) == 0
     with database.connection() as connection:
         row = connection.execute("SELECT stale FROM workouts WHERE id = %s", [workout]).fetchone()
     assert row == {"stale": False}
@@ -63,6 +63,6 @@ def test_waiting_for_workers_that_are_not_there_ends(
 ) -> None:
     monkeypatch.setattr(recompute, "_PATIENCE", -1.0)
     ride(rider)
-    mark_stale(database_url, rider.account.email, None)
+    mark_stale(database_url, Scope(rider.account.email))
     with pytest.raises(ProcessFailed, match="no worker is at it"):
-        await_recompute(database_url, lambda _: None)
+        await_recompute(database_url, Scope(rider.account.email), lambda _: None)

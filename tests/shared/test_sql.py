@@ -34,8 +34,8 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
     assert plan
 
 
-# Those that need no user: asked only after the workout was found to be the caller's, or by ops.
-OF_NO_USER = {"workouts.read_channels", "season.workout_curve", "riders.mark_stale"}
+# Those that need no user: asked by the workers or by ops.
+OF_NO_USER = {"workouts.read_channels", "riders.mark_stale", "riders.count_marked"}
 
 
 @pytest.mark.parametrize(

@@ -162,25 +162,24 @@ def x_power(parts: list[list[float]]) -> float | None:
 
 def climbs(parts: list[list[float]]) -> tuple[float, float]:
     """Smoothed over ten seconds; a way of 3 m or more between turning points counts."""
-    gain = loss = 0.0
+    smooth = []
     for part in parts:
-        smooth = []
         for at in range(len(part)):
             around = part[max(at - 4, 0) : at + 6]
             smooth.append(sum(around) / len(around))
-        heights = [smooth[0]]
-        for at in range(1, len(smooth) - 1):
-            before = next((s for s in smooth[at - 1 :: -1] if s != smooth[at]), smooth[at])
-            after = smooth[at + 1]
-            if (smooth[at] - before) * (after - smooth[at]) < 0:
-                heights.append(smooth[at])
-        heights.append(smooth[-1])
-        counted = heights[0]
-        for height in heights:
-            if height - counted >= 3:
-                gain, counted = gain + height - counted, height
-            elif counted - height >= 3:
-                loss, counted = loss + counted - height, height
+    heights = [smooth[0]]
+    for at in range(1, len(smooth) - 1):
+        before = next((s for s in smooth[at - 1 :: -1] if s != smooth[at]), smooth[at])
+        after = smooth[at + 1]
+        if (smooth[at] - before) * (after - smooth[at]) < 0:
+            heights.append(smooth[at])
+    heights.append(smooth[-1])
+    gain, loss, counted = 0.0, 0.0, heights[0]
+    for height in heights:
+        if height - counted >= 3:
+            gain, counted = gain + height - counted, height
+        elif counted - height >= 3:
+            loss, counted = loss + counted - height, height
     return gain, loss
 
 

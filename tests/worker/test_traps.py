@@ -1,5 +1,6 @@
 """Mistakes seen in other systems, each with the ride that shows it."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,27 @@ def test_a_longer_duration_would_have_the_higher_best() -> None:
         for effort in rank_efforts(Ride(powered(watts))).bests["power"]
     }
     assert bests[10] == bests[15] == pytest.approx(1000 * 10 / 15)
+
+
+def test_the_curve_never_rises_and_the_bests_lie_on_it() -> None:
+    # 16 s at 300 W and 14 s at 0, over and over: 46 s have a higher mean than 30 s.
+    efforts = rank_efforts(Ride(powered(([300.0] * 16 + [0.0] * 14) * 40)))
+    curve = {effort.duration: effort.value for effort in efforts.power_curve}
+    assert all(longer <= shorter for shorter, longer in pairwise(curve.values()))
+    assert curve[30] == pytest.approx(300 * 32 / 46)
+    assert all(curve[best.duration] == best.value for best in efforts.bests["power"])
+
+
+def test_ten_minutes_of_spikes_would_be_records() -> None:
+    calm = [200.0] * 60
+    samples = powered([*calm, 1400.0, *[3000.0] * 600, 1400.0, *calm])
+    bests = {effort.duration: effort.value for effort in rank_efforts(Ride(samples)).bests["power"]}
+    assert max(bests) == 60  # a long run of spikes ends the segment, as a gap does
+    assert bests[60] == pytest.approx((59 * 200 + 1400) / 60)
+
+
+def test_a_sparse_spike_would_drag_its_neighbours_up() -> None:
+    samples = ride(*({"t": 10 * n, "power": 9000.0 if n == 6 else 200.0} for n in range(12)))
+    efforts = rank_efforts(Ride(samples))
+    assert {best.value for best in efforts.bests["power"]} == {200}
+    assert summary_of(samples)["spikes"] == [{"timestamp": T0 + 60_000, "power": 9000}]

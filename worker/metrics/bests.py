@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from worker.metrics.series import BoolArray, FloatArray, IntArray, Series
+from worker.metrics.series import FloatArray, IntArray, Series
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -66,19 +66,13 @@ def never_rising(efforts: list[Effort]) -> list[Effort]:
     return efforts
 
 
-def fill(series: Series, unreal: BoolArray) -> Series:
-    """The series with the unreal seconds on a line between their neighbours."""
-    if not unreal.any() or unreal.all():
-        return series.select(~unreal) if unreal.all() else series
-    values = np.interp(series.seconds, series.seconds[~unreal], series.values[~unreal])
-    return Series(series.seconds, values, series.segments)
-
-
 def cut(series: Series, ranges: Sequence[tuple[float, float]]) -> Series:
     """The series without the seconds of some ranges (Unix seconds, the end excluded).
 
     A range that was cut out ends a segment, as a gap does.
     """
+    if not ranges:
+        return series
     out = np.zeros(len(series), dtype=bool)
     for start, end in ranges:
         out |= (series.seconds >= start) & (series.seconds < end)

@@ -13,14 +13,13 @@ _HYSTERESIS: Final = 3.0  # metres
 def elevation_gain_and_loss(altitude: Series) -> tuple[float, float] | None:
     """Metres climbed and metres descended; None without altitude.
 
-    The 10 s mean, then a 3 m hysteresis: the way from the last counted height to a turning point
-    counts once it is 3 m or more, so that a barometer's noise is no climb. Each segment by itself:
-    what was not recorded was not climbed.
+    The 10 s mean within each segment, then a 3 m hysteresis over all: the way from the last
+    counted height to a turning point counts once it is 3 m or more, so that a barometer's noise
+    is no climb.
     """
     if not len(altitude):
         return None
-    ways = [_climb(_smooth(values)) for values in split_segments(altitude)]
-    return sum(up for up, _ in ways), sum(down for _, down in ways)
+    return _climb(np.concatenate([_smooth(values) for values in split_segments(altitude)]))
 
 
 def _smooth(values: FloatArray) -> FloatArray:

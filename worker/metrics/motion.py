@@ -11,9 +11,16 @@ _MOVING: Final = 0.5  # m/s
 
 
 def recorded_distance(distance: FloatArray) -> float | None:
-    """Metres from the first to the last reading of the device; None without any."""
+    """Metres from the first to the last reading of the device; None without two of them.
+
+    A counter that fell was started anew: what it counted before and after is added up.
+    """
     measured = distance[~np.isnan(distance)]
-    return float(measured[-1] - measured[0]) if len(measured) else None
+    if len(measured) < 2:
+        return None
+    restarts = np.flatnonzero(np.diff(measured) < 0)
+    fallen = measured[restarts] - measured[restarts + 1]
+    return float(measured[-1] - measured[0] + fallen.sum())
 
 
 def travelled_distance(lat: FloatArray, lng: FloatArray) -> float | None:

@@ -4,24 +4,24 @@ from typing import Final
 
 import numpy as np
 
-from worker.metrics.series import BoolArray, Series
+from worker.metrics.series import BoolArray, FloatArray, IntArray
 
 _IMPOSSIBLE: Final = 2500.0  # watts: over the best track sprinters
 _SUSPECT: Final = 1500.0  # watts: possible, but not out of nothing
 _OUT_OF_NOTHING: Final = 5.0  # times the median around
-_AROUND: Final = 15  # seconds to either side
+_AROUND: Final = 15_000  # ms to either side
 
 
-def find_spikes(power: Series) -> BoolArray:
-    """Which seconds are spikes; (n,) bool.
+def find_spikes(timestamps: IntArray, power: FloatArray) -> BoolArray:
+    """Which readings are spikes; (n,) bool.
 
-    Above 2,500 W; or above 1,500 W and five times the median of the 30 s around, within the
-    segment. Flagged, never altered; what ranks efforts leaves them out.
+    ``timestamps``: (n,) ms, ascending; ``power``: (n,) watts, NaN where not measured. Above
+    2,500 W; or above 1,500 W and five times the median of the readings of the 30 s around.
+    Looked for before anything is averaged or filled, which would hide some and smear others.
     """
-    spikes = np.asarray(power.values > _IMPOSSIBLE)
-    for at in np.flatnonzero((power.values > _SUSPECT) & ~spikes).tolist():
-        first, end = max(at - _AROUND, 0), at + _AROUND + 1
-        same = power.segments[first:end] == power.segments[at]
-        around = np.median(power.values[first:end][same])
-        spikes[at] = power.values[at] > _OUT_OF_NOTHING * around
-    return spikes
+    spikes = power > _IMPOSSIBLE
+    for at in np.flatnonzero((power > _SUSPECT) & ~spikes).tolist():
+        around = (timestamps[at] - _AROUND, timestamps[at] + _AROUND)
+        first, end = np.searchsorted(timestamps, around)
+        spikes[at] = power[at] > _OUT_OF_NOTHING * np.nanmedian(power[first:end])
+    return np.asarray(spikes)

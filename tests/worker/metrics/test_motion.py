@@ -74,3 +74,9 @@ def test_travelled_distance_is_what_vectors_give(positions: list[oracle.Position
     found = travelled(*positions)
     # The two formulas differ by centimetres only between antipodes.
     assert found == (None if len(fixed) < 2 else pytest.approx(expected, abs=0.5))
+
+
+def test_a_counter_that_began_anew_loses_nothing() -> None:
+    # 500 to 3000 m, then from 0 to 1000 m: 2500 and 1000.
+    assert recorded_distance(np.array([500.0, 3000.0, 0.0, 1000.0])) == 3500
+    assert recorded_distance(np.array([np.nan, 500.0])) is None

@@ -104,15 +104,25 @@ def test_zones_are_what_a_plain_loop_finds(readings: Readings) -> None:
     assert found == oracle.zone_times(oracle.seconds(readings), 250, POWER_ZONES)
 
 
+def spikes_of(readings: dict[float, float | None]) -> list[float]:
+    """The seconds at which there is one."""
+    found = find_spikes(*columns([(round(1000 * t), p) for t, p in readings.items()]))
+    return [t for t, spike in zip(readings, found.tolist(), strict=True) if spike]
+
+
 def test_what_no_rider_produces_is_a_spike() -> None:
-    calm = [200.0] * 40
-    spikes = find_spikes(at_1hz([*calm, 2600.0, *calm, 1600.0, *calm]))
-    assert spikes.nonzero()[0].tolist() == [40, 81]
+    calm: dict[float, float | None] = dict.fromkeys(range(120), 200.0)
+    assert spikes_of({**calm, 40: 2600.0, 81: 1600.0}) == [40, 81]
 
 
 def test_a_sprint_is_no_spike() -> None:
-    sprint = [400.0] * 20 + [1400.0, 1600.0, 1800.0, 1700.0] + [400.0] * 20
-    assert not find_spikes(at_1hz(sprint)).any()
+    watts = [400.0] * 20 + [1400.0, 1600.0, 1800.0, 1700.0] + [400.0] * 20
+    assert spikes_of({float(t): power for t, power in enumerate(watts)}) == []
+
+
+def test_a_spike_is_found_however_densely_or_sparsely_it_was_recorded() -> None:
+    assert spikes_of({0: 200, 0.2: 200, 0.4: 6000, 0.6: 200, 1: 200}) == [0.4]
+    assert spikes_of({10 * n: 9000 if n == 6 else 200 for n in range(12)}) == [60]
 
 
 def test_a_hill_counts_and_a_barometer_s_noise_does_not() -> None:
@@ -124,10 +134,12 @@ def test_a_hill_counts_and_a_barometer_s_noise_does_not() -> None:
     assert elevation_gain_and_loss(at_1hz([None])) is None
 
 
-def test_what_was_climbed_in_a_gap_was_not_recorded() -> None:
-    levels: dict[float, float | None] = dict.fromkeys(range(30), 0.0)
-    levels |= dict.fromkeys(range(100, 130), 500.0)
-    assert elevation_gain_and_loss(at_seconds(levels)) == (0, 0)
+def test_a_climb_counts_whatever_drops_out_on_the_way() -> None:
+    # A metre every ten seconds, in pieces of 25 s with 12 s missing between: 36 m in 370 s.
+    seconds = [float(t) for n in range(10) for t in range(37 * n, 37 * n + 25)]
+    gain, loss = elevation_gain_and_loss(at_seconds({t: t / 10 for t in seconds})) or (0, 0)
+    assert gain == pytest.approx(35.7, abs=0.5)  # the mean takes half a metre off either end
+    assert loss == 0
 
 
 @given(readings_of(60))
