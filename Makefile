@@ -40,27 +40,19 @@ lock: setup-dev ## Resolve the dependencies of pyproject.toml anew
 	        -o requirements/$$set.txt || exit 1; \
 	done
 
-## Operate: on DATABASE_URL and REDIS_URL, or on the servers of this checkout without them
-api: setup ## Run one API process
-	@$(OPS) api
-worker: setup ## Run worker processes (N=4)
-	@$(OPS) worker
-migrate: setup ## Apply the migrations that are missing
-	@$(OPS) migrate
-migrate-status: setup ## List the migrations, and which are applied
-	@$(OPS) migrate-status
-rollback: setup ## Roll the newest migration back
-	@$(OPS) rollback
-reset-db: setup ## Throw every user and workout away (YES=1 does not ask)
-	@$(OPS) reset-db
-migration: setup ## Write the files of a new migration (NAME=add_laps)
-	@$(OPS) migration
-recompute: setup ## Compute archived workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
-	@$(OPS) recompute $(if $(filter command line,$(origin USER)),--user "$(USER)")
-user: setup ## Create a user and print an API key once (EMAIL=me@example.com)
-	@$(OPS) user
-
-## Operate: as above, or on the compose stack while that is up
+## Operate: the compose stack while that is up, else DATABASE_URL and REDIS_URL, else this checkout
+migrate: ## Apply the migrations that are missing
+	@$(call ops,migrate)
+migrate-status: ## List the migrations, and which are applied
+	@$(call ops,migrate-status)
+rollback: ## Roll the newest migration back
+	@$(call ops,rollback)
+reset-db: ## Throw every user and workout away (YES=1 does not ask)
+	@$(call ops,reset-db)
+user: ## Create a user and print an API key once (EMAIL=me@example.com)
+	@$(call ops,user)
+recompute: ## Compute workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
+	@$(call ops,recompute $(if $(filter command line,$(origin USER)),--user "$(USER)"))
 psql: ## Open psql on the database
 	@$(call ops,psql)
 redis-cli: ## Open a Redis prompt
@@ -69,6 +61,12 @@ backup: ## Back up the database and the samples not yet in it (FILE=backups/<tim
 	@$(call ops,backup)
 restore: ## Replace the database by a backup (FILE=…, YES=1 does not ask)
 	@$(call ops,restore)
+api: setup ## Run one API process, here
+	@$(OPS) api
+worker: setup ## Run worker processes, here (N=4)
+	@$(OPS) worker
+migration: setup ## Write the files of a new migration (NAME=add_laps)
+	@$(OPS) migration
 
 ## Deploy: compose.yaml on a Docker engine
 up: ## Build and start the stack, and wait until it is healthy
@@ -90,15 +88,18 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e SINCE -e YES
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
+    tty=; [ -t 0 ] || tty=--no-TTY; \
     file="$(or $(FILE),backups/$$(date -u +%Y%m%d-%H%M%S).tar)"; \
-    case $(1) in \
-    backup) mkdir -p "$$(dirname "$$file")" && \
-        $(COMPOSE) run --rm --no-TTY ops backup --file - >"$$file" && echo "wrote $$file" ;; \
-    restore) test -n "$(YES)" || { echo "this replaces every workout: say YES=1"; exit 1; }; \
-        $(COMPOSE) run --rm --no-TTY ops restore --yes --file - <"$$file" ;; \
-    *) $(COMPOSE) run --rm ops $(1) ;; \
+    case "$(firstword $(1))" in \
+    backup) mkdir -p "$$(dirname "$$file")" && umask 077 && \
+        $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
+        echo "wrote $$file" ;; \
+    restore) [ "$(YES)" = 1 ] || { echo "this replaces every workout: say YES=1"; exit 1; }; \
+        $(IN_STACK) --no-TTY ops restore --yes --file - <"$$file" ;; \
+    *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
 else \
     $(MAKE) --silent setup && $(OPS) $(1); \

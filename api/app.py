@@ -35,9 +35,9 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[ApiState]:
         redis = open_async_redis(settings)
         database = open_async_database(settings)
-        await database.open(wait=False)  # uploads need no PostgreSQL, so do not wait for it
+        await database.open(wait=False)  # what is remembered can be served without it
         authenticator = Authenticator(database)
-        noting = asyncio.create_task(_note_key_use(authenticator))
+        noting = asyncio.create_task(_keep_noting_key_use(authenticator))
         try:
             yield ApiState(
                 settings=settings,
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> Starlette:
             )
         finally:
             noting.cancel()
+            await _note_key_use(authenticator)
             await redis.aclose()
             await database.close()
 
@@ -113,10 +114,14 @@ def _version() -> str:
         return "0.1.0"
 
 
-async def _note_key_use(authenticator: Authenticator) -> None:
+async def _keep_noting_key_use(authenticator: Authenticator) -> None:
     while True:
         await asyncio.sleep(NOTE_KEY_USE_EVERY)
-        try:
-            await authenticator.note_use()
-        except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
-            logger.warning("could not note the use of keys: %s", error)
+        await _note_key_use(authenticator)
+
+
+async def _note_key_use(authenticator: Authenticator) -> None:
+    try:
+        await authenticator.note_use()
+    except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as error:
+        logger.warning("could not note the use of keys: %s", error)

@@ -39,12 +39,13 @@ class Liveness(Struct):
 
 
 _STARTED = time.monotonic()
+_NO_REDIS = "Redis does not answer"
 
 
 async def health(request: Request) -> Response:
     """A short report; always 200."""
     database_up = not await _database_problems(request.state)
-    redis_up = not any("answer" in problem for problem in await _redis_problems(request.state))
+    redis_up = _NO_REDIS not in await _redis_problems(request.state)
     return json_response(
         Health(
             "ok" if database_up and redis_up else "degraded",
@@ -82,7 +83,7 @@ async def _redis_problems(state: ApiState) -> list[str]:
     try:
         info = await state["redis"].info("everything")
     except (redis.RedisError, OSError):
-        return ["Redis does not answer"]
+        return [_NO_REDIS]
     problems = []
     if not info.get("aof_enabled"):
         problems.append("Redis has no append-only file: set `appendonly yes`")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api import health, records, riders, season, telemetry, workouts
 from api.auth import Caller
 from api.body import JSON
+from api.preferences import WaitQuery
 from api.samples import NDJSON, Batch, Sample
 from api.state import Request
 
@@ -103,7 +104,7 @@ OPERATIONS = (
         workouts.complete_workout,
         {HTTPStatus.OK: workouts.WorkoutChange, HTTPStatus.ACCEPTED: workouts.WorkoutChange},
         "upload",
-        query=workouts.WaitQuery,
+        query=WaitQuery,
         prefer=_WAIT,
     ),
     Operation(

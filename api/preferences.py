@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
+from msgspec import Meta
 
 from api.body import fault_of
 from api.problems import Fault, NotFound, Unprocessable
@@ -15,6 +16,14 @@ from api.state import Request
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
+
+
+class WaitQuery(msgspec.Struct):
+    """As `Prefer: wait=N`."""
+
+    wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
+
+
 # `localtime` is the machine's own, and unknown to PostgreSQL.
 _TIME_ZONES: Final = available_timezones() - {"localtime"}
 
@@ -35,12 +44,16 @@ def is_lenient(request: Request) -> bool:
 
 
 def wait_of(request: Request) -> float:
-    """Seconds to wait for a result: ``Prefer: wait=N`` or ``?wait=N``; 0 for none."""
-    text = request.query_params.get("wait") or preferences(request).get("wait") or "0"
-    try:
-        return min(max(float(text), 0.0), LONGEST_WAIT)
-    except ValueError:
-        raise Unprocessable(f"wait={text!r} is not a number of seconds") from None
+    """Seconds to wait for a result: ``?wait=N``, or ``Prefer: wait=N``; 0 for none.
+
+    Raises Unprocessable for a parameter that is no number of seconds; a preference that is none
+    is ignored, as RFC 7240 asks.
+    """
+    wait = read_query(request, WaitQuery).wait
+    if wait is None:
+        text = preferences(request).get("wait", "")
+        wait = float(text) if text.isascii() and text.isdigit() else 0.0
+    return min(wait, LONGEST_WAIT)
 
 
 def workout_id_of(request: Request) -> UUID:

@@ -1,4 +1,4 @@
-"""The only writer of sample streams and of fold events."""
+"""Where the API writes sample streams and fold events, and nowhere else."""
 
 import asyncio
 import logging

@@ -113,12 +113,6 @@ class GetQuery(Struct, rename="camel"):
     include_telemetry: bool = False
 
 
-class WaitQuery(Struct):
-    """As `Prefer: wait=N`."""
-
-    wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
-
-
 async def create_workout(request: Request, caller: Caller) -> Response:
     """Start a ride."""
     wanted = await read_json(request, CreateWorkout, request.state["settings"])

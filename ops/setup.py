@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,14 +22,11 @@ def main(wanted: str) -> None:
     with (ROOT / ".venv.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start together
         if not _is_installed(wanted):
-            _create_venv()
             _install(wanted)
 
 
 def _is_installed(wanted: str) -> bool:
     """Whether this set, or one that includes it, was installed from the present lock file."""
-    if not PYTHON.exists():
-        return False
     sets = [name for name, included in INCLUDES.items() if wanted in (name, *included)]
     return any(_stamp(name).exists() for name in sets)
 
@@ -38,25 +36,43 @@ def _stamp(name: str) -> Path:
     return VENV / f"{name}-{digest[:16]}"
 
 
-def _create_venv() -> None:
-    if PYTHON.exists():
-        return
-    print("Creating .venv …", flush=True)
-    if subprocess.call([sys.executable, "-m", "venv", str(VENV)]):
-        sys.exit("Python's venv module is needed (on Debian: apt install python3-venv)")
-
-
 def _install(name: str) -> None:
+    _create_venv()
     print("Installing packages …", flush=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     # The lock names every package, so pip need not look for any itself.
     lock = ["--no-deps", "--require-hashes", "-r", str(ROOT / "requirements" / f"{name}.txt")]
-    if subprocess.call([*pip, *lock]):
+    if subprocess.call([*_pip(), "install", "--quiet", "--disable-pip-version-check", *lock]):
         sys.exit("the packages could not be installed")
     for other in INCLUDES:
         for stamp in VENV.glob(f"{other}-*"):
             stamp.unlink()
     _stamp(name).touch()
+
+
+def _create_venv() -> None:
+    """A virtual environment; anew if one was left half made."""
+    complete = VENV / "complete"
+    if complete.exists():
+        return
+    print("Creating .venv …", flush=True)
+    # Debian keeps ensurepip apart: without it, the machine's own pip installs into .venv.
+    pip = [] if find_spec("ensurepip") else ["--without-pip"]
+    if subprocess.call([sys.executable, "-m", "venv", "--clear", *pip, str(VENV)]):
+        sys.exit("Python's venv module is needed (on Debian: apt install python3-venv)")
+    complete.touch()
+
+
+def _pip() -> list[str]:
+    if not subprocess.call(
+        [str(PYTHON), "-m", "pip", "--version"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ):
+        return [str(PYTHON), "-m", "pip"]
+    if find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    (VENV / "complete").unlink()
+    sys.exit("pip is needed (on Debian: apt install python3-venv)")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ def test_the_redis_command_starts_a_server_that_forgets_nothing(tmp_path: Path) 
 def test_the_postgres_health_check_asks_the_database(urls: Mapping[str, str]) -> None:
     _, program, *arguments = SERVICES["postgres"]["healthcheck"]["test"]
     host = httpx.QueryParams(urls["DATABASE_URL"].partition("?")[2])["host"]
-    command = [str(programs() / program), "--host", host, *arguments]
+    arguments[arguments.index("--host") + 1] = host
+    command = [str(programs() / program), *arguments]
     assert check(command, os.environ).returncode == 0
     assert check([*command, "--port", "1"], os.environ).returncode != 0
 

@@ -27,15 +27,16 @@ class Effort(NamedTuple):
     started: int
 
 
+_SPACED: Final = np.rint(np.geomspace(2 * _MINUTE, 24 * _HOUR, 101)).astype(np.int64)
+_CURVE: Final = np.unique(np.concatenate((np.arange(1, 121), _SPACED, POWER_DURATIONS)))
+
+
 def curve_durations(longest: int) -> IntArray:
     """Every second to two minutes, about 100 log-spaced durations beyond, the bests among them.
 
-    Up to ``longest`` seconds. The steps beyond two minutes do not depend on ``longest``, so that
-    the curves of two rides can be compared duration by duration.
+    Up to ``longest`` seconds; the same for every ride, so that two curves can be compared.
     """
-    spaced = np.rint(np.geomspace(120, 24 * _HOUR, 101)).astype(np.int64)
-    every = np.unique(np.concatenate((np.arange(1, 121), spaced, POWER_DURATIONS)))
-    return every[every <= longest]
+    return np.asarray(_CURVE[longest >= _CURVE])
 
 
 def best_efforts(series: Series, durations: IntArray) -> list[Effort]:

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from worker.metrics.series import FloatArray, Series, split_segments
+from worker.metrics.series import FloatArray, Series
 
 _SMOOTHING: Final = 10  # seconds
 _HYSTERESIS: Final = 3.0  # metres
@@ -19,15 +19,18 @@ def elevation_gain_and_loss(altitude: Series) -> tuple[float, float] | None:
     """
     if not len(altitude):
         return None
-    return _climb(np.concatenate([_smooth(values) for values in split_segments(altitude)]))
+    return _climb(_smooth(altitude))
 
 
-def _smooth(values: FloatArray) -> FloatArray:
-    """The centred 10 s mean; at the ends, of what there is."""
+def _smooth(altitude: Series) -> FloatArray:
+    """The centred 10 s mean; at the ends of a segment, of what there is."""
     before, after = (_SMOOTHING - 1) // 2, _SMOOTHING // 2
-    sums = np.concatenate(([0.0], np.cumsum(values)))
-    at = np.arange(len(values))
-    first, end = np.maximum(at - before, 0), np.minimum(at + after + 1, len(values))
+    begins = np.flatnonzero(np.diff(altitude.segments, prepend=-1))
+    ends = np.append(begins[1:], len(altitude))
+    at, lengths = np.arange(len(altitude)), ends - begins
+    first = np.maximum(at - before, np.repeat(begins, lengths))
+    end = np.minimum(at + after + 1, np.repeat(ends, lengths))
+    sums = np.concatenate(([0.0], np.cumsum(altitude.values)))
     return np.asarray((sums[end] - sums[first]) / (end - first))
 
 

@@ -66,11 +66,6 @@ def window_means(series: Series, length: int) -> FloatArray:
     return np.asarray((sums[length:] - sums[:-length])[whole] / length)
 
 
-def split_segments(series: Series) -> list[FloatArray]:
-    """The values of each segment."""
-    return np.split(series.values, np.flatnonzero(np.diff(series.segments)) + 1)
-
-
 def linear_recurrence(a: FloatArray, b: FloatArray) -> FloatArray:
     """d of d[t] = a[t]·d[t−1] + b[t], d[−1] = 0, for 0 ≤ a ≤ 1; (n,).
 
