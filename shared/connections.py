@@ -1,11 +1,13 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import psycopg
 import redis
 import redis.asyncio
 from psycopg import AsyncConnection, Connection
+from psycopg.abc import PQGen
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -15,15 +17,34 @@ from redis.retry import Retry
 
 from shared.settings import Settings
 
+RV = TypeVar("RV")
 Row = dict[str, Any]
 DatabaseConnection = Connection[Row]
 Database = ConnectionPool[DatabaseConnection]
-AsyncDatabase = AsyncConnectionPool[AsyncConnection[Row]]
+AsyncDatabase = AsyncConnectionPool["BoundedConnection"]
 Redis = redis.Redis
 AsyncRedis = redis.asyncio.Redis
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
+
+
+class BoundedConnection(AsyncConnection[Row]):
+    """Waits ``time_limit`` seconds for each answer: a server that hangs must not hang the API.
+
+    Then the connection is closed, and the pool replaces it. Raises psycopg.OperationalError.
+    """
+
+    time_limit = 5.0
+
+    async def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """As the driver waits, but not for ever."""
+        try:
+            return await super().wait(gen, interval, timeout or self.time_limit)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("PostgreSQL does not answer") from None
+
 
 # No prepared statements: PgBouncer may stand in between, in transaction mode.
 _CONNECTION = {
@@ -52,9 +73,10 @@ def open_database(settings: Settings) -> Database:
 
 def open_async_database(settings: Settings) -> AsyncDatabase:
     """A closed pool for an API process, each statement its own transaction."""
+    bounded = {"time_limit": settings.service_timeout}
     return AsyncConnectionPool(
         settings.database_url,
-        connection_class=AsyncConnection[Row],
+        connection_class=type("BoundedConnection", (BoundedConnection,), bounded),
         kwargs={**_CONNECTION, "application_name": "bike-power-tracker api", "autocommit": True},
         min_size=1,
         max_size=settings.database_pool_size,

@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
     body_timeout: Seconds = 30
-    # Longest wait for PostgreSQL or Redis inside one request.
+    # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5
     shutdown_grace: Positive = 20
     # How long a worker may hold an event before another one takes it over.
