@@ -21,7 +21,7 @@ demo: setup ## The same, and exit once the ride is completed
 
 ## Develop
 test: check ## Check the code and run all tests, on servers of their own
-	@$(PY) -m pytest -n auto $(PYTEST_ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
 check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .

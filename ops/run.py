@@ -53,6 +53,7 @@ def run(
         console.print(f"Applying migrations … {len(applied)} applied")
         console.print(f"Starting the API and {WORKERS} workers …")
         url, supervisor = stack.enter_context(start_service(urls, data_dir, port))
+        stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
         _report(console, _play(console, url, api_key, lines, title), url, api_key)
         if run_file:
@@ -60,7 +61,6 @@ def run(
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
             supervisor.watch(console.print)
-        console.print("Stopping …")
 
 
 @contextmanager
