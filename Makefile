@@ -52,7 +52,7 @@ reset-db: ## Throw every user and workout away (YES=1 does not ask)
 user: ## Create a user and print an API key once (EMAIL=me@example.com)
 	@$(call ops,user)
 recompute: ## Compute workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
-	@$(call ops,recompute $(if $(filter command line,$(origin USER)),--user "$(USER)"))
+	@$(call ops,recompute $(if $(filter command line,$(origin USER)),--user "$$USER"))
 psql: ## Open psql on the database
 	@$(call ops,psql)
 redis-cli: ## Open a Redis prompt
@@ -92,16 +92,17 @@ IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e SINCE -e YES
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \
-    file="$(or $(FILE),backups/$$(date -u +%Y%m%d-%H%M%S).tar)"; \
+    file="$${FILE:-backups/$$(date -u +%Y%m%d-%H%M%S).tar}"; \
     case "$(firstword $(1))" in \
     backup) mkdir -p "$$(dirname "$$file")" && umask 077 && \
         $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
         echo "wrote $$file" ;; \
-    restore) [ "$(YES)" = 1 ] || { echo "this replaces every workout: say YES=1"; exit 1; }; \
+    restore) [ -n "$$FILE" ] && [ "$$YES" = 1 ] || \
+        { echo "say FILE=…, and YES=1: this replaces every workout"; exit 1; }; \
         $(IN_STACK) --no-TTY ops restore --yes --file - <"$$file" ;; \
     *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
 else \
-    $(MAKE) --silent setup && $(OPS) $(1); \
+    $(PYTHON) ops/setup.py embedded && $(OPS) $(1); \
 fi
 endef

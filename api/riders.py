@@ -125,9 +125,9 @@ async def update_rider(request: Request, caller: Caller) -> Response:
     }
     state = request.state
     async with state["database"].connection() as connection, connection.transaction():
-        await connection.execute(QUERIES["update_rider"], change)
         if time_zone:  # another day may have other figures
             await connection.execute(QUERIES["mark_stale_from"], change)
+        await connection.execute(QUERIES["update_rider"], change)
     return json_response(RiderAnswer(await _rider(state, "get_rider", caller)))
 
 

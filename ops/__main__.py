@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 import click
 import psycopg
@@ -140,15 +140,13 @@ def user(context: click.Context, email: str, key_name: str) -> None:
 def recompute(context: click.Context, user: str | None, since: datetime | None) -> None:
     """Compute the figures of archived workouts anew, by the workers.
 
-    May be broken off: the workers go on, and calling it again shows the rest.
+    May be broken off: the marked rows remember, and the workers go on.
     """
     scope = Scope(user, since and since.replace(tzinfo=UTC))
     with _servers(context) as environ:
         url = environ["DATABASE_URL"]
-        if left := pending(url, scope):
-            click.echo(f"{left} workouts of an earlier call are still to do")
-        else:
-            click.echo(f"{mark_stale(url, scope)} workouts to compute anew")
+        mark_stale(url, scope)
+        click.echo(f"{pending(url, scope)} workouts to compute anew")
         await_recompute(url, scope, lambda count: click.echo(f"{count} to do"))
     click.echo("done")
 
@@ -210,7 +208,7 @@ def _open_private(file: str) -> IO[bytes]:
     return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
-def _serve(module: str, count: int, environ: dict[str, str]) -> NoReturn:
+def _serve(module: str, count: int, environ: dict[str, str]) -> None:
     """Run processes of ours in the foreground until a signal comes."""
     stop_on_signals()
     supervisor = Supervisor()
@@ -219,7 +217,7 @@ def _serve(module: str, count: int, environ: dict[str, str]) -> NoReturn:
             supervisor.start(
                 lambda: spawn([sys.executable, "-m", module], log=None, environ=environ)
             )
-        supervisor.watch(lambda event: click.echo(event, err=True))
+        supervisor.watch(lambda event: click.echo(event, err=True), lambda: True)
     finally:
         supervisor.stop()
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from ops.processes import ProcessFailed, exclusive, run_as, spawn, stop, wait_until
+from ops.processes import Process, ProcessFailed, exclusive, run_as, spawn, stop, wait_until
 
 DATABASE: Final = "tracker"
 SUPERUSER: Final = "tracker"
@@ -46,7 +46,7 @@ def server_user() -> struct_passwd | None:
 
 
 @contextmanager
-def run_postgres(data_dir: Path, sockets: Path, *options: str) -> Iterator[str]:
+def run_postgres(data_dir: Path, sockets: Path, watched: list[Process]) -> Iterator[str]:
     """Run the server on ``data_dir/postgres``; yields its URL. Creates what is missing.
 
     ``sockets``: a folder that only this server's user and root may enter: the key to the door,
@@ -57,8 +57,6 @@ def run_postgres(data_dir: Path, sockets: Path, *options: str) -> Iterator[str]:
     cluster = _ensure_cluster(home, bin_dir, user)
     log = data_dir / "logs" / "postgres.log"
     settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
-    for option in options:
-        settings += ["-c", option]
     with exclusive(data_dir / "postgres.lock") as lock:
         server = spawn(
             [bin_dir / "postgres", "-D", cluster, *settings],
@@ -67,6 +65,7 @@ def run_postgres(data_dir: Path, sockets: Path, *options: str) -> Iterator[str]:
             stop_signal=signal.SIGINT,
             pass_fds=[lock],
         )
+        watched.append(server)
         try:
             url = f"postgresql://{SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
             wait_until(lambda: _answers(url.format("postgres")), server, log)

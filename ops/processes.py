@@ -11,11 +11,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pwd import struct_passwd
 from types import FrameType
-from typing import NoReturn
 
 from shared.errors import TrackerError
 
 _PR_SET_PDEATHSIG = 1
+
+Process = subprocess.Popen[bytes]
 
 
 class ProcessFailed(TrackerError):
@@ -30,7 +31,7 @@ def spawn(
     user: struct_passwd | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
     pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a process in a session of its own, so that Ctrl-C reaches us alone.
 
     It writes to ``log``, or where we do. Where the kernel can (Linux), it gets ``stop_signal``
@@ -38,7 +39,7 @@ def spawn(
     """
     identity = {} if user is None else _identity(user)
     with log.open("ab") if log else nullcontext() as output:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        process: Process = subprocess.Popen(
             [str(argument) for argument in argv],
             env=None if environ is None else dict(environ),
             stdin=subprocess.DEVNULL,
@@ -66,7 +67,7 @@ def run_as(user: struct_passwd | None, argv: Sequence[str | Path]) -> str:
 
 
 def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, *, timeout: float = 60
+    ready: Callable[[], bool], process: Process, log: Path, *, timeout: float = 60
 ) -> None:
     """Return once ``ready()``; raise ProcessFailed with the end of the log if it never is."""
     deadline = time.monotonic() + timeout
@@ -100,19 +101,19 @@ class Supervisor:
     """Runs processes, and starts anew the ones that end."""
 
     def __init__(self) -> None:
-        self._starters: list[Callable[[], subprocess.Popen[bytes]]] = []
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._starters: list[Callable[[], Process]] = []
+        self._running: list[Process] = []
 
-    def start(self, starter: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    def start(self, starter: Callable[[], Process]) -> Process:
         """Start a process; ``starter`` will be called again whenever it has ended."""
         process = starter()
         self._starters.append(starter)
         self._running.append(process)
         return process
 
-    def watch(self, report: Callable[[str], None]) -> NoReturn:
-        """Until a signal comes, start anew what ended, at most once a second."""
-        while True:
+    def watch(self, report: Callable[[str], None], possible: Callable[[], bool]) -> None:
+        """Start anew what ended, at most once a second; for as long as it is ``possible``."""
+        while possible():
             time.sleep(1)
             for at, process in enumerate(self._running):
                 if (code := process.poll()) is not None:
@@ -127,9 +128,7 @@ class Supervisor:
             stop(process)
 
 
-def stop(
-    process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, grace: float = 30
-) -> None:
+def stop(process: Process, how: signal.Signals = signal.SIGTERM, grace: float = 30) -> None:
     """Ask a process to end, and kill it if it has not within ``grace`` seconds."""
     if process.poll() is not None:
         return
@@ -172,7 +171,7 @@ def _die_with_parent(how: signal.Signals) -> Callable[[], None] | None:
     return set_death_signal
 
 
-def _name(process: subprocess.Popen[bytes]) -> str:
+def _name(process: Process) -> str:
     """The module that a Python process runs, or the program."""
     arguments = [str(argument) for argument in process.args]  # type: ignore[union-attr]
     return arguments[2] if arguments[1:2] == ["-m"] else Path(arguments[0]).name

@@ -27,12 +27,15 @@ class Scope:
 
 
 def mark_stale(database_url: str, scope: Scope) -> int:
-    """Mark workouts to be computed anew; how many.
+    """Mark workouts to be computed anew; how many. Raises ProcessFailed for an unknown user.
 
     The rows remember, so that the workers go on whatever happens to us.
     """
     count, after = 0, None
     with psycopg.connect(database_url, autocommit=True) as connection:
+        found = connection.execute(QUERIES["find_user"], asdict(scope)).fetchone()
+        if scope.email is not None and not found:
+            raise ProcessFailed(f"there is no user {scope.email!r}")
         while True:
             chosen = {**asdict(scope), "after": after, "portion": _PORTION}
             ids = [row[0] for row in connection.execute(QUERIES["mark_stale"], chosen)]

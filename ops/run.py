@@ -22,7 +22,7 @@ from ops.accounts import create_account
 from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
 from ops.ride_player import play_ride, read_ride, to_lines
 from ops.ride_simulator import SECONDS, simulate_ride
-from ops.servers import servers, write_private
+from ops.servers import keeper_lives, servers, write_private
 from shared.settings import read_settings
 
 DEFAULT_PORT: Final = 8000
@@ -60,7 +60,9 @@ def run(
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
-            supervisor.watch(console.print)
+            embedded = not environ.get("DATABASE_URL")
+            supervisor.watch(console.print, lambda: not embedded or keeper_lives(data_dir))
+            raise ProcessFailed(f"the embedded servers have ended; see {data_dir / 'logs'}")
 
 
 @contextmanager

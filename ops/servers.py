@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from ops.postgres import run_postgres, server_user
-from ops.processes import ProcessFailed, tail
+from ops.processes import Process, ProcessFailed, tail
 from ops.valkey import run_valkey
 from shared.errors import InvalidSettings
 
@@ -48,14 +48,20 @@ def servers(environ: Mapping[str, str], data_dir: Path) -> Iterator[dict[str, st
 
 
 @contextmanager
-def embedded_servers(data_dir: Path, *postgres_options: str) -> Iterator[dict[str, str]]:
-    """Run both servers on ``data_dir``, behind sockets in a private folder; yields their URLs."""
+def embedded_servers(
+    data_dir: Path, watched: list[Process] | None = None
+) -> Iterator[dict[str, str]]:
+    """Run both servers on ``data_dir``, behind sockets in a private folder; yields their URLs.
+
+    Their processes are added to ``watched``.
+    """
+    watched = [] if watched is None else watched
     prepare(data_dir)
     sockets = _private_folder()
     try:
         with (
-            run_postgres(data_dir, sockets, *postgres_options) as database_url,
-            run_valkey(data_dir, sockets) as redis_url,
+            run_postgres(data_dir, sockets, watched) as database_url,
+            run_valkey(data_dir, sockets, watched) as redis_url,
         ):
             yield {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
     finally:
@@ -75,6 +81,12 @@ def users_lock(data_dir: Path) -> IO[str]:
 def keeper_lock(data_dir: Path) -> IO[str]:
     """Locked by the keeper for as long as it lives."""
     return (data_dir / "keeper.lock").open("a")
+
+
+def keeper_lives(data_dir: Path) -> bool:
+    """Whether a keeper holds its lock. To ask is to share the lock, so that many may at once."""
+    with keeper_lock(data_dir) as lock:
+        return not try_lock(lock, fcntl.LOCK_SH)
 
 
 def addresses_file(data_dir: Path) -> Path:
@@ -100,22 +112,26 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _addresses_of_keeper(data_dir: Path) -> dict[str, str]:
-    """The addresses that a living keeper gives; starts one if none lives."""
+    """The addresses that a living keeper gives; starts one whenever none lives."""
     log = data_dir / "logs" / "keeper.log"
-    if not _keeper_lives(data_dir):
-        _start_keeper(data_dir, log)
     deadline = time.monotonic() + _START_TIMEOUT
-    while not addresses_file(data_dir).exists():
-        if not _keeper_lives(data_dir) or time.monotonic() > deadline:
+    started = False
+    while time.monotonic() < deadline:
+        if keeper_lives(data_dir):
+            if addresses_file(data_dir).exists():
+                urls: dict[str, str] = json.loads(addresses_file(data_dir).read_text())
+                return urls
+        elif started and tail(log):
             raise ProcessFailed(f"the embedded servers did not start:\n{tail(log)}")
+        else:
+            _start_keeper(data_dir, log)
+            started = True
         time.sleep(0.02)
-    urls: dict[str, str] = json.loads(addresses_file(data_dir).read_text())
-    return urls
+    raise ProcessFailed(f"the embedded servers of {data_dir} did not come up")
 
 
 def _start_keeper(data_dir: Path, log: Path) -> None:
-    """Apart from us: it outlives us if others use the servers too. It lives once this returns."""
-    addresses_file(data_dir).unlink(missing_ok=True)
+    """Apart from us, as it outlives us if others use the servers; it lives once this returns."""
     with log.open("wb") as output:
         subprocess.run(
             [sys.executable, "-m", "ops.keeper", str(data_dir)],
@@ -129,17 +145,12 @@ def _start_keeper(data_dir: Path, log: Path) -> None:
 
 def _await_stop(data_dir: Path, users: IO[str]) -> None:
     """If we were the last user, return once the servers have stopped."""
-    while _keeper_lives(data_dir):
+    while keeper_lives(data_dir):
         if try_lock(users):  # nobody uses them, and the keeper has yet to notice
             fcntl.flock(users, fcntl.LOCK_UN)
         elif try_lock(users, fcntl.LOCK_SH):  # somebody else does
             return
         time.sleep(0.05)
-
-
-def _keeper_lives(data_dir: Path) -> bool:
-    with keeper_lock(data_dir) as lock:
-        return not try_lock(lock)
 
 
 def _private_folder() -> Path:

@@ -28,7 +28,7 @@ def main(wanted: str) -> None:
 def _is_installed(wanted: str) -> bool:
     """Whether this set, or one that includes it, was installed from the present lock file."""
     sets = [name for name, included in INCLUDES.items() if wanted in (name, *included)]
-    return any(_stamp(name).exists() for name in sets)
+    return PYTHON.exists() and any(_stamp(name).exists() for name in sets)
 
 
 def _stamp(name: str) -> Path:
@@ -52,7 +52,7 @@ def _install(name: str) -> None:
 def _create_venv() -> None:
     """A virtual environment; anew if one was left half made."""
     complete = VENV / "complete"
-    if complete.exists():
+    if complete.exists() and PYTHON.exists():
         return
     print("Creating .venv …", flush=True)
     # Debian keeps ensurepip apart: without it, the machine's own pip installs into .venv.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from ops.processes import ProcessFailed, exclusive, spawn, stop, wait_until
+from ops.processes import Process, ProcessFailed, exclusive, spawn, stop, wait_until
 
 
 def server_program() -> Path:
@@ -20,7 +20,7 @@ def server_program() -> Path:
 
 
 @contextmanager
-def run_valkey(data_dir: Path, sockets: Path) -> Iterator[str]:
+def run_valkey(data_dir: Path, sockets: Path, watched: list[Process]) -> Iterator[str]:
     """Run the server on ``data_dir/valkey`` behind a socket in ``sockets``; yields its URL."""
     home = data_dir / "valkey"
     home.mkdir(mode=0o700, exist_ok=True)
@@ -38,6 +38,7 @@ def run_valkey(data_dir: Path, sockets: Path) -> Iterator[str]:
     options = [part for name, value in settings.items() for part in (f"--{name}", value)]
     with exclusive(data_dir / "valkey.lock") as lock:
         server = spawn([server_program(), *options], log=log, pass_fds=[lock])
+        watched.append(server)
         try:
             with redis.Redis(unix_socket_path=str(socket)) as client:
                 wait_until(lambda: _answers(client), server, log)

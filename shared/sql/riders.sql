@@ -56,13 +56,22 @@ WHERE user_id = %(user_id)s AND effective_from = %(effective_from)s
     ) IS NULL
 
 -- name: mark_stale_from
--- The rides from a day on, in the rider's time zone: their figures are to be computed anew.
+-- The rides from a day on, in the rider's time zone: their figures are to be computed anew. Locked
+-- in one order, and before the rider, as folds do: no deadlock.
 UPDATE workouts SET stale = true, fold_asked_at = NULL
-FROM users
-WHERE users.id = workouts.user_id AND workouts.user_id = %(user_id)s AND status <> 'DELETED'
-    AND (start_time AT TIME ZONE coalesce(users.settings ->> 'timeZone', 'UTC'))::date
-        >= %(effective_from)s::date
-RETURNING workouts.id
+WHERE id IN (
+    SELECT workouts.id
+    FROM workouts
+    JOIN users ON users.id = workouts.user_id
+    WHERE user_id = %(user_id)s AND status <> 'DELETED'
+        AND (start_time AT TIME ZONE coalesce(users.settings ->> 'timeZone', 'UTC'))::date
+            >= %(effective_from)s::date
+    ORDER BY workouts.id
+    FOR NO KEY UPDATE OF workouts
+)
+
+-- name: find_user
+SELECT id FROM users WHERE lower(email) = lower(%(email)s)
 
 -- name: mark_stale
 -- Some more of all workouts, or of those of a user, or since a moment, in the order of their ids.
@@ -72,12 +81,13 @@ WITH marked AS (
         SELECT workouts.id
         FROM workouts
         JOIN users ON users.id = workouts.user_id
-        WHERE status NOT IN ('DELETED', 'FAILED') AND summary IS NOT NULL
+        WHERE NOT stale AND status NOT IN ('DELETED', 'FAILED') AND summary IS NOT NULL
             AND (%(after)s::uuid IS NULL OR workouts.id > %(after)s)
             AND (%(email)s::text IS NULL OR lower(users.email) = lower(%(email)s))
             AND (%(since)s::timestamptz IS NULL OR start_time >= %(since)s)
         ORDER BY workouts.id
         LIMIT %(portion)s
+        FOR NO KEY UPDATE OF workouts
     )
     RETURNING id
 )

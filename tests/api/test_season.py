@@ -1,6 +1,7 @@
 """Dated figures, recomputation, totals, critical power and fitness."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -206,3 +207,17 @@ def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:
         ride_at(rider, 90, JUNE + day * DAY, seconds=5)  # 0.45 kJ
     totals = rider.client.get("/api/stats", params={"period": "year"}).json()["totals"]
     assert totals[0]["totalEnergy"] == pytest.approx(1.8)
+
+
+def test_changing_the_time_zone_beside_folds_does_not_deadlock(rider: Rider) -> None:
+    workout = ride_at(rider, 200, JUNE)
+
+    def upload(number: int) -> None:
+        rider.upload(workout, seconds_of(200 + number, 600, JUNE))
+
+    with ThreadPoolExecutor(4) as pool:
+        uploads = pool.map(upload, range(40))
+        for zone in ("Europe/Zurich", "UTC") * 10:
+            answer = rider.client.patch("/api/users/me", json={"timeZone": zone})
+            assert answer.status_code == 200, answer.text
+        list(uploads)

@@ -52,7 +52,8 @@ def test_only_what_was_asked_for_is_computed_anew(
     workout = ride(rider)
     after = datetime.fromtimestamp(T0 / 1000 + 1, UTC)
     assert mark_stale(database_url, Scope(rider.account.email, after)) == 0
-    assert mark_stale(database_url, Scope("nobody@example.com")) == 0
+    with pytest.raises(ProcessFailed, match="no user"):
+        mark_stale(database_url, Scope("nobody@example.com"))
     with database.connection() as connection:
         row = connection.execute("SELECT stale FROM workouts WHERE id = %s", [workout]).fetchone()
     assert row == {"stale": False}

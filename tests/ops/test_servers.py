@@ -3,9 +3,11 @@
 import os
 import pwd
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +19,7 @@ import redis
 
 from ops.postgres import programs
 from ops.processes import ProcessFailed
-from ops.servers import embedded_servers, servers
+from ops.servers import embedded_servers, keeper_lives, servers
 from shared.errors import InvalidSettings
 
 AS_ROOT = os.geteuid() == 0
@@ -107,6 +109,35 @@ def test_servers_that_do_not_start_say_why(data_dir: Path) -> None:
     broken = servers({}, data_dir)
     with pytest.raises(ProcessFailed, match="incompatible with server"), broken:
         pass
+
+
+def test_many_may_come_at_once_and_find_the_same_servers(data_dir: Path) -> None:
+    command = (
+        "import sys, time; from pathlib import Path; from ops.servers import servers\n"
+        "with servers({}, Path(sys.argv[1])) as urls: print(urls['REDIS_URL']); time.sleep(1)"
+    )
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", command, str(data_dir)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    answers = {racer.communicate()[0] for racer in racers}
+    assert [racer.returncode for racer in racers] == [0] * 6
+    assert len(answers) == 1
+
+
+def test_a_server_that_ends_by_itself_ends_the_keeper(data_dir: Path) -> None:
+    with servers({}, data_dir) as urls:
+        with redis.Redis.from_url(urls["REDIS_URL"]) as client:
+            pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while keeper_lives(data_dir):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    with servers({}, data_dir) as urls, redis.Redis.from_url(urls["REDIS_URL"]) as client:
+        assert client.ping()
 
 
 def test_named_servers_are_used_as_they_are(data_dir: Path) -> None:

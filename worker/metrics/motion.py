@@ -11,16 +11,9 @@ _MOVING: Final = 0.5  # m/s
 
 
 def recorded_distance(distance: FloatArray) -> float | None:
-    """Metres from the first to the last reading of the device; None without two of them.
-
-    A counter that fell was started anew: what it counted before and after is added up.
-    """
+    """Metres from the first to the last reading of the device; None without two of them."""
     measured = distance[~np.isnan(distance)]
-    if len(measured) < 2:
-        return None
-    restarts = np.flatnonzero(np.diff(measured) < 0)
-    fallen = measured[restarts] - measured[restarts + 1]
-    return float(measured[-1] - measured[0] + fallen.sum())
+    return max(float(measured[-1] - measured[0]), 0.0) if len(measured) > 1 else None
 
 
 def travelled_distance(lat: FloatArray, lng: FloatArray) -> float | None:

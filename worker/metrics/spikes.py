@@ -16,12 +16,14 @@ def find_spikes(timestamps: IntArray, power: FloatArray) -> BoolArray:
     """Which readings are spikes; (n,) bool.
 
     ``timestamps``: (n,) ms, ascending; ``power``: (n,) watts, NaN where not measured. Above
-    2,500 W; or above 1,500 W and five times the median of the readings of the 30 s around.
+    2,500 W; or above 1,500 W and five times the median of the other readings of the 30 s around.
     Looked for before anything is averaged or filled, which would hide some and smear others.
     """
     spikes = power > _IMPOSSIBLE
     for at in np.flatnonzero((power > _SUSPECT) & ~spikes).tolist():
-        around = (timestamps[at] - _AROUND, timestamps[at] + _AROUND)
-        first, end = np.searchsorted(timestamps, around)
-        spikes[at] = power[at] > _OUT_OF_NOTHING * np.nanmedian(power[first:end])
+        first = np.searchsorted(timestamps, timestamps[at] - _AROUND, side="left")
+        end = np.searchsorted(timestamps, timestamps[at] + _AROUND, side="right")
+        others = np.concatenate((power[first:at], power[at + 1 : end]))
+        others = others[~np.isnan(others)]
+        spikes[at] = len(others) > 0 and power[at] > _OUT_OF_NOTHING * np.median(others)
     return np.asarray(spikes)

@@ -123,6 +123,8 @@ def test_a_sprint_is_no_spike() -> None:
 def test_a_spike_is_found_however_densely_or_sparsely_it_was_recorded() -> None:
     assert spikes_of({0: 200, 0.2: 200, 0.4: 6000, 0.6: 200, 1: 200}) == [0.4]
     assert spikes_of({10 * n: 9000 if n == 6 else 200 for n in range(12)}) == [60]
+    assert spikes_of({15 * n: 2000 if n == 6 else 200 for n in range(12)}) == [90]
+    assert spikes_of({0: 1600}) == []  # nothing to compare it with
 
 
 def test_a_hill_counts_and_a_barometer_s_noise_does_not() -> None:
