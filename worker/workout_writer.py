@@ -50,10 +50,7 @@ def write_workout(
 def _write_archive(cursor: Cursor[Row], workout_id: UUID, samples: Samples) -> None:
     cursor.executemany(
         FOLDS["write_channel"],
-        [
-            {"workout_id": workout_id, **channel._asdict()}
-            for channel in (archive.encode(samples) if len(samples) else [])
-        ],
+        [{"workout_id": workout_id, **channel._asdict()} for channel in archive.encode(samples)],
     )
 
 

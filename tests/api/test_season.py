@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.season import fitness
+from shared.connections import Database
 from tests.api.answers import eventually, problem_of, seconds_of
 from tests.conftest import Rider
 
@@ -209,15 +210,27 @@ def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:
     assert totals[0]["totalEnergy"] == pytest.approx(1.8)
 
 
-def test_changing_the_time_zone_beside_folds_does_not_deadlock(rider: Rider) -> None:
-    workout = ride_at(rider, 200, JUNE)
+def test_a_change_of_time_zone_locks_rides_before_their_rider_as_folds_do(
+    rider: Rider, database: Database
+) -> None:
+    """The other way round, each would hold what the other waits for."""
+    workout = ride_at(rider, 200, JUNE, seconds=60)
+    zone = {"timeZone": "Europe/Zurich"}
+    with ThreadPoolExecutor(1) as pool:
+        with database.connection() as fold:
+            fold.execute("SET LOCAL lock_timeout = '5s'")
+            fold.execute("SELECT FROM workouts WHERE id = %s FOR NO KEY UPDATE", [workout])
+            answer = pool.submit(rider.client.patch, "/api/users/me", json=zone)
+            eventually(lambda: waits_for(database, fold.info.backend_pid))
+            user_id = [rider.account.user_id]
+            fold.execute("SELECT FROM users WHERE id = %s FOR NO KEY UPDATE", user_id)
+        assert answer.result().json()["user"]["timeZone"] == "Europe/Zurich"
 
-    def upload(number: int) -> None:
-        rider.upload(workout, seconds_of(200 + number, 600, JUNE))
 
-    with ThreadPoolExecutor(4) as pool:
-        uploads = pool.map(upload, range(40))
-        for zone in ("Europe/Zurich", "UTC") * 10:
-            answer = rider.client.patch("/api/users/me", json={"timeZone": zone})
-            assert answer.status_code == 200, answer.text
-        list(uploads)
+def waits_for(database: Database, pid: int) -> bool:
+    """Whether somebody waits for a lock that this backend holds."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [pid]
+        ).fetchone()
+    return row is not None

@@ -1,5 +1,6 @@
 """The embedded servers: real, private to a folder, lasting."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -19,7 +20,7 @@ import redis
 
 from ops.postgres import programs
 from ops.processes import ProcessFailed
-from ops.servers import embedded_servers, keeper_lives, servers
+from ops.servers import embedded_servers, keeper_lives, keeper_lock, prepare, servers
 from shared.errors import InvalidSettings
 
 AS_ROOT = os.geteuid() == 0
@@ -125,6 +126,13 @@ def test_many_may_come_at_once_and_find_the_same_servers(data_dir: Path) -> None
     answers = {racer.communicate()[0] for racer in racers}
     assert [racer.returncode for racer in racers] == [0] * 6
     assert len(answers) == 1
+
+
+def test_whoever_asks_for_a_keeper_is_not_taken_for_one(data_dir: Path) -> None:
+    prepare(data_dir)
+    with keeper_lock(data_dir) as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert not keeper_lives(data_dir)
 
 
 def test_a_server_that_ends_by_itself_ends_the_keeper(data_dir: Path) -> None:
