@@ -10,6 +10,7 @@ from uuid import UUID
 from api.problems import NotFound
 from shared.connections import AsyncRedis
 from shared.errors import ServiceUnavailable
+from shared.failpoints import failpoint
 from shared.streams import (
     BATCH_FIELD,
     EVENTS,
@@ -99,6 +100,7 @@ class StreamWriter:
                 pipe.get(sealed_key(append.workout_id))
             replies = await pipe.execute(raise_on_error=False)
         added, sealed = replies[::2], replies[1::2]
+        failpoint("after-append")
         await self._ask_for_folds(group, sealed)
         return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
 

@@ -25,6 +25,7 @@ from api.ride_reader import read_ride
 from api.rows import to_rows
 from api.state import ApiState, Request
 from api.workout_store import Status, Workout, fetch_workout, require_workout
+from shared.failpoints import failpoint
 from shared.sql import load_queries
 from shared.telemetry import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 
@@ -210,6 +211,7 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
         )
         changed = await cursor.fetchone()
     if changed:
+        failpoint("after-processing")
         await _announce_completion(state, workout_id, caller.user_id)
     workout = await require_workout(state, workout_id, caller)
     if workout.status is Status.FAILED:

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 from shared import archive, stream_codec
 from shared.archive import ArchivedChannel
 from shared.connections import Database, DatabaseConnection, Redis, Row
+from shared.failpoints import failpoint
 from shared.sql import load_queries
 from shared.streams import BATCH_FIELD, SEALED_COMPLETED, SEALED_FOR, samples_key, sealed_key
 from shared.telemetry import Samples, concatenate, merge
@@ -53,6 +54,8 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> None:
     """
     with database.connection() as connection:
         waiting = _fold_locked(connection, redis, workout_id)
+        failpoint("before-commit")
+    failpoint("after-commit")
     if waiting.last_id:
         _trim(redis, samples_key(workout_id), waiting.last_id)
 
@@ -73,7 +76,9 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     if not (waiting.entries or completing or workout["stale"]):
         return nothing
     samples = _merge(_read_archive(connection, workout_id), waiting)
-    write_workout(connection, workout, _analyse(connection, workout, samples), waiting.received_at)
+    analysis = _analyse(connection, workout, samples)
+    failpoint("mid-fold")
+    write_workout(connection, workout, analysis, waiting.received_at)
     logger.info(
         "folded %d batches into %s: %d samples, %s",
         len(waiting.entries),

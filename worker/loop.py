@@ -12,6 +12,7 @@ import psycopg
 import redis
 
 from shared.errors import MalformedEntry
+from shared.failpoints import failpoint
 from shared.streams import FoldRequest
 from worker.inbox import Delivery, Inbox
 
@@ -79,6 +80,7 @@ class Worker:
 
     def _work_once(self) -> None:
         if delivery := self._inbox.next_delivery():
+            failpoint("after-read")
             try:
                 with self._inbox.lease(delivery):
                     self._handle(delivery)
@@ -102,6 +104,7 @@ class Worker:
                 return  # stays pending until its lease runs out
             buried = error
             self._persist(lambda: self._bury(delivery, buried))
+        failpoint("before-acknowledge")
         self._persist(lambda: self._inbox.acknowledge(delivery))
 
     def _persist(self, action: Callable[[], None]) -> None:

@@ -1,0 +1,125 @@
+"""A TCP proxy before a server, to cut, freeze and delay what passes, and to drop replies."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Proxy:
+    """Listens on a port of 127.0.0.1 and forwards to a Unix socket, from a thread of its own."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._flowing = self._run(_new_event())
+        self._flowing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._lose_after: bytes | None = None
+        self._refusing = False
+        self.lost = 0  # replies dropped so far
+        self.delay = 0.0  # seconds before each reply is passed on
+        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    def cut(self) -> None:
+        """Break every connection there is; new ones are let through."""
+        self._run(self._cut())
+
+    def refuse(self) -> None:
+        """Break every connection, and each new one at once, until ``restore``."""
+        self._refusing = True
+        self.cut()
+
+    def freeze(self) -> None:
+        """Let nothing pass until ``restore``, while every connection stays open."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def restore(self) -> None:
+        """Let everything pass again."""
+        self._refusing = False
+        self._lose_after = None
+        self.delay = 0.0
+        self._loop.call_soon_threadsafe(self._flowing.set)
+
+    def lose_reply_to(self, command: bytes) -> None:
+        """Once: pass on what contains ``command``, then break the connection for its reply."""
+        self._lose_after = command
+
+    def close(self) -> None:
+        self._server.close()
+        self.restore()
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.close()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+        except OSError:
+            writer.close()
+            return
+        ends = {writer, server_writer}
+        self._writers |= ends
+        reply_lost = asyncio.Event()
+        pumps = (
+            self._pump_requests(reader, server_writer, reply_lost),
+            self._pump_replies(server_reader, writer, reply_lost),
+        )
+        tasks = [asyncio.create_task(pump) for pump in pumps]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for end in ends:
+            end.close()
+        self._writers -= ends
+
+    async def _pump_requests(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        reply_lost: asyncio.Event,
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                if self._lose_after and self._lose_after in data:
+                    self._lose_after = None
+                    reply_lost.set()
+                writer.write(data)
+                await writer.drain()
+
+    async def _pump_replies(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        reply_lost: asyncio.Event,
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                if reply_lost.is_set():
+                    self.lost += 1
+                    return  # the connection is closed, and the reply with it
+                await asyncio.sleep(self.delay)
+                writer.write(data)
+                await writer.drain()
+
+    async def _cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
+async def _new_event() -> asyncio.Event:
+    return asyncio.Event()

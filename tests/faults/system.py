@@ -1,0 +1,184 @@
+"""The whole system as real processes, each of which can be killed, stopped and started again."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from ops import migrations
+from ops.accounts import create_account
+from ops.postgres import run_postgres
+from ops.processes import Process, spawn, stop, wait_until
+from ops.servers import prepare
+from ops.valkey import run_valkey
+from tests.conftest import ROOT, Rider, reachable_folder
+from tests.faults.proxy import Proxy
+
+# Impatient, so that a test need not wait for what a rider would hardly notice.
+IMPATIENT = {
+    "LEASE": "2",
+    "SWEEP_INTERVAL": "0.5",
+    "SERVICE_TIMEOUT": "2",
+    "SHUTDOWN_GRACE": "10",
+}
+
+
+class Server:
+    """PostgreSQL or Valkey on a folder of its own, behind a proxy; its data outlives a kill."""
+
+    def __init__(self, run: object, data_dir: Path, sockets: Path) -> None:
+        self._run, self._data_dir, self._sockets = run, data_dir, sockets
+        self._context: AbstractContextManager[str] | None = None
+        self.process: Process
+        self.url: str  # around the proxy
+        self.start()
+
+    def start(self) -> None:
+        watched: list[Process] = []
+        self._context = self._run(self._data_dir, self._sockets, watched)  # type: ignore[operator]
+        assert self._context is not None
+        self.url = self._context.__enter__()
+        self.process = watched[0]
+
+    def stop(self) -> None:
+        """As an orderly restart does."""
+        if self._context:
+            if self.process.poll() is None:
+                self.resume()
+            self._context.__exit__(None, None, None)
+            self._context = None
+
+    def kill(self) -> None:
+        """SIGKILL, then whatever its manager does on the way out."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        self.stop()
+
+    def pause(self) -> None:
+        """SIGSTOP to the server and all its children: it accepts and never answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, how: signal.Signals) -> None:
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(each, how)
+
+    @property
+    def socket_path(self) -> str:
+        parts = urlsplit(self.url)
+        if parts.scheme == "unix":
+            return parts.path
+        return f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+
+
+class System:
+    """PostgreSQL, Valkey, one API process and as many workers as are started.
+
+    ``environ`` is what API and workers are given; their way to the servers leads through
+    ``postgres_proxy`` and ``redis_proxy``. ``database_url`` and ``redis_url`` lead around them.
+    """
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        data_dir, sockets = folder / "data", folder / "sockets"
+        sockets.mkdir()
+        sockets.chmod(0o777)
+        prepare(data_dir)
+        self.logs = data_dir / "logs"
+        self.postgres = Server(run_postgres, data_dir, sockets)
+        self.redis = Server(run_valkey, data_dir, sockets)
+        migrations.apply(self.postgres.url)
+        self.postgres_proxy = Proxy(self.postgres.socket_path)
+        self.redis_proxy = Proxy(self.redis.socket_path)
+        parts = urlsplit(self.postgres.url)
+        self.environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": f"postgresql://{parts.username}@127.0.0.1:{self.postgres_proxy.port}"
+            f"{parts.path}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.redis_proxy.port}",
+            **IMPATIENT,
+            **variables,
+        }
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.api: Process | None = None
+        self.workers: list[Process] = []
+        self._clients: list[httpx.Client] = []
+
+    @property
+    def database_url(self) -> str:
+        return self.postgres.url
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis.url
+
+    def start_api(self, **variables: str) -> Process:
+        """A new API process on the same socket, ready to serve."""
+        fd = self._listener.fileno()
+        log = self.logs / "api.log"
+        environ = {**self.environ, "LISTEN_FD": str(fd), **variables}
+        self.api = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
+        wait_until(self._serves, self.api, log)
+        return self.api
+
+    def start_worker(self, **variables: str) -> Process:
+        worker = spawn(
+            [sys.executable, "-m", "worker"],
+            log=self.logs / "worker.log",
+            environ={**self.environ, **variables},
+        )
+        self.workers.append(worker)
+        return worker
+
+    def kill_api(self) -> None:
+        if self.api:
+            self.api.kill()
+            self.api.wait()
+
+    def make_rider(self, timeout: float = 30) -> Rider:
+        """A user that nobody else is, with a client that sends its key."""
+        account = create_account(self.database_url, f"{os.urandom(6).hex()}@example.com", "test")
+        headers = {"X-API-Key": account.api_key}
+        self._clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=timeout))
+        return Rider(account, self._clients[-1])
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        for process in (*self.workers, *([self.api] if self.api else [])):
+            process.send_signal(signal.SIGCONT)
+            stop(process)
+        for proxy in (self.redis_proxy, self.postgres_proxy):
+            proxy.close()
+        self.redis.stop()
+        self.postgres.stop()
+        self._listener.close()
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live", timeout=1).is_success
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def running_system(**variables: str) -> Iterator[System]:
+    """Servers of its own, without API or workers yet."""
+    with reachable_folder() as folder:
+        system = System(folder, **variables)
+        try:
+            yield system
+        finally:
+            system.close()
