@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psycopg
 import psycopg_pool
+from redis import RedisError
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -15,16 +16,19 @@ from starlette.types import Receive, Scope, Send
 
 from api import docs
 from api.auth import Authenticator
+from api.body import BodyBudget
 from api.openapi import openapi_json
 from api.operations import OPERATIONS, Operation
 from api.ownerships import Ownerships
 from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed
+from api.quota import Quota
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
-from shared.connections import open_async_database, open_async_redis
+from shared.connections import AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
+COUNT_SAMPLES_EVERY = 1.0  # seconds
 logger = logging.getLogger(__name__)
 
 
@@ -37,7 +41,11 @@ def create_app(settings: Settings) -> Starlette:
         database = open_async_database(settings)
         await database.open(wait=False)  # what is remembered can be served without it
         authenticator = Authenticator(database)
-        noting = asyncio.create_task(_keep_noting_key_use(authenticator))
+        quota = Quota(settings.max_samples_per_minute)
+        chores = [
+            asyncio.create_task(_keep_noting_key_use(authenticator)),
+            asyncio.create_task(_keep_counting(quota, redis)),
+        ]
         try:
             yield ApiState(
                 settings=settings,
@@ -46,9 +54,12 @@ def create_app(settings: Settings) -> Starlette:
                 authenticator=authenticator,
                 ownerships=Ownerships(database),
                 writer=StreamWriter(redis, settings.max_pending_bytes),
+                quota=quota,
+                bodies=BodyBudget(settings.max_held_bytes),
             )
         finally:
-            noting.cancel()
+            for chore in chores:
+                chore.cancel()
             await _note_key_use(authenticator)
             await redis.aclose()
             await database.close()
@@ -80,8 +91,9 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        response = await self._respond(request)
-        await response(scope, receive, send)
+        with request.state["bodies"].holding(scope):
+            response = await self._respond(request)
+            await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         operation = self._by_method.get(request.method)
@@ -118,6 +130,15 @@ async def _keep_noting_key_use(authenticator: Authenticator) -> None:
     while True:
         await asyncio.sleep(NOTE_KEY_USE_EVERY)
         await _note_key_use(authenticator)
+
+
+async def _keep_counting(quota: Quota, redis: AsyncRedis) -> None:
+    while True:
+        await asyncio.sleep(COUNT_SAMPLES_EVERY)
+        try:
+            await quota.publish(redis)
+        except RedisError as error:
+            logger.warning("could not count samples: %s", error)
 
 
 async def _note_key_use(authenticator: Authenticator) -> None:

@@ -3,12 +3,13 @@
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from cachetools import TTLCache
 from starlette.requests import Request
 
+from api.memory import Memory
 from api.problems import Forbidden, Unauthorized
 from shared.connections import AsyncDatabase
 from shared.credentials import hash_key, key_id_of
@@ -17,6 +18,8 @@ from shared.sql import load_queries
 QUERIES = load_queries("users")
 # How long a revoked key may still open a process that has just seen it.
 REVOCATION_BOUND: Final = 5.0
+# Seconds for which a key that was good may go on uploading while PostgreSQL does not answer.
+_OUTAGE_BOUND: Final = 3600.0
 _NO_HASH: Final = bytes(32)
 
 
@@ -35,13 +38,15 @@ class Authenticator:
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
-        self._known: TTLCache[bytes, Caller] = TTLCache(100_000, REVOCATION_BOUND)
+        self._memory = Memory[bytes, Caller](100_000, REVOCATION_BOUND, _OUTAGE_BOUND)
         self._used: set[str] = set()
 
     async def authenticate(self, request: Request[Any], scope: str) -> Caller:
         """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
         text = _key_of(request)
-        caller = self._known.get(hash_key(text)) or await self._look_up(text)
+        digest = hash_key(text)
+        ask = partial(self._look_up, text, digest)
+        caller = await self._memory.recall(digest, ask, outlast=scope == "upload")
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("the API key has expired")
         if scope not in caller.scopes:
@@ -56,19 +61,16 @@ class Authenticator:
             async with self._database.connection() as connection:
                 await connection.execute(QUERIES["touch_keys"], {"ids": list(used)})
 
-    async def _look_up(self, text: str) -> Caller:
+    async def _look_up(self, text: str, digest: bytes) -> Caller:
         key_id = key_id_of(text)
         if key_id is None:
             raise Unauthorized("the API key is not of the form bpt_<id>_<secret>")
         async with self._database.connection() as connection:
             cursor = await connection.execute(QUERIES["find_key"], {"id": key_id})
             row = await cursor.fetchone()
-        digest = hash_key(text)
         if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
             raise Unauthorized("the API key is unknown, revoked or expired")
-        caller = Caller(row["user_id"], key_id, frozenset(row["scopes"]), row["expires_at"])
-        self._known[digest] = caller
-        return caller
+        return Caller(row["user_id"], key_id, frozenset(row["scopes"]), row["expires_at"])
 
 
 def _key_of(request: Request[Any]) -> str:

@@ -5,6 +5,8 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,12 +20,37 @@ from api.problems import (
     Unprocessable,
     UnsupportedMediaType,
 )
+from shared.errors import ServiceUnavailable
 from shared.settings import Settings
 
 T = TypeVar("T")
 JSON: Final = "application/json"
 # PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class BodyBudget:
+    """The bytes of bodies that a process holds: each request's, until it has its answer."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def holding(self, scope: MutableMapping[str, Any]) -> Iterator[None]:
+        """What the request takes meanwhile is given back at the end."""
+        scope["held_bytes"] = 0
+        try:
+            yield
+        finally:
+            self._held -= scope["held_bytes"]
+
+    def take(self, scope: MutableMapping[str, Any], count: int) -> None:
+        """Hold so many bytes more. Raises ServiceUnavailable."""
+        if self._held + count > self._limit:
+            raise ServiceUnavailable("too many bodies are held at a time")
+        self._held += count
+        scope["held_bytes"] += count
 
 
 def content_type(request: Request[Any]) -> str:
@@ -33,7 +60,7 @@ def content_type(request: Request[Any]) -> str:
 
 
 async def read_body(request: Request[Any], settings: Settings) -> bytes:
-    """The whole body, inflated. Raises TooLarge, RequestTimeout, BadRequest."""
+    """The whole body, inflated. Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable."""
     try:
         async with asyncio.timeout(settings.body_timeout):
             body = await _read(request, settings.max_body_bytes)
@@ -44,7 +71,9 @@ async def read_body(request: Request[Any], settings: Settings) -> bytes:
         ) from None
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "gzip":
-        return inflate(body, settings.max_body_bytes)
+        inflated = inflate(body, settings.max_body_bytes)
+        request.state["bodies"].take(request.scope, len(inflated))
+        return inflated
     if encoding == "identity":
         return body
     raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
@@ -107,6 +136,7 @@ async def _read(request: Request[Any], limit: int) -> bytes:
             length += len(chunk)
             if length > limit:
                 raise too_large
+            request.state["bodies"].take(request.scope, len(chunk))
             chunks.append(chunk)
     except ClientDisconnect:
         raise BadRequest("the body ends early") from None

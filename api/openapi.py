@@ -10,7 +10,7 @@ import msgspec
 
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
-from api.telemetry import Telemetry
+from api.telemetry import Telemetry, upload_telemetry
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -155,6 +155,8 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals |= _BODY_REFUSALS
     if operation.body or operation.query:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
+    if operation.handler is upload_telemetry:
+        refusals[HTTPStatus.TOO_MANY_REQUESTS] = "The key's samples of this minute are used up"
     if "{id}" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "No such workout of yours"
     if operation.path.endswith(("/pause", "/resume", "/complete")):

@@ -1,15 +1,18 @@
 """Whose a workout is, remembered so that an upload costs PostgreSQL nothing."""
 
+from functools import partial
+from typing import Final
 from uuid import UUID
 
-from cachetools import TTLCache
-
+from api.memory import Memory
 from api.problems import NotFound
 from shared.connections import AsyncDatabase
 from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
-_REMEMBERED = 3600.0  # seconds; must be well within streams.SEALED_FOR
+# Seconds; both must be well within streams.SEALED_FOR.
+_REMEMBERED: Final = 3600.0
+_OUTAGE_BOUND: Final = 12 * 3600.0
 
 
 class Ownerships:
@@ -17,7 +20,7 @@ class Ownerships:
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
-        self._finished: TTLCache[tuple[UUID, UUID], bool] = TTLCache(200_000, _REMEMBERED)
+        self._finished = Memory[tuple[UUID, UUID], bool](200_000, _REMEMBERED, _OUTAGE_BOUND)
 
     async def is_finished(self, workout_id: UUID, user_id: UUID) -> bool:
         """Whether the workout was over when last seen. Raises NotFound unless it is the user's.
@@ -25,9 +28,18 @@ class Ownerships:
         An owner never changes. A ride that ends after it was seen here is noticed by its sealed
         key, which the upload itself reads.
         """
-        known = self._finished.get((workout_id, user_id))
-        if known is not None:
-            return known
+        ask = partial(self._look_up, workout_id, user_id)
+        return await self._finished.recall((workout_id, user_id), ask, outlast=True)
+
+    def remember(self, workout_id: UUID, user_id: UUID, *, finished: bool) -> None:
+        """Note what a handler has just learned or done."""
+        self._finished.note((workout_id, user_id), finished)
+
+    def forget(self, workout_id: UUID, user_id: UUID) -> None:
+        """Ask PostgreSQL again next time."""
+        self._finished.forget((workout_id, user_id))
+
+    async def _look_up(self, workout_id: UUID, user_id: UUID) -> bool:
         async with self._database.connection() as connection:
             cursor = await connection.execute(
                 QUERIES["get_ownership"], {"id": workout_id, "user_id": user_id}
@@ -35,13 +47,4 @@ class Ownerships:
             row = await cursor.fetchone()
         if row is None:
             raise NotFound("no such workout")
-        self.remember(workout_id, user_id, finished=bool(row["finished"]))
         return bool(row["finished"])
-
-    def remember(self, workout_id: UUID, user_id: UUID, *, finished: bool) -> None:
-        """Note what a handler has just learned or done."""
-        self._finished[workout_id, user_id] = finished
-
-    def forget(self, workout_id: UUID, user_id: UUID) -> None:
-        """Ask PostgreSQL again next time."""
-        self._finished.pop((workout_id, user_id), None)

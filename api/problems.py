@@ -102,6 +102,12 @@ class TooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class TooManyRequests(Problem):
+    """The key's quota is used up; ``Retry-After`` says until when."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
 class UnsupportedMediaType(Problem):
     """A content type or encoding that this resource does not take."""
 

@@ -5,7 +5,9 @@ from typing import TypedDict
 from starlette.requests import Request as StarletteRequest
 
 from api.auth import Authenticator
+from api.body import BodyBudget
 from api.ownerships import Ownerships
+from api.quota import Quota
 from api.stream_writer import StreamWriter
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.settings import Settings
@@ -20,6 +22,8 @@ class ApiState(TypedDict):
     authenticator: Authenticator
     ownerships: Ownerships
     writer: StreamWriter
+    quota: Quota
+    bodies: BodyBudget
 
 
 Request = StarletteRequest[ApiState]

@@ -22,9 +22,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # An inherited, already bound socket to serve on instead of HOST and PORT; -1 for none.
     listen_fd: int = -1
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # What one key may upload; at least a batch.
+    max_samples_per_minute: Positive = 300_000
     database_pool_size: Positive = 10
     max_body_bytes: Positive = 5 * 1024 * 1024
     max_batch_samples: Positive = 65_536
+    # Bodies held by one API process at a time; beyond it the answer is 503.
+    max_held_bytes: Positive = 256 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
     body_timeout: Seconds = 30
@@ -54,7 +58,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             values[field.name] = _convert(key, text, field.type)
         elif field.required:
             raise InvalidSettings(f"{key} is not set")
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.max_samples_per_minute < settings.max_batch_samples:
+        raise InvalidSettings("MAX_SAMPLES_PER_MINUTE is less than MAX_BATCH_SAMPLES")
+    return settings
 
 
 def _convert(key: str, text: str, kind: Any) -> Any:

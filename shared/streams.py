@@ -4,6 +4,7 @@
 |---------------------|--------|----------------------------------------------------------------|
 | ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
 | ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
+| ``quota:KEY:MINUTE``| number | samples that a key has uploaded in a minute                    |
 | ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
 
 The keys of one workout share a hash tag, so they may live on any node of a Redis Cluster.
@@ -33,6 +34,11 @@ def samples_key(workout_id: UUID) -> str:
 def sealed_key(workout_id: UUID) -> str:
     """Set once a workout is over: from then on each upload asks for a fold."""
     return f"{{w:{workout_id}}}:sealed"
+
+
+def quota_key(key_id: str, minute: int) -> str:
+    """The count of a key's samples in a minute since the epoch."""
+    return f"quota:{key_id}:{minute}"
 
 
 def workout_of(key: str) -> UUID:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.body import JSON, content_type, decode_json, inflate, read_body, read_json
+from api.body import JSON, BodyBudget, content_type, decode_json, inflate, read_body, read_json
 from api.problems import (
     BadRequest,
     RequestTimeout,
@@ -25,10 +25,12 @@ from api.problems import (
     UnsupportedMediaType,
 )
 from api.workouts import CreateWorkout, UpdateWorkout
+from shared.errors import ServiceUnavailable
 from shared.settings import read_settings
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.conftest import Rider
 
+HELD = 2500  # bytes
 SETTINGS = read_settings(
     {
         "DATABASE_URL": "none",
@@ -54,7 +56,8 @@ def sent(*chunks: bytes, end: Message | None = None, **headers: str) -> Request[
         return message
 
     pairs = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": pairs}, receive)
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": pairs}
+    return Request({**scope, "state": {"bodies": BodyBudget(HELD)}, "held_bytes": 0}, receive)
 
 
 def read(request: Request[Any]) -> bytes:
@@ -289,3 +292,25 @@ def test_other_content_types_are_415(rider: Rider, path: str, media: str) -> Non
 )
 def test_hostile_bodies_are_problems(rider: Rider, path: str, body: bytes, status: int) -> None:
     problem_of(rider.client.post(path.format(rider.start()), content=body), status)
+
+
+def test_a_body_that_is_more_than_may_be_held_at_a_time_is_put_off() -> None:
+    budget = BodyBudget(1500)
+    first, second = sent(b"x" * 800), sent(b"x" * 800)
+    for request in (first, second):
+        request.scope["state"] = {"bodies": budget}
+    with budget.holding(first.scope):
+        read(first)
+        with pytest.raises(ServiceUnavailable), budget.holding(second.scope):
+            read(second)
+    third = sent(b"x" * 900, b"x" * 100)
+    third.scope["state"] = {"bodies": budget}
+    with budget.holding(third.scope):
+        assert len(read(third)) == 1000
+
+
+def test_what_a_body_inflates_to_is_held_as_well() -> None:
+    request = sent(gzip.compress(b"x" * 900), content_encoding="gzip")
+    request.scope["state"] = {"bodies": BodyBudget(800)}
+    with pytest.raises(ServiceUnavailable):
+        read(request)

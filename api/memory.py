@@ -1,0 +1,76 @@
+"""What PostgreSQL has said, remembered: for speed, and for uploads while it is silent."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+import psycopg
+import psycopg_pool
+from cachetools import TTLCache
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+# Seconds that a caller waits for PostgreSQL when what is remembered would do.
+_PATIENCE: Final = 1.0
+_SILENT: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+
+
+class Memory(Generic[K, V]):
+    """Answers by key: ``fresh_for`` seconds as good as new, then asked again.
+
+    For up to ``kept_for`` seconds an answer outlasts PostgreSQL's silence, where a caller says so:
+    nobody can have committed a different one there meanwhile.
+    """
+
+    def __init__(self, size: int, fresh_for: float, kept_for: float) -> None:
+        self._fresh_for = fresh_for
+        self._known: TTLCache[K, tuple[V, float]] = TTLCache(size, kept_for)
+        self._asking: dict[K, asyncio.Task[V]] = {}
+        self._silent = False  # whether PostgreSQL left the last question unanswered
+
+    async def recall(self, key: K, ask: Callable[[], Awaitable[V]], *, outlast: bool) -> V:
+        """The answer, asked for unless fresh. Raises what ``ask`` raises."""
+        known = self._known.get(key)
+        if known is None:
+            return await self._ask(key, ask)
+        value, told_at = known
+        if time.monotonic() < told_at + self._fresh_for:
+            return value
+        if not outlast:
+            return await self._ask(key, ask)
+        if self._silent and self._asking:
+            return value  # one question at a time finds out when PostgreSQL is back
+        question = self._ask(key, ask)
+        await asyncio.wait({question}, timeout=0 if self._silent else _PATIENCE)
+        if not question.done() or isinstance(question.exception(), _SILENT):
+            return value
+        return question.result()
+
+    def note(self, key: K, value: V) -> None:
+        """Remember what was just learned or done."""
+        self._known[key] = (value, time.monotonic())
+
+    def forget(self, key: K) -> None:
+        """Ask again next time."""
+        self._known.pop(key, None)
+
+    def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> "asyncio.Task[V]":
+        """The question under way, or a new one; nobody who stops waiting for it stops it."""
+        if key not in self._asking:
+            question = asyncio.create_task(self._put(key, ask))
+            self._asking[key] = question
+            question.add_done_callback(lambda done: self._answered(key, done))
+        return self._asking[key]
+
+    async def _put(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
+        value = await ask()
+        self.note(key, value)
+        return value
+
+    def _answered(self, key: K, question: "asyncio.Task[V]") -> None:
+        del self._asking[key]
+        error = None if question.cancelled() else question.exception()
+        self._silent = isinstance(error, _SILENT)
+        if error and not self._silent:
+            self.forget(key)

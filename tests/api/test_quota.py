@@ -1,0 +1,142 @@
+"""How many samples a key may upload a minute."""
+
+import asyncio
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.problems import TooManyRequests
+from api.quota import WINDOW, Quota
+from shared.connections import Redis, open_async_redis
+from shared.settings import Settings
+from tests.api.answers import T0
+from tests.conftest import Rider
+
+LIMIT = 1000
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    now = 1_700_000_030.0  # ten seconds into a minute
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("api.quota.time", clock)
+    return clock
+
+
+def publish(settings: Settings, *quotas: Quota) -> None:
+    async def run() -> None:
+        async with open_async_redis(settings) as redis:
+            for quota in quotas:
+                await quota.publish(redis)
+
+    asyncio.run(run())
+
+
+def test_a_key_may_upload_its_quota_and_not_a_sample_more(clock: Clock) -> None:
+    quota = Quota(LIMIT)
+    quota.admit("key", 999)
+    with pytest.raises(TooManyRequests):
+        quota.admit("key", 2)
+    quota.admit("key", 1)
+    with pytest.raises(TooManyRequests):
+        quota.require_some("key")
+    quota.admit("another", 1000)
+
+
+def test_the_headers_say_what_is_left_and_until_when(clock: Clock) -> None:
+    quota = Quota(LIMIT)
+    quota.admit("key", 400)
+    seconds = WINDOW - int(clock.now) % WINDOW
+    left = {
+        "RateLimit-Policy": '"samples";q=1000;w=60',
+        "RateLimit": f'"samples";r=600;t={seconds}',
+    }
+    assert quota.headers("key") == left
+    with pytest.raises(TooManyRequests) as refused:
+        quota.admit("key", 601)
+    assert refused.value.headers == {**left, "Retry-After": str(seconds)}
+
+
+def test_the_next_minute_begins_afresh(clock: Clock) -> None:
+    quota = Quota(LIMIT)
+    quota.admit("key", 1000)
+    clock.now += WINDOW
+    quota.admit("key", 1000)
+
+
+def test_processes_learn_what_others_admitted(
+    clock: Clock, settings: Settings, redis_client: Redis
+) -> None:
+    key, one, other = token_hex(8), Quota(LIMIT), Quota(LIMIT)
+    one.admit(key, 600)
+    other.admit(key, 300)
+    publish(settings, one, other)
+    with pytest.raises(TooManyRequests):
+        other.admit(key, 101)
+    other.admit(key, 100)
+    publish(settings, other)
+    one.admit(key, 100)  # it has not asked since
+    publish(settings, one)
+    for quota in (one, other):
+        publish(settings, quota)
+    with pytest.raises(TooManyRequests):
+        one.require_some(key)
+
+
+def test_the_counts_in_redis_expire(clock: Clock, settings: Settings, redis_client: Redis) -> None:
+    quota = Quota(LIMIT)
+    quota.admit("key", 7)
+    publish(settings, quota)
+    (name,) = redis_client.keys("quota:key:*")
+    assert redis_client.get(name) == b"7"
+    assert 0 < int(redis_client.ttl(name)) <= 2 * WINDOW
+
+
+@given(st.lists(st.integers(1, 400), max_size=20))
+def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
+    quota, admitted = Quota(LIMIT), 0
+    for samples in batches:
+        try:
+            quota.admit("key", samples)
+            admitted += samples
+        except TooManyRequests:
+            assert admitted + samples > LIMIT
+    assert admitted <= LIMIT
+
+
+def test_an_upload_is_told_what_is_left(rider: Rider) -> None:
+    def left(answer: Any) -> int:
+        assert answer.headers["RateLimit-Policy"] == '"samples";q=300000;w=60'
+        return int(answer.headers["RateLimit"].split(";")[1].removeprefix("r="))
+
+    workout = rider.start()
+    samples = [{"timestamp": T0 + 1000 * each, "power": 200} for each in range(30)]
+    first, second = (left(rider.upload(workout, samples)) for _ in range(2))
+    assert first == 300_000 - 30
+    assert second in (300_000 - 60, 300_000 - 30)  # a new minute may have begun
+
+
+def test_who_used_it_up_gets_429_while_others_go_on(make_rider: Any) -> None:
+    greedy, modest = make_rider(), make_rider()
+    batch = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}
+    workout = greedy.start()
+    answers = [greedy.upload(workout, batch) for _ in range(11)]  # two minutes' worth
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert {answer.status_code for answer in answers} == {202, 429}
+    for answer in refused:
+        assert 0 < int(answer.headers["Retry-After"]) <= WINDOW
+        assert answer.headers["RateLimit"].startswith('"samples";r=0;t=')
+        assert answer.json()["detail"] == "this key may upload 300000 samples a minute"
+    assert modest.upload(modest.start(), [{"timestamp": T0, "power": 1}]).status_code == 202
