@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute user device-truth up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user device-truth up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -53,6 +53,10 @@ user: ## Create a user and print an API key once (EMAIL=me@example.com)
 	@$(call ops,user)
 recompute: ## Compute workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
 	@$(call ops,recompute $(if $(filter command line,$(origin USER)),--user "$$USER"))
+dead-letters: ## Show what the workers gave up on, and why (ID=… shows all of one)
+	@$(call ops,dead-letters)
+replay: ## Give dead letters back to the workers (ID=… or ALL=1)
+	@$(call ops,replay)
 psql: ## Open psql on the database
 	@$(call ops,psql)
 redis-cli: ## Open a Redis prompt
@@ -88,7 +92,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e SINCE -e YES
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e SINCE -e YES -e ID -e ALL
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \

@@ -16,6 +16,7 @@ import psycopg
 import redis
 from dotenv import load_dotenv
 
+from ops import dead_letters as letters
 from ops import migrations
 from ops.accounts import create_account
 from ops.backup import back_up, find_program, restore
@@ -24,6 +25,7 @@ from ops.recompute import Scope, await_recompute, mark_stale, pending
 from ops.redis_prompt import open_prompt
 from ops.servers import servers
 from shared.errors import TrackerError
+from shared.settings import read_settings
 
 
 @click.group()
@@ -107,6 +109,39 @@ def reset_db(context: click.Context, yes: bool) -> None:
         migrations.roll_back(environ["DATABASE_URL"], everything=True)
         for migration in migrations.apply(environ["DATABASE_URL"]):
             click.echo(f"applied {migration}")
+
+
+@main.command()
+@click.option(
+    "--id", "letter_id", envvar="ID", type=int, help="Show all of one, its traceback too."
+)
+@click.pass_context
+def dead_letters(context: click.Context, letter_id: int | None) -> None:
+    """Show what the workers gave up on, and why."""
+    with _servers(context) as environ:
+        found = letters.read_letters(environ["DATABASE_URL"], letter_id)
+        paused = letters.consumption_is_paused(read_settings(environ))
+    if paused:
+        click.echo("Most folds fail now: the workers have paused and give nothing up.\n")
+    if letter_id is None:
+        click.echo(letters.summarize(found) or "no dead letters")
+    elif not found:
+        raise click.ClickException(f"there is no dead letter {letter_id}")
+    else:
+        click.echo(letters.describe(found[0]))
+
+
+@main.command()
+@click.option("--id", "letter_id", envvar="ID", type=int)
+@click.option("--all", "everything", envvar="ALL", is_flag=True)
+@click.pass_context
+def replay(context: click.Context, letter_id: int | None, everything: bool) -> None:
+    """Give dead letters back to the workers."""
+    if (letter_id is None) != everything:
+        raise click.UsageError("say ID=… of one that `make dead-letters` shows, or ALL=1")
+    with _servers(context) as environ:
+        count = letters.replay(read_settings(environ), letter_id)
+    click.echo(f"given back to the workers: {count}")
 
 
 @main.command()

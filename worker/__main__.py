@@ -10,6 +10,7 @@ from threading import Event
 
 import redis
 
+from shared.breaker import Breaker
 from shared.connections import open_database, open_redis
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
@@ -34,10 +35,12 @@ def work(settings: Settings, stop: Event) -> None:
         inbox = Inbox(client, blocking, consumer, settings.lease)
         worker = Worker(
             inbox,
+            Breaker(client),
             fold=lambda workout_id: fold(database, client, workout_id),
             bury=lambda delivery, error: bury(database, delivery, error),
             sweep=Sweeper(database, client, settings).sweep_if_due,
             stop=stop,
+            probe_every=settings.breaker_pause,
         )
         logger.info("started worker %s", consumer)
         worker.run()

@@ -2,7 +2,10 @@
 
 import logging
 import traceback
+from pathlib import Path
+from typing import Final
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from shared.connections import Database
@@ -11,8 +14,13 @@ from shared.sql import load_queries
 from shared.streams import FoldRequest
 from worker.inbox import Delivery
 
-QUERIES = load_queries("folds")
+QUERIES = load_queries("dead_letters")
+_ROOT: Final = Path(__file__).resolve().parents[1]
 logger = logging.getLogger(__name__)
+
+
+class TooManyDeliveries(Exception):
+    """Every worker that took the event died or stalled over it."""
 
 
 def bury(database: Database, delivery: Delivery, error: BaseException) -> None:
@@ -22,9 +30,10 @@ def bury(database: Database, delivery: Delivery, error: BaseException) -> None:
     except MalformedEntry:
         workout_id = None
     letter = {
+        "event_id": delivery.id.decode(),
         "workout_id": workout_id,
         "event": Jsonb({_text(name): _text(value) for name, value in delivery.fields.items()}),
-        "reason": f"{type(error).__name__}: {error}".replace("\0", ""),
+        "reason": explain(error).replace("\0", ""),
         "traceback": "".join(traceback.format_exception(error)).replace("\0", ""),
         "deliveries": delivery.deliveries,
     }
@@ -32,6 +41,31 @@ def bury(database: Database, delivery: Delivery, error: BaseException) -> None:
         connection.execute(QUERIES["write_dead_letter"], letter)
         connection.execute(QUERIES["mark_failed"], {"id": workout_id})
     logger.error("gave up on event %s of workout %s: %s", delivery.id.decode(), workout_id, error)
+
+
+def explain(error: BaseException) -> str:
+    """Why, for whoever runs the service."""
+    message = f"{type(error).__name__}: {error}"
+    match error:
+        case TooManyDeliveries():
+            return f"{error}: each worker died or stalled over it; is there enough memory for it?"
+        case MemoryError():
+            return "a worker has not enough memory for this ride"
+        case MalformedEntry():
+            return f"what is stored cannot be read: {error}"
+        case psycopg.Error():
+            return f"PostgreSQL refuses the result: {message}"
+        case _:
+            return f"the computation fails{_place(error)}: {message}"
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of ours that the error passed."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(_ROOT) and "site-packages" not in path.parts:
+            return f" at {path.relative_to(_ROOT)}:{frame.lineno}"
+    return ""
 
 
 def _text(raw: bytes) -> str:

@@ -14,6 +14,7 @@ from shared.connections import Redis
 from shared.streams import EVENTS, GROUP
 
 BLOCK: Final = 1.0  # seconds that a read waits for new events; also how soon a stop is noticed
+_MANY: Final = 1000
 _CLAIM_EVERY: Final = 5.0  # seconds between looks for abandoned events
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,11 @@ class Delivery:
     id: bytes
     fields: dict[bytes, bytes]
     deliveries: int
+
+    @property
+    def subject(self) -> bytes:
+        """What it is about: the workout, if it names one."""
+        return self.fields.get(b"workout", self.id)
 
 
 class Inbox:
@@ -48,11 +54,14 @@ class Inbox:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def next_delivery(self) -> Delivery | None:
+    def next_delivery(self, *, new_first: bool = False) -> Delivery | None:
         """An event to handle: an unfinished one of ours, else an abandoned one, else a new one.
 
         One at a time: what a worker merely kept would outlive its lease, and be handed out again.
+        ``new_first`` is for when unfinished ones keep failing, and would hide a new one that works.
         """
+        if new_first and (new := self._read_new()):
+            return new
         return self._next_own() or self._claim_abandoned() or self._read_new()
 
     def reread_own(self) -> None:
@@ -87,6 +96,39 @@ class Inbox:
             retrycount=delivery.deliveries - 1,
             justid=True,
         )
+
+    def forgive(self, delivery: Delivery) -> None:
+        """Let others have the event once its lease has run out, this delivery not counted."""
+        self._redis.xclaim(
+            EVENTS,
+            GROUP,
+            self._consumer,
+            0,
+            [delivery.id],
+            retrycount=delivery.deliveries - 1,
+            justid=True,
+        )
+
+    def forgive_all(self) -> None:
+        """Begin every pending event's count anew, whoever has it; its lease stays as it is."""
+        start = b"-"
+        while found := self._pending_from(start):
+            for each in found:
+                self._redis.xclaim(
+                    EVENTS,
+                    GROUP,
+                    each["consumer"],
+                    0,
+                    [each["message_id"]],
+                    idle=each["time_since_delivered"],
+                    retrycount=1,
+                    justid=True,
+                )
+            start = b"(" + found[-1]["message_id"]
+
+    def _pending_from(self, start: bytes) -> list[dict[str, Any]]:
+        found: Any = self._redis.xpending_range(EVENTS, GROUP, start, "+", _MANY)
+        return list(found)
 
     def close(self) -> None:
         """Leave the group, unless events are still ours: then another worker claims them."""

@@ -11,9 +11,11 @@ from uuid import UUID
 import psycopg
 import redis
 
+from shared.breaker import Breaker
 from shared.errors import MalformedEntry
 from shared.failpoints import failpoint
 from shared.streams import FoldRequest
+from worker.dead_letters import TooManyDeliveries
 from worker.inbox import Delivery, Inbox
 
 # An event handed out this often, and still not done, is poison.
@@ -49,9 +51,19 @@ class Worker:
     """Handles events one at a time until asked to stop."""
 
     def __init__(
-        self, inbox: Inbox, fold: Fold, bury: Bury, sweep: Callable[[], None], stop: Event
+        self,
+        inbox: Inbox,
+        breaker: Breaker,
+        *,
+        fold: Fold,
+        bury: Bury,
+        sweep: Callable[[], None],
+        stop: Event,
+        probe_every: float,
     ) -> None:
         self._inbox = inbox
+        self._breaker = breaker
+        self._probe_every = probe_every
         self._fold = fold
         self._bury = bury
         self._sweep = sweep
@@ -73,39 +85,76 @@ class Worker:
             except Exception as error:
                 if not (_will_pass(error) or _lacks_group(error)):
                     raise
-                logger.warning("cannot read events: %s: %s", type(error).__name__, error)
+                logger.warning("cannot go on for now: %s: %s", type(error).__name__, error)
                 self._inbox.reread_own()
                 self._pause(failures)
                 failures += 1
 
     def _work_once(self) -> None:
-        if delivery := self._inbox.next_delivery():
+        probing = self._breaker.is_open()
+        if probing and self._stop.wait(self._probe_every):
+            return
+        if delivery := self._inbox.next_delivery(new_first=probing):
             failpoint("after-read")
             try:
                 with self._inbox.lease(delivery):
-                    self._handle(delivery)
+                    self._handle(delivery, probing=probing)
             except Stopped:
                 self._inbox.hand_back(delivery)
                 raise
-        self._sweep()
+        self._sweep_safely()
 
-    def _handle(self, delivery: Delivery) -> None:
+    def _sweep_safely(self) -> None:
+        """A sweep that fails for good must not keep events from being handled."""
+        try:
+            self._sweep()
+        except Exception as error:
+            if _will_pass(error):
+                raise
+            logger.exception("could not sweep")
+
+    def _handle(self, delivery: Delivery, *, probing: bool) -> None:
         """Fold, or bury what cannot be folded; acknowledge only what is committed."""
         try:
-            if delivery.deliveries > MOST_DELIVERIES:
-                raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
-            workout_id = FoldRequest.from_fields(delivery.fields).workout_id
-            self._persist(lambda: self._fold(workout_id))
+            self._try(delivery, probing=probing)
         except Stopped:
             raise
         except Exception as error:
-            if not _is_permanent(error) and delivery.deliveries < MOST_DELIVERIES:
-                logger.exception("failed event %s; it will be tried again", delivery.id.decode())
-                return  # stays pending until its lease runs out
-            buried = error
-            self._persist(lambda: self._bury(delivery, buried))
+            if not self._gave_up(delivery, error):
+                return
+        else:
+            self._note_success(delivery, probing=probing)
         failpoint("before-acknowledge")
         self._persist(lambda: self._inbox.acknowledge(delivery))
+
+    def _try(self, delivery: Delivery, *, probing: bool) -> None:
+        if delivery.deliveries > 2:  # two workers have died over it, or could not do it
+            self._breaker.note_failure(delivery.subject)
+        if delivery.deliveries > MOST_DELIVERIES and not probing:
+            raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
+        workout_id = FoldRequest.from_fields(delivery.fields).workout_id
+        self._persist(lambda: self._fold(workout_id))
+
+    def _gave_up(self, delivery: Delivery, error: Exception) -> bool:
+        """Bury an event that fails; False if it is to be tried again, once its lease runs out."""
+        event = delivery.id.decode()
+        self._breaker.note_failure(delivery.subject)
+        if self._breaker.is_open():
+            logger.error("most folds fail, so event %s waits", event, exc_info=error)
+            self._inbox.forgive(delivery)
+            return False
+        if not _is_permanent(error) and delivery.deliveries < MOST_DELIVERIES:
+            logger.error("failed event %s; it will be tried again", event, exc_info=error)
+            return False
+        self._persist(lambda: self._bury(delivery, error))
+        return True
+
+    def _note_success(self, delivery: Delivery, *, probing: bool) -> None:
+        self._breaker.note_success(delivery.subject)
+        if probing:
+            logger.warning("a fold succeeded: consumption goes on")
+            self._inbox.forgive_all()
+            self._breaker.close()
 
     def _persist(self, action: Callable[[], None]) -> None:
         """Do it, however long the servers are away: an outage must not cost an event."""
@@ -125,10 +174,6 @@ class Worker:
         longest = min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE)
         if self._stop.wait(longest * random.uniform(0.5, 1.0)):  # noqa: S311
             raise Stopped
-
-
-class TooManyDeliveries(Exception):
-    """Every worker that took the event died or stalled over it."""
 
 
 def _will_pass(error: BaseException) -> bool:

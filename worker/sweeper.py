@@ -63,9 +63,8 @@ class Sweeper:
                 *self._complete_silent(connection),
                 *self._find_stranded(connection),
             ]
-            purged = _ids(connection, "purge_deleted", retention=settings.deleted_retention)
+            self._purge(connection)
         self._ask_for_folds(due)
-        self._forget(purged)
         self._remove_dead_consumers()
 
     def _portion(self) -> int:
@@ -105,10 +104,15 @@ class Sweeper:
             self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
             logger.info("asked for a fold of %s", workout_id)
 
-    def _forget(self, purged: Iterable[UUID]) -> None:
-        for workout_id in purged:
-            self._redis.delete(samples_key(workout_id), sealed_key(workout_id))
+    def _purge(self, connection: DatabaseConnection) -> None:
+        """Redis first: whoever dies in between leaves the row, and the row says what is to do."""
+        doomed = _ids(connection, "find_purgeable", retention=self._settings.deleted_retention)
+        for workout_id in doomed:
+            self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+            self._redis.delete(samples_key(workout_id))
             logger.info("purged %s", workout_id)
+        if doomed:
+            connection.execute(QUERIES["purge"], {"ids": doomed})
 
     def _remove_dead_consumers(self) -> None:
         try:

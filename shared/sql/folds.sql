@@ -35,18 +35,6 @@ UPDATE workouts SET
     updated_at = now()
 WHERE id = %(id)s
 
--- name: write_dead_letter
-INSERT INTO dead_letters (workout_id, event, reason, traceback, deliveries)
-VALUES (
-    (SELECT id FROM workouts WHERE id = %(workout_id)s),
-    %(event)s, %(reason)s, %(traceback)s, %(deliveries)s
-)
-
--- name: mark_failed
--- Its samples stay where they are.
-UPDATE workouts SET status = 'FAILED', updated_at = now()
-WHERE id = %(id)s AND status NOT IN ('DELETED', 'FAILED')
-
 -- name: elect_sweeper
 -- One worker at a time; the lock ends with the transaction.
 SELECT pg_try_advisory_xact_lock(7496052) AS elected
@@ -113,12 +101,11 @@ WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED')
 SELECT id FROM unnest(%(ids)s::uuid[]) AS waiting (id)
 WHERE NOT EXISTS (SELECT FROM workouts WHERE workouts.id = waiting.id)
 
--- name: purge_deleted
-DELETE FROM workouts
-WHERE id IN (
-    SELECT id FROM workouts
-    WHERE status = 'DELETED' AND deleted_at < now() - make_interval(secs => %(retention)s)
-    LIMIT 100
-    FOR UPDATE SKIP LOCKED
-)
-RETURNING id
+-- name: find_purgeable
+SELECT id FROM workouts
+WHERE status = 'DELETED' AND deleted_at < now() - make_interval(secs => %(retention)s)
+LIMIT 100
+FOR UPDATE SKIP LOCKED
+
+-- name: purge
+DELETE FROM workouts WHERE id = ANY(%(ids)s)

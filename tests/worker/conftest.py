@@ -13,6 +13,7 @@ import redis
 
 from ops import migrations
 from ops.accounts import create_account
+from shared.breaker import Breaker
 from shared.connections import Database, Redis, open_redis
 from shared.settings import Settings
 from tests.worker.workouts import Workouts
@@ -60,7 +61,9 @@ def open_inbox(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
-def running(open_inbox: OpenInbox, database: Database, monkeypatch: pytest.MonkeyPatch) -> Running:
+def running(
+    open_inbox: OpenInbox, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> Running:
     """Runs a worker with the given fold, impatient in everything, for as long as the block."""
     monkeypatch.setattr("worker.loop._LONGEST_PAUSE", 0.01)
 
@@ -72,14 +75,17 @@ def running(open_inbox: OpenInbox, database: Database, monkeypatch: pytest.Monke
         lease: float = 0.05,
         consumer: str = "first",
         sweep: Callable[[], None] = lambda: None,
+        probe_every: float = 0.01,
     ) -> Iterator[None]:
         stop = stop or threading.Event()
         worker = Worker(
             open_inbox(consumer, lease),
+            Breaker(redis_client),
             fold=fold,
             bury=lambda delivery, error: bury(database, delivery, error),
             sweep=sweep,
             stop=stop,
+            probe_every=probe_every,
         )
         with ThreadPoolExecutor(1) as thread:
             end = thread.submit(worker.run)

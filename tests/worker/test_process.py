@@ -112,7 +112,7 @@ def test_a_worker_told_to_stop_while_redis_is_away_ends_in_peace(
 ) -> None:
     log = tmp_path / "worker.log"
     worker = start_worker(REDIS_URL=f"unix://{tmp_path}/nothing.sock")
-    eventually(lambda: "cannot read events" in log.read_text())
+    eventually(lambda: "cannot go on for now" in log.read_text())
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     assert "Traceback" not in log.read_text()

@@ -12,7 +12,7 @@ from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
 from worker.fold import fold
-from worker.sweeper import OVERDUE, Sweeper
+from worker.sweeper import OVERDUE, QUERIES, Sweeper
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -128,7 +128,24 @@ def test_a_deleted_ride_is_purged_with_its_samples_after_its_retention(
         found = connection.execute("SELECT 1 FROM workouts WHERE id = %s", [workout]).fetchall()
     assert found == []
     assert workouts.channels(workout) == []
-    assert not redis_client.exists(samples_key(workout), sealed_key(workout))
+    assert not redis_client.exists(samples_key(workout))
+    assert redis_client.get(sealed_key(workout)) == SEALED_DELETED  # no process takes any more
+
+
+def test_a_purge_cut_short_is_done_by_the_next_sweep(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workout = workouts.start("DELETED", deleted_at=31 * DAY)
+    workouts.send(workout, steady(60, power=200))
+    with monkeypatch.context() as patch:
+        patch.delitem(QUERIES, "purge")  # dies after Redis was emptied
+        with pytest.raises(KeyError):
+            sweeper.sweep()
+    assert workouts.status(workout) == "DELETED"
+    sweeper.sweep()
+    assert not redis_client.exists(samples_key(workout))
+    with pytest.raises(AssertionError):
+        workouts.row(workout)
 
 
 def test_a_deleted_ride_is_kept_for_its_retention(
