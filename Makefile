@@ -5,7 +5,7 @@ OPS := $(PY) -m ops
 COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo test check format lock api worker migrate migrate-status \
+.PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
 	rollback reset-db migration recompute dead-letters replay user device-truth up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
@@ -21,7 +21,9 @@ demo: setup ## The same, and exit once the ride is completed
 
 ## Develop
 test: check ## Check the code and run all tests, on servers of their own
-	@$(PY) -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+test-faults: setup-dev ## Kill, freeze and cut everything, and see that nothing is lost
+	@$(PY) -m pytest tests/faults --session-timeout 900 $(PYTEST_ARGS)
 check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
