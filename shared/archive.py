@@ -79,10 +79,10 @@ def _encode_values(values: FloatArray, measured: BoolArray, count: int, decimals
     if count < len(values):
         mask = zlib.compress(np.packbits(measured).tobytes())
         values = values[measured]
-    whole = to_whole(values, decimals)
-    if whole is None:
+    whole, (exact,) = to_whole(values[None], decimals)
+    if not exact:
         return _HEAD.pack(_PLAIN_FLOATS, len(mask)) + mask + _compress(values)
-    return _encode_whole(whole, decimals, mask)
+    return _encode_whole(whole[0], decimals, mask)
 
 
 def _encode_whole(whole: IntArray, decimals: int, mask: bytes) -> bytes:

@@ -11,15 +11,21 @@ from shared.telemetry import FloatArray, IntArray
 _LARGEST_EXACT = 2.0**53
 
 
-def to_whole(values: FloatArray, decimals: int) -> IntArray | None:
-    """``values`` (no NaN) times 10^decimals as int64; None if that would change any bit of them."""
+def to_whole(values: FloatArray, decimals: int | IntArray) -> tuple[IntArray, list[bool]]:
+    """``values`` times 10^decimals as int64, and for each row whether that loses nothing.
+
+    ``values``: (rows, n), no NaN; ``decimals``: one for all, or (rows, 1). Where ``from_whole``
+    would change any bit of a row, its whole numbers mean nothing.
+    """
+    factors = 10.0**decimals
     with np.errstate(over="ignore"):
-        scaled = np.rint(values * 10.0**decimals)
-    if not bool(np.all(np.abs(scaled) < _LARGEST_EXACT)):
-        return None
+        scaled = np.rint(values * factors)
+    small = np.abs(scaled) < _LARGEST_EXACT
+    if not small.all():
+        scaled = np.where(small, scaled, 0.0)
     whole = scaled.astype(np.int64)
-    same = np.array_equal(from_whole(whole, decimals).view(np.int64), values.view(np.int64))
-    return whole if same else None
+    same = (whole / factors).view(np.int64) == values.view(np.int64)
+    return whole, (same & small).all(axis=1).tolist()
 
 
 def from_whole(whole: IntArray, decimals: int) -> FloatArray:

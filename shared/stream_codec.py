@@ -25,26 +25,31 @@ _FLOAT: Final = 7
 # Kind → numpy type. Append, never reorder.
 _KINDS: Final = tuple(map(np.dtype, ("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f8")))
 _HEAD: Final = struct.Struct("<BIBB")
+_BOUNDS: Final = tuple(
+    (int(bounds.min), int(bounds.max)) for bounds in map(np.iinfo, _KINDS[:_FLOAT])
+)
+_DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
 _CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
 
 Rows = NDArray[np.uint8]
 
 
 def encode(samples: Samples) -> bytes:
-    """The entry of a batch of at least one sample. Every value comes back exactly."""
+    """The entry of a batch of at least one sample. Every value comes back exactly.
+
+    All channels in each numpy call: a batch is so small that the calls cost more than the numbers.
+    """
     first = int(samples.timestamps[0])
-    offsets, offsets_kind = _narrowest(samples.timestamps - first)
-    layout, body = bytearray(), [first.to_bytes(8, "little", signed=True), offsets]
-    for name, values in samples.channels.items():
-        missing = np.isnan(values)
-        has_mask = bool(missing.any())
-        packed, kind = _pack(np.where(missing, 0.0, values) if has_mask else values, name)
-        layout += bytes((_CODE[name], kind | HAS_MASK if has_mask else kind))
-        if has_mask:
-            body.append(np.packbits(~missing).tobytes())
-        body.append(packed)
-    head = _HEAD.pack(VERSION, len(samples), len(samples.channels), offsets_kind)
-    return head + bytes(layout) + b"".join(body)
+    offsets = samples.timestamps - first
+    offsets_kind = _narrowest(int(offsets.min()), int(offsets.max()))
+    layout = bytearray(_HEAD.pack(VERSION, len(samples), len(samples.channels), offsets_kind))
+    body = [
+        first.to_bytes(8, "little", signed=True),
+        offsets.astype(_KINDS[offsets_kind]).tobytes(),
+    ]
+    if samples.channels:
+        _pack_channels(samples, layout, body)
+    return bytes(layout) + b"".join(body)
 
 
 def decode(entries: Sequence[bytes]) -> Samples:
@@ -65,20 +70,28 @@ def decode(entries: Sequence[bytes]) -> Samples:
     return Samples(result.timestamps, ordered)
 
 
-def _narrowest(whole: IntArray) -> tuple[bytes, int]:
-    low, high = int(whole.min()), int(whole.max())
-    for kind, dtype in enumerate(_KINDS[:_FLOAT]):
-        bounds = np.iinfo(dtype)
-        if bounds.min <= low and high <= bounds.max:
-            return whole.astype(dtype).tobytes(), kind
-    raise AssertionError("int64 holds every int64")
+def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
+    """Add each channel to the layout, and its values to the body."""
+    codes = [_CODE[name] for name in samples.channels]
+    values = np.array(list(samples.channels.values()))
+    missing = np.isnan(values)
+    has_mask = missing.any(axis=1).tolist()
+    if any(has_mask):
+        values[missing] = 0.0
+    whole, exact = to_whole(values, _DECIMALS[codes])
+    lows, highs = whole.min(axis=1).tolist(), whole.max(axis=1).tolist()
+    for row, code in enumerate(codes):
+        kind = _narrowest(lows[row], highs[row]) if exact[row] else _FLOAT
+        layout += bytes((code, kind | HAS_MASK if has_mask[row] else kind))
+        if has_mask[row]:
+            body.append(np.packbits(~missing[row]).tobytes())
+        packed = whole[row] if exact[row] else values[row]
+        body.append(packed.astype(_KINDS[kind]).tobytes())
 
 
-def _pack(values: FloatArray, name: str) -> tuple[bytes, int]:
-    whole = to_whole(values, CHANNELS[_CODE[name]].decimals)
-    if whole is None:
-        return values.astype("<f8").tobytes(), _FLOAT
-    return _narrowest(whole)
+def _narrowest(low: int, high: int) -> int:
+    """The kind of whole number with the fewest bytes that holds both."""
+    return next(kind for kind, (least, most) in enumerate(_BOUNDS) if least <= low and high <= most)
 
 
 def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:
