@@ -52,11 +52,11 @@ class Proxy:
         self._lose_after = command
 
     def close(self) -> None:
-        self._server.close()
         self.restore()
-        self.cut()
+        self._run(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
@@ -116,6 +116,15 @@ class Proxy:
     async def _cut(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
+
+    async def _shut(self) -> None:
+        self._server.close()
+        await self._cut()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+        await asyncio.sleep(0.01)  # aborted transports close their sockets in the next round
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
