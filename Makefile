@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user device-truth up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user device-truth chaos up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -30,6 +30,8 @@ check: setup-dev ## Lint, formatting and types
 	@$(PY) -m mypy
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
 	@$(PY) -m tests.rides.device_truth
+chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=…)
+	@$(PY) -m tests.faults.chaos
 format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .

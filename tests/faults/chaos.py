@@ -1,0 +1,181 @@
+"""`make chaos`: devices upload while everything fails; no sample may be lost or counted twice."""
+
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tests.faults.devices import Device
+from tests.faults.history import History, Verdict, check, find_unfinished, stores
+from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
+from tests.faults.system import System, running_system
+
+_RIDERS: Final = 6
+_REPORT_EVERY: Final = 15.0  # seconds
+_LONGEST_PEACE: Final = 1.0  # seconds between two faults
+_TO_SETTLE: Final = 120.0  # seconds after the last fault
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What a chaos run did, and what came of it."""
+
+    seed: int
+    history: History
+    injected: Counter[str]  # faults that took effect, by kind
+    verdict: Verdict
+    unfinished: list[str]
+    logs: Path | None = None  # kept where something went wrong
+
+    @property
+    def faults(self) -> int:
+        return self.injected.total()
+
+    @property
+    def wrong(self) -> list[str]:
+        """All that should not be."""
+        return [*self.verdict.details, *self.unfinished, *self.history.surprises]
+
+    def lines(self) -> Iterator[str]:
+        """The outcome as a table."""
+        for kind in FAULTS:
+            yield f"  {kind:40} {self.injected[kind]:8}"
+        figures = {
+            "faults injected": self.faults,
+            "requests": self.history.answers.total(),
+            **{f"  answered {each}": n for each, n in sorted(self.history.answers.items())},
+            "acknowledged samples": self.history.samples_acknowledged,
+            "rides": len(self.history.rides),
+            "lost": self.verdict.lost,
+            "counted twice": self.verdict.twice,
+            "unfinished": len(self.unfinished),
+            "surprises": len(self.history.surprises),
+        }
+        for name, figure in figures.items():
+            yield f"{name:42} {figure:8}"
+
+
+def run(
+    seconds: float, seed: int, report: Report = lambda _: None, kinds: Sequence[str] = tuple(FAULTS)
+) -> Outcome:
+    """Devices and random faults for so long; then heal, settle and compare."""
+    history, injected = History(), Counter[str]()
+    with running_system(CHECKPOINT_INTERVAL="5") as system:
+        keep_promises(system)
+        hire(system)
+        system.start_api()
+        with _devices(system, history, seed):
+            for line in _inject(system, history, injected, random.Random(seed), seconds, kinds):
+                report(line)
+            heal(system)
+        report("healed; settling")
+        with stores(system.database_url, system.redis_url) as connections:
+            unfinished = _settle(lambda: find_unfinished(history, *connections))
+            verdict = check(history, *connections)
+        outcome = Outcome(seed, history, injected, verdict, unfinished)
+        if outcome.wrong:
+            outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
+            shutil.copytree(system.logs, outcome.logs)
+    return outcome
+
+
+@contextmanager
+def _devices(system: System, history: History, seed: int) -> Iterator[None]:
+    """Rides under way meanwhile; on leaving, those begun are finished."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(_RIDERS) as threads:
+        for number in range(_RIDERS):
+            rider = system.make_rider(timeout=5)
+            device = Device(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
+            threads.submit(_ride, device, stop, history)
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+def _ride(device: Device, stop: threading.Event, history: History) -> None:
+    try:
+        device.ride_until(stop)
+    except Exception as error:
+        history.surprises.append(f"a device failed: {error!r}")
+
+
+def _inject(
+    system: System,
+    history: History,
+    injected: Counter[str],
+    chance: random.Random,
+    seconds: float,
+    kinds: Sequence[str],
+) -> Iterator[str]:
+    """One fault after another, every kind once before any comes again; yields progress."""
+    start = reported = time.monotonic()
+    for kind in _shuffled(kinds, chance):
+        now = time.monotonic()
+        if now > start + seconds:
+            return
+        if now > reported + _REPORT_EVERY:
+            reported = now
+            samples = history.samples_acknowledged
+            yield f"{now - start:4.0f} s: {injected.total()} faults, {samples} samples acknowledged"
+        if FAULTS[kind](system, chance):
+            injected[kind] += 1
+        time.sleep(chance.uniform(0, _LONGEST_PEACE))
+        _replace_the_dead(system, history, kind)
+
+
+def _shuffled(kinds: Sequence[str], chance: random.Random) -> Iterator[str]:
+    while True:
+        yield from chance.sample(kinds, len(kinds))
+
+
+def _replace_the_dead(system: System, history: History, kind: str) -> None:
+    """Faults replace what they kill; whatever else ended did so by itself."""
+    if dead := dismiss_dead(system):
+        history.surprises.append(f"{dead} workers ended by themselves during: {kind}")
+        hire(system)
+    if system.api is None or system.api.poll() is not None:
+        history.surprises.append(f"the API ended by itself during: {kind}")
+        system.start_api()
+
+
+def _settle(find: Callable[[], list[str]]) -> list[str]:
+    """What is unfinished once nothing is, or after all patience."""
+    deadline = time.monotonic() + _TO_SETTLE
+    while (unfinished := find()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return unfinished
+
+
+@click.command()
+@click.option("--minutes", envvar="MINUTES", type=float, default=10, show_default=True)
+@click.option("--seed", envvar="SEED", type=int, help="Drawn if not given.")
+def main(minutes: float, seed: int | None) -> None:
+    """Inject random faults for so many minutes; fail if a sample was lost or counted twice."""
+    seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    click.echo(f"{minutes:g} minutes of faults, SEED={seed}")
+    outcome = run(minutes * 60, seed, report=click.echo)
+    for line in outcome.lines():
+        click.echo(line)
+    if outcome.wrong:
+        for line in outcome.wrong[:50]:
+            click.echo(f"WRONG: {line}")
+        sys.exit(f"SEED={seed} went wrong; logs in {outcome.logs}")
+
+
+if __name__ == "__main__":
+    main()

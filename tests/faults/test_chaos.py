@@ -1,0 +1,27 @@
+"""A short chaos run; `make chaos` is the long one."""
+
+from tests.faults import chaos
+from tests.faults.random_faults import FAULTS
+
+# Those that take long are left to the long run.
+QUICK = [
+    *("workers killed", "worker killed mid-fold", "worker killed after-commit"),
+    *("API killed", "API killed after-append", "API killed after-processing"),
+    *("PostgreSQL killed", "PostgreSQL cut off", "PostgreSQL's reply to COMMIT lost"),
+    *(
+        "Valkey killed",
+        "Valkey cut off",
+        "Valkey's reply to XADD lost",
+        "Valkey's reply to XACK lost",
+    ),
+    *("Valkey out of memory", "group destroyed"),
+]
+
+
+def test_nothing_is_lost_or_counted_twice_whatever_fails() -> None:
+    assert set(QUICK) < FAULTS.keys()
+    outcome = chaos.run(seconds=20, seed=20_240_721, kinds=QUICK)
+    assert outcome.wrong == [], f"seed {outcome.seed}, logs in {outcome.logs}"
+    assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
+    assert outcome.faults > 5
+    assert outcome.history.samples_acknowledged > 1000
