@@ -13,6 +13,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from shared.settings import Settings
@@ -99,9 +100,12 @@ def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
 
 def open_async_redis(settings: Settings) -> AsyncRedis:
     """A client for an API process; for the same reason it never retries."""
+    # Where the driver expects notifications of maintenance, as it does by default, its pool does
+    # not look whether Redis has closed a connection: after a restart each would fail once.
     return redis.asyncio.Redis.from_url(
         settings.redis_url,
         retry=AsyncRetry(NoBackoff(), 0),
         socket_timeout=settings.service_timeout,
         socket_connect_timeout=settings.service_timeout,
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )

@@ -1,9 +1,10 @@
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from socketserver import BaseRequestHandler, TCPServer
 from threading import Thread
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ import redis
 
 from shared.connections import Database, open_async_redis, open_redis
 from shared.settings import Settings, read_settings
+from tests.faults.proxy import Proxy
 
 
 @contextmanager
@@ -96,3 +98,23 @@ def test_a_frozen_redis_is_an_error_within_the_time_limit() -> None:
             pytest.raises(redis.TimeoutError),
         ):
             client.ping()
+
+
+@pytest.fixture
+def proxy(urls: Mapping[str, str]) -> Iterator[Proxy]:
+    """Before Redis, as over TCP the driver minds other things than over a socket."""
+    proxy = Proxy(urlsplit(urls["REDIS_URL"]).path)
+    yield proxy
+    proxy.close()
+
+
+async def _ping_across_a_cut(proxy: Proxy) -> bool:
+    async with open_async_redis(redis_settings(f"redis://127.0.0.1:{proxy.port}")) as client:
+        await client.ping()
+        proxy.cut()
+        await asyncio.sleep(0.05)  # the event loop hears of it
+        return bool(await client.ping())
+
+
+def test_a_connection_of_the_api_that_redis_has_closed_is_replaced(proxy: Proxy) -> None:
+    assert asyncio.run(_ping_across_a_cut(proxy))
