@@ -165,7 +165,10 @@ def _destroy_group(system: System, chance: random.Random) -> bool:
 
 
 def keep_promises(system: System) -> None:
-    """Sync every write before its answer: with everysec, an answer may overtake a slow sync."""
+    """Sync every write before its answer.
+
+    With everysec an answer does not wait for a sync that is slow, and a kill forgets the write.
+    """
     with redis.Redis.from_url(system.redis_url) as client:
         client.config_set("appendfsync", "always")
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from tests.conftest import Rider
+from tests.faults.random_faults import keep_promises
 from tests.faults.system import System, running_system
 from tests.worker.readings import T0
 from tests.worker.waiting import eventually
@@ -143,6 +144,7 @@ class Rides(RuleBasedStateMachine):
         if not seldom:
             self.system.redis.stop() if orderly else self.system.redis.kill()
             self.system.redis.start()
+            keep_promises(self.system)
 
     @rule(seldom=st.integers(0, 2), orderly=st.booleans())
     def restart_postgres(self, seldom: int, orderly: bool) -> None:
@@ -219,6 +221,7 @@ class Rides(RuleBasedStateMachine):
 @pytest.fixture
 def system() -> Iterator[System]:
     with running_system() as system:
+        keep_promises(system)
         system.start_worker()
         system.start_worker()
         system.start_api()
