@@ -232,8 +232,8 @@ def test_rides_are_what_the_model_says_whatever_happens_to_the_processes(system:
     run_state_machine_as_test(
         type("Rides", (Rides,), {"system": system}),
         settings=settings(
-            max_examples=20,
-            stateful_step_count=20,
+            max_examples=12,
+            stateful_step_count=15,
             deadline=None,
             derandomize=True,
             phases=[Phase.generate],  # to shrink a failure would take minutes of restarts
