@@ -51,6 +51,11 @@ class Proxy:
         """Once: pass on what contains ``command``, then break the connection for its reply."""
         self._lose_after = command
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether the request whose reply will be lost has yet to come."""
+        return self._lose_after is not None
+
     def close(self) -> None:
         self.restore()
         self._run(self._shut())
@@ -75,12 +80,14 @@ class Proxy:
             self._pump_replies(server_reader, writer, reply_lost),
         )
         tasks = [asyncio.create_task(pump) for pump in pumps]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for end in ends:
-            end.close()
-        self._writers -= ends
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for end in ends:
+                end.close()
+            self._writers -= ends
 
     async def _pump_requests(
         self,

@@ -4,12 +4,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import psycopg
+import redis
+from psycopg.rows import dict_row
 
 from ops import migrations
 from ops.accounts import create_account
@@ -26,6 +30,13 @@ IMPATIENT = {
     "SWEEP_INTERVAL": "0.5",
     "SERVICE_TIMEOUT": "2",
     "SHUTDOWN_GRACE": "10",
+}
+# What a test may have changed in Redis.
+SOUND_REDIS = {
+    "maxmemory": "0",
+    "maxmemory-policy": "noeviction",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
 }
 
 
@@ -59,6 +70,15 @@ class Server:
         self._signal(signal.SIGKILL)
         self.process.wait()
         self.stop()
+
+    def restart(self) -> None:
+        """Stop it, if it still runs, and start it on the same data."""
+        self.stop()
+        self.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._context is not None and self.process.poll() is None
 
     def pause(self) -> None:
         """SIGSTOP to the server and all its children: it accepts and never answers."""
@@ -114,6 +134,7 @@ class System:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.api: Process | None = None
         self.workers: list[Process] = []
+        self.redis_client = redis.Redis.from_url(self.redis_url)  # around the proxy
         self._clients: list[httpx.Client] = []
 
     @property
@@ -125,7 +146,8 @@ class System:
         return self.redis.url
 
     def start_api(self, **variables: str) -> Process:
-        """A new API process on the same socket, ready to serve."""
+        """A new API process on the same socket, ready to serve, in place of an earlier one."""
+        self.kill_api()
         fd = self._listener.fileno()
         log = self.logs / "api.log"
         environ = {**self.environ, "LISTEN_FD": str(fd), **variables}
@@ -147,6 +169,45 @@ class System:
             self.api.kill()
             self.api.wait()
 
+    def kill_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.workers.clear()
+
+    def query(self, statement: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """The rows of a statement, around the proxy."""
+        with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as database:
+            return database.execute(statement.encode(), parameters).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement, around the proxy."""
+        with psycopg.connect(self.database_url, autocommit=True) as database:
+            database.execute(statement.encode())
+
+    def log_of(self, name: str) -> str:
+        """What ``api`` or ``worker`` processes have logged during this test."""
+        log = self.logs / f"{name}.log"
+        return log.read_text() if log.exists() else ""
+
+    def reset(self) -> None:
+        """Empty servers that work, and no other process."""
+        self.kill_api()
+        self.api = None
+        self.kill_workers()
+        self._close_clients()
+        for proxy in (self.redis_proxy, self.postgres_proxy):
+            proxy.restore()
+            proxy.cut()
+        for server in (self.redis, self.postgres):
+            server.resume() if server.is_running else server.restart()
+        for name, value in SOUND_REDIS.items():
+            self.redis_client.config_set(name, value)
+        self.redis_client.flushall()
+        self.execute("TRUNCATE users, dead_letters CASCADE")
+        for name in ("api", "worker"):
+            (self.logs / f"{name}.log").unlink(missing_ok=True)
+
     def make_rider(self, timeout: float = 30) -> Rider:
         """A user that nobody else is, with a client that sends its key."""
         account = create_account(self.database_url, f"{os.urandom(6).hex()}@example.com", "test")
@@ -155,8 +216,8 @@ class System:
         return Rider(account, self._clients[-1])
 
     def close(self) -> None:
-        for client in self._clients:
-            client.close()
+        self._close_clients()
+        self.redis_client.close()
         for process in (*self.workers, *([self.api] if self.api else [])):
             process.send_signal(signal.SIGCONT)
             stop(process)
@@ -165,6 +226,11 @@ class System:
         self.redis.stop()
         self.postgres.stop()
         self._listener.close()
+
+    def _close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
 
     def _serves(self) -> bool:
         try:

@@ -1,0 +1,20 @@
+"""Servers for the tests of a module; API and workers are each test's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.system import System, running_system
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[System]:
+    with running_system() as system:
+        yield system
+
+
+@pytest.fixture
+def system(servers: System) -> Iterator[System]:
+    """Empty servers that work, and no process yet."""
+    yield servers
+    servers.reset()

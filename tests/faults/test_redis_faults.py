@@ -1,0 +1,271 @@
+"""Redis that is killed, emptied, full, frozen, or whose replies are lost."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from shared.streams import EVENTS, GROUP
+from tests.api.answers import problem_of
+from tests.faults.invariants import (
+    archived,
+    assert_all_is_kept,
+    is_idle,
+    make_overdue,
+    status_of,
+    waiting,
+)
+from tests.faults.recordings import Recording, batches_of, readings, record
+from tests.faults.system import System
+from tests.worker.waiting import eventually
+from tests.worker.workouts import pending
+
+BUDGET = 5.0  # seconds for an answer: twice SERVICE_TIMEOUT, and some for a busy machine
+
+
+@contextmanager
+def uploading(recordings: list[Recording]) -> Iterator[None]:
+    """Devices that upload ten seconds at a time, and insist, for as long as the block."""
+    over = threading.Event()
+
+    def ride(recording: Recording) -> None:
+        begin = 0
+        while not over.is_set():
+            recording.insist(readings(10, begin))
+            begin += 10
+
+    with ThreadPoolExecutor(len(recordings)) as threads:
+        rides = [threads.submit(ride, recording) for recording in recordings]
+        try:
+            yield
+        finally:
+            over.set()
+        for each in rides:
+            each.result()
+
+
+def await_progress(recordings: list[Recording], batches: int = 10) -> None:
+    """Return once so many more batches of each ride are accepted."""
+    goals = [len(recording.accepted) + batches for recording in recordings]
+    eventually(
+        lambda: all(
+            len(each.accepted) >= goal for each, goal in zip(recordings, goals, strict=True)
+        )
+    )
+
+
+def complete_all(recordings: list[Recording]) -> None:
+    for recording in recordings:
+        eventually(lambda each=recording: each.complete().status_code == 202)  # type: ignore[misc]
+
+
+def calls_of(system: System) -> int:
+    """How many commands Redis has run that were not ours."""
+    stats = system.redis_client.info("commandstats")
+    names = ("xreadgroup", "xgroup|create", "xautoclaim", "xpending")
+    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in names)
+
+
+def durable(system: System, recording: Recording) -> bool:
+    """Whether a checkpoint has archived all that was accepted, and taken it from Redis."""
+    archived_count = len(archived(system, recording.workout_id))
+    return archived_count == len(recording.kept) and waiting(system, recording) == 0
+
+
+def test_a_killed_redis_forgets_nothing_and_nothing_counts_twice(system: System) -> None:
+    system.redis_client.config_set("appendfsync", "always")
+    system.start_api()
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    recordings = [record(system.make_rider()) for _ in range(3)]
+    with uploading(recordings):
+        for _ in range(2):
+            await_progress(recordings)
+            system.redis.kill()
+            problem = recordings[0].send(readings(10, 100_000))
+            problem_of(problem, 503)
+            assert int(problem.headers["retry-after"]) >= 1
+            system.redis.start()
+        await_progress(recordings)
+    complete_all(recordings)
+    assert_all_is_kept(system, *recordings)
+
+
+def test_group_and_pending_events_survive_a_killed_redis(system: System) -> None:
+    system.redis_client.config_set("appendfsync", "always")
+    system.start_api()
+    recording = record(system.make_rider(), readings(600))
+    recording.complete()
+    system.start_worker(FAILPOINT="mid-fold=kill").wait(30)
+    before = pending(system.redis_client)
+    system.redis.kill()
+    system.redis.start()
+    after = pending(system.redis_client)
+    assert [each["message_id"] for each in after] == [each["message_id"] for each in before]
+    assert len(after) == 1
+    system.start_worker()
+    assert_all_is_kept(system, recording)
+
+
+def test_a_ride_completed_while_redis_is_away_is_folded_once_it_is_back(system: System) -> None:
+    system.redis_client.config_set("appendfsync", "always")
+    system.start_api()
+    system.start_worker()
+    recording = record(system.make_rider(), readings(600))
+    system.redis.kill()
+    assert recording.complete().status_code == 202
+    system.redis.start()
+    make_overdue(system)
+    assert_all_is_kept(system, recording)
+
+
+def test_what_was_archived_survives_a_redis_that_forgets_everything(system: System) -> None:
+    system.start_api()
+    for _ in range(2):
+        system.start_worker(CHECKPOINT_INTERVAL="1")
+    recording = record(system.make_rider(), readings(600))
+    eventually(lambda: durable(system, recording))
+    system.redis_client.flushall()
+    recording.upload(readings(60, 600))
+    assert recording.complete().status_code == 202
+    assert_all_is_kept(system, recording)
+
+
+def test_a_fold_whose_event_was_forgotten_is_asked_for_again(system: System) -> None:
+    system.start_api()
+    recording = record(system.make_rider(), readings(600))
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    eventually(lambda: durable(system, recording))
+    system.kill_workers()
+    recording.complete()
+    system.redis_client.flushall()
+    system.start_worker()
+    assert status_of(system, recording) == "PROCESSING"
+    make_overdue(system)
+    assert_all_is_kept(system, recording)
+
+
+@pytest.mark.parametrize("loss", ["flush", "destroy", "delete"])
+def test_a_lost_group_is_made_anew_without_haste(system: System, loss: str) -> None:
+    system.start_api()
+    for _ in range(2):
+        system.start_worker()
+    first = record(system.make_rider(), readings(60))
+    first.rider.complete(first.workout_id)
+    eventually(lambda: is_idle(system))
+    client = system.redis_client
+    before = calls_of(system)
+    if loss == "flush":
+        client.flushall()
+    elif loss == "destroy":
+        client.xgroup_destroy(EVENTS, GROUP)
+    else:
+        client.delete(EVENTS)
+    eventually(lambda: client.exists(EVENTS) == 1 and client.xinfo_groups(EVENTS) != [])
+    second = record(system.make_rider(), readings(60))
+    second.rider.complete(second.workout_id)
+    assert_all_is_kept(system, first, second)
+    assert calls_of(system) - before < 150
+    assert system.log_of("worker").count("cannot read events") <= 6
+
+
+def test_a_full_redis_refuses_uploads_while_the_workers_drain_it(system: System) -> None:
+    system.start_api()
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    under_way = record(system.make_rider(), *batches_of(readings(3600), 300))
+    over = record(system.make_rider(), *batches_of(readings(3600), 300))
+    system.kill_workers()
+    assert over.complete().status_code == 202
+    system.redis_client.config_set("maxmemory", "1")
+    problem = under_way.send(readings(60, 3600))
+    problem_of(problem, 503)
+    assert int(problem.headers["retry-after"]) >= 1
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    eventually(lambda: status_of(system, over) == "COMPLETED" and waiting(system, over) == 0)
+    eventually(lambda: durable(system, under_way))
+    system.redis_client.config_set("maxmemory", "0")
+    under_way.insist(readings(60, 3600))
+    eventually(lambda: under_way.complete().status_code == 202)
+    assert_all_is_kept(system, under_way, over)
+
+
+def test_a_frozen_redis_costs_an_error_in_time_and_never_the_event_loop(system: System) -> None:
+    system.start_api()
+    system.start_worker()
+    rider = system.make_rider(timeout=BUDGET)
+    recording = record(rider, readings(60))
+    system.redis.pause()
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(recording.send, readings(60, 60)) for _ in range(8)]
+        for _ in range(10):
+            assert httpx.get(f"{system.url}/health/live", timeout=1).status_code == 200
+        for answer in answers:
+            problem_of(answer.result(), 503)
+            assert int(answer.result().headers["retry-after"]) >= 1
+    health = httpx.get(f"{system.url}/health", timeout=BUDGET).json()
+    assert health["status"] == "degraded"
+    assert (health["redis"], health["database"]) == ("disconnected", "connected")
+    ready = httpx.get(f"{system.url}/health/ready", timeout=BUDGET)
+    assert ready.status_code == 503
+    assert ready.json()["problems"] == ["Redis does not answer"]
+    system.redis.resume()
+    recording.insist(readings(60, 60))
+    recording.complete()
+    assert_all_is_kept(system, recording)
+
+
+def test_a_batch_whose_reply_was_lost_counts_once(system: System) -> None:
+    system.start_api()
+    recording = record(system.make_rider(), readings(60))
+    system.redis_proxy.lose_reply_to(b"XADD")
+    problem_of(recording.send(readings(60, 60)), 503)
+    assert system.redis_proxy.lost == 1
+    assert waiting(system, recording) == 2  # the batch is there, though nobody was told
+    recording.upload(readings(60, 60))
+    assert waiting(system, recording) == 3
+    system.start_worker()
+    recording.complete()
+    assert_all_is_kept(system, recording)
+
+
+def test_an_event_whose_delivery_was_lost_is_found_by_the_worker_it_was_for(
+    system: System,
+) -> None:
+    lost = system.redis_proxy.lost
+    system.start_api()
+    system.start_worker(LEASE="600", SWEEP_INTERVAL="600")
+    recording = record(system.make_rider(), readings(60))
+    system.redis_proxy.lose_reply_to(b"XREADGROUP")
+    eventually(lambda: not system.redis_proxy.is_armed)
+    recording.complete()
+    eventually(lambda: system.redis_proxy.lost == lost + 1)
+    assert_all_is_kept(system, recording)
+    assert "took over event" not in system.log_of("worker")
+
+
+def test_an_acknowledgement_whose_reply_was_lost_is_repeated(system: System) -> None:
+    system.start_api()
+    system.start_worker(LEASE="600")
+    recording = record(system.make_rider(), readings(60))
+    system.redis_proxy.lose_reply_to(b"XACK")
+    recording.complete()
+    assert_all_is_kept(system, recording)
+    assert not system.redis_proxy.is_armed
+
+
+def test_a_redis_whose_connections_break_all_the_time_still_gets_everything_done(
+    system: System,
+) -> None:
+    system.start_api()
+    system.start_worker(CHECKPOINT_INTERVAL="1")
+    recordings = [record(system.make_rider()) for _ in range(2)]
+    with uploading(recordings):
+        for _ in range(15):
+            await_progress(recordings, batches=3)
+            system.redis_proxy.cut()
+    complete_all(recordings)
+    make_overdue(system)
+    assert_all_is_kept(system, *recordings)
