@@ -15,7 +15,7 @@ from shared.streams import EVENTS, GROUP
 
 BLOCK: Final = 1.0  # seconds that a read waits for new events; also how soon a stop is noticed
 _MANY: Final = 1000
-_CLAIM_EVERY: Final = 5.0  # seconds between looks for abandoned events
+_CLAIM_EVERY: Final = 5.0  # seconds between looks for abandoned events, if not a lease
 logger = logging.getLogger(__name__)
 
 
@@ -157,7 +157,7 @@ class Inbox:
         )
         self._cursor, entries = reply[0], reply[1]
         if self._cursor in (b"0-0", "0-0"):
-            self._claim_at = time.monotonic() + _CLAIM_EVERY
+            self._claim_at = time.monotonic() + min(_CLAIM_EVERY, self._lease_ms / 1000)
         delivery = self._pending(entries[0][0]) if entries else None
         if delivery:
             logger.info(
