@@ -1,6 +1,9 @@
 """The breaker: when most folds fail, it is not the rides but us, and the rides had better wait."""
 
+from contextlib import suppress
 from typing import Any, Final
+
+from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Redis
 from shared.streams import OUTCOMES
@@ -15,7 +18,7 @@ class Breaker:
     """Outcomes of the last folds, in Redis: of all workers, and outliving a crash of each.
 
     Open, it stops consumption but for a fold now and then, and nothing is given up. A fold that
-    succeeds closes it.
+    succeeds closes it. A full Redis takes no note, which must not keep folds from making room.
     """
 
     def __init__(self, client: Redis) -> None:
@@ -34,7 +37,8 @@ class Breaker:
             pipe.lrem(OUTCOMES, 0, ride.decode())
             pipe.lpush(OUTCOMES, ride)
             pipe.ltrim(OUTCOMES, 0, _WINDOW - 1)
-            pipe.execute()
+            with suppress(OutOfMemoryError):
+                pipe.execute()
 
     def note_success(self, ride: bytes) -> None:
         """A ride was folded, whatever came of it before."""
@@ -42,7 +46,8 @@ class Breaker:
             pipe.lrem(OUTCOMES, 0, ride.decode())
             pipe.lpush(OUTCOMES, _SUCCESS)
             pipe.ltrim(OUTCOMES, 0, _WINDOW - 1)
-            pipe.execute()
+            with suppress(OutOfMemoryError):
+                pipe.execute()
 
     def close(self) -> None:
         """Forget what was, and begin anew."""

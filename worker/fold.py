@@ -1,12 +1,14 @@
 """The fold: everything that reaches PostgreSQL goes through this one idempotent operation."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg.rows import class_row
+from redis.exceptions import OutOfMemoryError
 
 from shared import archive, stream_codec
 from shared.archive import ArchivedChannel
@@ -71,7 +73,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     if completing:
         # The API may have died before it sealed. Sealing before reading means that an upload
         # either is read here, or sees the seal and asks for another fold.
-        redis.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
+        _seal(redis, sealed_key(workout_id))
     waiting = read_waiting(redis, samples_key(workout_id))
     if not (waiting.entries or completing or workout["stale"]):
         return nothing
@@ -87,6 +89,12 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         "completed" if completing else workout["status"].lower(),
     )
     return waiting
+
+
+def _seal(redis: Redis, key: str) -> None:
+    """A full Redis refuses, as it does uploads; the sweeper finds what slips in all the same."""
+    with suppress(OutOfMemoryError):
+        redis.set(key, SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
 
 
 def _analyse(connection: DatabaseConnection, workout: Row, samples: Samples) -> Analysis:

@@ -50,6 +50,10 @@ class Inbox:
         """Create the group at the beginning of the stream, so that no event is skipped."""
         try:
             self._redis.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+        except redis.exceptions.OutOfMemoryError:
+            # A full Redis refuses before it looks: the group is there, or reading will tell.
+            if not self._redis.exists(EVENTS):
+                raise
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise

@@ -6,10 +6,12 @@ Any worker may sweep; a lock in PostgreSQL elects one at a time.
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.settings import Settings
@@ -24,6 +26,7 @@ from shared.streams import (
     sealed_key,
     workout_of,
 )
+from worker.fold import fold
 
 QUERIES = load_queries("folds")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
@@ -96,19 +99,31 @@ class Sweeper:
         for workout_id in _ids(connection, "find_absent", ids=ids):
             # A backup was restored that is older than the ride, or its workout was purged. API
             # processes that remember it must not acknowledge what nobody will fold.
-            self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+            with suppress(OutOfMemoryError):  # then uploads are refused as it is
+                self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
         return _ids(connection, "find_stranded", ids=ids)
 
     def _ask_for_folds(self, due: Iterable[UUID]) -> None:
         for workout_id in due:
-            self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
-            logger.info("asked for a fold of %s", workout_id)
+            try:
+                self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
+                logger.info("asked for a fold of %s", workout_id)
+            except OutOfMemoryError:
+                self._make_room(workout_id)
+
+    def _make_room(self, workout_id: UUID) -> None:
+        """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""
+        try:
+            fold(self._database, self._redis, workout_id)
+        except Exception:  # an event will ask again, and bury it if need be, once there is room
+            logger.exception("could not make room by folding %s", workout_id)
 
     def _purge(self, connection: DatabaseConnection) -> None:
         """Redis first: whoever dies in between leaves the row, and the row says what is to do."""
         doomed = _ids(connection, "find_purgeable", retention=self._settings.deleted_retention)
         for workout_id in doomed:
-            self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+            with suppress(OutOfMemoryError):  # then uploads are refused as it is
+                self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
             self._redis.delete(samples_key(workout_id))
             logger.info("purged %s", workout_id)
         if doomed:

@@ -1,5 +1,6 @@
 """Rides as their devices know them: what was sent, and what the API promised to keep."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ class Recording:
         if response.status_code != 202:
             assert response.status_code == 503, response.text
             assert int(response.headers["retry-after"]) >= 1
+            time.sleep(0.1)  # refused samples count towards the key's limit, too
         return response.status_code == 202
 
     def complete(self) -> httpx.Response:
