@@ -185,6 +185,13 @@ class System:
         with psycopg.connect(self.database_url, autocommit=True) as database:
             database.execute(statement.encode())
 
+    @contextmanager
+    def holding(self, workout_id: str) -> Iterator[None]:
+        """Hold a workout's row, so that its fold must wait."""
+        with psycopg.connect(self.database_url) as holder:
+            holder.execute("SELECT 1 FROM workouts WHERE id = %s FOR UPDATE", [workout_id])
+            yield
+
     def log_of(self, name: str) -> str:
         """What ``api`` or ``worker`` processes have logged during this test."""
         log = self.logs / f"{name}.log"
