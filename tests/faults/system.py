@@ -192,6 +192,10 @@ class System:
             holder.execute("SELECT 1 FROM workouts WHERE id = %s FOR UPDATE", [workout_id])
             yield
 
+    def has_waiting_transaction(self) -> bool:
+        """Whether a transaction waits for what another one holds."""
+        return self.query("SELECT 1 FROM pg_locks WHERE NOT granted") != []
+
     def log_of(self, name: str) -> str:
         """What ``api`` or ``worker`` processes have logged during this test."""
         log = self.logs / f"{name}.log"

@@ -20,12 +20,8 @@ def test_a_migrator_killed_before_its_mark_leaves_nothing_in_the_way_of_the_next
     with psycopg.connect(system.database_url) as holder:
         holder.execute("LOCK TABLE _yoyo_migration IN EXCLUSIVE MODE")  # may be read
         migrator = subprocess.Popen([sys.executable, "-c", command, system.database_url], cwd=ROOT)
-        eventually(lambda: waits_for_a_table(system))
+        eventually(system.has_waiting_transaction)
         migrator.send_signal(signal.SIGKILL)
         assert migrator.wait() == -signal.SIGKILL
     assert migrations.apply(system.database_url) == newest
     assert all(applied for _, applied in migrations.status(system.database_url))
-
-
-def waits_for_a_table(system: System) -> bool:
-    return system.query("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") != []

@@ -76,7 +76,7 @@ def test_a_ride_that_takes_all_memory_is_given_up_and_its_worker_goes_on(system:
     system.start_api()
     worker = bounded_worker(system)
     poison = poisonous_ride(system)
-    assert_given_up(system, poison, "MemoryError")
+    assert_given_up(system, poison, "memory")
     assert worker.poll() is None
 
 

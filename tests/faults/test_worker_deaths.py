@@ -115,7 +115,7 @@ def test_while_a_worker_stalls_in_its_transaction_another_waits_for_the_row(
     eventually(lambda: is_stopped(sleeper))
     await_end_of_lease(system)
     system.start_worker(LEASE=LEASE)
-    eventually(lambda: "took over event" in system.log_of("worker"))
+    eventually(system.has_waiting_transaction)
     assert status_of(system, recording) == "PROCESSING"
     sleeper.send_signal(signal.SIGCONT)
     assert_all_is_kept(system, recording)
