@@ -1,6 +1,7 @@
 """Rides that no worker can fold: given up after five deliveries, and nobody else waits for them."""
 
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def assert_given_up(system: System, recording: Recording, reason: str, deliverie
 
 
 @pytest.fixture
-def poison(system: System) -> Recording:
+def poison(system: System) -> Iterator[Recording]:
     """A ride whose rows PostgreSQL refuses, for a reason that never passes."""
     system.start_api()
     recording = poisonous_ride(system)
@@ -55,7 +56,8 @@ def poison(system: System) -> Recording:
         END $$;
         CREATE TRIGGER refuse BEFORE UPDATE ON workouts
             FOR EACH ROW EXECUTE FUNCTION refuse()""")
-    return recording
+    yield recording
+    system.execute("DROP TRIGGER refuse ON workouts")
 
 
 def test_a_ride_that_always_raises_is_given_up_while_others_are_folded(
@@ -63,13 +65,10 @@ def test_a_ride_that_always_raises_is_given_up_while_others_are_folded(
 ) -> None:
     system.start_worker(LEASE=LEASE)
     system.start_worker(LEASE=LEASE)
-    try:
-        for _ in range(3):
-            other = record(system.make_rider(), readings(60))
-            other.rider.complete(other.workout_id)
-        assert_given_up(system, poison, "this ride is poison")
-    finally:
-        system.execute("DROP TRIGGER refuse ON workouts")
+    for _ in range(3):
+        other = record(system.make_rider(), readings(60))
+        other.rider.complete(other.workout_id)
+    assert_given_up(system, poison, "this ride is poison")
 
 
 def test_a_ride_that_takes_all_memory_is_given_up_and_its_worker_goes_on(system: System) -> None:
