@@ -121,6 +121,21 @@ def test_while_a_worker_stalls_in_its_transaction_another_waits_for_the_row(
     assert_all_is_kept(system, recording)
 
 
+def test_a_stronger_ride_whose_worker_stalls_keeps_its_records(system: System) -> None:
+    """The weaker ride's records wait for the rider's row, and then see the stronger ones."""
+    system.start_api()
+    rider = system.make_rider()
+    stronger, weaker = (record(rider, readings(600, effort=effort)) for effort in (2, 1))
+    stronger.complete()
+    sleeper = system.start_worker(FAILPOINT="before-commit=stop", LEASE="60")
+    eventually(lambda: is_stopped(sleeper))
+    weaker.complete()
+    system.start_worker(LEASE="60")
+    eventually(system.has_waiting_transaction)
+    keep_awake(sleeper, system)
+    assert_all_is_kept(system, stronger, weaker)
+
+
 @pytest.mark.parametrize("step", ["mid-fold", "before-commit"])
 def test_a_worker_whose_transaction_was_ended_while_it_stalled_starts_over(
     system: System, step: str
