@@ -1,6 +1,7 @@
 """Redis that is killed, emptied, full, frozen, or whose replies are lost."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -123,6 +124,15 @@ def test_a_ride_completed_while_redis_is_away_is_folded_once_it_is_back(system: 
     assert_all_is_kept(system, recording)
 
 
+def test_workers_wait_for_a_redis_that_is_away_without_haste(system: System) -> None:
+    system.start_worker()
+    eventually(lambda: system.redis_client.exists(EVENTS) == 1)
+    system.redis.kill()
+    eventually(lambda: "cannot go on" in system.log_of("worker"))
+    time.sleep(3)
+    assert system.log_of("worker").count("cannot go on") < 15
+
+
 def test_what_was_archived_survives_a_redis_that_forgets_everything(system: System) -> None:
     system.start_api()
     for _ in range(2):
@@ -158,6 +168,7 @@ def test_a_lost_group_is_made_anew_without_haste(system: System, loss: str) -> N
     first.rider.complete(first.workout_id)
     eventually(lambda: is_idle(system))
     client = system.redis_client
+    eventually(lambda: len(client.xinfo_consumers(EVENTS, GROUP)) == 2)
     before = calls_of(system)
     if loss == "flush":
         client.flushall()
