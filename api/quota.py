@@ -14,22 +14,27 @@ class Quota:
     """What each key has used of its samples in the current minute, as far as is known here.
 
     An upload waits for nothing: every process adds its counts to Redis once a second and learns
-    the totals, so a key overdraws by no more than what it uploads in that second.
+    the totals, so a key overdraws by no more than it uploads in that second and has under way.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._minute = 0
         self._counted: dict[str, int] = {}  # Redis was told
-        self._pending: dict[str, int] = {}  # admitted here since
+        self._pending: dict[str, int] = {}  # stored here since
 
-    def require_some(self, key_id: str) -> None:
-        """Raises TooManyRequests if nothing is left, so that the body need not be read."""
-        self._require(key_id, 1)
-
-    def admit(self, key_id: str, samples: int) -> None:
+    def require(self, key_id: str, samples: int = 1) -> None:
         """Raises TooManyRequests if that many are not left."""
-        self._require(key_id, samples)
+        if self._used(key_id) + samples > self._limit:
+            wait = {"Retry-After": str(self._seconds_left())}
+            raise TooManyRequests(
+                f"this key may upload {self._limit} samples a minute",
+                headers={**self.headers(key_id), **wait},
+            )
+
+    def count(self, key_id: str, samples: int) -> None:
+        """Samples were stored: what Redis refused costs nobody anything."""
+        self._current_minute()
         self._pending[key_id] = self._pending.get(key_id, 0) + samples
 
     def headers(self, key_id: str) -> dict[str, str]:
@@ -41,7 +46,7 @@ class Quota:
         }
 
     async def publish(self, redis: AsyncRedis) -> None:
-        """Add what was admitted to the counts in Redis. Raises redis.RedisError."""
+        """Add what was stored to the counts in Redis. Raises redis.RedisError."""
         minute = self._current_minute()
         added, self._pending = self._pending, {}
         if not added:
@@ -55,14 +60,6 @@ class Quota:
             totals = (await pipe.execute())[::2]
         if minute == self._current_minute():
             self._counted.update(zip(added, totals, strict=True))
-
-    def _require(self, key_id: str, samples: int) -> None:
-        if self._used(key_id) + samples > self._limit:
-            wait = {"Retry-After": str(self._seconds_left())}
-            raise TooManyRequests(
-                f"this key may upload {self._limit} samples a minute",
-                headers={**self.headers(key_id), **wait},
-            )
 
     def _used(self, key_id: str) -> int:
         self._current_minute()

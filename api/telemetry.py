@@ -87,7 +87,7 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
     """Store a batch of samples. Sending one again is harmless."""
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
-    state["quota"].require_some(caller.key_id)
+    state["quota"].require(caller.key_id)
     body = await read_body(request, state["settings"])
     limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
     parse = partial(parse_upload, body, content_type(request), limits, lenient=is_lenient(request))
@@ -95,9 +95,10 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
     upload = parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
     samples, dropped = upload.samples, upload.dropped
     if len(samples):
-        state["quota"].admit(caller.key_id, len(samples))
+        state["quota"].require(caller.key_id, len(samples))
         entry = stream_codec.encode(samples)
         await state["writer"].append(workout_id, entry, finished=finished)
+        state["quota"].count(caller.key_id, len(samples))
     latest = int(samples.timestamps.max()) if len(samples) else None
     receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
     return json_response(receipt, HTTPStatus.ACCEPTED, state["quota"].headers(caller.key_id))

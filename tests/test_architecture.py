@@ -81,3 +81,12 @@ def test_every_make_target_explains_itself() -> None:
     targets = re.findall(r"^([a-z][a-z-]*):(?!=)(.*)$", makefile, re.MULTILINE)
     assert len(targets) > 20
     assert [name for name, rest in targets if "## " not in rest] == []
+
+
+def test_every_promise_of_the_readme_names_a_test_that_exists() -> None:
+    readme = (ROOT / "README.md").read_text()
+    promises = readme.partition("## What we promise")[2].partition("\n## ")[0]
+    named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", promises)
+    assert len(named) > 15
+    missing = [name for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text()]
+    assert missing == []

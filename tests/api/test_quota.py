@@ -18,6 +18,11 @@ from tests.conftest import Rider
 LIMIT = 1000
 
 
+def upload(quota: Quota, key: str, samples: int) -> None:
+    quota.require(key, samples)
+    quota.count(key, samples)
+
+
 class Clock:
     """A clock that stands still until it is told to go on."""
 
@@ -45,18 +50,18 @@ def publish(settings: Settings, *quotas: Quota) -> None:
 
 def test_a_key_may_upload_its_quota_and_not_a_sample_more(clock: Clock) -> None:
     quota = Quota(LIMIT)
-    quota.admit("key", 999)
+    upload(quota, "key", 999)
     with pytest.raises(TooManyRequests):
-        quota.admit("key", 2)
-    quota.admit("key", 1)
+        upload(quota, "key", 2)
+    upload(quota, "key", 1)
     with pytest.raises(TooManyRequests):
-        quota.require_some("key")
-    quota.admit("another", 1000)
+        quota.require("key")
+    upload(quota, "another", 1000)
 
 
 def test_the_headers_say_what_is_left_and_until_when(clock: Clock) -> None:
     quota = Quota(LIMIT)
-    quota.admit("key", 400)
+    upload(quota, "key", 400)
     seconds = WINDOW - int(clock.now) % WINDOW
     left = {
         "RateLimit-Policy": '"samples";q=1000;w=60',
@@ -64,39 +69,39 @@ def test_the_headers_say_what_is_left_and_until_when(clock: Clock) -> None:
     }
     assert quota.headers("key") == left
     with pytest.raises(TooManyRequests) as refused:
-        quota.admit("key", 601)
+        upload(quota, "key", 601)
     assert refused.value.headers == {**left, "Retry-After": str(seconds)}
 
 
 def test_the_next_minute_begins_afresh(clock: Clock) -> None:
     quota = Quota(LIMIT)
-    quota.admit("key", 1000)
+    upload(quota, "key", 1000)
     clock.now += WINDOW
-    quota.admit("key", 1000)
+    upload(quota, "key", 1000)
 
 
 def test_processes_learn_what_others_admitted(
     clock: Clock, settings: Settings, redis_client: Redis
 ) -> None:
     key, one, other = token_hex(8), Quota(LIMIT), Quota(LIMIT)
-    one.admit(key, 600)
-    other.admit(key, 300)
+    upload(one, key, 600)
+    upload(other, key, 300)
     publish(settings, one, other)
     with pytest.raises(TooManyRequests):
-        other.admit(key, 101)
-    other.admit(key, 100)
+        upload(other, key, 101)
+    upload(other, key, 100)
     publish(settings, other)
-    one.admit(key, 100)  # it has not asked since
+    upload(one, key, 100)  # it has not asked since
     publish(settings, one)
     for quota in (one, other):
         publish(settings, quota)
     with pytest.raises(TooManyRequests):
-        one.require_some(key)
+        one.require(key)
 
 
 def test_the_counts_in_redis_expire(clock: Clock, settings: Settings, redis_client: Redis) -> None:
     quota = Quota(LIMIT)
-    quota.admit("key", 7)
+    upload(quota, "key", 7)
     publish(settings, quota)
     (name,) = redis_client.keys("quota:key:*")
     assert redis_client.get(name) == b"7"
@@ -108,7 +113,7 @@ def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
     quota, admitted = Quota(LIMIT), 0
     for samples in batches:
         try:
-            quota.admit("key", samples)
+            upload(quota, "key", samples)
             admitted += samples
         except TooManyRequests:
             assert admitted + samples > LIMIT

@@ -292,3 +292,16 @@ def test_a_wait_that_is_no_number_is_refused_and_nothing_is_completed(
     workout = rider.start()
     problem_of(post(rider, workout, "complete", params={"wait": wait}), 422)
     assert rider.workout(workout)["status"] == "ACTIVE"
+
+
+def test_completing_again_announces_again_what_was_never_announced(
+    rider: Rider, database: Database
+) -> None:
+    workout = rider.start()
+    with database.connection() as connection:  # as if the API had died before the announcement
+        connection.execute(
+            "UPDATE workouts SET status = 'PROCESSING', completed_at = now(), fold_asked_at = now()"
+            " WHERE id = %s",
+            [workout],
+        )
+    assert rider.complete(workout, wait=15)["status"] == "COMPLETED"  # the sweeper waits for 30 s

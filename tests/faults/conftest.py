@@ -18,3 +18,10 @@ def system(servers: System) -> Iterator[System]:
     """Empty servers that work, and no process yet."""
     yield servers
     servers.reset()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one test process, one after another: a machine that is busy proves little."""
+    for item in items:
+        if "tests/faults/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("faults"))

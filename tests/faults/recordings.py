@@ -47,7 +47,7 @@ class Recording:
         if response.status_code != 202:
             assert response.status_code == 503, response.text
             assert int(response.headers["retry-after"]) >= 1
-            time.sleep(0.1)  # refused samples count towards the key's limit, too
+            time.sleep(0.1)  # as Retry-After asks, but a test is in more of a hurry
         return response.status_code == 202
 
     def complete(self) -> httpx.Response:
