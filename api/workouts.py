@@ -214,8 +214,6 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
         failpoint("after-processing")
         await _announce_completion(state, workout_id, caller.user_id)
     workout = await require_workout(state, workout_id, caller)
-    if workout.status is Status.PROCESSING and not changed:
-        await _announce_completion(state, workout_id, caller.user_id)  # the first may have failed
     if workout.status is Status.FAILED:
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:

@@ -47,6 +47,9 @@ class BoundedConnection(AsyncConnection[Row]):
             raise psycopg.OperationalError("PostgreSQL does not answer") from None
 
 
+# reconnect_timeout, below: by default the pauses between attempts to reconnect double for five
+# minutes, and PostgreSQL could be back for as long as its outage was before a pool noticed.
+
 # No prepared statements: PgBouncer may stand in between, in transaction mode.
 _CONNECTION = {
     "row_factory": dict_row,
@@ -67,6 +70,7 @@ def open_database(settings: Settings) -> Database:
         min_size=1,
         max_size=2,
         timeout=settings.service_timeout,
+        reconnect_timeout=settings.service_timeout,
         check=ConnectionPool.check_connection,
         open=False,
     )
@@ -82,6 +86,7 @@ def open_async_database(settings: Settings) -> AsyncDatabase:
         min_size=1,
         max_size=settings.database_pool_size,
         timeout=settings.service_timeout,
+        reconnect_timeout=settings.service_timeout,
         check=AsyncConnectionPool.check_connection,
         open=False,
     )

@@ -39,9 +39,17 @@ RETURNING id, user_id, stream_name, title, description, sport, status, start_tim
 
 -- name: complete_workout
 -- The committed row is the promise; the event that follows only makes it prompt.
+-- Asked for again while it is due, it is announced again: the first event may have been lost.
 UPDATE workouts SET
-    status = 'PROCESSING', completed_at = now(), fold_asked_at = now(), updated_at = now()
-WHERE id = %(id)s AND user_id = %(user_id)s AND status IN ('ACTIVE', 'PAUSED')
+    status = 'PROCESSING',
+    completed_at = CASE WHEN status = 'PROCESSING' THEN completed_at ELSE now() END,
+    fold_asked_at = now(),
+    updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s
+    AND (
+        status IN ('ACTIVE', 'PAUSED')
+        OR (status = 'PROCESSING' AND fold_asked_at < now() - interval '2 seconds')
+    )
 RETURNING id
 
 -- name: delete_workout

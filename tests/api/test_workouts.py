@@ -300,8 +300,9 @@ def test_completing_again_announces_again_what_was_never_announced(
     workout = rider.start()
     with database.connection() as connection:  # as if the API had died before the announcement
         connection.execute(
-            "UPDATE workouts SET status = 'PROCESSING', completed_at = now(), fold_asked_at = now()"
-            " WHERE id = %s",
+            """UPDATE workouts SET status = 'PROCESSING', completed_at = now(),
+                   fold_asked_at = now() - interval '3 seconds'
+               WHERE id = %s""",
             [workout],
         )
     assert rider.complete(workout, wait=15)["status"] == "COMPLETED"  # the sweeper waits for 30 s

@@ -143,7 +143,7 @@ def test_a_completion_whose_answer_was_lost_may_be_asked_for_again(
     system: System, under_way: Recording
 ) -> None:
     system.start_worker()
-    system.postgres_proxy.lose_reply_to(b"completed_at = now()")
+    system.postgres_proxy.lose_reply_to(b"fold_asked_at = now()")
     problem_of(under_way.complete(), 503)
     assert status_of(system, under_way) == "PROCESSING"
     assert under_way.complete().status_code == 202
