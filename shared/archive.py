@@ -1,4 +1,6 @@
-"""A ride's samples for PostgreSQL: one compressed column a channel, readable without the others.
+"""A ride's samples for PostgreSQL: in parts of four hours, one compressed column a channel.
+
+So power is read without the rest, and new samples rewrite the parts they belong to and no other.
 
 Encoding ``pco1``: decimals u8 (255: plain floats), length of the mask u32, the mask (zlib of the
 presence bits; empty where every sample has a value), then the present values by pcodec.
@@ -6,7 +8,7 @@ presence bits; empty where every sample has a value), then the present values by
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,26 +24,39 @@ from shared.telemetry import (
     FloatArray,
     IntArray,
     Samples,
-    no_samples,
+    concatenate,
 )
 
 ENCODING: Final = "pco1"
 TIMESTAMP: Final = "timestamp"
+WHOLE: Final = 0
+_PART: Final = 4 * 3600 * 1000  # ms
 _PLAIN_FLOATS: Final = 255
 _HEAD: Final = struct.Struct("<BI")
 _CONFIG: Final = ChunkConfig()
 
 
 class ArchivedChannel(NamedTuple):
-    """A row of workout_channels. ``samples`` counts the measured values."""
+    """A row of workout_channels. ``samples`` counts the measured values.
+
+    ``part`` counts stretches of four hours since the epoch; 0 is a whole ride of an older version.
+    """
 
     channel: str
     encoding: str
     samples: int
     data: bytes
+    part: int = WHOLE
 
 
-def encode(samples: Samples) -> list[ArchivedChannel]:
+def split(samples: Samples) -> Iterator[tuple[int, Samples]]:
+    """The samples of each part, with its number, in the order they are in."""
+    numbers = samples.timestamps // _PART
+    for number in np.unique(numbers).tolist():
+        yield number, samples.select(numbers == number)
+
+
+def encode(samples: Samples, part: int = WHOLE) -> list[ArchivedChannel]:
     """The timestamps and every channel that has a value. Every value comes back exactly.
 
     No samples make no rows.
@@ -49,24 +64,38 @@ def encode(samples: Samples) -> list[ArchivedChannel]:
     if not len(samples):
         return []
     times = samples.timestamps
-    rows = [ArchivedChannel(TIMESTAMP, ENCODING, len(times), _encode_whole(times, 0, b""))]
+    encoded = _encode_whole(times, 0, b"")
+    rows = [ArchivedChannel(TIMESTAMP, ENCODING, len(times), encoded, part)]
     for name, values in samples.channels.items():
         measured = ~np.isnan(values)
         count = int(np.count_nonzero(measured))
         if count:
             data = _encode_values(values, measured, count, CHANNEL[name].decimals)
-            rows.append(ArchivedChannel(name, ENCODING, count, data))
+            rows.append(ArchivedChannel(name, ENCODING, count, data, part))
     return rows
 
 
 def decode(rows: Iterable[ArchivedChannel]) -> Samples:
-    """The samples of archived rows; the timestamps' row must be among them, or no row at all.
+    """The samples of archived rows, part after part: in order of time, as each part is.
 
     Raises MalformedEntry where a row cannot be decoded.
     """
-    data = {row.channel: _checked(row) for row in rows}
-    if not data:
-        return no_samples()
+    parts = decode_parts(rows)
+    return concatenate([parts[number] for number in sorted(parts)])
+
+
+def decode_parts(rows: Iterable[ArchivedChannel]) -> dict[int, Samples]:
+    """The samples of each part; the timestamps' row of each must be among the rows.
+
+    Raises MalformedEntry where a row cannot be decoded.
+    """
+    parts: dict[int, dict[str, bytes]] = {}
+    for row in rows:
+        parts.setdefault(row.part, {})[row.channel] = _checked(row)
+    return {number: _decode_part(data) for number, data in parts.items()}
+
+
+def _decode_part(data: dict[str, bytes]) -> Samples:
     if TIMESTAMP not in data:
         raise MalformedEntry("archived channels without their timestamps")
     times = _decode_times(data.pop(TIMESTAMP))

@@ -10,23 +10,25 @@ from uuid import UUID
 from psycopg.rows import class_row
 from redis.exceptions import OutOfMemoryError
 
-from shared import archive, stream_codec
-from shared.archive import ArchivedChannel
+from shared import stream_codec
+from shared.archive import WHOLE, ArchivedChannel, decode_parts, split
 from shared.connections import Database, DatabaseConnection, Redis, Row
 from shared.failpoints import failpoint
 from shared.sql import load_queries
 from shared.streams import BATCH_FIELD, SEALED_COMPLETED, SEALED_FOR, samples_key, sealed_key
-from shared.telemetry import Samples, concatenate, merge
+from shared.telemetry import Samples
 from worker.athlete import Athlete
 from worker.efforts import rank_efforts
 from worker.ride import Ride
+from worker.ride_archive import merge_archive
 from worker.summary import summarize
-from worker.workout_writer import Analysis, write_workout
+from worker.workout_writer import Analysis, write_checkpoint, write_workout
 
 FOLDS = load_queries("folds")
 WORKOUTS = load_queries("workouts")
 RECORDS = load_queries("records")
 _CHUNK: Final = 1000  # entries a reply
+_SHARE: Final = 10
 # An empty stream would stay for ever; in one step, as an upload may come between two.
 _TRIM: Final = """
 redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
@@ -77,18 +79,35 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     waiting = read_waiting(redis, samples_key(workout_id))
     if not (waiting.entries or completing or workout["stale"]):
         return nothing
-    samples = _merge(_read_archive(connection, workout_id), waiting)
-    analysis = _analyse(connection, workout, samples)
-    failpoint("mid-fold")
-    write_workout(connection, workout, analysis, waiting.received_at)
+    fresh = stream_codec.decode(waiting.entries)
+    if _are_figures_due(workout, len(fresh)):
+        archive = merge_archive(_read_parts(connection, workout_id), fresh)
+        analysis = _analyse(connection, workout, archive.samples())
+        failpoint("mid-fold")
+        write_workout(connection, workout, archive, analysis, waiting.received_at)
+    else:
+        touched = [number for number, _ in split(fresh)]
+        archive = merge_archive(_read_parts(connection, workout_id, [WHOLE, *touched]), fresh)
+        failpoint("mid-fold")
+        write_checkpoint(connection, workout_id, archive, waiting.received_at)
     logger.info(
-        "folded %d batches into %s: %d samples, %s",
+        "folded %d batches into %s: %s",
         len(waiting.entries),
         workout_id,
-        len(samples),
         "completed" if completing else workout["status"].lower(),
     )
     return waiting
+
+
+def _are_figures_due(workout: Row, fresh: int) -> bool:
+    """Whether to compute them: at a checkpoint only once a tenth of the ride is new to them.
+
+    So all checkpoints of a ride together cost a few times what the ride itself does, however long.
+    """
+    if workout["status"] not in ("ACTIVE", "PAUSED") or workout["stale"]:
+        return True
+    new = workout["archived"] + fresh - workout["summarized"]
+    return bool(_SHARE * new >= workout["summarized"])
 
 
 def _seal(redis: Redis, key: str) -> None:
@@ -103,7 +122,9 @@ def _analyse(connection: DatabaseConnection, workout: Row, samples: Samples) -> 
     efforts = rank_efforts(ride, excluded)
     if workout["excluded"]:
         efforts = efforts.unranked()
-    return Analysis(samples, summarize(ride, _athlete(connection, workout, samples)), efforts)
+    return Analysis(
+        samples.timestamps, summarize(ride, _athlete(connection, workout, samples)), efforts
+    )
 
 
 def _athlete(connection: DatabaseConnection, workout: Row, samples: Samples) -> Athlete:
@@ -130,14 +151,13 @@ def read_waiting(redis: Redis, key: str) -> Waiting:
             return Waiting(entries, last_id)
 
 
-def _read_archive(connection: DatabaseConnection, workout_id: UUID) -> Samples:
+def _read_parts(
+    connection: DatabaseConnection, workout_id: UUID, parts: list[int] | None = None
+) -> dict[int, Samples]:
+    """The archived parts of a workout, or those of the given numbers."""
     with connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor:
-        cursor.execute(WORKOUTS["read_channels"], {"id": workout_id, "channels": None})
-        return archive.decode(cursor.fetchall())
-
-
-def _merge(archived: Samples, waiting: Waiting) -> Samples:
-    return merge(concatenate([archived, stream_codec.decode(waiting.entries)]))
+        cursor.execute(WORKOUTS["read_channels"], {"id": workout_id, "parts": parts})
+        return decode_parts(cursor.fetchall())
 
 
 def _trim(redis: Redis, key: str, last_id: str) -> None:

@@ -1,5 +1,6 @@
 """The rows of a fold, in the fold's transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,11 +9,13 @@ from uuid import UUID
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
-from shared import archive
+from shared.archive import WHOLE, ArchivedChannel, encode
 from shared.connections import DatabaseConnection, Row
 from shared.sql import load_queries
-from shared.telemetry import Samples
+from shared.telemetry import IntArray
 from worker.efforts import Efforts
+from worker.metrics.bests import Effort
+from worker.ride_archive import RideArchive
 
 FOLDS = load_queries("folds")
 RECORDS = load_queries("records")
@@ -20,9 +23,9 @@ RECORDS = load_queries("records")
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a fold found out: the merged samples, their figures, and what is ranked of them."""
+    """What a fold found out: when the ride's samples were, their figures, and what is ranked."""
 
-    samples: Samples
+    timestamps: IntArray
     summary: dict[str, Any]
     efforts: Efforts
 
@@ -30,6 +33,7 @@ class Analysis:
 def write_workout(
     connection: DatabaseConnection,
     workout: Row,
+    archive: RideArchive,
     analysis: Analysis,
     received_at: float | None,
 ) -> None:
@@ -39,7 +43,7 @@ def write_workout(
     ranks records sees the bests of all that ranked before.
     """
     with connection.pipeline(), connection.cursor() as cursor:
-        _write_archive(cursor, workout["id"], analysis.samples)
+        _write_archive(cursor, workout["id"], archive)
         _write_summary(cursor, workout["id"], analysis, received_at)
         _write_efforts(cursor, workout, analysis)
         rider = {"user_id": workout["user_id"], "workout_id": workout["id"]}
@@ -47,17 +51,36 @@ def write_workout(
         cursor.execute(RECORDS["refresh_records"], rider)
 
 
-def _write_archive(cursor: Cursor[Row], workout_id: UUID, samples: Samples) -> None:
-    cursor.executemany(
-        FOLDS["write_channel"],
-        [{"workout_id": workout_id, **channel._asdict()} for channel in archive.encode(samples)],
-    )
+def write_checkpoint(
+    connection: DatabaseConnection,
+    workout_id: UUID,
+    archive: RideArchive,
+    received_at: float | None,
+) -> None:
+    """Write what has changed of the archive; the figures stay as they are."""
+    with connection.pipeline(), connection.cursor() as cursor:
+        _write_archive(cursor, workout_id, archive)
+        arrival = {"id": workout_id, "received_at": _moment(received_at)}
+        cursor.execute(FOLDS["note_arrival"], arrival)
+
+
+def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) -> None:
+    if archive.outdated:
+        cursor.execute(FOLDS["delete_part"], {"workout_id": workout_id, "part": WHOLE})
+    rows = [row for part in archive.changed for row in encode(archive.parts[part], part)]
+    if rows:
+        columns = _columns(ArchivedChannel._fields, rows)
+        cursor.execute(FOLDS["write_channels"], {"workout_id": workout_id, **columns})
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _write_summary(
     cursor: Cursor[Row], workout_id: UUID, analysis: Analysis, received_at: float | None
 ) -> None:
-    times = analysis.samples.timestamps / 1000
+    times = analysis.timestamps / 1000
     cursor.execute(
         FOLDS["write_summary"],
         {
@@ -75,18 +98,18 @@ def _write_efforts(cursor: Cursor[Row], workout: Row, analysis: Analysis) -> Non
     rider = {"user_id": workout["user_id"], "workout_id": workout["id"]}
     curve = analysis.efforts.power_curve
     cursor.execute(RECORDS["delete_bests"], rider)
-    cursor.executemany(
-        RECORDS["write_best"],
-        [
-            {**rider, "metric": metric, **effort._asdict()}
-            for metric, efforts in sorted(analysis.efforts.bests.items())
-            for effort in efforts
-        ],
-    )
+    bests = [
+        (metric, *effort)
+        for metric, efforts in sorted(analysis.efforts.bests.items())
+        for effort in efforts
+    ]
+    if bests:
+        columns = _columns(("metric", *Effort._fields), bests)
+        cursor.execute(RECORDS["write_bests"], {**rider, **columns})
     cursor.execute(RECORDS["delete_curve"], rider)
     if curve:
         drawn = {
-            "ridden_at": _moment(analysis.samples.timestamps[0] / 1000),
+            "ridden_at": _moment(analysis.timestamps[0] / 1000),
             "durations": [effort.duration for effort in curve],
             "watts": [round(effort.value, 2) for effort in curve],
         }

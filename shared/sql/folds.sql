@@ -7,16 +7,34 @@ SELECT
 -- name: lock_workout
 -- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
-SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges
+SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges,
+    coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
+    (
+        SELECT coalesce(sum(samples), 0)::int FROM workout_channels
+        WHERE workout_id = workouts.id AND channel = 'timestamp'
+    ) AS archived
 FROM workouts
 WHERE id = %(id)s
 FOR NO KEY UPDATE
 
--- name: write_channel
-INSERT INTO workout_channels (workout_id, channel, encoding, samples, data)
-VALUES (%(workout_id)s, %(channel)s, %(encoding)s, %(samples)s, %(data)s)
-ON CONFLICT (workout_id, channel) DO UPDATE SET
+-- name: write_channels
+-- All rows in one statement: columns of equal lengths.
+INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)
+SELECT %(workout_id)s, * FROM unnest(
+    %(part)s::int[], %(channel)s::text[], %(encoding)s::text[], %(samples)s::int[],
+    %(data)s::bytea[]
+)
+ON CONFLICT (workout_id, part, channel) DO UPDATE SET
     encoding = excluded.encoding, samples = excluded.samples, data = excluded.data
+
+-- name: delete_part
+DELETE FROM workout_channels WHERE workout_id = %(workout_id)s AND part = %(part)s
+
+-- name: note_arrival
+-- A checkpoint that computes no figures.
+UPDATE workouts SET
+    last_received_at = greatest(last_received_at, %(received_at)s), updated_at = now()
+WHERE id = %(id)s
 
 -- name: write_summary
 -- A ride the rider has completed is COMPLETED once its samples are here; without samples it

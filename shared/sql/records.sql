@@ -23,11 +23,13 @@ WHERE user_id = %(user_id)s
 -- name: delete_bests
 DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 
--- name: write_best
+-- name: write_bests
+-- All of a ride's in one statement: columns of equal lengths.
 INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
-VALUES (
-    %(workout_id)s, %(user_id)s, %(metric)s, %(duration)s, %(value)s, to_timestamp(%(started)s)
-)
+SELECT %(workout_id)s, %(user_id)s, metric, duration, value, to_timestamp(started)
+FROM unnest(
+    %(metric)s::text[], %(duration)s::int[], %(value)s::float8[], %(started)s::float8[]
+) AS best (metric, duration, value, started)
 
 -- name: delete_curve
 DELETE FROM workout_curves WHERE workout_id = %(workout_id)s

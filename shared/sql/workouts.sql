@@ -111,15 +111,14 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
 
 -- name: read_own_channels
 -- The archived channels of a user's workout, or those named.
-SELECT channel, encoding, samples, data
+SELECT part, channel, encoding, samples, data
 FROM workout_channels
 JOIN workouts ON workouts.id = workout_id
 WHERE workout_id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(channels)s::text[] IS NULL OR channel = ANY(%(channels)s))
 
 -- name: read_channels
--- The archived channels of a workout, for its fold; or those named.
-SELECT channel, encoding, samples, data
+-- The archived channels of a workout, for its fold; or of the parts named.
+SELECT part, channel, encoding, samples, data
 FROM workout_channels
-WHERE workout_id = %(id)s
-    AND (%(channels)s::text[] IS NULL OR channel = ANY(%(channels)s))
+WHERE workout_id = %(id)s AND (%(parts)s::int[] IS NULL OR part = ANY(%(parts)s))

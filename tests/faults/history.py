@@ -203,7 +203,8 @@ def _held(ride: RideHistory, connection: DatabaseConnection, client: Redis) -> S
     """The archive; of a FAILED ride also what waits, which is kept for its replay."""
     with connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor:
         cursor.execute(
-            "SELECT channel, encoding, samples, data FROM workout_channels WHERE workout_id = %s",
+            "SELECT part, channel, encoding, samples, data FROM workout_channels"
+            " WHERE workout_id = %s",
             [ride.workout_id],
         )
         archived = archive.decode(cursor.fetchall())

@@ -81,8 +81,8 @@ def status_of(system: System, recording: Recording) -> str:
 
 def channels_of(system: System, workout_id: str) -> list[ArchivedChannel]:
     rows = system.query(
-        "SELECT channel, encoding, samples, data FROM workout_channels"
-        " WHERE workout_id = %s ORDER BY channel",
+        "SELECT part, channel, encoding, samples, data FROM workout_channels"
+        " WHERE workout_id = %s ORDER BY part, channel",
         [workout_id],
     )
     return [ArchivedChannel(**row) for row in rows]

@@ -85,8 +85,8 @@ class Workouts:
             connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor,
         ):
             return cursor.execute(
-                "SELECT channel, encoding, samples, data FROM workout_channels"
-                " WHERE workout_id = %s ORDER BY channel",
+                "SELECT part, channel, encoding, samples, data FROM workout_channels"
+                " WHERE workout_id = %s ORDER BY part, channel",
                 [workout_id],
             ).fetchall()
 
