@@ -282,7 +282,7 @@ async def _wait_for_result(
     deadline, pause = time.monotonic() + wait, 0.01
     while workout.status is Status.PROCESSING and time.monotonic() < deadline:
         await asyncio.sleep(pause)
-        pause = min(pause * 1.3, 0.25)
+        pause = min(pause * 1.15, 0.25)
         workout = await require_workout(state, workout.id, caller)
     return workout
 

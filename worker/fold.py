@@ -57,7 +57,8 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> None:
     and are taken from the stream only after the commit.
     """
     with database.connection() as connection:
-        waiting = _fold_locked(connection, redis, workout_id)
+        with connection.pipeline():  # statements that wait for no answer share a round trip
+            waiting = _fold_locked(connection, redis, workout_id)
         failpoint("before-commit")
     failpoint("after-commit")
     if waiting.last_id:

@@ -21,8 +21,8 @@ FOR NO KEY UPDATE
 -- All rows in one statement: columns of equal lengths.
 INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)
 SELECT %(workout_id)s, * FROM unnest(
-    %(part)s::int[], %(channel)s::text[], %(encoding)s::text[], %(samples)s::int[],
-    %(data)s::bytea[]
+    %(part)b::int[], %(channel)b::text[], %(encoding)b::text[], %(samples)b::int[],
+    %(data)b::bytea[]
 )
 ON CONFLICT (workout_id, part, channel) DO UPDATE SET
     encoding = excluded.encoding, samples = excluded.samples, data = excluded.data

@@ -28,7 +28,7 @@ DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
 SELECT %(workout_id)s, %(user_id)s, metric, duration, value, to_timestamp(started)
 FROM unnest(
-    %(metric)s::text[], %(duration)s::int[], %(value)s::float8[], %(started)s::float8[]
+    %(metric)b::text[], %(duration)b::int[], %(value)b::float8[], %(started)b::float8[]
 ) AS best (metric, duration, value, started)
 
 -- name: delete_curve
@@ -36,7 +36,7 @@ DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
 
 -- name: write_curve
 INSERT INTO workout_curves (workout_id, user_id, ridden_at, durations, watts)
-VALUES (%(workout_id)s, %(user_id)s, %(ridden_at)s, %(durations)s, %(watts)s)
+VALUES (%(workout_id)s, %(user_id)s, %(ridden_at)s, %(durations)b::int[], %(watts)b::float8[])
 
 -- name: lock_rider
 -- One refresh of a rider's records at a time; always after the workout's own lock.

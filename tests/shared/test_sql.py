@@ -28,7 +28,7 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
     query = QUERIES[name]
-    parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", query))
+    parameters = dict.fromkeys(re.findall(r"%\((\w+)\)[sb]", query))
     with database.connection() as connection:
         plan = connection.execute(f"EXPLAIN {query}", parameters).fetchall()
     assert plan
