@@ -24,6 +24,7 @@ def serve(settings: Settings) -> None:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks where a request came from
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace,
     )

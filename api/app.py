@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -12,15 +13,15 @@ from redis import RedisError
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import docs
 from api.auth import Authenticator
 from api.body import BodyBudget
 from api.openapi import openapi_json
-from api.operations import OPERATIONS, Operation
+from api.operations import OPERATIONS, UPLOAD_PATH, Operation
 from api.ownerships import Ownerships
-from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed
+from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
 from api.quota import Quota
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
@@ -32,7 +33,7 @@ COUNT_SAMPLES_EVERY = 1.0  # seconds
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings) -> ASGIApp:
     """The API of one process. Opens nothing before its lifespan starts."""
 
     @asynccontextmanager
@@ -64,22 +65,49 @@ def create_app(settings: Settings) -> Starlette:
             await redis.aclose()
             await database.close()
 
-    return Starlette(
-        routes=[*_routes(), *_document_routes()],
+    endpoints = make_endpoints()
+    routed = Starlette(
+        routes=routes(endpoints),
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+    return _UploadsFirst(endpoints[UPLOAD_PATH], routed)
 
 
-def _routes() -> list[BaseRoute]:
-    """A route for each path, so that 405 can name every method that it has."""
+def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
+    """Every path there is."""
+    return [
+        *(Route(path, endpoint) for path, endpoint in endpoints.items()),
+        *_document_routes(),
+    ]
+
+
+class _UploadsFirst:
+    """Takes uploads, nearly all there ever is, past the router and its layers."""
+
+    def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
+        self._upload = upload
+        self._others = others
+        self._id_of = re.compile(UPLOAD_PATH.replace("{id}", "([^/]+)")).fullmatch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._id_of(scope["path"]) if scope["type"] == "http" else None
+        if found:
+            scope["path_params"] = {"id": found[1]}
+            await self._upload(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+
+def make_endpoints() -> dict[str, "_Endpoint"]:
+    """One for each path, so that 405 can name every method that it has."""
     methods: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         by_method = methods.setdefault(operation.path, {})
         by_method[operation.method] = operation
         if operation.method == "GET":
             by_method["HEAD"] = operation  # the server leaves its body out
-    return [Route(path, _Endpoint(by_method)) for path, by_method in methods.items()]
+    return {path: _Endpoint(by_method) for path, by_method in methods.items()}
 
 
 class _Endpoint:
@@ -92,7 +120,10 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         with request.state["bodies"].holding(scope):
-            response = await self._respond(request)
+            try:
+                response = await self._respond(request)
+            except Exception as error:
+                response = await answer_to(request, error)
             await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:

@@ -42,6 +42,8 @@ _ME = "/api/users/me"
 _WAIT = "`wait=N`: answer when the result is there, or after N seconds"
 _LENIENT = "`handling=lenient`: store the good samples, and list what was left out"
 
+UPLOAD_PATH = f"{_ONE}/telemetry"
+
 OPERATIONS = (
     Operation("GET", "/health", health.health, {HTTPStatus.OK: health.Health}),
     Operation("GET", "/health/live", health.live, {HTTPStatus.OK: health.Liveness}),
@@ -109,7 +111,7 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
-        f"{_ONE}/telemetry",
+        UPLOAD_PATH,
         telemetry.upload_telemetry,
         {HTTPStatus.ACCEPTED: telemetry.Receipt},
         "upload",
@@ -118,7 +120,7 @@ OPERATIONS = (
     ),
     Operation(
         "GET",
-        f"{_ONE}/telemetry",
+        UPLOAD_PATH,
         telemetry.get_telemetry,
         {HTTPStatus.OK: telemetry.Telemetry},
         "read",

@@ -170,6 +170,15 @@ EXCEPTION_HANDLERS: Mapping[Any, Any] = {
 }
 
 
+async def answer_to(request: Request[Any], error: Exception) -> Response:
+    """The answer that the table has for an error, by its class or the nearest above it."""
+    handler = next(
+        EXCEPTION_HANDLERS[kind] for kind in type(error).__mro__ if kind in EXCEPTION_HANDLERS
+    )
+    response: Response = await handler(request, error)
+    return response
+
+
 def _respond(
     status: HTTPStatus, detail: str, errors: list[Fault], headers: Mapping[str, str]
 ) -> Response:

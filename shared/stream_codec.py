@@ -8,6 +8,7 @@ Little-endian throughout. Entries with equal layouts have bodies of equal shape,
 them are decoded in one step.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.decimals import from_whole, to_whole
+from shared.decimals import LARGEST_EXACT, from_whole, to_whole
 from shared.errors import MalformedEntry
 from shared.telemetry import CHANNEL_NAMES, CHANNELS, FloatArray, IntArray, Samples, no_samples
 
@@ -29,6 +30,8 @@ _BOUNDS: Final = tuple(
     (int(bounds.min), int(bounds.max)) for bounds in map(np.iinfo, _KINDS[:_FLOAT])
 )
 _DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
+_FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
+_F8: Final = struct.Struct("<d")
 _CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
 
 Rows = NDArray[np.uint8]
@@ -47,7 +50,9 @@ def encode(samples: Samples) -> bytes:
         first.to_bytes(8, "little", signed=True),
         offsets.astype(_KINDS[offsets_kind]).tobytes(),
     ]
-    if samples.channels:
+    if len(samples) == 1:
+        _pack_reading(samples, layout, body)
+    elif samples.channels:
         _pack_channels(samples, layout, body)
     return bytes(layout) + b"".join(body)
 
@@ -68,6 +73,33 @@ def decode(entries: Sequence[bytes]) -> Samples:
         _decode_group(layout, bodies, starts[positions], result)
     ordered = {name: result.channels[name] for name in CHANNEL_NAMES if name in result.channels}
     return Samples(result.timestamps, ordered)
+
+
+def _pack_reading(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
+    """As ``_pack_channels``, of a single sample: what devices send live is worth no numpy call."""
+    for name, values in samples.channels.items():
+        code, value = _CODE[name], values.item()
+        if value != value:  # NaN
+            layout += bytes((code, HAS_MASK))
+            body.append(b"\0\0")  # absent, and a number in its place
+        elif (whole := _whole(value, _FACTORS[code])) is None:
+            layout += bytes((code, _FLOAT))
+            body.append(_F8.pack(value))
+        else:
+            kind = _narrowest(whole, whole)
+            layout += bytes((code, kind))
+            signed = _BOUNDS[kind][0] < 0
+            body.append(whole.to_bytes(_KINDS[kind].itemsize, "little", signed=signed))
+
+
+def _whole(value: float, factor: float) -> int | None:
+    """As ``to_whole``, of one value: None where that would change any bit of it."""
+    scaled = value * factor
+    if not abs(scaled) < LARGEST_EXACT:
+        return None
+    whole = round(scaled)
+    same = whole / factor == value and math.copysign(1, whole) == math.copysign(1, value)
+    return whole if same else None
 
 
 def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:

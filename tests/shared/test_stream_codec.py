@@ -166,3 +166,14 @@ def test_an_entry_is_a_tenth_of_its_json() -> None:
     samples = ten_seconds(power=210, cadence=91, heartrate=148, speed=8.186)
     body = [{"timestamp": time, **values} for time, values in readings_of(samples)]
     assert len(stream_codec.encode(samples)) * 6 < len(json.dumps(body))
+
+
+@given(any_samples(smallest=1))
+@example(samples_of([0], power=[-0.0], speed=[0.05], lat=[1e300], lng=[2.0**53], cadence=[NAN]))
+def test_a_single_reading_is_packed_like_any_batch(samples: Samples) -> None:
+    one = samples.select(slice(0, 1))
+    plain, quick = (bytearray(), list[bytes]()), (bytearray(), list[bytes]())
+    if one.channels:
+        stream_codec._pack_channels(one, *plain)
+    stream_codec._pack_reading(one, *quick)
+    assert (quick[0], b"".join(quick[1])) == (plain[0], b"".join(plain[1]))
