@@ -39,6 +39,7 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[ApiState]:
         redis = open_async_redis(settings)
+        uploads = open_async_redis(settings, bounded=False)
         database = open_async_database(settings)
         await database.open(wait=False)  # what is remembered can be served without it
         authenticator = Authenticator(database)
@@ -54,7 +55,7 @@ def create_app(settings: Settings) -> ASGIApp:
                 redis=redis,
                 authenticator=authenticator,
                 ownerships=Ownerships(database),
-                writer=StreamWriter(redis, settings.max_pending_bytes),
+                writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
                 quota=quota,
                 bodies=BodyBudget(settings.max_held_bytes),
             )
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> ASGIApp:
             for chore in chores:
                 chore.cancel()
             await _note_key_use(authenticator)
+            await uploads.aclose()
             await redis.aclose()
             await database.close()
 

@@ -126,16 +126,19 @@ def inflate(body: bytes, limit: int) -> bytes:
     return inflated
 
 
+def _over(limit: int) -> TooLarge:
+    return TooLarge(f"the body is over {limit} bytes", headers={"Connection": "close"})
+
+
 async def _read(request: Request[Any], limit: int) -> bytes:
-    too_large = TooLarge(f"the body is over {limit} bytes", headers={"Connection": "close"})
     if int(request.headers.get("content-length") or 0) > limit:
-        raise too_large
+        raise _over(limit)
     chunks, length = [], 0
     try:
         async for chunk in request.stream():
             length += len(chunk)
             if length > limit:
-                raise too_large
+                raise _over(limit)
             request.state["bodies"].take(request.scope, len(chunk))
             chunks.append(chunk)
     except ClientDisconnect:

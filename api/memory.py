@@ -7,7 +7,6 @@ from typing import Final, Generic, TypeVar
 
 import psycopg
 import psycopg_pool
-from cachetools import TTLCache
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -24,8 +23,10 @@ class Memory(Generic[K, V]):
     """
 
     def __init__(self, size: int, fresh_for: float, kept_for: float) -> None:
+        self._size = size
         self._fresh_for = fresh_for
-        self._known: TTLCache[K, tuple[V, float]] = TTLCache(size, kept_for)
+        self._kept_for = kept_for
+        self._known: dict[K, tuple[V, float]] = {}  # in the order of being told
         self._asking: dict[K, asyncio.Task[V]] = {}
         self._silent = False  # whether PostgreSQL left the last question unanswered
 
@@ -35,9 +36,10 @@ class Memory(Generic[K, V]):
         if known is None:
             return await self._ask(key, ask)
         value, told_at = known
-        if time.monotonic() < told_at + self._fresh_for:
+        age = time.monotonic() - told_at
+        if age < self._fresh_for:
             return value
-        if not outlast:
+        if not outlast or age >= self._kept_for:
             return await self._ask(key, ask)
         if self._silent and self._asking:
             return value  # one question at a time finds out when PostgreSQL is back
@@ -48,7 +50,10 @@ class Memory(Generic[K, V]):
         return question.result()
 
     def note(self, key: K, value: V) -> None:
-        """Remember what was just learned or done."""
+        """Remember what was just learned or done; the oldest is forgotten for it if need be."""
+        self._known.pop(key, None)
+        if len(self._known) >= self._size:
+            del self._known[next(iter(self._known))]
         self._known[key] = (value, time.monotonic())
 
     def forget(self, key: K) -> None:

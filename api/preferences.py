@@ -1,7 +1,7 @@
 """What a client prefers (RFC 7240), and parameters of queries."""
 
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
@@ -58,7 +58,11 @@ def wait_of(request: Request) -> float:
 
 def workout_id_of(request: Request) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
-    text = request.path_params["id"]
+    return _uuid(request.path_params["id"])
+
+
+@lru_cache(100_000)
+def _uuid(text: str) -> UUID:
     try:
         workout_id = UUID(text)
     except ValueError:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +59,13 @@ class Limits:
     def at(cls, now_ms: int, samples: int) -> "Limits":
         """The limits that hold now: a device's clock may run ahead by a day."""
         return cls(now_ms + MAX_CLOCK_LEAD, samples)
+
+
+class Readings(NamedTuple):
+    """A few samples: ms since the epoch, and the columns of all channels in their order."""
+
+    timestamps: list[int]
+    columns: list[tuple[float | None, ...]]
 
 
 @dataclass(frozen=True)

@@ -26,4 +26,11 @@ class ApiState(TypedDict):
     bodies: BodyBudget
 
 
-Request = StarletteRequest[ApiState]
+class Request(StarletteRequest[ApiState]):
+    """A request to this API."""
+
+    @property
+    def state(self) -> ApiState:
+        """What the handlers share, without Starlette's wrapping: it is asked for often."""
+        state: ApiState = self.scope["state"]
+        return state

@@ -3,9 +3,13 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
+
+import redis
 
 from api.problems import NotFound
 from shared.connections import AsyncRedis
@@ -39,11 +43,13 @@ class StreamWriter:
     """Appends batches, those of concurrent requests in one pipeline.
 
     One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
-    writes in large groups, and with ``appendfsync always`` a group shares one fsync.
+    writes in large groups, and with ``appendfsync always`` a group shares one fsync. A group is
+    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply.
     """
 
-    def __init__(self, client: AsyncRedis, max_pending_bytes: int) -> None:
+    def __init__(self, client: AsyncRedis, max_pending_bytes: int, time_limit: float) -> None:
         self._redis = client
+        self._time_limit = time_limit
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
@@ -66,18 +72,34 @@ class StreamWriter:
 
     async def seal(self, workout_id: UUID) -> None:
         """Mark a ride as over and ask for its last fold. Raises redis.RedisError."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             pipe.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR)
             pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
             await pipe.execute()
 
     async def ask_for_fold(self, workout_id: UUID) -> None:
         """Ask the workers to look at a workout. Raises redis.RedisError."""
-        await self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
+        async with self._pipeline() as pipe:
+            pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
+            await pipe.execute()
 
     async def seal_deleted(self, workout_id: UUID) -> None:
         """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
-        await self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+        async with self._pipeline() as pipe:
+            pipe.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+            await pipe.execute()
+
+    @asynccontextmanager
+    async def _pipeline(self) -> AsyncIterator[Any]:
+        """A pipeline that must be done within the time limit. Raises redis.TimeoutError."""
+        try:
+            async with (
+                asyncio.timeout(self._time_limit),
+                self._redis.pipeline(transaction=False) as pipe,
+            ):
+                yield pipe
+        except TimeoutError:
+            raise redis.TimeoutError("Redis does not answer") from None
 
     async def _flush(self) -> None:
         while self._pending:
@@ -94,13 +116,15 @@ class StreamWriter:
 
     async def _write(self, group: list[_Append]) -> list[Exception | None]:
         """Append a group; for each batch None, or why it was not stored."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for append in group:
-                pipe.xadd(samples_key(append.workout_id), {BATCH_FIELD: append.entry})
-                pipe.get(sealed_key(append.workout_id))
-            replies = await pipe.execute(raise_on_error=False)
-        added, sealed = replies[::2], replies[1::2]
+                key = samples_key(append.workout_id)
+                pipe.execute_command("XADD", key, "*", BATCH_FIELD, append.entry)
+            pipe.execute_command("MGET", *(sealed_key(append.workout_id) for append in group))
+            *added, sealed = await pipe.execute(raise_on_error=False)
         failpoint("after-append")
+        if isinstance(sealed, Exception):
+            raise sealed
         await self._ask_for_folds(group, sealed)
         return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
 
@@ -112,16 +136,15 @@ class StreamWriter:
         }
         if not over:
             return
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._pipeline() as pipe:
             for workout_id in over:
                 pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
             await pipe.execute()
 
 
 def _outcome(added: Any, sealed: Any) -> Exception | None:
-    for reply in (added, sealed):
-        if isinstance(reply, Exception):
-            return _unavailable(reply)
+    if isinstance(added, Exception):
+        return _unavailable(added)
     return NotFound("no such workout") if sealed == SEALED_DELETED else None
 
 

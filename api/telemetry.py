@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -13,8 +14,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.body import content_type, read_body
-from api.parsing import parse_upload
+from api.body import JSON, content_type, read_body
+from api.parsing import parse_few, parse_upload
 from api.preferences import is_lenient, moment_of, read_query, workout_id_of
 from api.problems import Fault, Unprocessable
 from api.responses import json_response
@@ -28,6 +29,7 @@ from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
 
 _MOST_DROPPED_LISTED = 100
 _PARSED_AT_ONCE = 256 * 1024  # bytes
+_OF_FEW_SAMPLES = 8192  # bytes that such a body hardly exceeds
 
 
 class Receipt(Struct, rename="camel", omit_defaults=True):
@@ -88,20 +90,44 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     state["quota"].require(caller.key_id)
-    body = await read_body(request, state["settings"])
-    limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
-    parse = partial(parse_upload, body, content_type(request), limits, lenient=is_lenient(request))
+    batch = await _read_batch(request)
+    count = batch.receipt.accepted
+    if count:
+        state["quota"].require(caller.key_id, count)
+        await state["writer"].append(workout_id, batch.entry, finished=finished)
+        state["quota"].count(caller.key_id, count)
+    headers = state["quota"].headers(caller.key_id)
+    return json_response(batch.receipt, HTTPStatus.ACCEPTED, headers)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    entry: bytes
+    receipt: Receipt
+
+
+async def _read_batch(request: Request) -> _Batch:
+    settings = request.state["settings"]
+    body, media_type = await read_body(request, settings), content_type(request)
+    limits = Limits.at(time.time_ns() // 1_000_000, settings.max_batch_samples)
+    if len(body) < _OF_FEW_SAMPLES and media_type == JSON:
+        readings = parse_few(body, limits)
+        if readings:
+            receipt = Receipt(len(readings.timestamps), max(readings.timestamps))
+            return _Batch(stream_codec.encode_few(*readings), receipt)
+    parse = partial(_parse, body, media_type, limits, lenient=is_lenient(request))
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    upload = parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
+    return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
+
+
+def _parse(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
+    upload = parse_upload(body, media_type, limits, lenient=lenient)
     samples, dropped = upload.samples, upload.dropped
-    if len(samples):
-        state["quota"].require(caller.key_id, len(samples))
-        entry = stream_codec.encode(samples)
-        await state["writer"].append(workout_id, entry, finished=finished)
-        state["quota"].count(caller.key_id, len(samples))
-    latest = int(samples.timestamps.max()) if len(samples) else None
+    if not len(samples):
+        return _Batch(b"", Receipt(0, None, len(dropped), dropped[:_MOST_DROPPED_LISTED]))
+    latest = int(samples.timestamps.max())
     receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
-    return json_response(receipt, HTTPStatus.ACCEPTED, state["quota"].headers(caller.key_id))
+    return _Batch(stream_codec.encode(samples), receipt)
 
 
 async def get_receipt(request: Request, caller: Caller) -> Response:

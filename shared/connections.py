@@ -103,14 +103,18 @@ def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
     )
 
 
-def open_async_redis(settings: Settings) -> AsyncRedis:
-    """A client for an API process; for the same reason it never retries."""
+def open_async_redis(settings: Settings, *, bounded: bool = True) -> AsyncRedis:
+    """A client for an API process; for the same reason it never retries.
+
+    Unless ``bounded``, whoever uses it limits the time itself, once for many replies: the driver
+    would watch over each of them.
+    """
     # Where the driver expects notifications of maintenance, as it does by default, its pool does
     # not look whether Redis has closed a connection: after a restart each would fail once.
     return redis.asyncio.Redis.from_url(
         settings.redis_url,
         retry=AsyncRetry(NoBackoff(), 0),
-        socket_timeout=settings.service_timeout,
+        socket_timeout=settings.service_timeout if bounded else None,
         socket_connect_timeout=settings.service_timeout,
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )

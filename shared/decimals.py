@@ -4,13 +4,11 @@ Devices send decimals (8.186 m/s). Held as 8186 thousandths they take two bytes 
 compress well in the archive; dividing by 1000 gives back the very same float.
 """
 
-from typing import Final
-
 import numpy as np
 
 from shared.telemetry import FloatArray, IntArray
 
-LARGEST_EXACT: Final = 2.0**53
+_LARGEST_EXACT = 2.0**53
 
 
 def to_whole(values: FloatArray, decimals: int | IntArray) -> tuple[IntArray, list[bool]]:
@@ -22,7 +20,7 @@ def to_whole(values: FloatArray, decimals: int | IntArray) -> tuple[IntArray, li
     factors = 10.0**decimals
     with np.errstate(over="ignore"):
         scaled = np.rint(values * factors)
-    small = np.abs(scaled) < LARGEST_EXACT
+    small = np.abs(scaled) < _LARGEST_EXACT
     if not small.all():
         scaled = np.where(small, scaled, 0.0)
     whole = scaled.astype(np.int64)

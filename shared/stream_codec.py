@@ -10,13 +10,13 @@ them are decoded in one step.
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.decimals import LARGEST_EXACT, from_whole, to_whole
+from shared.decimals import from_whole, to_whole
 from shared.errors import MalformedEntry
 from shared.telemetry import CHANNEL_NAMES, CHANNELS, FloatArray, IntArray, Samples, no_samples
 
@@ -31,7 +31,7 @@ _BOUNDS: Final = tuple(
 )
 _DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
 _FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
-_F8: Final = struct.Struct("<d")
+_CODES: Final = "BbHhIiqd"  # of struct, in the order of _KINDS
 _CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
 
 Rows = NDArray[np.uint8]
@@ -50,11 +50,35 @@ def encode(samples: Samples) -> bytes:
         first.to_bytes(8, "little", signed=True),
         offsets.astype(_KINDS[offsets_kind]).tobytes(),
     ]
-    if len(samples) == 1:
-        _pack_reading(samples, layout, body)
-    elif samples.channels:
+    if samples.channels:
         _pack_channels(samples, layout, body)
     return bytes(layout) + b"".join(body)
+
+
+def encode_few(timestamps: Sequence[int], columns: Iterable[Sequence[float | None]]) -> bytes:
+    """As ``encode``: for so few samples that plain lists cost less than the calls of numpy.
+
+    ``columns``: all of CHANNELS in their order, values within their bounds, None where missing.
+    """
+    first = timestamps[0]
+    offsets = [time - first for time in timestamps]
+    offsets_kind = _narrowest(min(offsets), max(offsets))
+    layout = bytearray()
+    body = [first.to_bytes(8, "little", signed=True), _pack_numbers(offsets, offsets_kind)]
+    for code, column in enumerate(columns):
+        present, values = _fill(column)
+        if 1 not in present:
+            continue
+        whole = _whole(values, _FACTORS[code])
+        kind = _FLOAT if whole is None else _narrowest(min(whole), max(whole))
+        if 0 in present:
+            layout += bytes((code, kind | HAS_MASK))
+            body.append(_pack_bits(present))
+        else:
+            layout += bytes((code, kind))
+        body.append(_pack_numbers(values if whole is None else whole, kind))
+    head = _HEAD.pack(VERSION, len(timestamps), len(layout) // 2, offsets_kind)
+    return head + bytes(layout) + b"".join(body)
 
 
 def decode(entries: Sequence[bytes]) -> Samples:
@@ -75,31 +99,31 @@ def decode(entries: Sequence[bytes]) -> Samples:
     return Samples(result.timestamps, ordered)
 
 
-def _pack_reading(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
-    """As ``_pack_channels``, of a single sample: what devices send live is worth no numpy call."""
-    for name, values in samples.channels.items():
-        code, value = _CODE[name], values.item()
-        if value != value:  # NaN
-            layout += bytes((code, HAS_MASK))
-            body.append(b"\0\0")  # absent, and a number in its place
-        elif (whole := _whole(value, _FACTORS[code])) is None:
-            layout += bytes((code, _FLOAT))
-            body.append(_F8.pack(value))
-        else:
-            kind = _narrowest(whole, whole)
-            layout += bytes((code, kind))
-            signed = _BOUNDS[kind][0] < 0
-            body.append(whole.to_bytes(_KINDS[kind].itemsize, "little", signed=signed))
+def _fill(column: Sequence[float | None]) -> tuple[Sequence[int], list[float]]:
+    """Which values are there, as 1 or 0, and all of them, with 0 where none is."""
+    if None not in column:
+        return (1,), list(column)  # type: ignore[arg-type]
+    present = [0 if value is None else 1 for value in column]
+    return present, [0.0 if value is None else value for value in column]
 
 
-def _whole(value: float, factor: float) -> int | None:
-    """As ``to_whole``, of one value: None where that would change any bit of it."""
-    scaled = value * factor
-    if not abs(scaled) < LARGEST_EXACT:
+def _whole(values: list[float], factor: float) -> list[int] | None:
+    """As ``to_whole``: None where that would change any bit of a value."""
+    whole = [round(value * factor) for value in values]
+    if [number / factor for number in whole] != values:
         return None
-    whole = round(scaled)
-    same = whole / factor == value and math.copysign(1, whole) == math.copysign(1, value)
-    return whole if same else None
+    zeros = (value for value, number in zip(values, whole, strict=True) if not number)
+    return None if any(math.copysign(1, zero) < 0 for zero in zeros) else whole
+
+
+def _pack_numbers(numbers: Sequence[float], kind: int) -> bytes:
+    return struct.pack(f"<{len(numbers)}{_CODES[kind]}", *numbers)
+
+
+def _pack_bits(bits: Sequence[int]) -> bytes:
+    """As numpy's packbits."""
+    number = int("".join(map(str, bits)).ljust(-(-len(bits) // 8) * 8, "0"), 2)
+    return number.to_bytes(-(-len(bits) // 8), "big")
 
 
 def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
@@ -123,7 +147,10 @@ def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> No
 
 def _narrowest(low: int, high: int) -> int:
     """The kind of whole number with the fewest bytes that holds both."""
-    return next(kind for kind, (least, most) in enumerate(_BOUNDS) if least <= low and high <= most)
+    for kind, (least, most) in enumerate(_BOUNDS):
+        if least <= low and high <= most:
+            return kind
+    raise AssertionError("int64 holds every int64")
 
 
 def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:

@@ -13,6 +13,7 @@ The keys of one workout share a hash tag, so they may live on any node of a Redi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,13 +27,16 @@ SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"
 # Seconds. A seal must outlive every API process's memory of the workout as unfinished.
 SEALED_FOR: Final = 24 * 3600
+_MANY_RIDES: Final = 100_000
 
 
+@lru_cache(_MANY_RIDES)
 def samples_key(workout_id: UUID) -> str:
     """The stream of a workout's unfolded batches."""
     return f"{{w:{workout_id}}}:samples"
 
 
+@lru_cache(_MANY_RIDES)
 def sealed_key(workout_id: UUID) -> str:
     """Set once a workout is over: from then on each upload asks for a fold."""
     return f"{{w:{workout_id}}}:sealed"

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from starlette.requests import Request as StarletteRequest
 
 from api.preferences import (
     LONGEST_WAIT,
@@ -18,7 +17,7 @@ from api.state import Request
 
 def request(prefer: Sequence[str] = (), query: str = "") -> Request:
     headers = [(b"prefer", header.encode()) for header in prefer]
-    return StarletteRequest(
+    return Request(
         {"type": "http", "headers": headers, "query_string": query.encode(), "path": "/"}
     )
 

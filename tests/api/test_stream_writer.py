@@ -22,8 +22,8 @@ def write(
     settings: Settings, writing: Callable[[StreamWriter], Awaitable[T]], limit: int = LIMIT
 ) -> T:
     async def run() -> T:
-        async with asyncio.timeout(30), open_async_redis(settings) as client:
-            return await writing(StreamWriter(client, limit))
+        async with asyncio.timeout(30), open_async_redis(settings, bounded=False) as client:
+            return await writing(StreamWriter(client, limit, 5))
 
     return asyncio.run(run())
 

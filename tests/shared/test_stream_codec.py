@@ -1,6 +1,7 @@
 import json
 import struct
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,23 @@ from hypothesis import strategies as st
 
 from shared import stream_codec
 from shared.errors import MalformedEntry
-from shared.telemetry import CHANNEL_NAMES, Samples, concatenate
+from shared.telemetry import CHANNEL_NAMES, CHANNELS, Samples, concatenate
 from tests.shared.sample_strategies import NAN, any_samples, exactly, readings_of, samples_of
 
 T0 = 1_700_000_000_000
+
+T0 = 1_700_000_000_000
+
+
+def few_readings() -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    """Timestamps, and values of every channel within its bounds, as devices send them or not."""
+
+    def values(lowest: float, highest: float, decimals: int) -> st.SearchStrategy[float | None]:
+        exact = st.floats(lowest, highest)
+        return st.none() | exact | exact.map(lambda value: round(value, decimals))
+
+    columns = [values(each.minimum, each.maximum, each.decimals) for each in CHANNELS]
+    return st.lists(st.tuples(st.integers(T0 - 10**10, T0 + 10**10), *columns), min_size=1)
 
 
 def ten_seconds(**columns: float) -> Samples:
@@ -168,12 +182,16 @@ def test_an_entry_is_a_tenth_of_its_json() -> None:
     assert len(stream_codec.encode(samples)) * 6 < len(json.dumps(body))
 
 
-@given(any_samples(smallest=1))
-@example(samples_of([0], power=[-0.0], speed=[0.05], lat=[1e300], lng=[2.0**53], cadence=[NAN]))
-def test_a_single_reading_is_packed_like_any_batch(samples: Samples) -> None:
-    one = samples.select(slice(0, 1))
-    plain, quick = (bytearray(), list[bytes]()), (bytearray(), list[bytes]())
-    if one.channels:
-        stream_codec._pack_channels(one, *plain)
-    stream_codec._pack_reading(one, *quick)
-    assert (quick[0], b"".join(quick[1])) == (plain[0], b"".join(plain[1]))
+@given(few_readings())
+@example([(T0, -0.0, 0.0), (T0 + 1, 0.05, None), (T0 - 70_000, 9_999.95, None)])
+def test_few_samples_are_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
+    times, *columns = (list(column) for column in zip(*readings, strict=True))
+    absent = [None] * len(times)
+    columns += [absent] * (len(CHANNEL_NAMES) - len(columns))
+    channels = {
+        name: np.array(column, dtype=np.float64)
+        for name, column in zip(CHANNEL_NAMES, columns, strict=True)
+        if column != absent
+    }
+    batch = Samples(np.array(times), channels)
+    assert stream_codec.encode_few(times, columns) == stream_codec.encode(batch)
