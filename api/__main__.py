@@ -8,6 +8,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.protocol import HttpProtocol
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
@@ -20,7 +21,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=type("HttpProtocol", (HttpProtocol,), {"head_timeout": settings.body_timeout}),
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psycopg
 import psycopg_pool
-from redis import RedisError
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -170,8 +169,8 @@ async def _keep_counting(quota: Quota, redis: AsyncRedis) -> None:
         await asyncio.sleep(COUNT_SAMPLES_EVERY)
         try:
             await quota.publish(redis)
-        except RedisError as error:
-            logger.warning("could not count samples: %s", error)
+        except Exception as error:  # whatever it was, the next second is another try
+            logger.warning("could not count samples: %r", error)
 
 
 async def _note_key_use(authenticator: Authenticator) -> None:

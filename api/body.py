@@ -1,8 +1,6 @@
 """Request bodies: read within bounds of size and time, inflated within the same bounds."""
 
 import asyncio
-import gzip
-import io
 import re
 import zlib
 from collections.abc import Iterator, MutableMapping
@@ -25,6 +23,8 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 JSON: Final = "application/json"
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS: Final = 100
 # PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -71,7 +71,7 @@ async def read_body(request: Request[Any], settings: Settings) -> bytes:
         ) from None
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "gzip":
-        inflated = inflate(body, settings.max_body_bytes)
+        inflated = await asyncio.to_thread(inflate, body, settings.max_body_bytes)
         request.state["bodies"].take(request.scope, len(inflated))
         return inflated
     if encoding == "identity":
@@ -88,9 +88,7 @@ async def read_json(request: Request[Any], kind: type[T], settings: Settings) ->
 
 def decode_json(body: bytes, kind: type[T]) -> T:
     """Raises BadRequest for what is not JSON, Unprocessable for JSON of another shape."""
-    require_utf8(body)
-    if _NUL.search(body):
-        raise BadRequest("the body holds a NUL character")
+    require_text(body)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -99,8 +97,10 @@ def decode_json(body: bytes, kind: type[T]) -> T:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def require_utf8(body: bytes) -> None:
-    """The decoder skips over strings it has no use for; this does not."""
+def require_text(body: bytes) -> None:
+    """Raises BadRequest: the decoder skips over strings that it has no use for; this does not."""
+    if b"\\u0000" in body and _NUL.search(body):
+        raise BadRequest("the body holds a NUL character")
     if body.isascii():
         return
     try:
@@ -117,13 +117,22 @@ def fault_of(error: msgspec.ValidationError) -> Fault:
 
 def inflate(body: bytes, limit: int) -> bytes:
     """The content of one or more gzip members. Raises TooLarge past ``limit`` bytes."""
-    try:
-        inflated = gzip.GzipFile(fileobj=io.BytesIO(body)).read(limit + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadRequest(f"the body is not gzip: {error}") from None
-    if len(inflated) > limit:
-        raise TooLarge(f"the body inflates to more than {limit} bytes")
-    return inflated
+    inflated, length = list[bytes](), 0
+    while body:
+        if len(inflated) == _MOST_MEMBERS:
+            raise BadRequest(f"the body is of more than {_MOST_MEMBERS} gzip members")
+        member = zlib.decompressobj(_GZIP)
+        try:
+            inflated.append(member.decompress(body, limit - length + 1))
+        except zlib.error as error:
+            raise BadRequest(f"the body is not gzip: {error}") from None
+        length += len(inflated[-1])
+        if length > limit:
+            raise TooLarge(f"the body inflates to more than {limit} bytes")
+        if not member.eof:
+            raise BadRequest("the body is not gzip: it ends early")
+        body = member.unused_data
+    return b"".join(inflated)
 
 
 def _over(limit: int) -> TooLarge:

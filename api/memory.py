@@ -34,13 +34,13 @@ class Memory(Generic[K, V]):
         """The answer, asked for unless fresh. Raises what ``ask`` raises."""
         known = self._known.get(key)
         if known is None:
-            return await self._ask(key, ask)
+            return await asyncio.shield(self._ask(key, ask))
         value, told_at = known
         age = time.monotonic() - told_at
         if age < self._fresh_for:
             return value
         if not outlast or age >= self._kept_for:
-            return await self._ask(key, ask)
+            return await asyncio.shield(self._ask(key, ask))
         if self._silent and self._asking:
             return value  # one question at a time finds out when PostgreSQL is back
         question = self._ask(key, ask)

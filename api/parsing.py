@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from api.body import JSON, require_utf8
+from api.body import JSON, require_text
 from api.inspection import inspect
 from api.problems import TooLarge, UnsupportedMediaType
 from api.samples import NDJSON, Batch, Limits, Readings, Sample, Upload, milliseconds
@@ -40,7 +40,7 @@ def parse_upload(body: bytes, media_type: str, limits: Limits, *, lenient: bool 
     """
     if media_type not in (JSON, NDJSON):
         raise UnsupportedMediaType(f"send {JSON} or {NDJSON}, not {media_type}")
-    require_utf8(body)
+    require_text(body)
     try:
         samples = _decode_strictly(body, media_type)
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -55,14 +55,15 @@ def parse_upload(body: bytes, media_type: str, limits: Limits, *, lenient: bool 
 def parse_few(body: bytes, limits: Limits) -> Readings | None:
     """The samples of a JSON body that holds a few, all in order; None for anything else.
 
-    So devices that upload live cost little; ``parse_upload`` sees to all others.
+    So devices that upload live cost little; ``parse_upload`` sees to all others. Raises BadRequest.
     """
+    require_text(body)
     try:
         decoded = _decode_any(body)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
     rows = decoded.samples if isinstance(decoded, Batch) else decoded
-    if not rows or len(rows) > _FEW or not body.isascii():
+    if not rows or len(rows) > _FEW:
         return None
     times = [row.timestamp for row in rows]
     if any(type(time) is not int for time in times):

@@ -1,6 +1,8 @@
 """How many samples a key may upload a minute: counted in Redis, by all API processes together."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from api.problems import TooManyRequests
@@ -14,14 +16,14 @@ class Quota:
     """What each key has used of its samples in the current minute, as far as is known here.
 
     An upload waits for nothing: every process adds its counts to Redis once a second and learns
-    the totals, so a key overdraws by no more than it uploads in that second and has under way.
+    the totals, so a key overdraws by no more than it uploads in that second.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._minute = 0
         self._counted: dict[str, int] = {}  # Redis was told
-        self._pending: dict[str, int] = {}  # stored here since
+        self._pending: dict[str, int] = {}  # used here since
 
     def require(self, key_id: str, samples: int = 1) -> None:
         """Raises TooManyRequests if that many are not left."""
@@ -32,10 +34,16 @@ class Quota:
                 headers={**self.headers(key_id), **wait},
             )
 
-    def count(self, key_id: str, samples: int) -> None:
-        """Samples were stored: what Redis refused costs nobody anything."""
-        self._current_minute()
+    @contextmanager
+    def taking(self, key_id: str, samples: int) -> Iterator[None]:
+        """Use samples; they are given back if the block fails. Raises TooManyRequests."""
+        self.require(key_id, samples)
         self._pending[key_id] = self._pending.get(key_id, 0) + samples
+        try:
+            yield
+        except BaseException:
+            self._pending[key_id] = self._pending.get(key_id, 0) - samples
+            raise
 
     def headers(self, key_id: str) -> dict[str, str]:
         """What is left: draft-ietf-httpapi-ratelimit-headers."""
@@ -46,14 +54,14 @@ class Quota:
         }
 
     async def publish(self, redis: AsyncRedis) -> None:
-        """Add what was stored to the counts in Redis. Raises redis.RedisError."""
+        """Add what was used to the counts in Redis. Raises redis.RedisError."""
         minute = self._current_minute()
         added, self._pending = self._pending, {}
         if not added:
             return
         for key_id, samples in added.items():
             self._counted[key_id] = self._counted.get(key_id, 0) + samples
-        async with redis.pipeline(transaction=False) as pipe:
+        async with redis.pipeline() as pipe:
             for key_id, samples in added.items():
                 pipe.incrby(quota_key(key_id, minute), samples)
                 pipe.expire(quota_key(key_id, minute), 2 * WINDOW)

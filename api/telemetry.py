@@ -93,9 +93,8 @@ async def upload_telemetry(request: Request, caller: Caller) -> Response:
     batch = await _read_batch(request)
     count = batch.receipt.accepted
     if count:
-        state["quota"].require(caller.key_id, count)
-        await state["writer"].append(workout_id, batch.entry, finished=finished)
-        state["quota"].count(caller.key_id, count)
+        with state["quota"].taking(caller.key_id, count):
+            await state["writer"].append(workout_id, batch.entry, finished=finished)
     headers = state["quota"].headers(caller.key_id)
     return json_response(batch.receipt, HTTPStatus.ACCEPTED, headers)
 

@@ -27,6 +27,8 @@ from ops.servers import servers
 from shared.errors import TrackerError
 from shared.settings import read_settings
 
+LETTER = click.IntRange(1, 2**63 - 1)
+
 
 @click.group()
 @click.option("--data-dir", envvar="DATA_DIR", default=".data", type=click.Path(path_type=Path))
@@ -113,7 +115,11 @@ def reset_db(context: click.Context, yes: bool) -> None:
 
 @main.command()
 @click.option(
-    "--id", "letter_id", envvar="ID", type=int, help="Show all of one, its traceback too."
+    "--id",
+    "letter_id",
+    envvar="ID",
+    type=click.IntRange(1, 2**63 - 1),
+    help="Show all of one, its traceback too.",
 )
 @click.pass_context
 def dead_letters(context: click.Context, letter_id: int | None) -> None:
@@ -121,18 +127,18 @@ def dead_letters(context: click.Context, letter_id: int | None) -> None:
     with _servers(context) as environ:
         found = letters.read_letters(environ["DATABASE_URL"], letter_id)
         paused = letters.consumption_is_paused(read_settings(environ))
-    if paused:
-        click.echo("Most folds fail now: the workers have paused and give nothing up.\n")
     if letter_id is None:
         click.echo(letters.summarize(found) or "no dead letters")
     elif not found:
         raise click.ClickException(f"there is no dead letter {letter_id}")
     else:
         click.echo(letters.describe(found[0]))
+    if paused:
+        click.echo("\nMost folds fail now: the workers try one now and then, and give few up.")
 
 
 @main.command()
-@click.option("--id", "letter_id", envvar="ID", type=int)
+@click.option("--id", "letter_id", envvar="ID", type=LETTER)
 @click.option("--all", "everything", envvar="ALL", is_flag=True)
 @click.pass_context
 def replay(context: click.Context, letter_id: int | None, everything: bool) -> None:

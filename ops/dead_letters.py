@@ -1,10 +1,12 @@
 """Events that the workers gave up on: what they are, and how they get another chance."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import dict_row
+from redis.exceptions import RedisError
 
 from ops.processes import ProcessFailed
 from shared.breaker import Breaker
@@ -27,22 +29,25 @@ def read_letters(database_url: str, letter_id: int | None = None) -> list[Row]:
 def replay(settings: Settings, letter_id: int | None = None) -> int:
     """Give one letter, or all that wait, back to the workers; how many. Raises ProcessFailed.
 
-    The committed rows ask for the folds; the events, added afterwards, only make them prompt.
+    Whatever is cut short leaves all letters waiting.
     """
-    with psycopg.connect(settings.database_url) as connection:
+    with psycopg.connect(settings.database_url) as connection, open_redis(settings) as redis:
         found = connection.execute(QUERIES["replay_dead_letters"], {"id": letter_id}).fetchall()
+        try:
+            for (event,) in found:
+                redis.xadd(EVENTS, event)
+        except RedisError as error:  # nothing is committed; events that were added do no harm
+            raise ProcessFailed(f"Redis takes no events: {error}") from None
     if letter_id is not None and not found:
         raise ProcessFailed(f"no dead letter {letter_id} waits: see `make dead-letters`")
-    with open_redis(settings) as redis:
-        for (event,) in found:
-            redis.xadd(EVENTS, event)
     return len(found)
 
 
 def consumption_is_paused(settings: Settings) -> bool:
-    """Whether most folds fail, so that the workers wait and give nothing up."""
-    with open_redis(settings) as redis:
+    """Whether most folds fail, so that the workers hardly try. Unknown without Redis: False."""
+    with suppress(RedisError), open_redis(settings) as redis:
         return Breaker(redis).is_open()
+    return False
 
 
 def summarize(letters: Iterable[Row]) -> str:
@@ -59,7 +64,7 @@ def describe(letter: Row) -> str:
 def _paragraph(letter: Row) -> str:
     whose = f"workout {letter['workout_id']} of {letter['email']}, {letter['status']}"
     what = whose if letter["workout_id"] else "an event of no workout"
-    deliveries = f"given up after {letter['deliveries']} deliveries"
+    deliveries = f"given up at delivery {letter['deliveries']}"
     heading = f"{letter['id']}  {_moment(letter['created_at'])}  {what}, {deliveries}"
     return f"{heading}\n    {letter['reason']}"
 

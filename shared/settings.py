@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: Positive = 256 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
+    # For the head of a request to arrive, and for its body.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5

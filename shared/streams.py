@@ -5,7 +5,8 @@
 | ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
 | ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
 | ``quota:KEY:MINUTE``| number | samples that a key has uploaded in a minute                    |
-| ``outcomes``        | list   | how the last folds went; see breaker.py                       |
+| ``failing``         | zset   | rides whose folds fail, by when they first did; see breaker.py  |
+| ``folded``          | zset   | rides folded lately, by when                                    |
 | ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
 
 The keys of one workout share a hash tag, so they may live on any node of a Redis Cluster.
@@ -21,7 +22,8 @@ from shared.errors import MalformedEntry
 
 EVENTS: Final = "events"
 GROUP: Final = "workers"
-OUTCOMES: Final = "outcomes"
+FAILING: Final = "failing"
+FOLDED: Final = "folded"
 BATCH_FIELD: Final = b"b"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"

@@ -40,7 +40,7 @@ def work(settings: Settings, stop: Event) -> None:
             bury=lambda delivery, error: bury(database, delivery, error),
             sweep=Sweeper(database, client, settings).sweep_if_due,
             stop=stop,
-            probe_every=settings.breaker_pause,
+            breaker_pause=settings.breaker_pause,
         )
         logger.info("started worker %s", consumer)
         worker.run()

@@ -15,6 +15,7 @@ from shared.streams import FoldRequest
 from worker.inbox import Delivery
 
 QUERIES = load_queries("dead_letters")
+FOLDS = load_queries("folds")
 _ROOT: Final = Path(__file__).resolve().parents[1]
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ def bury(database: Database, delivery: Delivery, error: BaseException) -> None:
         "deliveries": delivery.deliveries,
     }
     with database.connection() as connection:
-        connection.execute(QUERIES["write_dead_letter"], letter)
-        connection.execute(QUERIES["mark_failed"], {"id": workout_id})
+        connection.execute(FOLDS["lock_workout"], {"id": workout_id})
+        connection.execute(QUERIES["bury"], letter)
     logger.error("gave up on event %s of workout %s: %s", delivery.id.decode(), workout_id, error)
 
 

@@ -50,28 +50,32 @@ class Waiting:
         return int(self.last_id.partition("-")[0]) / 1000 if self.last_id else None
 
 
-def fold(database: Database, redis: Redis, workout_id: UUID) -> None:
+def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
     """Merge a workout's waiting samples into its archive and bring its figures up to date.
 
     Repeating it, wherever it was cut off, gives the same rows: samples are merged by timestamp,
-    and are taken from the stream only after the commit.
+    and are taken from the stream only after the commit. False if there was nothing to do.
     """
     with database.connection() as connection:
-        with connection.pipeline():  # statements that wait for no answer share a round trip
-            waiting = _fold_locked(connection, redis, workout_id)
+        waiting = _fold_locked(connection, redis, workout_id)
         failpoint("before-commit")
     failpoint("after-commit")
+    if waiting is None:
+        return False
     if waiting.last_id:
         _trim(redis, samples_key(workout_id), waiting.last_id)
+    return True
 
 
-def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID) -> Waiting:
+def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID) -> Waiting | None:
     """The fold's transaction. Returns what may be trimmed once it is committed."""
-    nothing = Waiting([], None)
-    connection.execute(FOLDS["limit_waits"])
-    workout = connection.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+    # A pipeline ends before any work begins: within one, PostgreSQL would not see us idle, and
+    # never end the transaction of a worker that stalls.
+    with connection.pipeline():
+        connection.execute(FOLDS["limit_waits"])
+        workout = connection.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
     if workout is None or workout["status"] in ("DELETED", "FAILED"):
-        return nothing
+        return None
     completing = workout["status"] == "PROCESSING"
     if completing:
         # The API may have died before it sealed. Sealing before reading means that an upload
@@ -79,7 +83,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         _seal(redis, sealed_key(workout_id))
     waiting = read_waiting(redis, samples_key(workout_id))
     if not (waiting.entries or completing or workout["stale"]):
-        return nothing
+        return None
     fresh = stream_codec.decode(waiting.entries)
     if _are_figures_due(workout, len(fresh)):
         archive = merge_archive(_read_parts(connection, workout_id), fresh)

@@ -14,7 +14,6 @@ from shared.connections import Redis
 from shared.streams import EVENTS, GROUP
 
 BLOCK: Final = 1.0  # seconds that a read waits for new events; also how soon a stop is noticed
-_MANY: Final = 1000
 _CLAIM_EVERY: Final = 5.0  # seconds between looks for abandoned events, if not a lease
 logger = logging.getLogger(__name__)
 
@@ -102,7 +101,7 @@ class Inbox:
         )
 
     def forgive(self, delivery: Delivery) -> None:
-        """Let others have the event once its lease has run out, this delivery not counted."""
+        """Do not count this delivery, whatever comes of it; the lease stays as it is."""
         self._redis.xclaim(
             EVENTS,
             GROUP,
@@ -112,27 +111,6 @@ class Inbox:
             retrycount=delivery.deliveries - 1,
             justid=True,
         )
-
-    def forgive_all(self) -> None:
-        """Begin every pending event's count anew, whoever has it; its lease stays as it is."""
-        start = b"-"
-        while found := self._pending_from(start):
-            for each in found:
-                self._redis.xclaim(
-                    EVENTS,
-                    GROUP,
-                    each["consumer"],
-                    0,
-                    [each["message_id"]],
-                    idle=each["time_since_delivered"],
-                    retrycount=1,
-                    justid=True,
-                )
-            start = b"(" + found[-1]["message_id"]
-
-    def _pending_from(self, start: bytes) -> list[dict[str, Any]]:
-        found: Any = self._redis.xpending_range(EVENTS, GROUP, start, "+", _MANY)
-        return list(found)
 
     def close(self) -> None:
         """Leave the group, unless events are still ours: then another worker claims them."""

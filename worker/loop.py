@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -18,6 +18,7 @@ from shared.streams import FoldRequest
 from worker.dead_letters import TooManyDeliveries
 from worker.inbox import Delivery, Inbox
 
+T = TypeVar("T")
 # An event handed out this often, and still not done, is poison.
 MOST_DELIVERIES: Final = 5
 _LONGEST_PAUSE: Final = 5.0  # seconds
@@ -39,7 +40,7 @@ TRANSIENT: Final = (
 # How Redis begins its refusals of the moment: no replica, a full disk, a failover.
 _REFUSALS: Final = ("BUSY ", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN")
 
-Fold = Callable[[UUID], None]
+Fold = Callable[[UUID], bool]  # whether there was anything to do
 Bury = Callable[[Delivery, BaseException], None]
 
 
@@ -59,11 +60,12 @@ class Worker:
         bury: Bury,
         sweep: Callable[[], None],
         stop: Event,
-        probe_every: float,
+        breaker_pause: float,
     ) -> None:
         self._inbox = inbox
         self._breaker = breaker
-        self._probe_every = probe_every
+        self._breaker_pause = breaker_pause
+        self._succeeded = False  # the last fold
         self._fold = fold
         self._bury = bury
         self._sweep = sweep
@@ -91,14 +93,15 @@ class Worker:
                 failures += 1
 
     def _work_once(self) -> None:
-        probing = self._breaker.is_open()
-        if probing and self._stop.wait(self._probe_every):
+        doubtful = self._breaker.is_open()
+        if doubtful and not self._succeeded and self._stop.wait(self._breaker_pause):
             return
-        if delivery := self._inbox.next_delivery(new_first=probing):
+        if delivery := self._inbox.next_delivery(new_first=doubtful):
             failpoint("after-read")
             try:
                 with self._inbox.lease(delivery):
-                    self._handle(delivery, probing=probing)
+                    self._succeeded = False
+                    self._handle(delivery)
             except Stopped:
                 self._inbox.hand_back(delivery)
                 raise
@@ -113,35 +116,38 @@ class Worker:
                 raise
             logger.exception("could not sweep")
 
-    def _handle(self, delivery: Delivery, *, probing: bool) -> None:
+    def _handle(self, delivery: Delivery) -> None:
         """Fold, or bury what cannot be folded; acknowledge only what is committed."""
         try:
-            self._try(delivery, probing=probing)
+            self._try(delivery)
         except Stopped:
             raise
         except Exception as error:
             if not self._gave_up(delivery, error):
                 return
-        else:
-            self._note_success(delivery, probing=probing)
         failpoint("before-acknowledge")
         self._persist(lambda: self._inbox.acknowledge(delivery))
 
-    def _try(self, delivery: Delivery, *, probing: bool) -> None:
+    def _try(self, delivery: Delivery) -> None:
+        ride = delivery.subject
         if delivery.deliveries > 2:  # two workers have died over it, or could not do it
-            self._breaker.note_failure(delivery.subject)
-        if delivery.deliveries > MOST_DELIVERIES and not probing:
+            self._persist(lambda: self._breaker.note_failure(ride))
+        if self._persist(lambda: self._breaker.excuses(ride)):
+            self._persist(lambda: self._inbox.forgive(delivery))  # should we die over it, too
+        elif delivery.deliveries > MOST_DELIVERIES:
             raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
         workout_id = FoldRequest.from_fields(delivery.fields).workout_id
-        self._persist(lambda: self._fold(workout_id))
+        if self._persist(lambda: self._fold(workout_id)):
+            self._persist(lambda: self._breaker.note_success(ride))
+            self._succeeded = True
 
     def _gave_up(self, delivery: Delivery, error: Exception) -> bool:
         """Bury an event that fails; False if it is to be tried again, once its lease runs out."""
-        event = delivery.id.decode()
-        self._breaker.note_failure(delivery.subject)
-        if self._breaker.is_open():
+        event, ride = delivery.id.decode(), delivery.subject
+        noted = self._persist(lambda: self._breaker.note_failure(ride))
+        if not noted or self._persist(lambda: self._breaker.excuses(ride)):
             logger.error("most folds fail, so event %s waits", event, exc_info=error)
-            self._inbox.forgive(delivery)
+            self._persist(lambda: self._inbox.forgive(delivery))
             return False
         if not _is_permanent(error) and delivery.deliveries < MOST_DELIVERIES:
             logger.error("failed event %s; it will be tried again", event, exc_info=error)
@@ -149,14 +155,7 @@ class Worker:
         self._persist(lambda: self._bury(delivery, error))
         return True
 
-    def _note_success(self, delivery: Delivery, *, probing: bool) -> None:
-        self._breaker.note_success(delivery.subject)
-        if probing:
-            logger.warning("a fold succeeded: consumption goes on")
-            self._inbox.forgive_all()
-            self._breaker.close()
-
-    def _persist(self, action: Callable[[], None]) -> None:
+    def _persist(self, action: Callable[[], T]) -> T:
         """Do it, however long the servers are away: an outage must not cost an event."""
         failures = 0
         while True:

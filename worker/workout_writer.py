@@ -42,7 +42,7 @@ def write_workout(
     The rider's row is locked last, and by everyone in that order: no deadlock, and whoever
     ranks records sees the bests of all that ranked before.
     """
-    with connection.cursor() as cursor:
+    with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout["id"], archive)
         _write_summary(cursor, workout["id"], analysis, received_at)
         _write_efforts(cursor, workout, analysis)
@@ -58,7 +58,7 @@ def write_checkpoint(
     received_at: float | None,
 ) -> None:
     """Write what has changed of the archive; the figures stay as they are."""
-    with connection.cursor() as cursor:
+    with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout_id, archive)
         arrival = {"id": workout_id, "received_at": _moment(received_at)}
         cursor.execute(FOLDS["note_arrival"], arrival)

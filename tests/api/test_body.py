@@ -109,8 +109,10 @@ def test_gzip_members_are_joined(parts: list[bytes]) -> None:
     assert inflate(b"".join(map(gzip.compress, parts)), 500) == b"".join(parts)
 
 
-def test_thousands_of_empty_members_are_an_empty_body() -> None:
-    assert inflate(gzip.compress(b"") * 10_000, 100) == b""
+def test_a_body_of_very_many_members_is_refused() -> None:
+    assert inflate(gzip.compress(b"") * 100, 100) == b""
+    with pytest.raises(BadRequest, match="more than 100 gzip members"):
+        inflate(gzip.compress(b"") * 200_000, 100)
 
 
 @given(st.binary(min_size=1, max_size=100), st.data())
@@ -153,7 +155,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory() -> None:
         inflate(bomb, 100_000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 1_000_000
+    assert peak < 1_000_000 + len(bomb)
 
 
 def test_the_media_type_is_read_without_its_parameters() -> None:

@@ -132,3 +132,37 @@ def test_once_postgresql_is_back_every_old_answer_is_asked_for_again() -> None:
         return await memory.recall("other", Questions("no"), outlast=True)
 
     assert run(work) == "no"
+
+
+def test_who_stops_waiting_for_an_answer_does_not_stop_others() -> None:
+    memory = Memory[str, str](10, OLD, 3600)
+
+    async def work() -> str:
+        told = asyncio.Event()
+
+        async def ask() -> str:
+            await told.wait()
+            return "yes"
+
+        first, second = (
+            asyncio.create_task(memory.recall("key", ask, outlast=False)) for _ in range(2)
+        )
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        told.set()
+        return await second
+
+    assert run(work) == "yes"
+
+
+def test_the_oldest_is_forgotten_for_the_newest() -> None:
+    memory = Memory[int, str](2, 60, 3600)
+
+    async def work() -> list[str]:
+        for key in range(3):
+            memory.note(key, "noted")
+        questions = Questions("asked")
+        return [await memory.recall(key, questions, outlast=True) for key in (2, 1, 0)]
+
+    assert run(work) == ["noted", "noted", "asked"]

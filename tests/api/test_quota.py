@@ -1,8 +1,12 @@
 """How many samples a key may upload a minute."""
 
 import asyncio
+import socket
+import time
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 from api.problems import TooManyRequests
 from api.quota import WINDOW, Quota
 from shared.connections import Redis, open_async_redis
+from shared.errors import ServiceUnavailable
 from shared.settings import Settings
 from tests.api.answers import T0
 from tests.conftest import Rider
@@ -19,8 +24,8 @@ LIMIT = 1000
 
 
 def upload(quota: Quota, key: str, samples: int) -> None:
-    quota.require(key, samples)
-    quota.count(key, samples)
+    with quota.taking(key, samples):
+        pass
 
 
 class Clock:
@@ -118,6 +123,32 @@ def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
         except TooManyRequests:
             assert admitted + samples > LIMIT
     assert admitted <= LIMIT
+
+
+def test_uploads_under_way_count_and_those_that_fail_are_given_back(clock: Clock) -> None:
+    quota = Quota(LIMIT)
+    with suppress(ServiceUnavailable), quota.taking("key", 700):
+        with pytest.raises(TooManyRequests):
+            upload(quota, "key", 301)
+        raise ServiceUnavailable("Redis did not take it")
+    upload(quota, "key", 1000)
+
+
+def test_a_key_with_nothing_left_is_refused_before_its_body_is_read(
+    rider: Rider, service: str
+) -> None:
+    workout, minute = rider.start(), int(time.time()) // WINDOW
+    batch = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}
+    while rider.upload(workout, batch).status_code == 202:
+        assert int(time.time()) // WINDOW <= minute + 1
+    address = urlsplit(service)
+    with socket.create_connection((address.hostname, address.port), 20) as connection:
+        head = (
+            f"POST /api/workouts/{workout}/telemetry HTTP/1.1\r\nHost: test\r\n"
+            f"X-API-Key: {rider.account.api_key}\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith((b"HTTP/1.1 429", b"HTTP/1.1 408"))
 
 
 def test_an_upload_is_told_what_is_left(rider: Rider) -> None:

@@ -161,3 +161,16 @@ def test_no_acknowledged_batch_is_lost_when_an_api_is_told_to_stop_under_load(
     for recording in recordings:
         recording.complete()
     assert_all_is_kept(system, *recordings)
+
+
+def test_a_request_whose_head_never_ends_is_closed_at_the_deadline(system: System) -> None:
+    system.start_api(BODY_TIMEOUT="1")
+    address = urlsplit(system.url)
+    whole = b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n"
+    for sent in (b"", b"GET /health/li", whole + b"GET /heal"):
+        with socket.create_connection((address.hostname, address.port), 20) as connection:
+            connection.sendall(sent)
+            received = b""
+            while data := connection.recv(1000):  # until it is closed
+                received += data
+            assert received.startswith(b"HTTP/1.1 200") == sent.startswith(whole)

@@ -22,6 +22,7 @@ def receipt_of(recording: Recording) -> dict[str, int]:
 
 
 def test_a_redis_that_syncs_every_second_loses_the_last_seconds_at_most(system: System) -> None:
+    assert system.redis_client.config_get("appendfsync") == {"appendfsync": "everysec"}
     system.start_api()
     recording = record(system.make_rider())
     promised_at: list[float] = []
@@ -81,7 +82,7 @@ def test_a_deploy_on_which_every_fold_fails_pauses_and_gives_nothing_up(system: 
     for recording in recordings:
         recording.complete()
     eventually(lambda: Breaker(system.redis_client).is_open())
-    eventually(lambda: system.log_of("worker").count("most folds fail") > 5)  # probes, in vain
+    eventually(lambda: system.log_of("worker").count("most folds fail") > 5)  # tries, in vain
     assert {status_of(system, each) for each in recordings} == {"PROCESSING"}
     for worker in bad:
         worker.kill()

@@ -3,13 +3,14 @@
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from ops import dead_letters
 from ops.processes import ProcessFailed
 from shared.connections import Database, Redis, Row, open_redis
 from shared.settings import Settings, read_settings
-from shared.streams import BATCH_FIELD, EVENTS, samples_key
+from shared.streams import BATCH_FIELD, EVENTS, FAILING, samples_key
 from tests.conftest import Rider, run_ops
 from tests.worker.waiting import eventually
 
@@ -18,8 +19,11 @@ T0 = 1_700_000_000_000
 
 @pytest.fixture
 def served(urls: dict[str, str]) -> Settings:
-    """The settings of the service under test, not those of code inside the test process."""
-    return read_settings(urls)
+    """The settings of the service under test, whose breaker has seen nothing yet."""
+    settings = read_settings(urls)
+    with open_redis(settings) as redis:
+        redis.delete(FAILING)
+    return settings
 
 
 def spoil(redis: Redis, workout: str) -> bytes:
@@ -112,7 +116,7 @@ def test_the_commands_say_what_failed_and_give_it_back(
         listed = ops("dead-letters")
         assert f"{letter['id']}  " in listed
         assert f"workout {workout} of {rider.account.email}, FAILED" in listed
-        assert "given up after 1 deliveries" in listed
+        assert "given up at delivery 1" in listed
         assert "    what is stored cannot be read: " in listed
         assert "Traceback" not in listed
         assert "Traceback (most recent call last)" in ops("dead-letters", ID=str(letter["id"]))
@@ -123,6 +127,63 @@ def test_the_commands_say_what_failed_and_give_it_back(
         assert ops("replay", ALL="1").startswith("given back to the workers: ")
     assert f"{letter['id']}  " not in ops("dead-letters")
     assert rider.complete(workout)["status"] == "COMPLETED"
+
+
+def test_a_ride_deleted_meanwhile_is_not_brought_back(
+    rider: Rider, served: Settings, database_url: str, database: Database
+) -> None:
+    workout = rider.start()
+    with open_redis(served) as redis:
+        spoil(redis, workout)
+    eventually(lambda: letters_of(database_url, workout) != [])
+    (letter,) = letters_of(database_url, workout)
+    assert rider.client.delete(f"/api/workouts/{workout}").status_code == 200
+    dead_letters.replay(served, letter["id"])
+    with database.connection() as connection:
+        row = connection.execute("SELECT status FROM workouts WHERE id = %s", [workout]).fetchone()
+    assert row == {"status": "DELETED"}
+
+
+def test_a_completed_ride_is_completed_again_with_its_late_samples(
+    rider: Rider, served: Settings, database_url: str
+) -> None:
+    workout = rider.start()
+    upload(rider, workout)
+    assert rider.complete(workout)["status"] == "COMPLETED"
+    with open_redis(served) as redis:
+        entry = spoil(redis, workout)
+        eventually(lambda: rider.workout(workout)["status"] == "FAILED")
+        late = [{"timestamp": T0 + 1000 * s, "power": 300} for s in range(60, 120)]
+        assert rider.upload(workout, late).status_code == 202
+        mend(redis, workout, entry)
+        redis.xtrim(EVENTS, 0)  # nothing but the replay asks for the fold
+        (letter,) = letters_of(database_url, workout)
+        dead_letters.replay(served, letter["id"])
+    eventually(lambda: rider.workout(workout)["summary"]["sampleCount"] == 120)
+    assert rider.workout(workout)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("fault", ["away", "full"])
+def test_a_replay_that_redis_does_not_take_leaves_the_letters_waiting(
+    rider: Rider, served: Settings, database_url: str, tmp_path: Path, fault: str
+) -> None:
+    workout = rider.start()
+    with open_redis(served) as redis:
+        spoil(redis, workout)
+        eventually(lambda: letters_of(database_url, workout) != [])
+        (letter,) = letters_of(database_url, workout)
+        settings = served
+        if fault == "away":
+            settings = msgspec.structs.replace(served, redis_url=f"unix://{tmp_path}/none.sock")
+        else:
+            redis.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(ProcessFailed, match="Redis takes no events"):
+                dead_letters.replay(settings, letter["id"])
+        finally:
+            redis.config_set("maxmemory", "0")
+    assert [each["id"] for each in letters_of(database_url, workout)] == [letter["id"]]
+    assert not dead_letters.consumption_is_paused(settings)
 
 
 def test_an_event_of_no_workout_is_given_back_as_it_was(

@@ -75,7 +75,7 @@ def running(
         lease: float = 0.05,
         consumer: str = "first",
         sweep: Callable[[], None] = lambda: None,
-        probe_every: float = 0.01,
+        breaker_pause: float = 0.01,
     ) -> Iterator[None]:
         stop = stop or threading.Event()
         worker = Worker(
@@ -85,7 +85,7 @@ def running(
             bury=lambda delivery, error: bury(database, delivery, error),
             sweep=sweep,
             stop=stop,
-            probe_every=probe_every,
+            breaker_pause=breaker_pause,
         )
         with ThreadPoolExecutor(1) as thread:
             end = thread.submit(worker.run)

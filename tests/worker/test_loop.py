@@ -31,10 +31,11 @@ class Folds:
         self.errors = list(errors)
         self.calls: list[UUID] = []
 
-    def __call__(self, workout_id: UUID) -> None:
+    def __call__(self, workout_id: UUID) -> bool:
         self.calls.append(workout_id)
         if self.errors:
             raise self.errors.pop()
+        return True
 
 
 class Waits(Event):
