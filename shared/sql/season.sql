@@ -32,7 +32,7 @@ WITH bests AS (
     SELECT duration, max(value) AS power
     FROM workout_bests
     JOIN workout_curves USING (workout_id)
-    WHERE workout_bests.user_id = %(user_id)s
+    WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id)s
         AND metric = 'power' AND duration BETWEEN 120 AND 1200
         AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
         AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
