@@ -13,6 +13,7 @@ FORBIDDEN = {
     "worker": {"api", "ops", "starlette", "uvicorn", "tests", "bench"},
     "shared": {"api", "worker", "ops", "starlette", "uvicorn", "tests", "bench"},
     "ops": {"api", "worker", "tests", "bench"},
+    "bench": {"api", "tests"},
 }
 
 

@@ -1,0 +1,78 @@
+"""Rides to measure with: realistic numbers, as long as asked for."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+
+from ops.ride_simulator import simulate_ride
+from shared import stream_codec
+from shared.connections import DatabaseConnection, Redis
+from shared.streams import BATCH_FIELD, samples_key
+from shared.telemetry import CHANNEL_NAMES, Samples, concatenate
+
+START: Final = 1_700_000_000_000  # ms since the Unix epoch
+HOUR: Final = 3_600_000  # ms
+BATCH: Final = 60  # samples
+# What a head unit with a GPS sends; the ninth, temperature, comes with the archived rides.
+EIGHT: Final = CHANNEL_NAMES[:8]
+THREE: Final = ("power", "cadence", "heartrate")
+
+
+@cache
+def an_hour() -> list[dict[str, Any]]:
+    """3,600 samples of nine channels at 1 Hz."""
+    riding = [each for each in simulate_ride(START) if "power" in each]
+    return [
+        {**riding[second % len(riding)], "timestamp": START + second * 1000}
+        for second in range(3600)
+    ]
+
+
+def of_channels(rows: Sequence[dict[str, Any]], channels: Sequence[str]) -> list[dict[str, Any]]:
+    """The samples with these channels only."""
+    return [{name: row[name] for name in ("timestamp", *channels)} for row in rows]
+
+
+def to_samples(rows: Sequence[dict[str, Any]]) -> Samples:
+    """In columns; the channels of the first are those of all."""
+    names = [name for name in CHANNEL_NAMES if name in rows[0]]
+    return Samples(
+        np.array([row["timestamp"] for row in rows], np.int64),
+        {name: np.array([row[name] for row in rows], np.float64) for name in names},
+    )
+
+
+def ride(hours: int) -> Samples:
+    """So many hours of nine channels, one like the other."""
+    hour = to_samples(an_hour())
+    return concatenate(
+        [Samples(hour.timestamps + HOUR * number, hour.channels) for number in range(hours)]
+    )
+
+
+def batches(samples: Samples, size: int = BATCH) -> Iterator[bytes]:
+    """The stream entries of a ride."""
+    for start in range(0, len(samples), size):
+        yield stream_codec.encode(samples.select(slice(start, start + size)))
+
+
+def start_ride(connection: DatabaseConnection, user_id: str, status: str) -> UUID:
+    """A new workout."""
+    row = connection.execute(
+        "INSERT INTO workouts (user_id, status, completed_at) VALUES (%s, %s, now()) RETURNING id",
+        [user_id, status],
+    ).fetchone()
+    assert row is not None  # INSERT … RETURNING gives a row
+    workout_id: UUID = row["id"]
+    return workout_id
+
+
+def send(redis: Redis, workout_id: UUID, entries: Sequence[bytes]) -> None:
+    """Add batches to a workout's stream, as the API does."""
+    with redis.pipeline(transaction=False) as pipe:
+        for entry in entries:
+            pipe.xadd(samples_key(workout_id), {BATCH_FIELD: entry})
+        pipe.execute()
