@@ -56,12 +56,12 @@ def main(
 
 def _measure(chosen: list[str], options: Options) -> Report:
     date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
-    figures: list[Figure] = []
+    machine, figures = this_machine(), list[Figure]()
     with running_system() as system:
         for section in chosen:
             click.echo(f"measuring: {section} …", err=True)
             figures += SECTIONS[section](system, options)
-    return Report(date, this_machine(), figures)
+    return Report(date, machine, figures)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Machine(Struct, frozen=True):
     memory_gib: float
     kernel: str
     python: str
+    load_average: float  # of the last minute, before the run
     versions: dict[str, str]
 
 

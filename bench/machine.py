@@ -22,6 +22,7 @@ def this_machine() -> Machine:
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
+        load_average=round(os.getloadavg()[0], 2),
         versions={name: version(name) for name in _PACKAGES},
     )
 

@@ -34,7 +34,7 @@ def to_markdown(report: Report) -> str:
     lines = [
         f"Measured {report.date} on {machine.cores} cores of {machine.cpu}, "
         f"{machine.memory_gib} GiB, {machine.kernel}, Python {machine.python}; {versions}.",
-        "Medians of all runs.",
+        f"Medians of all runs; the load average before was {machine.load_average}.",
         "",
         _row(_HEADINGS),
         _row("---" if each in ("Figure", "Target") else "--:" for each in _HEADINGS),

@@ -9,7 +9,7 @@ from bench.capacity import Assumptions, capacity
 from bench.figures import Against, Figure, Machine, Report, least, most
 from bench.report import BEGIN, END, to_markdown, update_document
 
-MACHINE = Machine("a processor", 2, 8.0, "Linux 6", "3.11", {"numpy": "2"})
+MACHINE = Machine("a processor", 2, 8.0, "Linux 6", "3.11", 0.0, {"numpy": "2"})
 UPLOAD = Figure(
     section="upload",
     name="requests",
