@@ -22,6 +22,8 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         loop="uvloop",
         http=type("HttpProtocol", (HttpProtocol,), {"head_timeout": settings.body_timeout}),
+        ws="websockets-sansio",
+        ws_max_size=settings.max_body_bytes,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -24,6 +24,7 @@ from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
 from api.quota import Quota
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
+from api.uploads import upload_live
 from shared.connections import AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 
@@ -87,15 +88,15 @@ class _UploadsFirst:
     """Takes uploads, nearly all there ever is, past the router and its layers."""
 
     def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
-        self._upload = upload
+        self._uploads = {"http": upload, "websocket": upload_live}
         self._others = others
         self._id_of = re.compile(UPLOAD_PATH.replace("{id}", "([^/]+)")).fullmatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._id_of(scope["path"]) if scope["type"] == "http" else None
-        if found:
+        upload = self._uploads.get(scope["type"])
+        if upload and (found := self._id_of(scope["path"])):
             scope["path_params"] = {"id": found[1]}
-            await self._upload(scope, receive, send)
+            await upload(scope, receive, send)
         else:
             await self._others(scope, receive, send)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.memory import Memory
 from api.problems import Forbidden, Unauthorized
@@ -41,7 +41,7 @@ class Authenticator:
         self._memory = Memory[bytes, Caller](100_000, REVOCATION_BOUND, _OUTAGE_BOUND)
         self._used: set[str] = set()
 
-    async def authenticate(self, request: Request[Any], scope: str) -> Caller:
+    async def authenticate(self, request: HTTPConnection[Any], scope: str) -> Caller:
         """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
         text = _key_of(request)
         digest = hash_key(text)
@@ -73,7 +73,7 @@ class Authenticator:
         return Caller(row["user_id"], key_id, frozenset(row["scopes"]), row["expires_at"])
 
 
-def _key_of(request: Request[Any]) -> str:
+def _key_of(request: HTTPConnection[Any]) -> str:
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and bearer:
         return bearer.strip()

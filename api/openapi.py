@@ -10,7 +10,8 @@ import msgspec
 
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
-from api.telemetry import Telemetry, upload_telemetry
+from api.telemetry import Telemetry
+from api.uploads import upload_telemetry
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"

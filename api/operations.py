@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from api import health, records, riders, season, telemetry, workouts
+from api import health, records, riders, season, telemetry, uploads, workouts
 from api.auth import Caller
 from api.body import JSON
 from api.preferences import WaitQuery
@@ -112,8 +112,8 @@ OPERATIONS = (
     Operation(
         "POST",
         UPLOAD_PATH,
-        telemetry.upload_telemetry,
-        {HTTPStatus.ACCEPTED: telemetry.Receipt},
+        uploads.upload_telemetry,
+        {HTTPStatus.ACCEPTED: uploads.Receipt},
         "upload",
         body={JSON: Batch | list[Sample], NDJSON: Sample},
         prefer=_LENIENT,

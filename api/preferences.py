@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from msgspec import Meta
+from starlette.requests import HTTPConnection
 
 from api.body import fault_of
 from api.problems import Fault, NotFound, Unprocessable
@@ -28,7 +29,7 @@ class WaitQuery(msgspec.Struct):
 _TIME_ZONES: Final = available_timezones() - {"localtime"}
 
 
-def preferences(request: Request) -> dict[str, str]:
+def preferences(request: HTTPConnection[Any]) -> dict[str, str]:
     """The preferences of all ``Prefer`` headers; a bare one has an empty value."""
     found: dict[str, str] = {}
     for header in request.headers.getlist("prefer"):
@@ -38,7 +39,7 @@ def preferences(request: Request) -> dict[str, str]:
     return found
 
 
-def is_lenient(request: Request) -> bool:
+def is_lenient(request: HTTPConnection[Any]) -> bool:
     """Whether bad samples should be left out rather than the batch refused."""
     return preferences(request).get("handling", "").lower() == "lenient"
 
@@ -56,7 +57,7 @@ def wait_of(request: Request) -> float:
     return min(wait, LONGEST_WAIT)
 
 
-def workout_id_of(request: Request) -> UUID:
+def workout_id_of(request: HTTPConnection[Any]) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
     return _uuid(request.path_params["id"])
 

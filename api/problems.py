@@ -10,7 +10,7 @@ import psycopg
 import psycopg_pool
 import redis
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from shared.errors import ServiceUnavailable, TrackerError
@@ -125,19 +125,19 @@ def problem_response(problem: Problem) -> Response:
     return _respond(problem.status, problem.detail, problem.errors, problem.headers)
 
 
-async def on_problem(_: Request, error: Exception) -> Response:
+async def on_problem(_: HTTPConnection[Any], error: Exception) -> Response:
     """Answer with the problem that was raised."""
     assert isinstance(error, Problem)  # noqa: S101 - narrows the type of a handler's argument
     return problem_response(error)
 
 
-async def on_http_exception(_: Request, error: Exception) -> Response:
+async def on_http_exception(_: HTTPConnection[Any], error: Exception) -> Response:
     """Starlette's own refusals, such as an unknown path, in the same form."""
     assert isinstance(error, HTTPException)  # noqa: S101
     return _respond(HTTPStatus(error.status_code), error.detail, [], error.headers or {})
 
 
-async def on_unavailable(request: Request, error: Exception) -> Response:
+async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Response:
     """PostgreSQL or Redis does not answer: the client should send the same again later."""
     logger.warning("could not serve %s: %s: %s", request.url.path, type(error).__name__, error)
     retry_after = error.retry_after if isinstance(error, ServiceUnavailable) else 1
@@ -145,9 +145,9 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
     return _respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, [], {"Retry-After": str(retry_after)})
 
 
-async def on_server_error(request: Request, error: Exception) -> Response:
+async def on_server_error(request: HTTPConnection[Any], error: Exception) -> Response:
     """A fault of ours: logged in full, never shown."""
-    logger.error("failed to serve %s %s", request.method, request.url.path, exc_info=error)
+    logger.error("failed to serve %s", request.url.path, exc_info=error)
     detail, closing = "this is our fault; it was logged", {"Connection": "close"}  # as uvicorn will
     return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, detail, [], closing)
 
@@ -170,7 +170,7 @@ EXCEPTION_HANDLERS: Mapping[Any, Any] = {
 }
 
 
-async def answer_to(request: Request[Any], error: Exception) -> Response:
+async def answer_to(request: HTTPConnection[Any], error: Exception) -> Response:
     """The answer that the table has for an error, by its class or the nearest above it."""
     handler = next(
         EXCEPTION_HANDLERS[kind] for kind in type(error).__mro__ if kind in EXCEPTION_HANDLERS

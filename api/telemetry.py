@@ -1,11 +1,7 @@
 """Telemetry: upload it, read it back, and ask what the server holds."""
 
 import asyncio
-import time
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,33 +10,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.body import JSON, content_type, read_body
-from api.parsing import parse_few, parse_upload
-from api.preferences import is_lenient, moment_of, read_query, workout_id_of
-from api.problems import Fault, Unprocessable
+from api.preferences import moment_of, read_query, workout_id_of
+from api.problems import Unprocessable
 from api.responses import json_response
 from api.ride_reader import Ride, read_ride
 from api.rows import to_columns, to_csv, to_rows
-from api.samples import Limits
 from api.state import Request
 from api.workout_store import TimeRange, require_workout
-from shared import stream_codec
 from shared.telemetry import CHANNEL_NAMES, IntArray, Samples, downsample
-
-_MOST_DROPPED_LISTED = 100
-_PARSED_AT_ONCE = 256 * 1024  # bytes
-_OF_FEW_SAMPLES = 8192  # bytes that such a body hardly exceeds
-
-
-class Receipt(Struct, rename="camel", omit_defaults=True):
-    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
-
-    accepted: int
-    received_through: Annotated[
-        int | None, Meta(description="The latest timestamp of the batch, in ms")
-    ]
-    dropped_count: int = 0
-    dropped: list[Fault] = []
 
 
 class Holdings(Struct, rename="camel"):
@@ -83,50 +60,6 @@ class Telemetry(Struct, rename="camel"):
     sample_count: int
     samples: list[dict[str, Any]] | UnsetType = UNSET
     columns: dict[str, list[Any]] | UnsetType = UNSET
-
-
-async def upload_telemetry(request: Request, caller: Caller) -> Response:
-    """Store a batch of samples. Sending one again is harmless."""
-    state, workout_id = request.state, workout_id_of(request)
-    finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
-    state["quota"].require(caller.key_id)
-    batch = await _read_batch(request)
-    count = batch.receipt.accepted
-    if count:
-        with state["quota"].taking(caller.key_id, count):
-            await state["writer"].append(workout_id, batch.entry, finished=finished)
-    headers = state["quota"].headers(caller.key_id)
-    return json_response(batch.receipt, HTTPStatus.ACCEPTED, headers)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    entry: bytes
-    receipt: Receipt
-
-
-async def _read_batch(request: Request) -> _Batch:
-    settings = request.state["settings"]
-    body, media_type = await read_body(request, settings), content_type(request)
-    limits = Limits.at(time.time_ns() // 1_000_000, settings.max_batch_samples)
-    if len(body) < _OF_FEW_SAMPLES and media_type == JSON:
-        readings = parse_few(body, limits)
-        if readings:
-            receipt = Receipt(len(readings.timestamps), max(readings.timestamps))
-            return _Batch(stream_codec.encode_few(*readings), receipt)
-    parse = partial(_parse, body, media_type, limits, lenient=is_lenient(request))
-    # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
-
-
-def _parse(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
-    upload = parse_upload(body, media_type, limits, lenient=lenient)
-    samples, dropped = upload.samples, upload.dropped
-    if not len(samples):
-        return _Batch(b"", Receipt(0, None, len(dropped), dropped[:_MOST_DROPPED_LISTED]))
-    latest = int(samples.timestamps.max())
-    receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
-    return _Batch(stream_codec.encode(samples), receipt)
 
 
 async def get_receipt(request: Request, caller: Caller) -> Response:

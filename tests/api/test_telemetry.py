@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.telemetry import _MOST_DROPPED_LISTED
+from api.uploads import _MOST_DROPPED_LISTED
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.conftest import Rider
 
