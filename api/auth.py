@@ -9,6 +9,7 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from api.headers import header
 from api.memory import Memory
 from api.problems import Forbidden, Unauthorized
 from shared.connections import AsyncDatabase
@@ -74,9 +75,9 @@ class Authenticator:
 
 
 def _key_of(request: HTTPConnection[Any]) -> str:
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    scheme, _, bearer = header(request, b"authorization").partition(" ")
     if scheme.lower() == "bearer" and bearer:
         return bearer.strip()
-    if key := request.headers.get("x-api-key"):
+    if key := header(request, b"x-api-key"):
         return key
     raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from api.headers import header
 from api.problems import (
     BadRequest,
     Fault,
@@ -55,8 +56,7 @@ class BodyBudget:
 
 def content_type(request: Request[Any]) -> str:
     """The media type of the body without its parameters; JSON where none is named."""
-    named = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return named or JSON
+    return header(request, b"content-type").partition(";")[0].strip().lower() or JSON
 
 
 async def read_body(request: Request[Any], settings: Settings) -> bytes:
@@ -69,7 +69,7 @@ async def read_body(request: Request[Any], settings: Settings) -> bytes:
             f"the body did not arrive within {settings.body_timeout:g} s",
             headers={"Connection": "close"},
         ) from None
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = header(request, b"content-encoding").strip().lower() or "identity"
     if encoding == "gzip":
         inflated = await asyncio.to_thread(inflate, body, settings.max_body_bytes)
         request.state["bodies"].take(request.scope, len(inflated))
@@ -140,16 +140,17 @@ def _over(limit: int) -> TooLarge:
 
 
 async def _read(request: Request[Any], limit: int) -> bytes:
-    if int(request.headers.get("content-length") or 0) > limit:
+    if int(header(request, b"content-length") or 0) > limit:
         raise _over(limit)
-    chunks, length = [], 0
-    try:
-        async for chunk in request.stream():
-            length += len(chunk)
-            if length > limit:
-                raise _over(limit)
-            request.state["bodies"].take(request.scope, len(chunk))
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise BadRequest("the body ends early") from None
+    chunks, length, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the body ends early")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        length += len(chunk)
+        if length > limit:
+            raise _over(limit)
+        request.state["bodies"].take(request.scope, len(chunk))
+        chunks.append(chunk)
     return b"".join(chunks)

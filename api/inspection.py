@@ -83,6 +83,7 @@ def _transpose(columns: dict[str, Any]) -> list[dict[str, Any]]:
     for name, values in sent.items():
         if not isinstance(values, list):
             raise Unprocessable(f"the column {name} is not an array", [Fault("not an array", name)])
+    for name, values in sent.items():
         if len(values) != len(sent["timestamp"]):
             detail = f"{len(values)} values for {len(sent['timestamp'])} timestamps"
             raise Unprocessable(f"the column {name} has {detail}", [Fault(detail, name)])

@@ -88,9 +88,10 @@ def _decode_strictly(body: bytes, media_type: str) -> Samples | None:
 def _from_rows(rows: Sequence[Any]) -> Samples:
     if not rows:
         return no_samples()
-    matrix = np.array([_channels_of(row) for row in rows], dtype=np.float64).T  # None → NaN
+    table = np.array([_channels_of(row) for row in rows], dtype=np.float64)  # None → NaN
+    matrix = np.ascontiguousarray(table.T)
     measured = ~np.isnan(matrix).all(axis=1)
-    channels = {CHANNEL_NAMES[at]: matrix[at].copy() for at in np.flatnonzero(measured)}
+    channels = {CHANNEL_NAMES[at]: matrix[at] for at in np.flatnonzero(measured)}
     return Samples(milliseconds([_times_of(row) for row in rows]), channels)
 
 

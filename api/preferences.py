@@ -12,6 +12,7 @@ from msgspec import Meta
 from starlette.requests import HTTPConnection
 
 from api.body import fault_of
+from api.headers import headers
 from api.problems import Fault, NotFound, Unprocessable
 from api.state import Request
 
@@ -32,8 +33,8 @@ _TIME_ZONES: Final = available_timezones() - {"localtime"}
 def preferences(request: HTTPConnection[Any]) -> dict[str, str]:
     """The preferences of all ``Prefer`` headers; a bare one has an empty value."""
     found: dict[str, str] = {}
-    for header in request.headers.getlist("prefer"):
-        for preference in header.split(","):
+    for value in headers(request, b"prefer"):
+        for preference in value.split(","):
             name, _, value = preference.partition(";")[0].partition("=")
             found.setdefault(name.strip().lower(), value.strip().strip('"'))
     return found

@@ -147,7 +147,8 @@ async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Resp
 
 async def on_server_error(request: HTTPConnection[Any], error: Exception) -> Response:
     """A fault of ours: logged in full, never shown."""
-    logger.error("failed to serve %s", request.url.path, exc_info=error)
+    method = request.scope.get("method", "WebSocket")
+    logger.error("failed to serve %s %s", method, request.url.path, exc_info=error)
     detail, closing = "this is our fault; it was logged", {"Connection": "close"}  # as uvicorn will
     return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, detail, [], closing)
 

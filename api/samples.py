@@ -36,6 +36,7 @@ Sample: Any = msgspec.defstruct(
         *[(channel.name, _bounded(channel) | None, None) for channel in CHANNELS],
     ],
     namespace={"__doc__": "One reading of a device. Unknown members are ignored."},
+    gc=False,  # it cannot be part of a cycle, and there are very many
 )
 Batch: Any = msgspec.defstruct(
     "Batch",

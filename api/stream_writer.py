@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import hiredis
 import redis
+from redis.asyncio.connection import AbstractConnection
 
 from api.problems import NotFound
 from shared.connections import AsyncRedis
@@ -89,6 +91,21 @@ class StreamWriter:
             pipe.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
             await pipe.execute()
 
+    async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """The replies, errors among them: a pipeline, without what the driver's costs a command."""
+        packed = b"".join(map(hiredis.pack_command, commands))
+        pool = self._redis.connection_pool
+        try:
+            async with asyncio.timeout(self._time_limit):
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    await connection.send_packed_command(packed)
+                    return [await _reply(connection) for _ in commands]
+                finally:
+                    await pool.release(connection)
+        except TimeoutError:
+            raise redis.TimeoutError("Redis does not answer") from None
+
     @asynccontextmanager
     async def _pipeline(self) -> AsyncIterator[Any]:
         """A pipeline that must be done within the time limit. Raises redis.TimeoutError."""
@@ -116,12 +133,12 @@ class StreamWriter:
 
     async def _write(self, group: list[_Append]) -> list[Exception | None]:
         """Append a group; for each batch None, or why it was not stored."""
-        async with self._pipeline() as pipe:
-            for append in group:
-                key = samples_key(append.workout_id)
-                pipe.execute_command("XADD", key, "*", BATCH_FIELD, append.entry)
-            pipe.execute_command("MGET", *(sealed_key(append.workout_id) for append in group))
-            *added, sealed = await pipe.execute(raise_on_error=False)
+        commands: list[tuple[Any, ...]] = [
+            ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
+            for append in group
+        ]
+        commands.append(("MGET", *(sealed_key(append.workout_id) for append in group)))
+        *added, sealed = await self._send(commands)
         failpoint("after-append")
         if isinstance(sealed, Exception):
             raise sealed
@@ -140,6 +157,14 @@ class StreamWriter:
             for workout_id in over:
                 pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
             await pipe.execute()
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    """The next reply. The connection is closed by the driver if it does not come."""
+    try:
+        return await connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def _outcome(added: Any, sealed: Any) -> Exception | None:

@@ -21,7 +21,7 @@ from api.parsing import parse_few, parse_upload
 from api.preferences import is_lenient, workout_id_of
 from api.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
 from api.responses import json_response
-from api.samples import Limits
+from api.samples import Limits, Readings
 from api.state import ApiState, Request
 from shared import stream_codec
 
@@ -144,10 +144,18 @@ async def _parse(state: ApiState, target: Target, body: bytes) -> _Batch:
         readings = parse_few(body, limits)
         if readings:
             receipt = Receipt(len(readings.timestamps), max(readings.timestamps))
-            return _Batch(stream_codec.encode_few(*readings), receipt)
+            return _Batch(_pack(readings), receipt)
     parse = partial(_parse_any, body, target.media_type, limits, lenient=target.lenient)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
+
+
+def _pack(readings: Readings) -> bytes:
+    if len(readings.timestamps) == 1:
+        return stream_codec.encode_one(
+            readings.timestamps[0], [column[0] for column in readings.columns]
+        )
+    return stream_codec.encode_few(*readings)
 
 
 def _parse_any(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:

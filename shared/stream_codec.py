@@ -11,7 +11,7 @@ them are decoded in one step.
 import math
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,10 @@ _BOUNDS: Final = tuple(
 )
 _DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
 _FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
-_CODES: Final = "BbHhIiqd"  # of struct, in the order of _KINDS
+_TYPES: Final = "BbHhIiqd"  # as struct calls them, in the order of _KINDS
+_COLUMN: Final = tuple(
+    tuple(bytes((code, kind)) for kind in range(len(_KINDS))) for code in range(len(CHANNELS))
+)
 _CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
 
 Rows = NDArray[np.uint8]
@@ -55,30 +58,52 @@ def encode(samples: Samples) -> bytes:
     return bytes(layout) + b"".join(body)
 
 
+def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
+    """As ``encode_few``, of a single sample: what devices send live, so everything in one go."""
+    layout, types, numbers = bytearray(), "<qB", list[float]()
+    for code, value in enumerate(values):
+        if value is None:
+            continue
+        factor = _FACTORS[code]
+        whole = round(value * factor)
+        if whole / factor == value and (whole or math.copysign(1, value) > 0):
+            kind = _narrowest(whole, whole)
+            numbers.append(whole)
+        else:
+            kind = _FLOAT
+            numbers.append(value)
+        layout += _COLUMN[code][kind]
+        types += _TYPES[kind]
+    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0)
+    return head + layout + struct.pack(types, timestamp, 0, *numbers)
+
+
 def encode_few(timestamps: Sequence[int], columns: Iterable[Sequence[float | None]]) -> bytes:
     """As ``encode``: for so few samples that plain lists cost less than the calls of numpy.
 
     ``columns``: all of CHANNELS in their order, values within their bounds, None where missing.
     """
-    first = timestamps[0]
+    first, count = timestamps[0], len(timestamps)
     offsets = [time - first for time in timestamps]
     offsets_kind = _narrowest(min(offsets), max(offsets))
-    layout = bytearray()
-    body = [first.to_bytes(8, "little", signed=True), _pack_numbers(offsets, offsets_kind)]
+    layout, types = bytearray(), f"<q{count}{_TYPES[offsets_kind]}"
+    numbers: list[Any] = [first, *offsets]
     for code, column in enumerate(columns):
-        present, values = _fill(column)
-        if 1 not in present:
-            continue
-        whole = _whole(values, _FACTORS[code])
+        values, bits = column, b""
+        if None in column:
+            if column.count(None) == count:
+                continue
+            values = [0.0 if value is None else value for value in column]
+            bits = _pack_bits([value is not None for value in column])
+            types += f"{len(bits)}s"
+            numbers.append(bits)
+        whole = _whole(values, _FACTORS[code])  # type: ignore[arg-type]
         kind = _FLOAT if whole is None else _narrowest(min(whole), max(whole))
-        if 0 in present:
-            layout += bytes((code, kind | HAS_MASK))
-            body.append(_pack_bits(present))
-        else:
-            layout += bytes((code, kind))
-        body.append(_pack_numbers(values if whole is None else whole, kind))
-    head = _HEAD.pack(VERSION, len(timestamps), len(layout) // 2, offsets_kind)
-    return head + bytes(layout) + b"".join(body)
+        layout += bytes((code, kind | HAS_MASK)) if bits else _COLUMN[code][kind]
+        types += f"{count}{_TYPES[kind]}"
+        numbers += values if whole is None else whole
+    head = _HEAD.pack(VERSION, count, len(layout) // 2, offsets_kind)
+    return head + layout + struct.pack(types, *numbers)
 
 
 def decode(entries: Sequence[bytes]) -> Samples:
@@ -99,31 +124,21 @@ def decode(entries: Sequence[bytes]) -> Samples:
     return Samples(result.timestamps, ordered)
 
 
-def _fill(column: Sequence[float | None]) -> tuple[Sequence[int], list[float]]:
-    """Which values are there, as 1 or 0, and all of them, with 0 where none is."""
-    if None not in column:
-        return (1,), list(column)  # type: ignore[arg-type]
-    present = [0 if value is None else 1 for value in column]
-    return present, [0.0 if value is None else value for value in column]
-
-
-def _whole(values: list[float], factor: float) -> list[int] | None:
+def _whole(values: Sequence[float], factor: float) -> list[int] | None:
     """As ``to_whole``: None where that would change any bit of a value."""
     whole = [round(value * factor) for value in values]
-    if [number / factor for number in whole] != values:
+    if any(number / factor != value for number, value in zip(whole, values, strict=True)):
         return None
-    zeros = (value for value, number in zip(values, whole, strict=True) if not number)
-    return None if any(math.copysign(1, zero) < 0 for zero in zeros) else whole
+    if 0 in whole and any(value == 0 and math.copysign(1, value) < 0 for value in values):
+        return None
+    return whole
 
 
-def _pack_numbers(numbers: Sequence[float], kind: int) -> bytes:
-    return struct.pack(f"<{len(numbers)}{_CODES[kind]}", *numbers)
-
-
-def _pack_bits(bits: Sequence[int]) -> bytes:
+def _pack_bits(bits: Sequence[bool]) -> bytes:
     """As numpy's packbits."""
-    number = int("".join(map(str, bits)).ljust(-(-len(bits) // 8) * 8, "0"), 2)
-    return number.to_bytes(-(-len(bits) // 8), "big")
+    length = -(-len(bits) // 8)
+    number = int("".join("1" if bit else "0" for bit in bits).ljust(8 * length, "0"), 2)
+    return number.to_bytes(length, "big")
 
 
 def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.body import JSON
@@ -390,6 +390,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@example({"power": [], "timestamp": False}, False)
 @given(anything, st.booleans())
 def test_whatever_is_sent_ends_in_samples_or_a_problem(document: Any, lenient: bool) -> None:
     body = json.dumps(document).encode()

@@ -195,3 +195,12 @@ def test_few_samples_are_packed_like_any_batch(readings: list[tuple[Any, ...]]) 
     }
     batch = Samples(np.array(times), channels)
     assert stream_codec.encode_few(times, columns) == stream_codec.encode(batch)
+
+
+@given(few_readings())
+@example([(T0, -0.0, 0.05, None, 9_999.95)])
+def test_a_single_sample_is_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
+    time, *values = readings[0]
+    values += [None] * (len(CHANNEL_NAMES) - len(values))
+    few = stream_codec.encode_few([time], [[value] for value in values])
+    assert stream_codec.encode_one(time, values) == few
