@@ -47,7 +47,9 @@ def main(
     if unknown := set(chosen) - set(SECTIONS):
         raise click.BadParameter(f"no section is called {', '.join(sorted(unknown))}")
     report = _measure(chosen, options)
-    Console(highlight=False, width=None).print(to_table(report.figures))
+    console = Console(highlight=False)
+    console.width = max(console.width, 160)  # in a file or a pipe, too
+    console.print(to_table(report.figures))
     if path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
     if len(chosen) == len(SECTIONS):
