@@ -71,7 +71,11 @@ async def get_receipt(request: Request, caller: Caller) -> Response:
 
 
 async def get_telemetry(request: Request, caller: Caller) -> Response:
-    """The samples of a ride, those still waiting for a worker included."""
+    """The samples of a ride, those still waiting for a worker included.
+
+    Upgraded to a WebSocket, the same path takes uploads: each message of JSON is a batch, and is
+    answered with its receipt or its problem.
+    """
     query = read_query(request, TelemetryQuery)
     channels = _channels(query.channels)
     moments = moment_of(query.from_, "from"), moment_of(query.to, "to")
