@@ -25,7 +25,7 @@ from api.quota import Quota
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
 from api.uploads import upload_live
-from shared.connections import AsyncRedis, open_async_database, open_async_redis
+from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
@@ -35,45 +35,59 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> ASGIApp:
     """The API of one process. Opens nothing before its lifespan starts."""
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[ApiState]:
-        redis = open_async_redis(settings)
-        uploads = open_async_redis(settings, bounded=False)
-        database = open_async_database(settings)
-        await database.open(wait=False)  # what is remembered can be served without it
-        authenticator = Authenticator(database)
-        quota = Quota(settings.max_samples_per_minute)
-        chores = [
-            asyncio.create_task(_keep_noting_key_use(authenticator)),
-            asyncio.create_task(_keep_counting(quota, redis)),
-        ]
-        try:
-            yield ApiState(
-                settings=settings,
-                database=database,
-                redis=redis,
-                authenticator=authenticator,
-                ownerships=Ownerships(database),
-                writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
-                quota=quota,
-                bodies=BodyBudget(settings.max_held_bytes),
-            )
-        finally:
-            for chore in chores:
-                chore.cancel()
-            await _note_key_use(authenticator)
-            await uploads.aclose()
-            await redis.aclose()
-            await database.close()
-
     endpoints = make_endpoints()
     routed = Starlette(
         routes=routes(endpoints),
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=lifespan,
+        lifespan=lambda _: _open_state(settings),
     )
     return _UploadsFirst(endpoints[UPLOAD_PATH], routed)
+
+
+@asynccontextmanager
+async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
+    """What the handlers share, for as long as the process serves."""
+    async with (
+        open_async_redis(settings) as redis,
+        open_async_redis(settings, bounded=False) as uploads,
+        _opened(open_async_database(settings)) as database,
+    ):
+        state = ApiState(
+            settings=settings,
+            database=database,
+            redis=redis,
+            authenticator=Authenticator(database),
+            ownerships=Ownerships(database),
+            writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
+            quota=Quota(settings.max_samples_per_minute),
+            bodies=BodyBudget(settings.max_held_bytes),
+        )
+        async with _chores(state):
+            yield state
+
+
+@asynccontextmanager
+async def _opened(database: AsyncDatabase) -> AsyncIterator[AsyncDatabase]:
+    await database.open(wait=False)  # what is remembered can be served without it
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _chores(state: ApiState) -> AsyncIterator[None]:
+    """What is done now and then, off the way of requests."""
+    chores = [
+        asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
+        asyncio.create_task(_keep_counting(state["quota"], state["redis"])),
+    ]
+    try:
+        yield
+    finally:
+        for chore in chores:
+            chore.cancel()
+        await _note_key_use(state["authenticator"])
 
 
 def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:

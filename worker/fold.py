@@ -84,17 +84,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     waiting = read_waiting(redis, samples_key(workout_id))
     if not (waiting.entries or completing or workout["stale"]):
         return None
-    fresh = stream_codec.decode(waiting.entries)
-    if _are_figures_due(workout, len(fresh)):
-        archive = merge_archive(_read_parts(connection, workout_id), fresh)
-        analysis = _analyse(connection, workout, archive.samples())
-        failpoint("mid-fold")
-        write_workout(connection, workout, archive, analysis, waiting.received_at)
-    else:
-        touched = [number for number, _ in split(fresh)]
-        archive = merge_archive(_read_parts(connection, workout_id, [WHOLE, *touched]), fresh)
-        failpoint("mid-fold")
-        write_checkpoint(connection, workout_id, archive, waiting.received_at)
+    _write(connection, workout, waiting)
     logger.info(
         "folded %d batches into %s: %s",
         len(waiting.entries),
@@ -102,6 +92,21 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         "completed" if completing else workout["status"].lower(),
     )
     return waiting
+
+
+def _write(connection: DatabaseConnection, workout: Row, waiting: Waiting) -> None:
+    """Merge what waits into the archive and, where due, bring the figures up to date."""
+    fresh = stream_codec.decode(waiting.entries)
+    if _are_figures_due(workout, len(fresh)):
+        archive = merge_archive(_read_parts(connection, workout["id"]), fresh)
+        analysis = _analyse(connection, workout, archive.samples())
+        failpoint("mid-fold")
+        write_workout(connection, workout, archive, analysis, waiting.received_at)
+    else:
+        touched = [WHOLE, *(number for number, _ in split(fresh))]
+        archive = merge_archive(_read_parts(connection, workout["id"], touched), fresh)
+        failpoint("mid-fold")
+        write_checkpoint(connection, workout["id"], archive, waiting.received_at)
 
 
 def _are_figures_due(workout: Row, fresh: int) -> bool:
