@@ -10,6 +10,7 @@ import uvicorn
 
 from api.app import create_app
 from api.protocol import HttpProtocol
+from api.uploads import MAX_MESSAGE
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
@@ -24,7 +25,8 @@ def serve(settings: Settings) -> None:
         loop="uvloop",
         http=type("HttpProtocol", (HttpProtocol,), {"head_timeout": settings.body_timeout}),
         ws="websockets-sansio",
-        ws_max_size=settings.max_body_bytes,
+        ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,  # uvicorn inflates and queues before anybody can count
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -62,8 +62,10 @@ def parse_few(body: bytes, limits: Limits) -> Readings | None:
         decoded = _decode_any(body)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    rows = decoded.samples if isinstance(decoded, Batch) else decoded
-    if not rows or len(rows) > _FEW:
+    rows = decoded
+    if isinstance(decoded, Batch):
+        rows = decoded.samples if decoded.timestamp is None else None
+    if not rows or len(rows) > min(_FEW, limits.samples):
         return None
     times = [row.timestamp for row in rows]
     if any(type(time) is not int for time in times):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -28,6 +29,9 @@ from shared import stream_codec
 _MOST_DROPPED_LISTED: Final = 100
 _PARSED_AT_ONCE: Final = 256 * 1024  # bytes
 _OF_FEW_SAMPLES: Final = 8192  # bytes that such a body hardly exceeds
+# Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
+# it is kept small: a message is a live batch, and rides afterwards come by requests.
+MAX_MESSAGE: Final = 256 * 1024
 _POLICY: Final = 1008  # WebSocket close code
 # After these no further message can succeed.
 _FINAL: Final = (Unauthorized, Forbidden, NotFound)
@@ -79,12 +83,10 @@ async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
         await socket.send_denial_response(await answer_to(socket, error))
         return
     await socket.accept()
-    try:
+    with suppress(WebSocketDisconnect):
         while await _answer_message(socket):
             pass
-    except WebSocketDisconnect:
-        return
-    await socket.close(_POLICY)
+        await socket.close(_POLICY)
 
 
 async def _answer_message(socket: WebSocket) -> bool:

@@ -25,7 +25,9 @@ _DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.m
 
 @click.command()
 @click.option("--runs", envvar="RUNS", default=3, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", envvar="SECONDS", default=3.0, show_default=True, help="Of each load.")
+@click.option(
+    "--seconds", envvar="SECONDS", default=3.0, type=click.FloatRange(0.1), help="A load."
+)
 @click.option("--rides", envvar="RIDES", default=40, show_default=True, type=click.IntRange(2))
 @click.option("--only", envvar="ONLY", default=",".join(SECTIONS), show_default=True)
 @click.option("--peer-url", envvar="PEER_URL", help="A server of the original design.")
@@ -52,7 +54,7 @@ def main(
     console.print(to_table(report.figures))
     if path:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
-    if len(chosen) == len(SECTIONS):
+    if set(chosen) == set(SECTIONS):
         update_document(_DOCUMENT, report)
 
 

@@ -19,7 +19,13 @@ from shared.connections import Row
 
 
 @click.command()
-@click.option("--workouts", envvar="WORKOUTS", default=WORKOUTS, show_default=True)
+@click.option(
+    "--workouts",
+    envvar="WORKOUTS",
+    default=WORKOUTS,
+    show_default=True,
+    type=click.IntRange(100_000),  # of fewer, reading all would be right
+)
 @click.option("--rounds", envvar="ROUNDS", default=50, show_default=True)
 @click.option("--plans/--no-plans", default=True, help="Show each plan as it was executed.")
 def main(workouts: int, rounds: int, plans: bool) -> None:

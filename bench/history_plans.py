@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
@@ -13,17 +13,22 @@ from shared.sql import load_queries
 
 _TABLES: Final = {"workouts", "workout_curves", "workout_bests", "personal_records"}
 _PAGE: Final = 20
+_FEW: Final = 10 * _PAGE  # rows that may be sorted for a page
 _QUERIES: Final = {topic: load_queries(topic) for topic in ("workouts", "season")}
 
 
 @dataclass(frozen=True)
 class Question:
-    """A named query with its parameters. ``sorted_by_index``: its plan may not sort at all."""
+    """A named query with its parameters.
+
+    ``sorted_by_index``: its plan may sort a few rows at most; ``index``: what it must go by.
+    """
 
     name: str
     statement: LiteralString
     parameters: dict[str, Any]
     sorted_by_index: bool = False
+    index: str | None = None
 
 
 def questions(connection: psycopg.Connection[Row], rider: str) -> list[Question]:
@@ -35,7 +40,7 @@ def questions(connection: psycopg.Connection[Row], rider: str) -> list[Question]
     season = {"user_id": rider, "start": middle - timedelta(days=365), "end": middle}
     always = {"user_id": rider, "time_zone": "Europe/Zurich", "period": "week"}
     return [
-        _page("first page", rider),
+        replace(_page("first page", rider), index="workouts_history"),
         _page("last page, by cursor", rider, **before_last),
         _page("status, first page", rider, status="ARCHIVED"),
         _page("status, last page", rider, status="ARCHIVED", **before_last),
@@ -44,7 +49,7 @@ def questions(connection: psycopg.Connection[Row], rider: str) -> list[Question]
         _page("dates", rider, **dates),
         _search("last page, by offset", rider, offset=last["offset"]),
         _search("words, common", rider, q="morning ride"),
-        _search("words, rare", rider, q="times hill 776"),
+        replace(_search("words, rare", rider, q="times hill 776"), index="workouts_search"),
         _ask("number of workouts", "workouts", "count_workouts", user_id=rider),
         _ask("records", "season", "list_records", user_id=rider),
         _ask("curve of a year", "season", "season_curve", **season),
@@ -67,12 +72,15 @@ def plan_of(connection: psycopg.Connection[Row], question: Question) -> dict[str
 
 def faults_of(question: Question, plan: dict[str, Any]) -> list[str]:
     """What of a plan grows with the table, or with the whole history for a page of it."""
-    faults = []
-    for node in _nodes(plan):
+    faults, nodes = [], list(_nodes(plan))
+    for node in nodes:
         if node["Node Type"] == "Seq Scan" and node["Relation Name"] in _TABLES:
             faults.append(f"{question.name}: reads all of {node['Relation Name']}")
-        if "Sort" in node["Node Type"] and question.sorted_by_index:
-            faults.append(f"{question.name}: sorts")
+        sorts = "Sort" in node["Node Type"] and node["Plan Rows"] > _FEW
+        if sorts and question.sorted_by_index:
+            faults.append(f"{question.name}: sorts {node['Plan Rows']} rows")
+    if question.index not in (None, *(node.get("Index Name") for node in nodes)):
+        faults.append(f"{question.name}: does not go by {question.index}")
     return faults
 
 

@@ -39,7 +39,8 @@ _CONFIG: Final = ChunkConfig()
 class ArchivedChannel(NamedTuple):
     """A row of workout_channels. ``samples`` counts the measured values.
 
-    ``part`` counts stretches of four hours since the epoch; 0 is a whole ride of an older version.
+    ``part`` counts stretches of four hours since the epoch; 0 is a whole ride: one of an older
+    version, or one scattered over more parts than are worth keeping apart.
     """
 
     channel: str
@@ -52,8 +53,13 @@ class ArchivedChannel(NamedTuple):
 def split(samples: Samples) -> Iterator[tuple[int, Samples]]:
     """The samples of each part, with its number, in the order they are in."""
     numbers = samples.timestamps // _PART
-    for number in np.unique(numbers).tolist():
-        yield number, samples.select(numbers == number)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(numbers[order])) + 1, len(order))
+    start = 0
+    for end in ends.tolist():
+        if end > start:
+            yield int(numbers[order[start]]), samples.select(order[start:end])
+        start = end
 
 
 def encode(samples: Samples, part: int = WHOLE) -> list[ArchivedChannel]:

@@ -9,7 +9,8 @@
 | ``folded``          | zset   | rides folded lately, by when                                    |
 | ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
 
-The keys of one workout share a hash tag, so they may live on any node of a Redis Cluster.
+The keys of one workout share a hash tag, so that nodes could share workouts
+out; no client does so yet.
 """
 
 from collections.abc import Mapping

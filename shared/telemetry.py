@@ -61,7 +61,7 @@ class Samples:
         values = self.channels.get(name)
         return np.full(len(self), np.nan) if values is None else values
 
-    def select(self, chosen: BoolArray | slice) -> "Samples":
+    def select(self, chosen: BoolArray | IntArray | slice) -> "Samples":
         """The chosen samples, in the same order."""
         columns = {name: values[chosen] for name, values in self.channels.items()}
         return Samples(self.timestamps[chosen], columns)

@@ -20,7 +20,7 @@ from shared.telemetry import Samples
 from worker.athlete import Athlete
 from worker.efforts import rank_efforts
 from worker.ride import Ride
-from worker.ride_archive import merge_archive
+from worker.ride_archive import MOST_PARTS, merge_archive
 from worker.summary import summarize
 from worker.workout_writer import Analysis, write_checkpoint, write_workout
 
@@ -97,14 +97,15 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
 def _write(connection: DatabaseConnection, workout: Row, waiting: Waiting) -> None:
     """Merge what waits into the archive and, where due, bring the figures up to date."""
     fresh = stream_codec.decode(waiting.entries)
-    if _are_figures_due(workout, len(fresh)):
+    touched = [number for number, _ in split(fresh)]
+    if _are_figures_due(workout, len(fresh)) or len(touched) > MOST_PARTS:
         archive = merge_archive(_read_parts(connection, workout["id"]), fresh)
         analysis = _analyse(connection, workout, archive.samples())
         failpoint("mid-fold")
         write_workout(connection, workout, archive, analysis, waiting.received_at)
     else:
-        touched = [WHOLE, *(number for number, _ in split(fresh))]
-        archive = merge_archive(_read_parts(connection, workout["id"], touched), fresh)
+        archived = _read_parts(connection, workout["id"], [WHOLE, *touched])
+        archive = merge_archive(archived, fresh)
         failpoint("mid-fold")
         write_checkpoint(connection, workout["id"], archive, waiting.received_at)
 

@@ -1,21 +1,25 @@
 """A ride's archive in the hands of a fold: its parts, and which of them are to be written."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.archive import WHOLE, split
 from shared.telemetry import Samples, concatenate, merge
+
+# Ten days and more. What is scattered over more parts is no ride, and is kept in one.
+MOST_PARTS: Final = 64
 
 
 @dataclass(frozen=True)
 class RideArchive:
     """``parts``: number → samples in order of time; ``changed``: the numbers to write.
 
-    ``outdated``: the ride was archived as a whole, in a row of its own that must go.
+    ``anew``: whatever is archived is to be replaced.
     """
 
     parts: dict[int, Samples]
     changed: list[int]
-    outdated: bool
+    anew: bool = False
 
     def samples(self) -> Samples:
         """All that is here, in order of time."""
@@ -24,12 +28,18 @@ class RideArchive:
 
 def merge_archive(archived: dict[int, Samples], fresh: Samples) -> RideArchive:
     """Merge samples in order of arrival into the parts they belong to."""
+    new = dict(split(fresh))
+    if WHOLE in archived or len(archived.keys() | new.keys()) > MOST_PARTS:
+        return _archive_anew(merge(concatenate([*archived.values(), fresh])))
     parts = dict(archived)
-    changed: set[int] = set()
-    outdated = WHOLE in parts
-    for new in (parts.pop(WHOLE), fresh) if outdated else (fresh,):
-        for number, samples in split(new):
-            before = [parts[number]] if number in parts else []
-            parts[number] = merge(concatenate([*before, samples]))
-            changed.add(number)
-    return RideArchive(parts, sorted(changed), outdated)
+    for number, samples in new.items():
+        before = [parts[number]] if number in parts else []
+        parts[number] = merge(concatenate([*before, samples]))
+    return RideArchive(parts, sorted(new))
+
+
+def _archive_anew(samples: Samples) -> RideArchive:
+    parts = dict(split(samples))
+    if len(parts) > MOST_PARTS:
+        parts = {WHOLE: samples}
+    return RideArchive(parts, sorted(parts), anew=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
-from shared.archive import WHOLE, ArchivedChannel, encode
+from shared.archive import ArchivedChannel, encode
 from shared.connections import DatabaseConnection, Row
 from shared.sql import load_queries
 from shared.telemetry import IntArray
@@ -65,8 +65,8 @@ def write_checkpoint(
 
 
 def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) -> None:
-    if archive.outdated:
-        cursor.execute(FOLDS["delete_part"], {"workout_id": workout_id, "part": WHOLE})
+    if archive.anew:
+        cursor.execute(FOLDS["delete_archive"], {"workout_id": workout_id})
     rows = [row for part in archive.changed for row in encode(archive.parts[part], part)]
     if rows:
         columns = _columns(ArchivedChannel._fields, rows)

@@ -27,8 +27,8 @@ SELECT %(workout_id)s, * FROM unnest(
 ON CONFLICT (workout_id, part, channel) DO UPDATE SET
     encoding = excluded.encoding, samples = excluded.samples, data = excluded.data
 
--- name: delete_part
-DELETE FROM workout_channels WHERE workout_id = %(workout_id)s AND part = %(part)s
+-- name: delete_archive
+DELETE FROM workout_channels WHERE workout_id = %(workout_id)s
 
 -- name: note_arrival
 -- A checkpoint that computes no figures.

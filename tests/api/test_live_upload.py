@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from api.uploads import MAX_MESSAGE
 from shared.connections import Database
 from tests.api.answers import T0, eventually
 from tests.api.conftest import MakeKey
@@ -150,5 +151,18 @@ def test_samples_after_the_completion_correct_it(rider: Rider, live: Open) -> No
 
 def test_a_message_over_the_limit_ends_the_connection(rider: Rider, live: Open) -> None:
     with live(rider.start()) as connection, pytest.raises(ConnectionClosed):
-        ask(connection, " " * (6 * 1024 * 1024))
+        ask(connection, " " * (MAX_MESSAGE + 1))
     assert rider.client.get("/health/live").status_code == 200
+
+
+def test_no_message_is_inflated(rider: Rider, live: Open) -> None:
+    """A few bytes of it could be very many, before anybody counts them."""
+    with live(rider.start()) as connection:
+        assert connection.protocol.extensions == []
+
+
+def test_messages_count_in_the_budget_of_bodies(rider: Rider, live: Open) -> None:
+    with live(rider.start()) as connection:
+        for at in range(1500):  # 375 MB in all: more than may be held, were it not given back
+            connection.send(" " * (MAX_MESSAGE - 1))
+            assert json.loads(connection.recv(timeout=20))["status"] == 400, at

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from api.body import JSON
 from api.inspection import inspect
-from api.parsing import _decode_strictly, parse_upload
+from api.parsing import _decode_strictly, parse_few, parse_upload
 from api.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
 from api.samples import NDJSON, Limits, Upload
+from shared import stream_codec
 from shared.telemetry import CHANNELS
 from tests.api.answers import T0
 from tests.shared.sample_strategies import exactly, readings_of
@@ -419,3 +420,29 @@ def test_any_bytes_end_in_samples_or_a_problem(body: bytes) -> None:
 def test_leniently_columns_beside_null_samples_are_still_columns() -> None:
     upload = parse({"samples": None, "timestamp": [T0], "power": [-1]}, lenient=True)
     assert (readings_of(upload.samples), len(upload.dropped)) == ([(T0, {})], 1)
+
+
+@example({"samples": [{"timestamp": T0}], "timestamp": [T0 + 1000], "power": [3]})
+@example([{"timestamp": T0 + 400 * 86_400_000}] * 2)
+@example([{"timestamp": T0 + second} for second in range(21)])
+@example([{"timestamp": T0, "note": "\u0000"}])
+@given(anything)
+def test_a_few_samples_are_what_any_upload_of_them_is(document: Any) -> None:
+    body = json.dumps(document).encode()
+    try:
+        readings = parse_few(body, LIMITS)
+    except BadRequest:
+        with pytest.raises(BadRequest):
+            parse_upload(body, JSON, LIMITS)
+        return
+    if readings is None:
+        return
+    samples = parse_upload(body, JSON, LIMITS).samples
+    few = stream_codec.decode([stream_codec.encode_few(*readings)])
+    assert exactly(few) == exactly(samples)
+
+
+def test_few_samples_are_many_where_less_are_allowed() -> None:
+    body = json.dumps([{"timestamp": T0 + each} for each in range(6)]).encode()
+    assert parse_few(body, Limits(LIMITS.latest, 6)) is not None
+    assert parse_few(body, Limits(LIMITS.latest, 5)) is None

@@ -166,3 +166,73 @@ def test_a_channel_of_one_part_alone_is_missing_in_the_others(
     assert np.isnan(held.channel("heartrate")[:HOUR]).all()
     assert np.isnan(held.channel("power")[HOUR:]).all()
     assert workouts.row(workout)["summary"]["avgHeartrate"] == 140
+
+
+def scattered(count: int, begin: int = 0) -> Samples:
+    """A sample a part."""
+    times = START + PART * 1000 * np.arange(begin, begin + count)
+    return Samples(times, {"power": np.full(count, 200.0)})
+
+
+def test_samples_scattered_over_years_are_kept_in_one_part(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout, years = workouts.start(), scattered(20_000)
+    workouts.send(workout, years)
+    fold(database, redis_client, workout)
+    assert set(versions(database, workout)) == {WHOLE}
+    assert exactly(workouts.archived(workout)) == exactly(years)
+    more = scattered(3, begin=20_000)
+    workouts.send(workout, more)
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    assert set(versions(database, workout)) == {WHOLE}
+    assert exactly(workouts.archived(workout)) == exactly(concatenate([years, more]))
+
+
+def test_a_ride_that_outgrows_its_parts_is_kept_in_one(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout, first, second = workouts.start(), scattered(60), scattered(10, begin=60)
+    workouts.send(workout, first)
+    fold(database, redis_client, workout)
+    assert len(versions(database, workout)) == 60
+    workouts.send(workout, second)
+    fold(database, redis_client, workout)
+    assert set(versions(database, workout)) == {WHOLE}
+    assert exactly(workouts.archived(workout)) == exactly(concatenate([first, second]))
+
+
+def test_a_checkpoint_without_figures_splits_an_older_version_s_archive_too(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout, old = workouts.start(), riding(9 * HOUR, begin=0)
+    workouts.send(workout, old)
+    fold(database, redis_client, workout)
+    with database.connection() as connection:  # as the older version would have left it
+        connection.execute("DELETE FROM workout_channels WHERE workout_id = %s", [workout])
+        for row in archive.encode(old):
+            connection.execute(
+                "INSERT INTO workout_channels (workout_id, channel, encoding, samples, data)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                [workout, row.channel, row.encoding, row.samples, row.data],
+            )
+    corrected = riding(60, begin=HOUR, power=300)
+    workouts.send(workout, corrected)
+    fold(database, redis_client, workout)
+    assert WHOLE not in versions(database, workout)
+    assert exactly(workouts.archived(workout)) == exactly(merge(concatenate([old, corrected])))
+
+
+def test_a_stale_ride_gets_its_figures_however_little_is_new(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, riding(HOUR, begin=0))
+    fold(database, redis_client, workout)
+    with database.connection() as connection:
+        connection.execute("UPDATE workouts SET stale = true WHERE id = %s", [workout])
+    workouts.send(workout, riding(60, begin=HOUR))
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert (row["stale"], row["summary"]["sampleCount"]) == (False, HOUR + 60)
