@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.keys import create_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
 from api.telemetry import Telemetry
@@ -19,6 +20,11 @@ _REFUSALS: Final = {
     HTTPStatus.UNAUTHORIZED: "No key, or one that does not open",
     HTTPStatus.FORBIDDEN: "The key lacks the scope",
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
+}
+_CONFLICTING: Final = ("/pause", "/resume", "/complete")
+_PATH_PARAMETERS: Final = {
+    "id": {"type": "string", "format": "uuid"},
+    "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -100,9 +106,9 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    if "{id}" in operation.path:
-        schema = {"type": "string", "format": "uuid"}
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+    for name, schema in _PATH_PARAMETERS.items():
+        if f"{{{name}}}" in operation.path:
+            parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if operation.query:
         parameters += _query_parameters(operation.query)
     if operation.prefer:
@@ -158,8 +164,8 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
     if operation.handler is upload_telemetry:
         refusals[HTTPStatus.TOO_MANY_REQUESTS] = "The key's samples of this minute are used up"
-    if "{id}" in operation.path:
-        refusals[HTTPStatus.NOT_FOUND] = "No such workout of yours"
-    if operation.path.endswith(("/pause", "/resume", "/complete")):
-        refusals[HTTPStatus.CONFLICT] = "The workout's status does not allow it"
+    if "{" in operation.path:
+        refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
+    if operation.path.endswith(_CONFLICTING) or operation.handler is create_key:
+        refusals[HTTPStatus.CONFLICT] = "What there is already does not allow it"
     return refusals

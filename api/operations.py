@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from api import health, records, riders, season, telemetry, uploads, workouts
+from api import health, keys, records, riders, season, telemetry, uploads, workouts
 from api.auth import Caller
 from api.body import JSON
 from api.preferences import WaitQuery
@@ -39,6 +39,7 @@ class Operation:
 
 _ONE = "/api/workouts/{id}"
 _ME = "/api/users/me"
+_KEYS = "/api/keys"
 _WAIT = "`wait=N`: answer when the result is there, or after N seconds"
 _LENIENT = "`handling=lenient`: store the good samples, and list what was left out"
 
@@ -227,5 +228,29 @@ OPERATIONS = (
         riders.get_recompute,
         {HTTPStatus.OK: riders.Recompute},
         "read",
+    ),
+    Operation("GET", _KEYS, keys.list_keys, {HTTPStatus.OK: keys.KeyList}, "admin"),
+    Operation(
+        "POST",
+        _KEYS,
+        keys.create_key,
+        {HTTPStatus.CREATED: keys.FreshKey},
+        "admin",
+        body={JSON: keys.CreateKey},
+    ),
+    Operation(
+        "POST",
+        f"{_KEYS}/{{key}}/rotate",
+        keys.rotate_key,
+        {HTTPStatus.CREATED: keys.FreshKey},
+        "admin",
+        body={JSON: keys.RotateKey},
+    ),
+    Operation(
+        "DELETE",
+        f"{_KEYS}/{{key}}",
+        keys.revoke_key,
+        {HTTPStatus.OK: keys.Revocation},
+        "admin",
     ),
 )

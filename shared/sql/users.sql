@@ -11,11 +11,55 @@ INSERT INTO api_keys (id, user_id, hash, name, scopes)
 VALUES (%(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s)
 
 -- name: find_key
--- A key that still opens, by its public id.
-SELECT id, user_id, hash, scopes, expires_at
+-- A key that still opens, by its public id. One that was rotated does until its overlap ends.
+SELECT id, user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at
 FROM api_keys
-WHERE id = %(id)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+WHERE id = %(id)s
+    AND (revoked_at IS NULL OR revoked_at > now())
+    AND (expires_at IS NULL OR expires_at > now())
 
 -- name: touch_keys
 -- Written in batches, off the request path.
 UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)
+
+-- name: list_keys
+-- Those that still open, newest first; never a hash.
+SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+FROM api_keys
+WHERE user_id = %(user_id)s
+    AND (revoked_at IS NULL OR revoked_at > now())
+    AND (expires_at IS NULL OR expires_at > now())
+ORDER BY created_at DESC, id
+
+-- name: create_own_key
+-- Unless the user has so many that still open.
+INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
+SELECT %(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, %(expires_at)s
+WHERE %(most)s > (
+    SELECT count(*) FROM api_keys
+    WHERE user_id = %(user_id)s
+        AND (revoked_at IS NULL OR revoked_at > now())
+        AND (expires_at IS NULL OR expires_at > now())
+)
+RETURNING id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+
+-- name: rotate_key
+-- A key like another one, which goes on opening for the overlap.
+WITH old AS (
+    UPDATE api_keys SET revoked_at = now() + make_interval(secs => %(overlap)s)
+    WHERE id = %(old_id)s AND user_id = %(user_id)s AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > now())
+    RETURNING user_id, name, scopes, expires_at
+)
+INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
+SELECT %(id)s, user_id, %(hash)s, name, scopes, expires_at FROM old
+RETURNING id, name, scopes, created_at, expires_at, revoked_at, last_used_at
+
+-- name: revoke_key
+UPDATE api_keys SET revoked_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND (revoked_at IS NULL OR revoked_at > now())
+RETURNING id
+
+-- name: write_audit
+INSERT INTO audit_log (user_id, key_id, action, detail)
+VALUES (%(user_id)s, %(key_id)s, %(action)s, %(detail)s)

@@ -31,15 +31,20 @@ every_of_one_workout = pytest.mark.parametrize(
 BODIES: dict[str, Any] = {  # where an empty object is not enough
     "upload_telemetry": [{"timestamp": T0}],
     "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
+    "create_key": {"name": "test", "scopes": ["read"]},
 }
 
 
 def call(
-    service: str, operation: Operation, workout_id: str = str(uuid4()), **headers: str
+    service: str,
+    operation: Operation,
+    workout_id: str = str(uuid4()),
+    key_id: str = "0" * 16,
+    **headers: str,
 ) -> httpx.Response:
     """A call that a key with the scope could make."""
     body = BODIES.get(operation.handler.__name__, {}) if operation.body else None
-    path = operation.path.replace("{id}", workout_id)
+    path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     return httpx.request(operation.method, service + path, json=body, headers=headers)
 
 
@@ -142,8 +147,11 @@ def test_a_key_that_lacks_the_scope_is_403(
 def test_a_key_with_just_the_scope_may_do_it(
     rider: Rider, service: str, make_api_key: MakeKey, operation: Operation
 ) -> None:
-    key = make_api_key(rider.account.user_id, [str(operation.scope)])
-    response = call(service, operation, rider.start(), **{"X-API-Key": key})
+    key, other = (
+        make_api_key(rider.account.user_id, [str(operation.scope)]),
+        make_api_key(rider.account.user_id),
+    )
+    response = call(service, operation, rider.start(), other.split("_")[1], **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
 
 
