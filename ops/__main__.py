@@ -16,14 +16,15 @@ import psycopg
 import redis
 from dotenv import load_dotenv
 
+from ops import accounts, migrations
 from ops import dead_letters as letters
-from ops import migrations
 from ops.accounts import create_account
 from ops.backup import back_up, find_program, restore
 from ops.processes import Supervisor, spawn, stop_on_signals
 from ops.recompute import Scope, await_recompute, mark_stale, pending
 from ops.redis_prompt import open_prompt
 from ops.servers import servers
+from shared.credentials import SCOPES
 from shared.errors import TrackerError
 from shared.settings import read_settings
 
@@ -108,6 +109,7 @@ def reset_db(context: click.Context, yes: bool) -> None:
     if not yes:
         click.confirm("This deletes every user and workout. Go on?", abort=True)
     with _servers(context) as environ:
+        migrations.empty(environ["DATABASE_URL"])
         migrations.roll_back(environ["DATABASE_URL"], everything=True)
         for migration in migrations.apply(environ["DATABASE_URL"]):
             click.echo(f"applied {migration}")
@@ -172,6 +174,62 @@ def user(context: click.Context, email: str, key_name: str) -> None:
         account = create_account(environ["DATABASE_URL"], email, key_name)
     click.echo(f"user {account.user_id} {account.email}", err=True)
     click.echo(account.api_key)
+
+
+@main.command()
+@click.pass_context
+def users(context: click.Context) -> None:
+    """List the users."""
+    with _servers(context) as environ:
+        found = accounts.read_users(environ["DATABASE_URL"])
+    for each in found:
+        seen = (
+            f"last seen {each['last_seen_at']:%Y-%m-%d}" if each["last_seen_at"] else "never seen"
+        )
+        shut = ", disabled" if each["disabled_at"] else ""
+        since = f"since {each['created_at']:%Y-%m-%d}"
+        counts = f"{each['rides']} rides, {each['keys']} keys"
+        click.echo(f"{each['email']}: {since}, {seen}, {counts}{shut}")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--name", envvar="NAME", default="make key")
+@click.option("--scopes", envvar="SCOPES", default="upload", help="Of upload, read, admin.")
+@click.option("--expires", envvar="EXPIRES", type=click.DateTime(), help="UTC.")
+@click.pass_context
+def key(
+    context: click.Context, email: str, name: str, scopes: str, expires: datetime | None
+) -> None:
+    """Print a further key of a user, never shown again."""
+    chosen = [each.strip() for each in scopes.split(",") if each.strip()]
+    if not chosen or set(chosen) - set(SCOPES):
+        raise click.BadParameter(f"{scopes!r}: of {', '.join(SCOPES)}", param_hint="SCOPES")
+    until = expires and expires.replace(tzinfo=UTC)
+    with _servers(context) as environ:
+        made = accounts.create_key(environ["DATABASE_URL"], email, name, chosen, until)
+    click.echo(made.api_key)
+
+
+@main.command()
+@click.option("--key", "key_id", envvar="KEY", required=True, help="Its id, or the whole key.")
+@click.pass_context
+def revoke(context: click.Context, key_id: str) -> None:
+    """Make a key open nothing more."""
+    with _servers(context) as environ:
+        accounts.revoke_key(environ["DATABASE_URL"], key_id)
+    click.echo("revoked: it opens nothing more, everywhere within five seconds")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--undo", envvar="UNDO", is_flag=True, help="Let the user in again.")
+@click.pass_context
+def disable_user(context: click.Context, email: str, undo: bool) -> None:
+    """Shut a user out; nothing is deleted."""
+    with _servers(context) as environ:
+        accounts.set_disabled(environ["DATABASE_URL"], email, disabled=not undo)
+    click.echo(f"{email} is {'let in again' if undo else 'shut out'}, within five seconds")
 
 
 @main.command()

@@ -1,11 +1,17 @@
 """Users and keys, from the command line."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
-from shared.credentials import SCOPES, make_key
+from ops.processes import ProcessFailed
+from shared.connections import DatabaseConnection, Row
+from shared.credentials import SCOPES, key_id_of, make_key
 from shared.sql import load_queries
 
 QUERIES = load_queries("users")
@@ -21,20 +27,68 @@ class Account(NamedTuple):
 
 def create_account(database_url: str, email: str, key_name: str) -> Account:
     """Create the user unless there is one with that address, and a key with every scope."""
-    key = make_key()
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         user = connection.execute(
             QUERIES["create_user"], {"email": email, "display_name": None}
         ).fetchone()
         assert user is not None  # INSERT … RETURNING gives a row  # noqa: S101
-        connection.execute(
-            QUERIES["create_key"],
-            {
-                "id": key.id,
-                "user_id": user["id"],
-                "hash": key.hash,
-                "name": key_name,
-                "scopes": list(SCOPES),
-            },
-        )
+        return _add_key(connection, user, key_name, list(SCOPES), None)
+
+
+def create_key(
+    database_url: str, email: str, name: str, scopes: Sequence[str], expires_at: datetime | None
+) -> Account:
+    """A further key of a user. Raises ProcessFailed if there is no such user."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        user = connection.execute(QUERIES["find_by_email"], {"email": email}).fetchone()
+        if user is None:
+            raise ProcessFailed(f"there is no user {email!r}")
+        return _add_key(connection, user, name, scopes, expires_at)
+
+
+def read_users(database_url: str) -> list[Row]:
+    """Every user, the oldest first."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        return connection.execute(QUERIES["list_users"]).fetchall()
+
+
+def revoke_key(database_url: str, key: str) -> None:
+    """Make a key open nothing more, named by its id or whole. Raises ProcessFailed."""
+    key_id = key_id_of(key) or key
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        found = connection.execute(QUERIES["revoke_any_key"], {"id": key_id}).fetchone()
+        if found is None:
+            raise ProcessFailed("there is no such key that opens")
+        _audit(connection, found["user_id"], "revoke_key", {"key": key_id})
+
+
+def set_disabled(database_url: str, email: str, *, disabled: bool) -> None:
+    """Shut a user out, or let them in again; nothing is deleted. Raises ProcessFailed."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        wanted = {"email": email, "disabled": disabled}
+        found = connection.execute(QUERIES["set_disabled"], wanted).fetchone()
+        if found is None:
+            raise ProcessFailed(f"there is no user {email!r}")
+        _audit(connection, found["id"], "disable_user" if disabled else "enable_user", {})
+
+
+def _add_key(
+    connection: DatabaseConnection,
+    user: Row,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+) -> Account:
+    key = make_key()
+    stored = {"id": key.id, "user_id": user["id"], "hash": key.hash, "expires_at": expires_at}
+    connection.execute(QUERIES["create_key"], {**stored, "name": name, "scopes": list(scopes)})
+    _audit(connection, user["id"], "create_key", {"key": key.id, "scopes": list(scopes)})
     return Account(str(user["id"]), str(user["email"]), key.text)
+
+
+def _audit(
+    connection: DatabaseConnection, user_id: UUID, action: str, detail: dict[str, object]
+) -> None:
+    """By nobody's key: from the command line."""
+    row = {"user_id": user_id, "key_id": None, "action": action, "detail": Jsonb(detail)}
+    connection.execute(QUERIES["write_audit"], row)

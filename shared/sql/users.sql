@@ -7,14 +7,15 @@ RETURNING id, email, created_at
 
 -- name: create_key
 -- Only the hash of the key is kept.
-INSERT INTO api_keys (id, user_id, hash, name, scopes)
-VALUES (%(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s)
+INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
+VALUES (%(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, %(expires_at)s)
 
 -- name: find_key
 -- A key that still opens, by its public id. One that was rotated does until its overlap ends.
-SELECT id, user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at
+SELECT api_keys.id, user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at
 FROM api_keys
-WHERE id = %(id)s
+JOIN users ON users.id = user_id AND disabled_at IS NULL
+WHERE api_keys.id = %(id)s
     AND (revoked_at IS NULL OR revoked_at > now())
     AND (expires_at IS NULL OR expires_at > now())
 
@@ -63,3 +64,32 @@ RETURNING id
 -- name: write_audit
 INSERT INTO audit_log (user_id, key_id, action, detail)
 VALUES (%(user_id)s, %(key_id)s, %(action)s, %(detail)s)
+
+-- name: find_by_email
+SELECT id, email FROM users WHERE lower(email) = lower(%(email)s)
+
+-- name: list_users
+SELECT
+    email, created_at, disabled_at,
+    (SELECT count(*) FROM workouts WHERE user_id = users.id AND status <> 'DELETED') AS rides,
+    (
+        SELECT count(*) FROM api_keys
+        WHERE user_id = users.id AND (revoked_at IS NULL OR revoked_at > now())
+            AND (expires_at IS NULL OR expires_at > now())
+    ) AS keys,
+    (SELECT max(last_used_at) FROM api_keys WHERE user_id = users.id) AS last_seen_at
+FROM users
+ORDER BY created_at, id
+
+-- name: revoke_any_key
+-- By whoever runs the service.
+UPDATE api_keys SET revoked_at = now()
+WHERE id = %(id)s AND (revoked_at IS NULL OR revoked_at > now())
+RETURNING user_id
+
+-- name: set_disabled
+-- Shut a user out, or let them in again.
+UPDATE users SET
+    disabled_at = CASE WHEN %(disabled)s THEN coalesce(disabled_at, now()) END, updated_at = now()
+WHERE lower(email) = lower(%(email)s)
+RETURNING id

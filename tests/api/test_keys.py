@@ -146,7 +146,7 @@ def test_what_is_done_to_keys_is_on_record(rider: Rider, database: Database) -> 
     with database.connection() as connection:
         rows = connection.execute(
             "SELECT action, detail ->> 'key' AS key, key_id FROM audit_log"
-            " WHERE user_id = %s ORDER BY id",
+            " WHERE user_id = %s AND key_id IS NOT NULL ORDER BY id",
             [rider.account.user_id],
         ).fetchall()
     done = [(row["action"], row["key"]) for row in rows]

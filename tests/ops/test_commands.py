@@ -18,6 +18,12 @@ def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> 
     assert first.stdout != again.stdout
     counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
     assert counted.stdout.strip() == "1"
+    parts = (
+        "INSERT INTO workouts (user_id) SELECT id FROM users;"
+        "INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)"
+        " SELECT id, part, 'power', 'pco1', 1, '' FROM workouts, generate_series(1, 2) AS part"
+    )
+    assert run_ops("psql", "--", "-c", parts, data_dir=data_dir).returncode == 0
     assert run_ops("reset-db", "--yes", data_dir=data_dir).returncode == 0
     counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
     assert counted.stdout.strip() == "0"
