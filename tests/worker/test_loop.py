@@ -326,6 +326,16 @@ def test_burying_again_after_a_lost_reply_writes_one_letter(
     assert letter["reason"] == "a worker has not enough memory for this ride"
 
 
+def test_a_ride_that_failed_gets_no_second_letter(workouts: Workouts, database: Database) -> None:
+    """Its replay would take it for one that had failed before."""
+    workout = workouts.start("PAUSED")
+    event = {b"kind": b"fold", b"workout": str(workout).encode()}
+    for nth in range(2):
+        bury(database, Delivery(f"{time.time_ns()}-{nth}".encode(), event, 5), MemoryError())
+    (letter,) = workouts.dead_letters(workout)
+    assert letter["status_before"] == "PAUSED"
+
+
 def test_a_deleted_workout_is_not_brought_back_by_a_failure(
     workouts: Workouts, redis_client: Redis, running: Running
 ) -> None:
