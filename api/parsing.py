@@ -31,6 +31,14 @@ _times_of: Final = attrgetter("timestamp")
 _channels_of: Final = attrgetter(*CHANNEL_NAMES)
 
 
+def parse_batch(
+    body: bytes, media_type: str, limits: Limits, *, lenient: bool = False
+) -> Readings | Upload:
+    """As ``parse_upload``; a few samples, all in order, as plain lists, which cost little."""
+    decoded = _decode(body, media_type)
+    return _few(decoded, limits) or _upload(decoded, body, media_type, limits, lenient=lenient)
+
+
 def parse_upload(body: bytes, media_type: str, limits: Limits, *, lenient: bool = False) -> Upload:
     """The samples of an upload.
 
@@ -38,30 +46,22 @@ def parse_upload(body: bytes, media_type: str, limits: Limits, *, lenient: bool 
     UnsupportedMediaType, and Unprocessable naming the first bad samples by index and member;
     ``lenient`` drops those instead.
     """
+    return _upload(_decode(body, media_type), body, media_type, limits, lenient=lenient)
+
+
+def _decode(body: bytes, media_type: str) -> Any:
+    """The samples, or the batch, if every one of them is right; None if not."""
     if media_type not in (JSON, NDJSON):
         raise UnsupportedMediaType(f"send {JSON} or {NDJSON}, not {media_type}")
     require_text(body)
     try:
-        samples = _decode_strictly(body, media_type)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        samples = None
-    if samples is None or not _timely(samples.timestamps, limits):
-        return inspect(body, media_type, limits, lenient)
-    if len(samples) > limits.samples:
-        raise TooLarge(f"{len(samples)} samples; send at most {limits.samples} at a time")
-    return Upload(samples, [])
-
-
-def parse_few(body: bytes, limits: Limits) -> Readings | None:
-    """The samples of a JSON body that holds a few, all in order; None for anything else.
-
-    So devices that upload live cost little; ``parse_upload`` sees to all others. Raises BadRequest.
-    """
-    require_text(body)
-    try:
-        decoded = _decode_any(body)
-    except (msgspec.DecodeError, RecursionError, ValueError):
+        return _decode_lines(body) if media_type == NDJSON else _decode_any(body)
+    except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _few(decoded: Any, limits: Limits) -> Readings | None:
+    """None for what is not in rows, or many, or not right in every way."""
     rows = decoded
     if isinstance(decoded, Batch):
         rows = decoded.samples if decoded.timestamp is None else None
@@ -75,16 +75,27 @@ def parse_few(body: bytes, limits: Limits) -> Readings | None:
     return Readings(times, list(zip(*map(_channels_of, rows), strict=True)))
 
 
-def _decode_strictly(body: bytes, media_type: str) -> Samples | None:
-    """The samples if every one of them is right; None, or msgspec's error, if not."""
-    decoded = _decode_lines(body) if media_type == NDJSON else _decode_any(body)
+def _upload(decoded: Any, body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> Upload:
+    try:
+        samples = _to_samples(decoded)
+    except ValueError:
+        samples = None
+    if samples is None or not _timely(samples.timestamps, limits):
+        return inspect(body, media_type, limits, lenient)
+    if len(samples) > limits.samples:
+        raise TooLarge(f"{len(samples)} samples; send at most {limits.samples} at a time")
+    return Upload(samples, [])
+
+
+def _to_samples(decoded: Any) -> Samples | None:
+    """None for what is neither rows nor columns. Raises ValueError for an impossible timestamp."""
     if isinstance(decoded, Batch):
         if decoded.samples is None:
             return _from_columns(decoded)
         if decoded.timestamp is not None:
             return None
         decoded = decoded.samples
-    return _from_rows(decoded)
+    return None if decoded is None else _from_rows(decoded)
 
 
 def _from_rows(rows: Sequence[Any]) -> Samples:

@@ -38,11 +38,13 @@ class Quota:
     def taking(self, key_id: str, samples: int) -> Iterator[None]:
         """Use samples; they are given back if the block fails. Raises TooManyRequests."""
         self.require(key_id, samples)
+        minute = self._minute
         self._pending[key_id] = self._pending.get(key_id, 0) + samples
         try:
             yield
         except BaseException:
-            self._pending[key_id] = self._pending.get(key_id, 0) - samples
+            if minute == self._current_minute():
+                self._pending[key_id] = self._pending.get(key_id, 0) - samples
             raise
 
     def headers(self, key_id: str) -> dict[str, str]:

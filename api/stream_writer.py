@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from shared.streams import (
 )
 
 _MOST_AT_ONCE: Final = 512
+Command = tuple[Any, ...]
 
 logger = logging.getLogger(__name__)
 
@@ -74,24 +75,23 @@ class StreamWriter:
 
     async def seal(self, workout_id: UUID) -> None:
         """Mark a ride as over and ask for its last fold. Raises redis.RedisError."""
-        async with self._pipeline() as pipe:
-            pipe.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR)
-            pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
-            await pipe.execute()
+        await self._carry_out(_seal(workout_id, SEALED_COMPLETED), _ask(workout_id))
 
     async def ask_for_fold(self, workout_id: UUID) -> None:
         """Ask the workers to look at a workout. Raises redis.RedisError."""
-        async with self._pipeline() as pipe:
-            pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
-            await pipe.execute()
+        await self._carry_out(_ask(workout_id))
 
     async def seal_deleted(self, workout_id: UUID) -> None:
         """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
-        async with self._pipeline() as pipe:
-            pipe.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
-            await pipe.execute()
+        await self._carry_out(_seal(workout_id, SEALED_DELETED))
 
-    async def _send(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+    async def _carry_out(self, *commands: Command) -> None:
+        """Send commands that must all succeed."""
+        for reply in await self._send(commands):
+            if isinstance(reply, Exception):
+                raise reply
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, errors among them: a pipeline, without what the driver's costs a command."""
         packed = b"".join(map(hiredis.pack_command, commands))
         pool = self._redis.connection_pool
@@ -103,18 +103,6 @@ class StreamWriter:
                     return [await _reply(connection) for _ in commands]
                 finally:
                     await pool.release(connection)
-        except TimeoutError:
-            raise redis.TimeoutError("Redis does not answer") from None
-
-    @asynccontextmanager
-    async def _pipeline(self) -> AsyncIterator[Any]:
-        """A pipeline that must be done within the time limit. Raises redis.TimeoutError."""
-        try:
-            async with (
-                asyncio.timeout(self._time_limit),
-                self._redis.pipeline(transaction=False) as pipe,
-            ):
-                yield pipe
         except TimeoutError:
             raise redis.TimeoutError("Redis does not answer") from None
 
@@ -133,7 +121,7 @@ class StreamWriter:
 
     async def _write(self, group: list[_Append]) -> list[Exception | None]:
         """Append a group; for each batch None, or why it was not stored."""
-        commands: list[tuple[Any, ...]] = [
+        commands: list[Command] = [
             ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
             for append in group
         ]
@@ -151,12 +139,17 @@ class StreamWriter:
             for append, seal in zip(group, sealed, strict=True)
             if append.finished or seal == SEALED_COMPLETED
         }
-        if not over:
-            return
-        async with self._pipeline() as pipe:
-            for workout_id in over:
-                pipe.xadd(EVENTS, FoldRequest(workout_id).fields())
-            await pipe.execute()
+        if over:
+            await self._carry_out(*map(_ask, over))
+
+
+def _ask(workout_id: UUID) -> Command:
+    fields = FoldRequest(workout_id).fields().items()
+    return ("XADD", EVENTS, "*", *chain.from_iterable(fields))
+
+
+def _seal(workout_id: UUID, why: bytes) -> Command:
+    return ("SET", sealed_key(workout_id), why, "EX", SEALED_FOR)
 
 
 async def _reply(connection: AbstractConnection) -> Any:

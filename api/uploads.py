@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.auth import Caller
 from api.body import JSON, content_type, read_body
-from api.parsing import parse_few, parse_upload
+from api.parsing import parse_batch
 from api.preferences import is_lenient, workout_id_of
 from api.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
 from api.responses import json_response
@@ -28,7 +28,6 @@ from shared import stream_codec
 
 _MOST_DROPPED_LISTED: Final = 100
 _PARSED_AT_ONCE: Final = 256 * 1024  # bytes
-_OF_FEW_SAMPLES: Final = 8192  # bytes that such a body hardly exceeds
 # Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
 # it is kept small: a message is a live batch, and rides afterwards come by requests.
 MAX_MESSAGE: Final = 256 * 1024
@@ -142,29 +141,23 @@ class _Batch:
 
 async def _parse(state: ApiState, target: Target, body: bytes) -> _Batch:
     limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
-    if len(body) < _OF_FEW_SAMPLES and target.media_type == JSON:
-        readings = parse_few(body, limits)
-        if readings:
-            receipt = Receipt(len(readings.timestamps), max(readings.timestamps))
-            return _Batch(_pack(readings), receipt)
-    parse = partial(_parse_any, body, target.media_type, limits, lenient=target.lenient)
+    parse = partial(_pack, body, target.media_type, limits, lenient=target.lenient)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
 
 
-def _pack(readings: Readings) -> bytes:
-    if len(readings.timestamps) == 1:
-        return stream_codec.encode_one(
-            readings.timestamps[0], [column[0] for column in readings.columns]
-        )
-    return stream_codec.encode_few(*readings)
-
-
-def _parse_any(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
-    upload = parse_upload(body, media_type, limits, lenient=lenient)
-    samples, dropped = upload.samples, upload.dropped
-    if not len(samples):
-        return _Batch(b"", Receipt(0, None, len(dropped), dropped[:_MOST_DROPPED_LISTED]))
-    latest = int(samples.timestamps.max())
+def _pack(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
+    batch = parse_batch(body, media_type, limits, lenient=lenient)
+    if isinstance(batch, Readings):
+        return _Batch(_pack_few(batch), Receipt(len(batch.timestamps), max(batch.timestamps)))
+    samples, dropped = batch.samples, batch.dropped
+    latest = int(samples.timestamps.max()) if len(samples) else None
     receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
-    return _Batch(stream_codec.encode(samples), receipt)
+    return _Batch(stream_codec.encode(samples) if len(samples) else b"", receipt)
+
+
+def _pack_few(readings: Readings) -> bytes:
+    if len(readings.timestamps) == 1:
+        values = [column[0] for column in readings.columns]
+        return stream_codec.encode_one(readings.timestamps[0], values)
+    return stream_codec.encode_few(*readings)

@@ -28,7 +28,7 @@ FOLDS = load_queries("folds")
 WORKOUTS = load_queries("workouts")
 RECORDS = load_queries("records")
 _CHUNK: Final = 1000  # entries a reply
-_SHARE: Final = 10
+_SHARE: Final = 10  # of the ride: one in so many of its samples
 # An empty stream would stay for ever; in one step, as an upload may come between two.
 _TRIM: Final = """
 redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
@@ -96,15 +96,15 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
 
 def _write(connection: DatabaseConnection, workout: Row, waiting: Waiting) -> None:
     """Merge what waits into the archive and, where due, bring the figures up to date."""
-    fresh = stream_codec.decode(waiting.entries)
-    touched = [number for number, _ in split(fresh)]
-    if _are_figures_due(workout, len(fresh)) or len(touched) > MOST_PARTS:
+    samples = stream_codec.decode(waiting.entries)
+    fresh = dict(split(samples))
+    if _are_figures_due(workout, len(samples)) or len(fresh) > MOST_PARTS:
         archive = merge_archive(_read_parts(connection, workout["id"]), fresh)
         analysis = _analyse(connection, workout, archive.samples())
         failpoint("mid-fold")
         write_workout(connection, workout, archive, analysis, waiting.received_at)
     else:
-        archived = _read_parts(connection, workout["id"], [WHOLE, *touched])
+        archived = _read_parts(connection, workout["id"], [WHOLE, *fresh])
         archive = merge_archive(archived, fresh)
         failpoint("mid-fold")
         write_checkpoint(connection, workout["id"], archive, waiting.received_at)

@@ -26,16 +26,15 @@ class RideArchive:
         return concatenate([self.parts[number] for number in sorted(self.parts)])
 
 
-def merge_archive(archived: dict[int, Samples], fresh: Samples) -> RideArchive:
-    """Merge samples in order of arrival into the parts they belong to."""
-    new = dict(split(fresh))
-    if WHOLE in archived or len(archived.keys() | new.keys()) > MOST_PARTS:
-        return _archive_anew(merge(concatenate([*archived.values(), fresh])))
+def merge_archive(archived: dict[int, Samples], fresh: dict[int, Samples]) -> RideArchive:
+    """Merge into each part what is fresh of it, in order of arrival."""
+    if WHOLE in archived or len(archived.keys() | fresh.keys()) > MOST_PARTS:
+        return _archive_anew(merge(concatenate([*archived.values(), *fresh.values()])))
     parts = dict(archived)
-    for number, samples in new.items():
+    for number, samples in fresh.items():
         before = [parts[number]] if number in parts else []
         parts[number] = merge(concatenate([*before, samples]))
-    return RideArchive(parts, sorted(new))
+    return RideArchive(parts, sorted(fresh))
 
 
 def _archive_anew(samples: Samples) -> RideArchive:

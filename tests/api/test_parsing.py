@@ -1,6 +1,7 @@
 """Uploads as pure functions: bytes in, samples or a problem out."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from api.body import JSON
 from api.inspection import inspect
-from api.parsing import _decode_strictly, parse_few, parse_upload
+from api.parsing import _decode, _to_samples, parse_batch, parse_upload
 from api.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
-from api.samples import NDJSON, Limits, Upload
+from api.samples import NDJSON, Limits, Readings, Upload
 from shared import stream_codec
 from shared.telemetry import CHANNELS
 from tests.api.answers import T0
@@ -345,7 +346,8 @@ timestamps = st.one_of(
         )
     ),
 )
-extras = {"device": st.text(), "nested": st.lists(st.dictionaries(st.text(), st.integers()))}
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+extras = {"device": words, "nested": st.lists(st.dictionaries(words, st.integers()))}
 good_rows = st.lists(
     st.fixed_dictionaries({"timestamp": timestamps}, optional={**numbers, **extras}), max_size=8
 )
@@ -368,7 +370,7 @@ good_documents = st.one_of(
 @given(good_documents)
 def test_the_fast_way_takes_every_good_document_and_the_slow_one_agrees(document: Any) -> None:
     body = json.dumps(document).encode()
-    fast = _decode_strictly(body, JSON)
+    fast = _to_samples(_decode(body, JSON))
     assert fast is not None
     assert exactly(fast) == exactly(inspect(body, JSON, LIMITS, lenient=False).samples)
 
@@ -376,7 +378,7 @@ def test_the_fast_way_takes_every_good_document_and_the_slow_one_agrees(document
 @given(good_rows)
 def test_the_fast_way_takes_every_good_line_and_the_slow_one_agrees(rows: list[Any]) -> None:
     body = "\n".join(map(json.dumps, rows)).encode()
-    fast = _decode_strictly(body, NDJSON)
+    fast = _to_samples(_decode(body, NDJSON))
     assert fast is not None
     assert exactly(fast) == exactly(inspect(body, NDJSON, LIMITS, lenient=False).samples)
 
@@ -430,19 +432,28 @@ def test_leniently_columns_beside_null_samples_are_still_columns() -> None:
 def test_a_few_samples_are_what_any_upload_of_them_is(document: Any) -> None:
     body = json.dumps(document).encode()
     try:
-        readings = parse_few(body, LIMITS)
-    except BadRequest:
-        with pytest.raises(BadRequest):
+        batch = parse_batch(body, JSON, LIMITS)
+    except Problem as problem:
+        with pytest.raises(type(problem), match=re.escape(str(problem))):
             parse_upload(body, JSON, LIMITS)
         return
-    if readings is None:
-        return
-    samples = parse_upload(body, JSON, LIMITS).samples
-    few = stream_codec.decode([stream_codec.encode_few(*readings)])
-    assert exactly(few) == exactly(samples)
+    upload = parse_upload(body, JSON, LIMITS)
+    if isinstance(batch, Upload):
+        assert batch.dropped == upload.dropped
+        assert exactly(batch.samples) == exactly(upload.samples)
+    else:
+        few = stream_codec.decode([stream_codec.encode_few(*batch)])
+        assert exactly(few) == exactly(upload.samples)
 
 
 def test_few_samples_are_many_where_less_are_allowed() -> None:
     body = json.dumps([{"timestamp": T0 + each} for each in range(6)]).encode()
-    assert parse_few(body, Limits(LIMITS.latest, 6)) is not None
-    assert parse_few(body, Limits(LIMITS.latest, 5)) is None
+    assert isinstance(parse_batch(body, JSON, Limits(LIMITS.latest, 6)), Readings)
+    with pytest.raises(TooLarge):
+        parse_batch(body, JSON, Limits(LIMITS.latest, 5))
+
+
+@pytest.mark.parametrize(("count", "few"), [(1, True), (20, True), (21, False)])
+def test_live_batches_take_the_short_way(count: int, few: bool) -> None:
+    body = json.dumps([{"timestamp": T0 + each, "power": 1} for each in range(count)]).encode()
+    assert isinstance(parse_batch(body, JSON, LIMITS), Readings) is few
