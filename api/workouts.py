@@ -214,7 +214,7 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
         failpoint("after-processing")
         await _announce_completion(state, workout_id, caller.user_id)
     workout = await require_workout(state, workout_id, caller)
-    if workout.status is Status.FAILED:
+    if workout.status is Status.FAILED and not changed:  # else it failed just now
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)

@@ -1,5 +1,6 @@
 """API processes that are killed between two steps, or told to stop with requests under way."""
 
+import os
 import signal
 import socket
 import threading
@@ -32,6 +33,20 @@ def test_a_completion_that_was_committed_but_never_announced_is_carried_out(
     system.start_worker()
     make_overdue(system)
     assert_all_is_kept(system, recording)
+
+
+def test_a_completion_whose_fold_fails_before_it_is_answered_is_answered_failed(
+    system: System,
+) -> None:
+    """The request did change the ride, so a 409 would say what is not true."""
+    api = system.start_api(FAILPOINT="after-processing=stop")
+    recording = record(system.make_rider(), readings(60))
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(recording.rider.complete, recording.workout_id)
+        os.waitid(os.P_PID, api.pid, os.WSTOPPED | os.WNOWAIT)
+        system.execute("UPDATE workouts SET status = 'FAILED'")
+        api.send_signal(signal.SIGCONT)
+        assert answer.result()["status"] == "FAILED"
 
 
 def test_samples_uploaded_after_an_unannounced_completion_count(system: System) -> None:
