@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user device-truth chaos bench bench-history up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -33,6 +33,8 @@ device-truth: setup-dev ## Compare with what devices computed, into docs/metrics
 	@$(PY) -m tests.rides.device_truth
 chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=…)
 	@$(PY) -m tests.faults.chaos
+fuzz: setup-dev ## Try every operation with ever other data, against the document (EXAMPLES=1000)
+	@EXAMPLES=$(or $(EXAMPLES),1000) $(PY) -m pytest tests/contract $(PYTEST_ARGS)
 bench: setup-dev ## Measure everything beside its limit (RUNS=3 SECONDS=3 ONLY=fold,… JSON=… PEER_URL=…)
 	@$(PY) -m bench
 bench-history: setup-dev ## Measure a history among a million workouts, and see that it goes by index

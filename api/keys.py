@@ -50,7 +50,7 @@ class CreateKey(Struct, rename="camel"):
 class RotateKey(Struct):
     """For how many seconds the old key goes on opening."""
 
-    overlap: Annotated[int, Meta(ge=0, le=30 * _DAY)] = _DAY
+    overlap: Annotated[float, Meta(ge=0, le=30 * _DAY)] = _DAY
 
 
 class KeyList(Struct):

@@ -1,18 +1,19 @@
 """The OpenAPI 3.1 document, made from the table of operations and the types that validate."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from api.keys import create_key
+from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
 from api.telemetry import Telemetry
 from api.uploads import upload_telemetry
+from api.workouts import complete_workout, create_workout
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -32,6 +33,40 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
+_ABOUT: Final = """Upload power telemetry, live or afterwards; read trustworthy figures.
+
+HEAD is possible wherever GET is. Another method is 405, with `Allow`; another path is 404.
+What is not HTTP/1.1 at all is 400, in plain text; every other error is a problem of RFC 9457.
+"""
+# Name → what it says, its schema, whether it is always there.
+_HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
+    "Cache-Control": ("A secret is not to be kept", {"const": "no-store"}, True),
+    "Location": ("Where it is", {"type": "string", "format": "uri-reference"}, True),
+    "Preference-Applied": ("What was done of `Prefer`", {"type": "string"}, False),
+    "RateLimit": ("What is left of the samples of this minute", {"type": "string"}, True),
+    "RateLimit-Policy": ("How many samples a minute", {"type": "string"}, True),
+    "Retry-After": ("Seconds", {"type": "integer", "minimum": 1}, True),
+    "WWW-Authenticate": ("How to", {"type": "string"}, True),
+}
+_QUOTA: Final = ("RateLimit", "RateLimit-Policy")
+_HEADERS_OF_ANSWERS: Final[Mapping[Any, tuple[str, ...]]] = {
+    complete_workout: ("Preference-Applied",),
+    create_key: ("Cache-Control",),
+    create_workout: ("Location",),
+    rotate_key: ("Cache-Control",),
+    upload_telemetry: _QUOTA,
+}
+_HEADERS_OF_REFUSALS: Final = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", *_QUOTA),
+}
+# What an operation makes: the name it has in paths, and where the answer says it.
+_MADE: Final = {
+    create_workout: ("id", "$response.body#/workout/id"),
+    create_key: ("key", "$response.body#/key/id"),
+    rotate_key: ("key", "$response.body#/key/id"),
+}
 
 
 @cache
@@ -46,13 +81,16 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         item = paths.setdefault(operation.path, {})
-        item[operation.method.lower()] = _describe(operation, schemas)
+        described = item[operation.method.lower()] = _describe(operation, schemas)
+        if operation.handler in _MADE:
+            made = described["responses"][str(HTTPStatus.CREATED.value)]
+            made["links"] = _links(*_MADE[operation.handler], operations)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Bike Power Tracker",
             "version": version,
-            "description": "Upload power telemetry, live or afterwards; read trustworthy figures.",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -94,14 +132,39 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if rest.strip():
         described["description"] = rest.strip()
     if operation.body:
-        content = {media: {"schema": schemas.of(kind)} for media, kind in operation.body.items()}
-        described["requestBody"] = {"content": content}
+        described["requestBody"] = _request_body(operation, schemas)
     if operation.scope:
         described["security"] = [{"bearer": []}, {"apiKey": []}]
         described["description"] = (
             described.get("description", "") + f" Needs the scope `{operation.scope}`."
         ).strip()
     return described
+
+
+def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    return {
+        "description": "May be sent gzipped, with `Content-Encoding: gzip`.",
+        "required": any(_needs_members(kind) for kind in operation.body.values()),
+        "content": {media: {"schema": schemas.of(kind)} for media, kind in operation.body.items()},
+    }
+
+
+def _needs_members(kind: Any) -> bool:
+    """Whether an empty body, which is read as an empty object, will not do."""
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return not is_struct or any(field.required for field in msgspec.structs.fields(kind))
+
+
+def _links(name: str, place: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
+    """What can be done with what was made."""
+    return {
+        operation.handler.__name__: {
+            "operationId": operation.handler.__name__,
+            "parameters": {name: place},
+        }
+        for operation in operations
+        if f"{{{name}}}" in operation.path
+    }
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -127,7 +190,12 @@ def _query_parameters(kind: type) -> list[dict[str, Any]]:
     _, components = msgspec.json.schema_components([kind], ref_template=_REF)
     properties: dict[str, Any] = components[kind.__name__]["properties"]
     return [
-        {"name": name, "in": "query", "schema": _inline(schema, components)}
+        {
+            "name": name,
+            "in": "query",
+            "allowEmptyValue": True,  # as if it were not there
+            "schema": _inline(schema, components),
+        }
         for name, schema in properties.items()
     ]
 
@@ -149,11 +217,22 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         content: dict[str, Any] = {"application/json": {"schema": schemas.of(kind)}}
         if kind is Telemetry:
             content["text/csv"] = {"schema": {"type": "string"}}
-        responses[str(status.value)] = {"description": status.phrase, "content": content}
+        headers = _headers(_HEADERS_OF_ANSWERS.get(operation.handler, ()))
+        described = {"description": status.phrase, "headers": headers, "content": content}
+        responses[str(status.value)] = described
     problem = {_PROBLEM: {"schema": schemas.of(ProblemDocument)}}
     for status, meaning in _refusals(operation).items():
-        responses.setdefault(str(status.value), {"description": meaning, "content": problem})
+        headers = _headers(_HEADERS_OF_REFUSALS.get(status, ()))
+        described = {"description": meaning, "headers": headers, "content": problem}
+        responses.setdefault(str(status.value), described)
     return responses
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: {"description": about, "schema": schema, "required": required}
+        for name, (about, schema, required) in ((name, _HEADERS[name]) for name in names)
+    }
 
 
 def _refusals(operation: Operation) -> dict[HTTPStatus, str]:

@@ -1,5 +1,6 @@
 """What a client prefers (RFC 7240), and parameters of queries."""
 
+import re
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -26,6 +27,21 @@ class WaitQuery(msgspec.Struct):
     wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
 
 
+_UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
+# What `moment_of` reads, as JSON Schema can say it.
+Moment = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"format": "date-time"},
+                {"format": "date"},
+                {"pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
+            ]
+        }
+    ),
+]
+TimeZone = Annotated[str, Meta(description="Of the IANA database", examples=["Europe/Zurich"])]
 # `localtime` is the machine's own, and unknown to PostgreSQL.
 _TIME_ZONES: Final = available_timezones() - {"localtime"}
 
@@ -102,7 +118,7 @@ def moment_of(text: str | None, name: str, time_zone: str = "UTC") -> datetime |
     if text is None:
         return None
     try:
-        if text.isascii() and text.lstrip("-").isdigit():
+        if _UNIX_MS.fullmatch(text):
             return datetime.fromtimestamp(int(text) / 1000, UTC)
         moment = datetime.fromisoformat(text)
         return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.body import read_json
-from api.preferences import moment_of, read_query, workout_id_of
+from api.preferences import Moment, moment_of, read_query, workout_id_of
 from api.problems import NotFound, Unprocessable
 from api.responses import json_response
 from api.riders import time_zone_or_own
@@ -85,10 +85,10 @@ class RideEfforts(Struct, rename="camel"):
 class PeriodQuery(Struct):
     """Which rides: by their start."""
 
-    from_: Annotated[str | None, Meta(description="Started at or after")] = msgspec.field(
+    from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[str | None, Meta(description="Started before")] = None
+    to: Annotated[Moment | None, Meta(description="Started before")] = None
 
 
 class Exclusion(Struct):

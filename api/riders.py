@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.body import read_json
-from api.preferences import time_zone_of
+from api.preferences import TimeZone, time_zone_of
 from api.responses import json_response
 from api.state import ApiState, Request
 from shared.sql import load_queries
@@ -49,7 +49,7 @@ class UpdateRider(Struct, rename="camel"):
     display_name: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | UnsetType | None = (
         UNSET
     )
-    time_zone: Annotated[str, Meta(description="As `Europe/Zurich`")] | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
 
 
 class Thresholds(Struct, rename="camel"):

@@ -26,7 +26,10 @@ def _bounded(channel: Channel) -> Any:
 
 Timestamp = Annotated[
     int | float | Annotated[datetime, Meta(tz=True)],
-    Meta(description="Unix epoch in milliseconds, or RFC 3339 with an offset; from the year 2000"),
+    Meta(
+        description="Unix epoch in milliseconds, or RFC 3339 with an offset; from the year 2000",
+        examples=[1_700_000_000_000, "2023-11-14T22:13:20Z"],
+    ),
 ]
 # Made from the table of channels, so that the bounds checked are the bounds published.
 Sample: Any = msgspec.defstruct(

@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.preferences import moment_of, read_query
+from api.preferences import Moment, TimeZone, moment_of, read_query
 from api.problems import Unprocessable
 from api.records import PeriodQuery, period_of
 from api.responses import json_response
@@ -31,11 +31,11 @@ class StatsQuery(Struct, rename="camel"):
     """Which rides, and how to group them."""
 
     period: Literal["day", "week", "month", "year"] = "week"
-    from_: Annotated[str | None, Meta(description="Started at or after")] = msgspec.field(
+    from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[str | None, Meta(description="Started before")] = None
-    time_zone: Annotated[str | None, Meta(description="Instead of the rider's own")] = None
+    to: Annotated[Moment | None, Meta(description="Started before")] = None
+    time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
 class Totals(Struct, rename="camel"):
@@ -79,7 +79,7 @@ class FitnessQuery(Struct, rename="camel"):
 
     from_: date | None = msgspec.field(default=None, name="from")
     to: date | None = None
-    time_zone: str | None = None
+    time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
 class FitnessDay(Struct, rename="camel"):

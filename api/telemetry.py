@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.preferences import moment_of, read_query, workout_id_of
+from api.preferences import Moment, moment_of, read_query, workout_id_of
 from api.problems import Unprocessable
 from api.responses import json_response
 from api.ride_reader import Ride, read_ride
@@ -40,14 +40,18 @@ class ReceiptQuery(Struct):
     gap: Annotated[float, Meta(gt=0, description="Seconds without a sample")] = 10.0
 
 
+_CHANNEL: Final = f"({'|'.join(CHANNEL_NAMES)})"
+ChannelList = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"})]
+
+
 class TelemetryQuery(Struct, rename="camel"):
     """Which samples, and how."""
 
-    channels: Annotated[str | None, Meta(description="Names, separated by commas")] = None
-    from_: Annotated[str | None, Meta(description="From this moment on")] = msgspec.field(
+    channels: Annotated[ChannelList | None, Meta(description="Names, separated by commas")] = None
+    from_: Annotated[Moment | None, Meta(description="From this moment on")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[str | None, Meta(description="Before this moment")] = None
+    to: Annotated[Moment | None, Meta(description="Before this moment")] = None
     resolution: (
         Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
     ) = None

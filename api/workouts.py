@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.body import read_json
-from api.preferences import moment_of, read_query, wait_of, workout_id_of
+from api.preferences import Moment, moment_of, read_query, wait_of, workout_id_of
 from api.problems import Conflict, Fault, NotFound, Unprocessable
 from api.responses import json_response
 from api.ride_reader import read_ride
@@ -101,10 +101,10 @@ class ListQuery(Struct, rename="camel"):
     cursor: str | None = None
     status: Status | None = None
     sport: Sport | None = None
-    from_: Annotated[str | None, Meta(description="Starts at or after")] = msgspec.field(
+    from_: Annotated[Moment | None, Meta(description="Starts at or after")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[str | None, Meta(description="Starts before")] = None
+    to: Annotated[Moment | None, Meta(description="Starts before")] = None
     q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
 
 

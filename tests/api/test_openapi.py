@@ -103,6 +103,30 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
     assert [parameter["name"] for parameter in one] == ["id", "includeTelemetry"]
 
 
+def test_what_was_made_is_linked_to_everything_that_can_be_done_with_it() -> None:
+    for making, name in (
+        (operation_of("POST", "/api/workouts"), "id"),
+        (operation_of("POST", "/api/keys"), "key"),
+        (operation_of("POST", "/api/keys/{key}/rotate"), "key"),
+    ):
+        linked = {link["operationId"] for link in making["responses"]["201"]["links"].values()}
+        assert linked == {
+            operation.handler.__name__
+            for operation in OPERATIONS
+            if f"{{{name}}}" in operation.path
+        }
+
+
+def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
+    required = {
+        operation.handler.__name__
+        for operation in OPERATIONS
+        if operation.body
+        and operation_of(operation.method, operation.path)["requestBody"]["required"]
+    }
+    assert required == {"upload_telemetry", "put_thresholds", "create_key"}
+
+
 # Real answers against the schemas published for them.
 
 

@@ -1,0 +1,61 @@
+"""The served document against the service, by Schemathesis: schemathesis.toml says how."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Rider
+
+# Cases an operation and a phase. `make fuzz` tries more, and other ones every time.
+EXAMPLES = os.environ.get("EXAMPLES", "")
+BOUNDED = ["--generation-deterministic", "--max-examples", "30"]
+
+
+def schemathesis(service: str, rider: Rider, har: Path) -> subprocess.CompletedProcess[str]:
+    extent = ["--max-examples", EXAMPLES] if EXAMPLES else BOUNDED
+    config = ["--config-file", "tests/contract/schemathesis.toml"]
+    options = ["--no-color", "--report-har-path", str(har), *extent, f"{service}/openapi.json"]
+    return subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", *config, "run", *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "API_KEY": rider.account.api_key},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def operations_that_succeeded(har: Path, document: dict[str, Any]) -> set[str]:
+    """So that no check was passed only because everything was refused."""
+    patterns = {path: re.compile(re.sub(r"{\w+}", "[^/]+", path)) for path in document["paths"]}
+    return {
+        f"{entry['request']['method']} {path}"
+        for entry in json.loads(har.read_text())["log"]["entries"]
+        for path, pattern in patterns.items()
+        if entry["response"]["status"] in range(200, 300)
+        if pattern.fullmatch(urlsplit(entry["request"]["url"]).path)
+    }
+
+
+@pytest.mark.timeout(0 if EXAMPLES else 300)
+def test_every_answer_is_as_documented_whatever_is_sent(
+    make_rider: Callable[[], Rider], service: str, tmp_path: Path
+) -> None:
+    rider, har = make_rider(), tmp_path / "schemathesis.har"
+    done = schemathesis(service, rider, har)
+    assert done.returncode == 0, done.stdout
+    assert rider.client.get("/api/users/me").status_code == 200, "the key was lost on the way"
+    document = httpx.get(f"{service}/openapi.json").json()
+    every = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert every - operations_that_succeeded(har, document) == set()
