@@ -41,6 +41,8 @@ def create_app(settings: Settings) -> ASGIApp:
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lambda _: _open_state(settings),
     )
+    # Starlette would answer /health/ with a redirect to whatever host the request named.
+    routed.router.redirect_slashes = False
     return _UploadsFirst(endpoints[UPLOAD_PATH], routed)
 
 

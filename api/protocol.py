@@ -1,17 +1,27 @@
-"""HTTP/1.1 as uvicorn speaks it, with a time limit for a request's head."""
+"""HTTP/1.1 as uvicorn speaks it, with limits of time and size for what is not a body."""
 
 import asyncio
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+# Bytes: of a head, and of what frames a body (sizes of chunks, their extensions, trailers).
+MOST_HEAD: Final = 64 * 1024
+MOST_FRAMING: Final = 1024 * 1024
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """Closes connections on which a head does not arrive; uvicorn would hold them for ever."""
+    """Closes connections on which a head does not arrive; uvicorn would hold them for ever.
+
+    And those on which one does not end: uvicorn would hold every header, of trailers as well, and
+    nobody can count them who only sees whole requests.
+    """
 
     # Seconds from the connection, or the first byte of a further request, to the last header.
     head_timeout = 30.0
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
+    _framing = 0  # bytes of this request that were no body, as far as they came in later pieces
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and owes a head."""
@@ -25,7 +35,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a head or a body. Most heads arrive whole, and need no timer."""
+        self._framing += len(data)
         super().data_received(data)
+        if self._framing > (MOST_HEAD if self._awaits_head else MOST_FRAMING):
+            self._refuse()
         if not self._awaits_head:
             self._disarm()
         elif self._deadline is None:
@@ -34,14 +47,32 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._awaits_head = True
+        self._framing = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The last header of a request."""
         self._awaits_head = False
         super().on_headers_complete()
+        self.headers = _NoTrailers(self.headers)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body, which is counted by whoever reads it."""
+        self._framing -= len(body)
+        super().on_body(body)
+
+    def _refuse(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response("The head is too large.")
 
     def _disarm(self) -> None:
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+
+
+class _NoTrailers(list[tuple[bytes, bytes]]):
+    """Takes the headers that come after a body: nobody asks for them, and they are no others."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Let it go."""
