@@ -134,7 +134,7 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if operation.body:
         described["requestBody"] = _request_body(operation, schemas)
     if operation.scope:
-        described["security"] = [{"bearer": []}, {"apiKey": []}]
+        described["security"] = [{"bearer": [operation.scope]}, {"apiKey": [operation.scope]}]
         described["description"] = (
             described.get("description", "") + f" Needs the scope `{operation.scope}`."
         ).strip()

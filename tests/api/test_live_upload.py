@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from api.uploads import MAX_MESSAGE
 from shared.connections import Database
+from shared.credentials import make_key
 from tests.api.answers import T0, eventually
 from tests.api.conftest import MakeKey
 from tests.conftest import Rider
@@ -100,17 +101,21 @@ def test_a_lenient_connection_keeps_what_is_right(rider: Rider, live: Open) -> N
 def test_who_may_not_upload_is_refused_before_the_upgrade(
     rider: Rider, make_rider: Any, live: Open, make_api_key: MakeKey
 ) -> None:
-    def refusal(workout: str, key: str | None = None) -> int:
+    def refusal(workout: str, key: str | None = None) -> tuple[int, Any]:
         with pytest.raises(InvalidStatus) as refused, live(workout, key):
             pass
         response = refused.value.response
+        headers = [pair for pair in response.headers.raw_items() if pair[0].lower() != "date"]
         assert json.loads(response.body or b"")["status"] == response.status_code
-        return int(response.status_code)
+        return int(response.status_code), (response.body, headers)
 
-    mine, theirs = rider.start(), make_rider().start()
-    assert refusal(mine, "nonsense") == 401
-    assert refusal(mine, make_api_key(rider.account.user_id, ["read"])) == 403
-    assert refusal(theirs) == refusal(str(uuid4())) == refusal("not-an-id") == 404
+    user, mine, theirs = rider.account.user_id, rider.start(), make_rider().start()
+    for key in ("nonsense", make_key().text, make_api_key(user, revoked="-1 second")):
+        assert refusal(mine, key)[0] == 401
+    assert refusal(mine, make_api_key(user, expires="-1 second"))[0] == 401
+    assert refusal(mine, make_api_key(user, ["read"]))[0] == 403
+    assert refusal(theirs) == refusal(str(uuid4())) == refusal("not-an-id")
+    assert refusal(theirs)[0] == 404
 
 
 def test_a_revoked_key_ends_the_connection(
