@@ -122,19 +122,21 @@ def test_a_strange_head_is_answered_or_hung_up_on(service: str, row: str) -> Non
     assert httpx.get(f"{service}/health/live").status_code == 200
 
 
+UNSIZED = LIVE + b"Transfer-Encoding: chunked\r\n\r\n"
 ENDLESS = {
     "a header": b"GET /health/live HTTP/1.1\r\nX: " + b"x" * 2_000_000,
     "headers": b"GET /health/live HTTP/1.1\r\n" + b"a: b\r\n" * 400_000,
     "a target": b"GET /" + b"x" * 2_000_000,
-    "an extension": b"GET /health/live HTTP/1.1\r\n" + chunked(b"1;" + b"x" * 2_000_000),
-    "trailers": b"GET /health/live HTTP/1.1\r\n" + chunked(b"0\r\n" + b"a: b\r\n" * 400_000),
-    "a trailer": b"GET /health/live HTTP/1.1\r\n" + chunked(b"0\r\na: " + b"x" * 2_000_000),
+    "an extension": UNSIZED + b"1;" + b"x" * 2_000_000 + b"\r\nx\r\n" + END + LIVE + LAST,
+    "trailers": UNSIZED + b"0\r\n" + b"a: b\r\n" * 400_000 + b"\r\n" + LIVE + LAST,
+    "a trailer": UNSIZED + b"0\r\na: " + b"x" * 2_000_000 + b"\r\n\r\n" + LIVE + LAST,
 }
 
 
 @pytest.mark.parametrize("row", ENDLESS)
 def test_what_does_not_end_is_hung_up_on_before_it_fills_the_memory(service: str, row: str) -> None:
-    assert exchange(service, ENDLESS[row]) in ([400], [200])  # 200: it had been answered by then
+    # 200 where it had been answered by then; what comes after it is not.
+    assert exchange(service, ENDLESS[row]) in ([400], [200], [200, 400])
     assert httpx.get(f"{service}/health/live").status_code == 200
 
 
