@@ -7,9 +7,11 @@ import socket
 import sys
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.protocol import HttpProtocol
+from api.browsers import API_HEADERS
+from api.protocol import HttpProtocol, WebSocketProtocol
 from api.uploads import MAX_MESSAGE
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
@@ -18,24 +20,29 @@ from shared.settings import Settings, read_settings
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished within the grace time."""
-    config = uvicorn.Config(
-        create_app(settings),
+    inherited = [socket.socket(fileno=settings.listen_fd)] if settings.listen_fd >= 0 else None
+    uvicorn.Server(configure(create_app(settings), settings)).run(sockets=inherited)
+
+
+def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves an application of ours."""
+    return uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
         http=type("HttpProtocol", (HttpProtocol,), {"head_timeout": settings.body_timeout}),
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=MAX_MESSAGE,
-        ws_per_message_deflate=False,  # uvicorn inflates and queues before anybody can count
         lifespan="on",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # nothing here asks where a request came from
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
+        headers=API_HEADERS,
         timeout_graceful_shutdown=settings.shutdown_grace,
     )
-    inherited = [socket.socket(fileno=settings.listen_fd)] if settings.listen_fd >= 0 else None
-    uvicorn.Server(config).run(sockets=inherited)
 
 
 def main() -> None:

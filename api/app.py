@@ -6,17 +6,21 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import psycopg
 import psycopg_pool
 from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
+from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import docs
 from api.auth import Authenticator
 from api.body import BodyBudget
+from api.browsers import DOCS_PATH, StrictTransport
+from api.cors import allow_origins
 from api.openapi import openapi_json
 from api.operations import OPERATIONS, UPLOAD_PATH, Operation
 from api.ownerships import Ownerships
@@ -43,7 +47,16 @@ def create_app(settings: Settings) -> ASGIApp:
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
     routed.router.redirect_slashes = False
-    return _UploadsFirst(endpoints[UPLOAD_PATH], routed)
+    return _guarded(_UploadsFirst(endpoints[UPLOAD_PATH], routed), settings)
+
+
+def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application behind the layers that the settings ask for; none by default."""
+    if settings.cors_origins:
+        app = allow_origins(app, settings.cors_origins)
+    if settings.trusted_proxies:  # who alone can say that a request came by TLS
+        app = StrictTransport(app)
+    return app
 
 
 @asynccontextmanager
@@ -98,6 +111,14 @@ def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
         *(Route(path, endpoint) for path, endpoint in endpoints.items()),
         *_document_routes(),
     ]
+
+
+class Route(StarletteRoute):
+    """A route for exactly its path: Starlette's would also take one that a newline follows."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any]) -> None:
+        super().__init__(path, endpoint)
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
 class _UploadsFirst:
@@ -162,9 +183,9 @@ def _document_routes() -> list[BaseRoute]:
 
     return [
         Route("/openapi.json", openapi),
-        Route("/docs", docs.page),
-        Route("/docs/start.js", docs.start_script),
-        Mount("/docs/assets", docs.assets()),
+        Route(DOCS_PATH, docs.page),
+        Route(f"{DOCS_PATH}/start.js", docs.start_script),
+        Mount(f"{DOCS_PATH}/assets", docs.assets()),
     ]
 
 

@@ -156,8 +156,7 @@ async def _audit(
 
 
 def _show(key: Key, fresh: NewKey) -> Response:
-    no_store = {"Cache-Control": "no-store"}
-    return json_response(FreshKey(key, fresh.text), HTTPStatus.CREATED, no_store)
+    return json_response(FreshKey(key, fresh.text), HTTPStatus.CREATED)
 
 
 def _is_future(moment: datetime) -> bool:

@@ -1,9 +1,21 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits of time and size for what is not a body."""
+"""HTTP/1.1 and WebSockets as uvicorn speaks them, within limits and without indiscretions."""
 
 import asyncio
-from typing import Final
+import logging
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
+
+from api.browsers import API_HEADERS, DOCS_HEADERS, DOCS_PATH
+
+_DOCS_URL: Final = DOCS_PATH.encode()
+_DOCS_HEADERS: Final = [(name.encode(), value.encode()) for name, value in DOCS_HEADERS]
+# uvicorn logs each handshake with its query, websockets its headers, keys among them, and messages.
+_discreet = logging.getLogger("uvicorn.error.websockets")
+_discreet.setLevel(logging.WARNING)
 
 # Bytes: of a head, and of what frames a body (sizes of chunks, their extensions, trailers).
 MOST_HEAD: Final = 64 * 1024
@@ -54,6 +66,9 @@ class HttpProtocol(HttpToolsProtocol):
         """The last header of a request."""
         self._awaits_head = False
         super().on_headers_complete()
+        if self.cycle and self.url.startswith(_DOCS_URL):
+            date = [each for each in self.cycle.default_headers if each[0] == b"date"]
+            self.cycle.default_headers = [*date, *_DOCS_HEADERS]
         self.headers = _NoTrailers(self.headers)
 
     def on_body(self, body: bytes) -> None:
@@ -76,3 +91,21 @@ class _NoTrailers(list[tuple[bytes, bytes]]):
 
     def append(self, _: tuple[bytes, bytes]) -> None:
         """Let it go."""
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Logs nothing of handshakes and messages, and refuses with the headers of every answer."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.logger = _discreet
+        # No extensions: uvicorn inflates and queues before anybody can count.
+        self.conn = _Handshake(max_size=self.config.ws_max_size, logger=_discreet)
+
+
+class _Handshake(ServerProtocol):
+    def send_response(self, response: Response) -> None:
+        for name, value in API_HEADERS:
+            if name not in response.headers:
+                response.headers[name] = value
+        super().send_response(response)

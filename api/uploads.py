@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.auth import Caller
 from api.body import JSON, content_type, read_body
+from api.cors import require_origin
 from api.parsing import parse_batch
 from api.preferences import is_lenient, workout_id_of
 from api.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
@@ -77,6 +78,7 @@ async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
     """
     socket = WebSocket(scope, receive, send)
     try:
+        require_origin(socket, scope["state"]["settings"].cors_origins)
         await _find_target(socket)
     except Exception as error:
         await socket.send_denial_response(await answer_to(socket, error))

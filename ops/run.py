@@ -43,7 +43,7 @@ def run(
     stop_on_signals()
     console = Console(highlight=False)
     # A wrong setting, and a ride that is none, stop us before anything is started.
-    read_settings({**environ, "DATABASE_URL": "later", "REDIS_URL": "later"})
+    read_settings({**environ, "DATABASE_URL": "postgresql://later", "REDIS_URL": "redis://later"})
     lines, title = _ride(ride)
     with ExitStack() as stack:
         console.print("Starting PostgreSQL and Redis …")

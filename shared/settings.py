@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.addresses import CHECKS
 from shared.errors import InvalidSettings
 
 Positive = Annotated[int, Meta(gt=0)]
@@ -21,6 +22,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     # An inherited, already bound socket to serve on instead of HOST and PORT; -1 for none.
     listen_fd: int = -1
+    # Origins of web pages that may use the API, and who may say where a request came from.
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # What one key may upload; at least a batch.
     max_samples_per_minute: Positive = 300_000
@@ -59,15 +63,32 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         text = environ.get(key, "")
         if text:
             values[field.name] = _convert(key, text, field.type)
+            require_sound(key, values[field.name])
         elif field.required:
             raise InvalidSettings(f"{key} is not set")
     settings = Settings(**values)
     if settings.max_samples_per_minute < settings.max_batch_samples:
         raise InvalidSettings("MAX_SAMPLES_PER_MINUTE is less than MAX_BATCH_SAMPLES")
+    if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
+        raise InvalidSettings("CORS_ORIGINS has other origins beside *, which stands for all")
     return settings
 
 
+def require_sound(key: str, value: str | tuple[str, ...]) -> None:
+    """Raises InvalidSettings. It names the wrong entry of a list; a URL it never shows."""
+    check = CHECKS.get(key)
+    for entry in value if isinstance(value, tuple) else (value,):
+        try:
+            if check:
+                check(entry)
+        except ValueError as error:
+            shown = f": {entry!r}" if isinstance(value, tuple) else ""
+            raise InvalidSettings(f"{key}{shown} {error}") from None
+
+
 def _convert(key: str, text: str, kind: Any) -> Any:
+    if kind == tuple[str, ...]:
+        return tuple(entry.strip() for entry in text.split(",") if entry.strip())
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:

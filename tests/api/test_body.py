@@ -33,7 +33,7 @@ from tests.conftest import Rider
 HELD = 2500  # bytes
 SETTINGS = read_settings(
     {
-        "DATABASE_URL": "none",
+        "DATABASE_URL": "postgresql://none",
         "REDIS_URL": "none",
         "MAX_BODY_BYTES": "1000",
         "BODY_TIMEOUT": "0.05",

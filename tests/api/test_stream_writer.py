@@ -142,7 +142,7 @@ def test_more_bytes_than_may_wait_are_refused_at_once(
 
 
 def test_every_waiting_request_hears_that_redis_is_gone() -> None:
-    gone = read_settings({"DATABASE_URL": "none", "REDIS_URL": "redis://127.0.0.1:1"})
+    gone = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
 
     async def append_many(writer: StreamWriter) -> list[Any]:
         return await asyncio.gather(

@@ -37,7 +37,7 @@ def server_that_loses_replies() -> Iterator[tuple[int, list[bytes]]]:
 
 
 def redis_settings(url: str, **more: str) -> Settings:
-    return read_settings({"DATABASE_URL": "none", "REDIS_URL": url, **more})
+    return read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": url, **more})
 
 
 def test_a_command_whose_reply_was_lost_is_not_sent_again() -> None:

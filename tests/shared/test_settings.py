@@ -79,6 +79,60 @@ def test_a_value_out_of_bounds_names_its_key(key: str, text: str) -> None:
         read_settings({**URLS, key: text})
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://tracker:a%2Fb%40c@one:5432,two:5433/bike?sslmode=verify-full",
+        "postgresql://postgres@/bike?host=%2Ftmp%2Fbpt-1",
+        "postgres:///bike",
+        "postgresql://[::1]:5432/bike",
+    ],
+)
+def test_a_url_that_postgresql_takes_is_taken(url: str) -> None:
+    assert read_settings({**URLS, "DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["rediss://:a%2Fb@cache:6380/1", "redis://u:p@[::1]", "unix://u:p@/run/r.sock?db=2"]
+)
+def test_a_url_that_redis_takes_is_taken(url: str) -> None:
+    assert read_settings({**URLS, "REDIS_URL": url}).redis_url == url
+
+
+def test_a_list_is_split_at_commas() -> None:
+    lists = {"CORS_ORIGINS": "https://a.example, http://localhost:3000,", "TRUSTED_PROXIES": "::1"}
+    settings = read_settings({**URLS, **lists})
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert settings.trusted_proxies == ("::1",)
+    assert read_settings({**URLS, "CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://App.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com:443"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "null"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0"),
+        ("TRUSTED_PROXIES", "proxy"),
+    ],
+)
+def test_a_wrong_entry_of_a_list_is_named(key: str, entry: str) -> None:
+    right = "https://b.example" if key == "CORS_ORIGINS" else "192.0.2.1"
+    with pytest.raises(InvalidSettings, match=f"^{key}: {re.escape(repr(entry))} "):
+        read_settings({**URLS, key: f"{right},{entry}"})
+
+
+def test_a_star_stands_alone() -> None:
+    with pytest.raises(InvalidSettings, match="has other origins beside"):
+        read_settings({**URLS, "CORS_ORIGINS": "*,https://a.example"})
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         read_settings(URLS).port = 1  # type: ignore[misc]
@@ -95,5 +149,5 @@ def test_the_example_lists_every_setting_with_its_default_and_nothing_else() -> 
     values = {key: value for _, key, value in listed}
     assert (values["DATABASE_URL"], values["REDIS_URL"]) == ("", "")
     assert read_settings({**values, **URLS}) == read_settings(URLS)
-    optional = [field.name.upper() for field in fields if not field.required]
-    assert all(values[key] for key in optional)
+    given = [field.name.upper() for field in fields if not field.required and field.default != ()]
+    assert all(values[key] for key in given)
