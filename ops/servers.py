@@ -17,6 +17,7 @@ from ops.postgres import run_postgres, server_user
 from ops.processes import Process, ProcessFailed, tail
 from ops.valkey import run_valkey
 from shared.errors import InvalidSettings
+from shared.settings import require_sound
 
 _KEYS: Final = ("DATABASE_URL", "REDIS_URL")
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -34,6 +35,8 @@ def servers(environ: Mapping[str, str], data_dir: Path) -> Iterator[dict[str, st
     if len(named) == 1:
         raise InvalidSettings(f"{named[0]} is set: set {' and '.join(_KEYS)} both, or neither")
     if named:
+        for key in named:
+            require_sound(key, environ[key])
         yield dict(environ)
         return
     prepare(data_dir)
