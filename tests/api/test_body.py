@@ -34,7 +34,7 @@ HELD = 2500  # bytes
 SETTINGS = read_settings(
     {
         "DATABASE_URL": "postgresql://none",
-        "REDIS_URL": "none",
+        "REDIS_URL": "redis://none",
         "MAX_BODY_BYTES": "1000",
         "BODY_TIMEOUT": "0.05",
     }
