@@ -204,7 +204,9 @@ def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
     """A schema without references: a query's types are not among the document's components."""
     if isinstance(schema, dict):
         if "$ref" in schema:
-            return _inline(components[schema["$ref"].rpartition("/")[2]], components)
+            named = components[schema["$ref"].rpartition("/")[2]]
+            said_here = {name: value for name, value in schema.items() if name != "$ref"}
+            return {**_inline(named, components), **said_here}
         return {name: _inline(value, components) for name, value in schema.items()}
     if isinstance(schema, list):
         return [_inline(item, components) for item in schema]

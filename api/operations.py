@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from api import health, keys, records, riders, season, telemetry, uploads, workouts
+from api import health, keys, listing, records, riders, season, telemetry, uploads, workouts
 from api.auth import Caller
 from api.body import JSON
 from api.preferences import WaitQuery
@@ -68,7 +68,7 @@ OPERATIONS = (
         workouts.list_workouts,
         {HTTPStatus.OK: workouts.WorkoutList},
         "read",
-        query=workouts.ListQuery,
+        query=listing.ListQuery,
     ),
     Operation(
         "GET",

@@ -1,8 +1,6 @@
 """Workouts: create, list, read, change, pause, resume, complete, delete."""
 
 import asyncio
-import base64
-import binascii
 import logging
 import time
 from datetime import datetime
@@ -10,7 +8,6 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 import redis
 from msgspec import UNSET, Meta, Struct, UnsetType
 from psycopg.rows import class_row
@@ -18,7 +15,8 @@ from starlette.responses import Response
 
 from api.auth import Caller
 from api.body import read_json
-from api.preferences import Moment, moment_of, read_query, wait_of, workout_id_of
+from api.listing import ListQuery, Sport, filters_of, next_cursor, place_of
+from api.preferences import read_query, wait_of, workout_id_of
 from api.problems import Conflict, Fault, NotFound, Unprocessable
 from api.responses import json_response
 from api.ride_reader import read_ride
@@ -26,6 +24,7 @@ from api.rows import to_rows
 from api.state import ApiState, Request
 from api.workout_store import Status, Workout, fetch_workout, require_workout
 from shared.failpoints import failpoint
+from shared.listing import COUNT_WORKOUTS, list_statement
 from shared.sql import load_queries
 from shared.telemetry import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 
@@ -35,9 +34,6 @@ logger = logging.getLogger(__name__)
 
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
-Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
-# A lone `$` would let a last newline pass.
-Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
 
 
 class CreateWorkout(Struct, rename="camel"):
@@ -87,25 +83,10 @@ class Pagination(Struct, rename="camel"):
 
 
 class WorkoutList(Struct):
-    """A page of workouts, newest first."""
+    """A page of workouts."""
 
     workouts: list[Workout]
     pagination: Pagination
-
-
-class ListQuery(Struct, rename="camel"):
-    """Filters, and the place in the list: `page`, or the `nextCursor` of the page before."""
-
-    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: str | None = None
-    status: Status | None = None
-    sport: Sport | None = None
-    from_: Annotated[Moment | None, Meta(description="Starts at or after")] = msgspec.field(
-        default=None, name="from"
-    )
-    to: Annotated[Moment | None, Meta(description="Starts before")] = None
-    q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
 
 
 class GetQuery(Struct, rename="camel"):
@@ -133,30 +114,22 @@ async def create_workout(request: Request, caller: Caller) -> Response:
 
 
 async def list_workouts(request: Request, caller: Caller) -> Response:
-    """The caller's rides, newest first."""
+    """The caller's rides, newest first unless sorted otherwise.
+
+    Ranges include their ends; a ride that lacks the figure is in none of them. A cursor is good for
+    the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
+    """
     query = read_query(request, ListQuery)
-    before_time, before_id = _read_cursor(query.cursor)
-    filters = {
-        "user_id": caller.user_id,
-        "status": query.status,
-        "sport": query.sport,
-        "from": moment_of(query.from_, "from"),
-        "to": moment_of(query.to, "to"),
-        "q": query.q,
-    }
-    place = {
-        "before_time": before_time,
-        "before_id": before_id,
-        "limit": query.limit + 1,  # one more tells whether there is a next page
-        "offset": 0 if query.cursor else (query.page - 1) * query.limit,
-    }
+    matching = {**filters_of(query), "user_id": caller.user_id}
+    # One more than the page tells whether there is a next one.
+    page = {**matching, **place_of(query), "limit": query.limit + 1}
     async with request.state["database"].connection() as connection:
         async with connection.cursor(row_factory=class_row(Workout)) as cursor:
-            await cursor.execute(QUERIES["list_workouts"], {**filters, **place})
+            await cursor.execute(list_statement(query.sort, query.order), page)
             found = await cursor.fetchall()
-        pagination = Pagination(query.page, query.limit, _next_cursor(found, query.limit))
+        pagination = Pagination(query.page, query.limit, next_cursor(query, found))
         if not query.cursor:
-            counted = await connection.execute(QUERIES["count_workouts"], filters)
+            counted = await connection.execute(COUNT_WORKOUTS, matching)
             row = await counted.fetchone()
             total = row["total"] if row else 0
             pagination.total, pagination.total_pages = total, -(-total // query.limit)
@@ -285,22 +258,3 @@ async def _wait_for_result(
         pause = min(pause * 1.15, 0.25)
         workout = await require_workout(state, workout.id, caller)
     return workout
-
-
-def _next_cursor(found: list[Workout], limit: int) -> str | None:
-    """Where the next page begins: after the last workout of this one, in the list's order."""
-    if len(found) <= limit:
-        return None
-    last = found[limit - 1]
-    place = f"{last.start_time.isoformat()} {last.id}"
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime | None, UUID | None]:
-    if cursor is None:
-        return None, None
-    try:
-        time_text, _, id_text = base64.urlsafe_b64decode(cursor).decode().partition(" ")
-        return datetime.fromisoformat(time_text), UUID(id_text)
-    except (binascii.Error, ValueError):
-        raise Unprocessable(f"cursor={cursor!r} is not a nextCursor of this list") from None

@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import psycopg
+from psycopg.sql import SQL
 
 from shared.connections import Row
+from shared.listing import COLUMNS, COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.sql import load_queries
 
 _TABLES: Final = {"workouts", "workout_curves", "workout_bests", "personal_records"}
 _PAGE: Final = 20
 _FEW: Final = 10 * _PAGE  # rows that may be sorted for a page
-_QUERIES: Final = {topic: load_queries(topic) for topic in ("workouts", "season")}
+_WORDS: Final = "workouts_search"
+_SEASON: Final = load_queries("season")
 
 
 @dataclass(frozen=True)
@@ -33,31 +36,60 @@ class Question:
 
 def questions(connection: psycopg.Connection[Row], rider: str) -> list[Question]:
     """What the history and the season page of a rider ask."""
-    last = _cursor_before_last_page(connection, rider)
-    middle: datetime = last["middle"]
-    before_last = {"before_time": last["start_time"], "before_id": last["id"]}
-    dates = {"from": middle - timedelta(days=90), "to": middle}
-    season = {"user_id": rider, "start": middle - timedelta(days=365), "end": middle}
-    always = {"user_id": rider, "time_zone": "Europe/Zurich", "period": "week"}
+    last = _before_last_page(connection, rider, "start_time", Order.DESC)
+    orders = [_order(connection, rider, sort, order) for sort in Sort for order in Order]
+    return [
+        *_history(rider, last),
+        *(page for pages in orders for page in pages),
+        *_season(rider, last["middle"]),
+    ]
+
+
+def _history(rider: str, last: Row) -> list[Question]:
+    dates = {"from": last["middle"] - timedelta(days=90), "to": last["middle"]}
+    rare = "times hill 776"
     return [
         replace(_page("first page", rider), index="workouts_history"),
-        _page("last page, by cursor", rider, **before_last),
+        _page("last page, by cursor", rider, **_after(last)),
         _page("status, first page", rider, status="ARCHIVED"),
-        _page("status, last page", rider, status="ARCHIVED", **before_last),
+        _page("status, last page", rider, status="ARCHIVED", **_after(last)),
         _page("sport, first page", rider, sport="running"),
-        _page("sport, last page", rider, sport="running", **before_last),
+        _page("sport, last page", rider, sport="running", **_after(last)),
         _page("dates", rider, **dates),
         _search("last page, by offset", rider, offset=last["offset"]),
         _search("words, common", rider, q="morning ride"),
-        replace(_search("words, rare", rider, q="times hill 776"), index="workouts_search"),
-        _ask("number of workouts", "workouts", "count_workouts", user_id=rider),
-        _ask("records", "season", "list_records", user_id=rider),
-        _ask("curve of a year", "season", "season_curve", **season),
-        _ask("curve of all", "season", "season_curve", user_id=rider),
-        _ask("critical power of a year", "season", "critical_power", **season),
-        _ask("totals by week", "season", "totals", **always),
-        _ask("totals by week of a year", "season", "totals", **{**always, **season}),
-        _ask("fitness", "season", "daily_stress", **always),
+        replace(_search("words, rare", rider, q=rare), index=_WORDS),
+        replace(_search("words, rare, by power", rider, Sort.AVG_POWER, q=rare), index=_WORDS),
+        _search("power, few", rider, min_power=249, max_power=249),
+        _search("energy and duration, few", rider, max_energy=541, min_duration=3600),
+        _count("number of workouts", rider),
+        _count("number of a range", rider, min_power=200, max_energy=700),
+    ]
+
+
+def _order(
+    connection: psycopg.Connection[Row], rider: str, sort: Sort, order: Order
+) -> list[Question]:
+    """The first and the last page of an order."""
+    column = COLUMNS[sort]
+    index = "workouts_history" if sort is Sort.START_TIME else f"workouts_by_{column}"
+    place = _after(_before_last_page(connection, rider, column, order))
+    first = _page(f"by {sort} {order}, first page", rider, sort=sort, order=order)
+    last = _page(f"by {sort} {order}, last page", rider, sort=sort, order=order, **place)
+    return [replace(page, index=index) for page in (first, last)]
+
+
+def _season(rider: str, middle: datetime) -> list[Question]:
+    season = {"user_id": rider, "start": middle - timedelta(days=365), "end": middle}
+    always = {"user_id": rider, "time_zone": "Europe/Zurich", "period": "week"}
+    return [
+        _ask("records", "list_records", user_id=rider),
+        _ask("curve of a year", "season_curve", **season),
+        _ask("curve of all", "season_curve", user_id=rider),
+        _ask("critical power of a year", "critical_power", **season),
+        _ask("totals by week", "totals", **always),
+        _ask("totals by week of a year", "totals", **{**always, **season}),
+        _ask("fitness", "daily_stress", **always),
     ]
 
 
@@ -91,19 +123,38 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _page(name: str, rider: str, **parameters: Any) -> Question:
-    asked = {"user_id": rider, "limit": _PAGE, "offset": 0, **parameters}
-    statement = _QUERIES["workouts"]["list_workouts"]
-    return Question(name, statement, _complete(statement, asked), sorted_by_index=True)
+    return replace(_search(name, rider, **parameters), sorted_by_index=True)
 
 
-def _search(name: str, rider: str, **parameters: Any) -> Question:
+def _search(
+    name: str,
+    rider: str,
+    sort: Sort = Sort.START_TIME,
+    order: Order = Order.DESC,
+    **parameters: Any,
+) -> Question:
     """A page that may be sorted: the few that the index of words has found, or by offset."""
     asked = {"user_id": rider, "limit": _PAGE, "offset": 0, **parameters}
-    return _ask(name, "workouts", "list_workouts", **asked)
+    statement = list_statement(sort, order)
+    return Question(name, statement, _complete(statement, asked))
 
 
-def _ask(name: str, topic: str, query: str, **parameters: Any) -> Question:
-    statement = _QUERIES[topic][query]
+def _count(name: str, rider: str, **parameters: Any) -> Question:
+    asked = {"user_id": rider, **parameters}
+    return Question(name, COUNT_WORKOUTS, _complete(COUNT_WORKOUTS, asked))
+
+
+def _after(place: Row) -> dict[str, Any]:
+    return {
+        "after_value": place["value"],
+        "after_time": place["start_time"],
+        "after_id": place["id"],
+        "after_no_value": place["value"] is None,
+    }
+
+
+def _ask(name: str, query: str, **parameters: Any) -> Question:
+    statement = _SEASON[query]
     return Question(name, statement, _complete(statement, parameters))
 
 
@@ -111,20 +162,24 @@ def _complete(statement: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(re.findall(r"%\((\w+)\)[sb]", statement)), **parameters}
 
 
-def _cursor_before_last_page(connection: psycopg.Connection[Row], rider: str) -> Row:
+def _before_last_page(
+    connection: psycopg.Connection[Row], rider: str, column: LiteralString, order: Order
+) -> Row:
     """The workout that the last page comes after, and the middle of the rider's history."""
-    row = connection.execute(
+    statement = SQL(
         """
-        SELECT id, start_time, count - %(page)s AS offset, middle
+        SELECT id, start_time, {column} AS value, count - %(page)s AS offset, middle
         FROM workouts, (
             SELECT count(*), min(start_time) + (max(start_time) - min(start_time)) / 2 AS middle
             FROM workouts WHERE user_id = %(rider)s AND status <> 'DELETED'
         ) AS history
         WHERE user_id = %(rider)s AND status <> 'DELETED'
-        ORDER BY start_time, id
-        OFFSET %(page)s LIMIT 1
-        """,
-        {"rider": rider, "page": _PAGE},
-    ).fetchone()
+        ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
+        OFFSET (
+            SELECT count(*) FROM workouts WHERE user_id = %(rider)s AND status <> 'DELETED'
+        ) - %(page)s - 1 LIMIT 1
+        """
+    ).format(column=SQL(column), order=SQL(order))
+    row = connection.execute(statement, {"rider": rider, "page": _PAGE}).fetchone()
     assert row is not None
     return row

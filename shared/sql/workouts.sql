@@ -81,33 +81,60 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
     duration, summary, excluded, excluded_ranges, created_at, updated_at
 
--- name: list_workouts
--- By page (offset) or from a cursor (before_time, before_id); newest first.
-SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
-FROM workouts
+-- name: matching_workouts
+-- The filters of the list and of its number. No statement is prepared on the server, so each is
+-- planned with its parameters: a filter that is null leaves nothing in the plan.
+SELECT * FROM workouts
 WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(status)s::workout_status IS NULL OR status = %(status)s)
     AND (%(sport)s::text IS NULL OR sport = %(sport)s)
     AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
     AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
+    AND (%(min_power)s::float8 IS NULL OR avg_power >= %(min_power)s)
+    AND (%(max_power)s::float8 IS NULL OR avg_power <= %(max_power)s)
+    AND (%(min_normalized_power)s::float8 IS NULL OR normalized_power >= %(min_normalized_power)s)
+    AND (%(max_normalized_power)s::float8 IS NULL OR normalized_power <= %(max_normalized_power)s)
+    AND (%(min_energy)s::float8 IS NULL OR total_energy >= %(min_energy)s)
+    AND (%(max_energy)s::float8 IS NULL OR total_energy <= %(max_energy)s)
+    AND (%(min_duration)s::integer IS NULL OR duration >= %(min_duration)s)
+    AND (%(max_duration)s::integer IS NULL OR duration <= %(max_duration)s)
     AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
-    AND (
-        %(before_time)s::timestamptz IS NULL
-        OR (start_time, id) < (%(before_time)s, %(before_id)s::uuid)
-    )
-ORDER BY start_time DESC, id DESC
-LIMIT %(limit)s OFFSET %(offset)s
 
 -- name: count_workouts
-SELECT count(*) AS total
-FROM workouts
-WHERE user_id = %(user_id)s AND status <> 'DELETED'
-    AND (%(status)s::workout_status IS NULL OR status = %(status)s)
-    AND (%(sport)s::text IS NULL OR sport = %(sport)s)
-    AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
-    AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
-    AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+SELECT count(*) AS total FROM ({matching}) AS matching
+
+-- name: list_workouts
+-- By page (offset), or after the place of a cursor: {beyond} it, by {column} in {order}.
+-- Those without a value come last in both orders, as a branch of their own: so one index, read
+-- forwards or backwards, gives either order, and each place in it is found at once.
+WITH matching AS NOT MATERIALIZED ({matching}),
+page AS (
+    (
+        SELECT * FROM matching
+        WHERE {column} IS NOT NULL AND (
+            %(after_id)s::uuid IS NULL
+            OR ({column}, start_time, id)
+                {beyond} (%(after_value)s, %(after_time)s::timestamptz, %(after_id)s)
+        )
+        ORDER BY {column} {order}, start_time {order}, id {order}
+        LIMIT %(offset)s::bigint + %(limit)s::bigint
+    )
+    UNION ALL
+    (
+        SELECT * FROM matching
+        WHERE {column} IS NULL AND (
+            %(after_no_value)s::boolean IS NOT TRUE
+            OR (start_time, id) {beyond} (%(after_time)s, %(after_id)s)
+        )
+        ORDER BY {column} {order}, start_time {order}, id {order}
+        LIMIT %(offset)s + %(limit)s
+    )
+)
+SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
+FROM page
+ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
+LIMIT %(limit)s OFFSET %(offset)s
 
 -- name: read_own_channels
 -- The archived channels of a user's workout, or those named.

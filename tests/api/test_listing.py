@@ -141,8 +141,9 @@ def test_filters_hold_along_a_cursor(rider: Rider) -> None:
     assert ids(first) + ids(rest) == gravel
 
 
-def cursor(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).decode()
+def cursor(moment: str) -> str:
+    place = f'["startTime","desc","{moment}","{moment}","{ID}"]'
+    return urlsafe_b64encode(place.encode()).decode()
 
 
 ID = "6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11"
@@ -169,9 +170,7 @@ ID = "6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11"
         ("from", "9" * 4400),
         ("cursor", "x"),
         ("cursor", "é"),
-        ("cursor", cursor("2024-05-01T10:00:00+00:00")),
-        ("cursor", cursor(f"yesterday {ID}")),
-        ("cursor", cursor(f"2024-05-01T10:00:00+00:00 {ID}x")),
+        ("cursor", cursor("yesterday")),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -186,6 +185,6 @@ def test_a_cursor_made_by_hand_is_only_a_place(rider: Rider) -> None:
     for moment, found in (
         ("2024-05-02T10:00:00.000001+00:00", [workout]),
         ("2024-05-03T06:00:01+20:00", [workout]),
-        ("2024-05-01T00:00:00", []),
+        ("2024-05-01T00:00:00Z", []),
     ):
-        assert ids(listed(rider, cursor=cursor(f"{moment} {ID}"))) == found
+        assert ids(listed(rider, cursor=cursor(moment))) == found

@@ -93,11 +93,21 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
         "page",
         "limit",
         "cursor",
+        "sort",
+        "order",
         "status",
         "sport",
         "from",
         "to",
         "q",
+        "minPower",
+        "maxPower",
+        "minNormalizedPower",
+        "maxNormalizedPower",
+        "minEnergy",
+        "maxEnergy",
+        "minDuration",
+        "maxDuration",
     ]
     one = operation_of("GET", "/api/workouts/{id}")["parameters"]
     assert [parameter["name"] for parameter in one] == ["id", "includeTelemetry"]
@@ -125,6 +135,15 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         and operation_of(operation.method, operation.path)["requestBody"]["required"]
     }
     assert required == {"upload_telemetry", "put_thresholds", "create_key"}
+
+
+def test_a_parameter_s_default_and_bounds_are_published() -> None:
+    listing = operation_of("GET", "/api/workouts")["parameters"]
+    schemas = {one["name"]: one["schema"] for one in listing}
+    assert (schemas["sort"]["default"], schemas["order"]["default"]) == ("startTime", "desc")
+    assert schemas["order"]["enum"] == ["asc", "desc"]
+    number = {"type": "number", "minimum": 0, "maximum": 10_000}
+    assert number in schemas["minPower"]["anyOf"]
 
 
 # Real answers against the schemas published for them.

@@ -4,11 +4,20 @@ from importlib.resources import files
 import pytest
 
 from shared.connections import Database
+from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.sql import load_queries
 
 TOPICS = sorted(path.name[:-4] for path in files("shared.sql").iterdir() if ".sql" in path.name)
 QUERIES = {
     f"{topic}.{name}": query for topic in TOPICS for name, query in load_queries(topic).items()
+}
+# These two are made from others.
+del QUERIES["workouts.list_workouts"], QUERIES["workouts.count_workouts"]
+QUERIES |= {"workouts.count_workouts": COUNT_WORKOUTS}
+QUERIES |= {
+    f"workouts.list_workouts by {sort} {order}": list_statement(sort, order)
+    for sort in Sort
+    for order in Order
 }
 
 
