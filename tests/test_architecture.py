@@ -14,6 +14,7 @@ FORBIDDEN = {
     "shared": {"api", "worker", "ops", "starlette", "uvicorn", "tests", "bench"},
     "ops": {"api", "worker", "tests", "bench"},
     "bench": {"api", "tests"},
+    "examples": {"api", "worker", "shared", "ops", "tests", "bench"},
 }
 
 

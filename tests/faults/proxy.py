@@ -10,9 +10,12 @@ T = TypeVar("T")
 
 
 class Proxy:
-    """Listens on a port of 127.0.0.1 and forwards to a Unix socket, from a thread of its own."""
+    """Listens on a port of 127.0.0.1 and forwards to a Unix socket, or another port of it.
 
-    def __init__(self, target: str) -> None:
+    It does so from a thread of its own.
+    """
+
+    def __init__(self, target: str | int) -> None:
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -68,7 +71,7 @@ class Proxy:
             writer.close()
             return
         try:
-            server_reader, server_writer = await asyncio.open_unix_connection(self._target)
+            server_reader, server_writer = await self._connect()
         except OSError:
             writer.close()
             return
@@ -88,6 +91,11 @@ class Proxy:
             for end in ends:
                 end.close()
             self._writers -= ends
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, int):
+            return await asyncio.open_connection("127.0.0.1", self._target)
+        return await asyncio.open_unix_connection(self._target)
 
     async def _pump_requests(
         self,
