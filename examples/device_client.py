@@ -99,7 +99,10 @@ class Trouble(Exception):
 
 
 class Device:
-    """Records one ride after the other. ``on_trouble`` is called by the thread that sends."""
+    """Records one ride after the other. ``on_trouble`` is called by the thread that sends.
+
+    Raises sqlite3.OperationalError if another process has the file open.
+    """
 
     def __init__(
         self,
@@ -111,8 +114,8 @@ class Device:
     ) -> None:
         self.receipt: Any = None  # the latest
         self._key, self._on_trouble, self._pace = key, on_trouble, pace
-        self._http = httpx.Client(base_url=url, timeout=30)
         self._buffer = _Buffer(file)
+        self._http = httpx.Client(base_url=url, timeout=30)
         self._size = _BATCH  # of the next batch
         self._resting: dict[int, float] = {}  # until when a ride is left alone
         self._next_receipt: dict[int, float] = {}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -161,6 +162,11 @@ def test_a_title_that_is_refused_does_not_hold_up_the_ride(device: Device, rider
 def test_nothing_is_added_to_no_ride(device: Device) -> None:
     with pytest.raises(RuntimeError, match="no ride is under way"):
         device.add(*rows(1))
+
+
+def test_two_devices_cannot_share_a_file(device: Device, service: str, tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Device(service, "", tmp_path / "rides.db")
 
 
 def test_a_new_start_completes_the_ride_before_it(device: Device, rider: Rider) -> None:

@@ -16,7 +16,9 @@ from tests.examples.rides import (
     HURRIED,
     assert_one_ride,
     device_of,
+    held,
     kept,
+    rides_of,
     rows,
     unsent,
     upload_key,
@@ -187,6 +189,27 @@ def ride_and_be_killed(url: str, key: str, file: Path, ride: list[dict[str, obje
         for _ in ride:
             assert process.stdout.readline()
         process.kill()
+
+
+def test_a_ride_that_failed_holds_up_no_other_and_is_asked_for_again(
+    system: System, way: Proxy, tmp_path: Path
+) -> None:
+    system.start_api()
+    system.start_worker()
+    rider = system.make_rider()
+    with device_on(way, rider, tmp_path / "rides.db") as (device, troubles):
+        device.start()
+        device.add(*rows(10))
+        eventually(lambda: device.receipt is not None and unsent(device) == 0)
+        system.execute("UPDATE workouts SET status = 'FAILED'")
+        device.start()
+        device.add(*rows(10, 1000))
+        device.complete()
+        eventually(lambda: {ride["status"] for ride in rides_of(rider)} == {"FAILED", "COMPLETED"})
+        assert {trouble.status for trouble in troubles} == {409}
+        system.execute("UPDATE workouts SET status = 'ACTIVE' WHERE status = 'FAILED'")
+        assert device.wait(60)
+    assert [held(rider, ride["id"]) for ride in rides_of(rider)] == [rows(10, 1000), rows(10)]
 
 
 def test_a_batch_that_is_too_large_goes_in_halves(
