@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -70,6 +70,10 @@ revoke: ## Make a key open nothing more (KEY=…)
 	@$(call ops,revoke)
 disable-user: ## Shut a user out, nothing is deleted (EMAIL=…, UNDO=1 lets them in again)
 	@$(call ops,disable-user)
+invite: ## Print a code that makes one account, where REGISTRATION=invite (DAYS=7)
+	@$(call ops,invite)
+reset-password: ## Print a new password of a user, and end their sessions (EMAIL=…)
+	@$(call ops,reset-password)
 recompute: ## Compute workouts anew, by the workers (USER=me@example.com SINCE=2026-01-01)
 	@$(call ops,recompute $(if $(filter command line,$(origin USER)),--user "$$USER"))
 dead-letters: ## Show what the workers gave up on, and why (ID=… shows all of one)
@@ -111,7 +115,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e SINCE -e YES -e ID -e ALL
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e ID -e ALL
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \

@@ -24,10 +24,12 @@ from api.cors import allow_origins
 from api.openapi import openapi_json
 from api.operations import OPERATIONS, UPLOAD_PATH, Operation
 from api.ownerships import Ownerships
+from api.passwords import Passwords
 from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
 from api.quota import Quota
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
+from api.throttle import Throttle
 from api.uploads import upload_live
 from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
@@ -76,6 +78,8 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
             quota=Quota(settings.max_samples_per_minute),
             bodies=BodyBudget(settings.max_held_bytes),
+            passwords=Passwords(),
+            throttle=Throttle(redis),
         )
         async with _chores(state):
             yield state
@@ -102,6 +106,7 @@ async def _chores(state: ApiState) -> AsyncIterator[None]:
     finally:
         for chore in chores:
             chore.cancel()
+        state["passwords"].close()
         await _note_key_use(state["authenticator"])
 
 

@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -21,17 +21,20 @@ QUERIES = load_queries("users")
 REVOCATION_BOUND: Final = 5.0
 # Seconds for which a key that was good may go on uploading while PostgreSQL does not answer.
 _OUTAGE_BOUND: Final = 3600.0
+# How long after logging in a session may do what cannot be undone.
+_FRESH: Final = timedelta(minutes=10)
 _NO_HASH: Final = bytes(32)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A user, and what the key in use may do."""
+    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did."""
 
     user_id: UUID
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None
+    session_since: datetime | None = None
 
 
 class Authenticator:
@@ -55,6 +58,10 @@ class Authenticator:
         self._used.add(caller.key_id)
         return caller
 
+    def forget(self, request: HTTPConnection[Any]) -> None:
+        """The key of a request opens nothing more, in this process at once."""
+        self._memory.forget(hash_key(_key_of(request)))
+
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""
         used, self._used = self._used, set()
@@ -71,7 +78,15 @@ class Authenticator:
             row = await cursor.fetchone()
         if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
             raise Unauthorized("the API key is unknown, revoked or expired")
-        return Caller(row["user_id"], key_id, frozenset(row["scopes"]), row["expires_at"])
+        scopes, expires_at = frozenset(row["scopes"]), row["expires_at"]
+        return Caller(row["user_id"], key_id, scopes, expires_at, row["session_since"])
+
+
+def require_fresh_session(caller: Caller) -> None:
+    """Raises Forbidden unless the caller has just logged in: a key that leaked is no proof."""
+    since = caller.session_since
+    if since is None or datetime.now(UTC) - since > _FRESH:
+        raise Forbidden("log in again first: this needs a session of the last ten minutes")
 
 
 def _key_of(request: HTTPConnection[Any]) -> str:

@@ -7,15 +7,14 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 from starlette.responses import Response
 
+from api.audit import write_audit
 from api.auth import Caller
 from api.body import read_json
 from api.problems import Conflict, Fault, NotFound, Unprocessable
 from api.responses import json_response
 from api.state import Request
-from shared.connections import BoundedConnection
 from shared.credentials import NewKey, make_key
 from shared.sql import load_queries
 
@@ -33,6 +32,7 @@ class Key(Struct, rename="camel"):
     id: str
     name: str
     scopes: list[Scope]
+    session: Annotated[bool, Meta(description="Made by logging in")]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: Annotated[datetime | None, Meta(description="When a rotated key ends")]
@@ -96,7 +96,7 @@ async def create_key(request: Request, caller: Caller) -> Response:
         "expires_at": wanted.expires_at,
         "most": MOST_KEYS,
     }
-    key = await _make(request, caller, fresh, "create_own_key", parameters)
+    key = await _make(request, caller, fresh, "create_key", parameters)
     if key is None:
         raise Conflict(f"there are {MOST_KEYS} keys that open already: revoke one")
     return _show(key, fresh)
@@ -121,7 +121,9 @@ async def revoke_key(request: Request, caller: Caller) -> Response:
         cursor = await connection.execute(QUERIES["revoke_key"], revoked)
         if await cursor.fetchone() is None:
             raise NotFound("no such key")
-        await _audit(connection, caller, "revoke_key", {"key": key_id})
+        await write_audit(
+            connection, caller.user_id, "revoke_key", {"key": key_id}, key_id=caller.key_id
+        )
     return json_response(Revocation())
 
 
@@ -134,25 +136,18 @@ def _key_id_of(request: Request) -> str:
 
 
 async def _make(
-    request: Request, caller: Caller, fresh: NewKey, query: str, parameters: dict[str, Any]
+    request: Request, caller: Caller, fresh: NewKey, action: str, parameters: dict[str, Any]
 ) -> Key | None:
-    """Run a query that stores a fresh key, and note who did it."""
+    """Store a fresh key by the query of the action, and note who did it."""
     stored = {"id": fresh.id, "hash": fresh.hash, "user_id": caller.user_id, **parameters}
     async with request.state["database"].connection() as connection, connection.transaction():
         async with connection.cursor(row_factory=class_row(Key)) as cursor:
-            await cursor.execute(QUERIES[query], stored)
+            await cursor.execute(QUERIES[action], stored)
             key = await cursor.fetchone()
         if key is not None:
             detail = {"key": key.id, "scopes": list(key.scopes), "from": parameters.get("old_id")}
-            await _audit(connection, caller, query, detail)
+            await write_audit(connection, caller.user_id, action, detail, key_id=caller.key_id)
     return key
-
-
-async def _audit(
-    connection: BoundedConnection, caller: Caller, action: str, detail: dict[str, Any]
-) -> None:
-    row = {"user_id": caller.user_id, "key_id": caller.key_id, "detail": Jsonb(detail)}
-    await connection.execute(QUERIES["write_audit"], {**row, "action": action})
 
 
 def _show(key: Key, fresh: NewKey) -> Response:

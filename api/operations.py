@@ -7,7 +7,19 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from api import health, keys, listing, records, riders, season, telemetry, uploads, workouts
+from api import (
+    accounts,
+    health,
+    keys,
+    listing,
+    records,
+    riders,
+    season,
+    sessions,
+    telemetry,
+    uploads,
+    workouts,
+)
 from api.auth import Caller
 from api.body import JSON
 from api.preferences import WaitQuery
@@ -197,6 +209,42 @@ OPERATIONS = (
         {HTTPStatus.OK: season.Fitness},
         "read",
         query=season.FitnessQuery,
+    ),
+    Operation(
+        "POST",
+        "/api/users",
+        accounts.register,
+        {HTTPStatus.CREATED: accounts.RegistrationAnswer},
+        body={JSON: accounts.Registration},
+    ),
+    Operation(
+        "POST",
+        "/api/sessions",
+        sessions.log_in,
+        {HTTPStatus.CREATED: sessions.Session},
+        body={JSON: sessions.LogIn},
+    ),
+    Operation(
+        "DELETE",
+        "/api/sessions/current",
+        sessions.log_out,
+        {HTTPStatus.OK: keys.Revocation},
+        "admin",
+    ),
+    Operation(
+        "PUT",
+        f"{_ME}/password",
+        accounts.change_password,
+        {HTTPStatus.OK: accounts.PasswordChange},
+        "admin",
+        body={JSON: accounts.ChangePassword},
+    ),
+    Operation(
+        "DELETE",
+        _ME,
+        accounts.delete_account,
+        {HTTPStatus.ACCEPTED: accounts.AccountDeletion},
+        "admin",
     ),
     Operation("GET", _ME, riders.get_rider, {HTTPStatus.OK: riders.RiderAnswer}, "read"),
     Operation(

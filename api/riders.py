@@ -30,6 +30,7 @@ Watts = Annotated[float, Meta(ge=10, le=3000)]
 Beats = Annotated[float, Meta(ge=20, le=300)]
 Joules = Annotated[float, Meta(ge=1000, le=200_000)]
 Kilograms = Annotated[float, Meta(ge=10, le=500)]
+AvatarUrl = Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$")]
 Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
@@ -39,8 +40,11 @@ class Rider(Struct, rename="camel"):
     id: UUID
     email: str
     display_name: str | None
+    avatar_url: str | None
     time_zone: str
+    provider: Annotated[str | None, Meta(description="Who vouches for it, if not a password")]
     created_at: datetime
+    last_login_at: datetime | None
 
 
 class UpdateRider(Struct, rename="camel"):
@@ -50,6 +54,7 @@ class UpdateRider(Struct, rename="camel"):
         UNSET
     )
     time_zone: TimeZone | UnsetType = UNSET
+    avatar_url: AvatarUrl | UnsetType | None = UNSET
 
 
 class Thresholds(Struct, rename="camel"):
@@ -107,11 +112,11 @@ class RiderAnswer(Struct):
 
 async def get_rider(request: Request, caller: Caller) -> Response:
     """The caller's profile."""
-    return json_response(RiderAnswer(await _rider(request.state, "get_rider", caller)))
+    return json_response(RiderAnswer(await read_rider(request.state, caller.user_id)))
 
 
 async def update_rider(request: Request, caller: Caller) -> Response:
-    """Change the display name or the time zone."""
+    """Change the display name, the picture's address or the time zone."""
     wanted = await read_json(request, UpdateRider, request.state["settings"])
     time_zone = None
     if wanted.time_zone is not UNSET:
@@ -120,6 +125,8 @@ async def update_rider(request: Request, caller: Caller) -> Response:
         "user_id": caller.user_id,
         "set_display_name": wanted.display_name is not UNSET,
         "display_name": wanted.display_name or None,
+        "set_avatar_url": wanted.avatar_url is not UNSET,
+        "avatar_url": wanted.avatar_url or None,
         "time_zone": time_zone,
         "effective_from": date.min,
     }
@@ -128,7 +135,7 @@ async def update_rider(request: Request, caller: Caller) -> Response:
         if time_zone:  # another day may have other figures
             await connection.execute(QUERIES["mark_stale_from"], change)
         await connection.execute(QUERIES["update_rider"], change)
-    return json_response(RiderAnswer(await _rider(state, "get_rider", caller)))
+    return json_response(RiderAnswer(await read_rider(state, caller.user_id)))
 
 
 async def get_thresholds(request: Request, caller: Caller) -> Response:
@@ -174,15 +181,16 @@ async def time_zone_or_own(state: ApiState, caller: Caller, wanted: str | None) 
     """The time zone wanted, else the rider's own."""
     if wanted is not None:
         return time_zone_of(wanted, "timeZone")
-    return (await _rider(state, "get_rider", caller)).time_zone
+    return (await read_rider(state, caller.user_id)).time_zone
 
 
-async def _rider(state: ApiState, query: str, caller: Caller) -> Rider:
+async def read_rider(state: ApiState, user_id: UUID) -> Rider:
+    """A user's profile."""
     async with (
         state["database"].connection() as connection,
         connection.cursor(row_factory=class_row(Rider)) as cursor,
     ):
-        await cursor.execute(QUERIES[query], {"user_id": caller.user_id})
+        await cursor.execute(QUERIES["get_rider"], {"user_id": user_id})
         rider = await cursor.fetchone()
     assert rider is not None  # a key without its user cannot be  # noqa: S101
     return rider

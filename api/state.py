@@ -7,8 +7,10 @@ from starlette.requests import Request as StarletteRequest
 from api.auth import Authenticator
 from api.body import BodyBudget
 from api.ownerships import Ownerships
+from api.passwords import Passwords
 from api.quota import Quota
 from api.stream_writer import StreamWriter
+from api.throttle import Throttle
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.settings import Settings
 
@@ -24,6 +26,8 @@ class ApiState(TypedDict):
     writer: StreamWriter
     quota: Quota
     bodies: BodyBudget
+    passwords: Passwords
+    throttle: Throttle
 
 
 class Request(StarletteRequest[ApiState]):

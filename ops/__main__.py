@@ -233,6 +233,24 @@ def disable_user(context: click.Context, email: str, undo: bool) -> None:
 
 
 @main.command()
+@click.option("--days", envvar="DAYS", default=7, type=click.IntRange(1, 3650))
+@click.pass_context
+def invite(context: click.Context, days: int) -> None:
+    """Print a code that makes one account, where REGISTRATION=invite."""
+    with _servers(context) as environ:
+        click.echo(accounts.create_invitation(environ["DATABASE_URL"], days * 86_400))
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.pass_context
+def reset_password(context: click.Context, email: str) -> None:
+    """Print a new password of a user; whoever is logged in is logged out."""
+    with _servers(context) as environ:
+        click.echo(accounts.reset_password(environ["DATABASE_URL"], email))
+
+
+@main.command()
 @click.option("--user", help="Only the workouts of this address.")
 @click.option("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
 @click.pass_context

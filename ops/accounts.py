@@ -1,5 +1,6 @@
 """Users and keys, from the command line."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from psycopg.types.json import Jsonb
 
 from ops.processes import ProcessFailed
 from shared.connections import DatabaseConnection, Row
-from shared.credentials import SCOPES, key_id_of, make_key
+from shared.credentials import SCOPES, hash_key, key_id_of, make_key
+from shared.passwords import hash_password, make_password
 from shared.sql import load_queries
 
 QUERIES = load_queries("users")
@@ -44,6 +46,29 @@ def create_key(
         if user is None:
             raise ProcessFailed(f"there is no user {email!r}")
         return _add_key(connection, user, name, scopes, expires_at)
+
+
+def create_invitation(database_url: str, lifetime: float) -> str:
+    """A code that makes one account, for so many seconds."""
+    code = secrets.token_urlsafe(18)
+    with psycopg.connect(database_url) as connection:
+        stored = {"hash": hash_key(code), "lifetime": lifetime}
+        connection.execute(QUERIES["create_invitation"], stored)
+    return code
+
+
+def reset_password(database_url: str, email: str) -> str:
+    """A new password of a user, whose sessions all end. Raises ProcessFailed."""
+    password = make_password()
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        user = connection.execute(QUERIES["find_by_email"], {"email": email}).fetchone()
+        if user is None:
+            raise ProcessFailed(f"there is no user {email!r}")
+        change = {"user_id": user["id"], "password_hash": hash_password(password)}
+        connection.execute(QUERIES["set_password"], change)
+        connection.execute(QUERIES["end_sessions"], {**change, "newest": 0, "kept": []})
+        _audit(connection, user["id"], "reset_password", {})
+    return password
 
 
 def read_users(database_url: str) -> list[Row]:
@@ -81,6 +106,7 @@ def _add_key(
 ) -> Account:
     key = make_key()
     stored = {"id": key.id, "user_id": user["id"], "hash": key.hash, "expires_at": expires_at}
+    stored["most"] = None  # whoever runs the service knows
     connection.execute(QUERIES["create_key"], {**stored, "name": name, "scopes": list(scopes)})
     _audit(connection, user["id"], "create_key", {"key": key.id, "scopes": list(scopes)})
     return Account(str(user["id"]), str(user["email"]), key.text)

@@ -35,6 +35,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_bytes: Positive = 256 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
+    # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.
+    registration: Literal["open", "invite", "closed"] = "open"
+    # How long after logging in one has to log in again.
+    session_lifetime: Seconds = 30 * 86_400
     # For the head of a request to arrive, and for its body.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.

@@ -120,7 +120,10 @@ class Sweeper:
 
     def _purge(self, connection: DatabaseConnection) -> None:
         """Redis first: whoever dies in between leaves the row, and the row says what is to do."""
-        doomed = _ids(connection, "find_purgeable", retention=self._settings.deleted_retention)
+        doomed = [
+            *_ids(connection, "find_purgeable", retention=self._settings.deleted_retention),
+            *_ids(connection, "find_orphaned"),
+        ]
         for workout_id in doomed:
             with suppress(OutOfMemoryError):  # then uploads are refused as it is
                 self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
@@ -128,6 +131,7 @@ class Sweeper:
             logger.info("purged %s", workout_id)
         if doomed:
             connection.execute(QUERIES["purge"], {"ids": doomed})
+        connection.execute(QUERIES["purge_users"])
 
     def _remove_dead_consumers(self) -> None:
         try:

@@ -125,5 +125,20 @@ WHERE status = 'DELETED' AND deleted_at < now() - make_interval(secs => %(retent
 LIMIT 100
 FOR UPDATE SKIP LOCKED
 
+-- name: find_orphaned
+-- The rides of deleted users, whatever state they are in.
+SELECT workouts.id
+FROM workouts
+JOIN users ON users.id = user_id
+WHERE users.deleted_at IS NOT NULL
+LIMIT 500
+FOR UPDATE OF workouts SKIP LOCKED
+
+-- name: purge_users
+-- Those without rides; a minute late, when no API process remembers their keys any more.
+DELETE FROM users
+WHERE deleted_at < now() - interval '1 minute'
+    AND NOT EXISTS (SELECT FROM workouts WHERE user_id = users.id)
+
 -- name: purge
 DELETE FROM workouts WHERE id = ANY(%(ids)s)

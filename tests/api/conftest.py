@@ -20,15 +20,17 @@ def make_api_key(database: Database) -> MakeKey:
         *,
         expires: str | None = None,
         revoked: str | None = None,
+        session: bool = False,
     ) -> str:
         key = make_key()
         with database.connection() as connection:
             connection.execute(
                 """
-                INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at, revoked_at)
-                VALUES (%s, %s, %s, 'test', %s, now() + %s::interval, now() + %s::interval)
+                INSERT INTO api_keys
+                    (id, user_id, hash, name, scopes, session, expires_at, revoked_at)
+                VALUES (%s, %s, %s, 'test', %s, %s, now() + %s::interval, now() + %s::interval)
                 """,
-                [key.id, user_id, key.hash, list(scopes), expires, revoked],
+                [key.id, user_id, key.hash, list(scopes), session, expires, revoked],
             )
         return key.text
 

@@ -27,9 +27,12 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "upload_telemetry": [{"timestamp": T0}],
     "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
     "create_key": {"name": "test", "scopes": ["read"]},
+    "change_password": {"password": "correct horse"},
 }
+NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
+OPEN |= {"POST /api/sessions", "POST /api/users"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 DOCUMENT = document(OPERATIONS, "1")
 
@@ -247,8 +250,9 @@ def test_a_key_that_lacks_the_scope_is_403(
 def test_a_key_with_just_the_scope_may_do_it(
     rider: Rider, service: str, make_api_key: MakeKey, operation: Described
 ) -> None:
+    session = operation.content["operationId"] in NEEDS_SESSION
     key, other = (
-        make_api_key(rider.account.user_id, [operation.scope]),
+        make_api_key(rider.account.user_id, [operation.scope], session=session),
         make_api_key(rider.account.user_id),
     )
     response = call(service, operation, rider.start(), other.split("_")[1], **{"X-API-Key": key})

@@ -150,5 +150,5 @@ def test_what_is_done_to_keys_is_on_record(rider: Rider, database: Database) -> 
             [rider.account.user_id],
         ).fetchall()
     done = [(row["action"], row["key"]) for row in rows]
-    assert done == [("create_own_key", made), ("rotate_key", rotated), ("revoke_key", rotated)]
+    assert done == [("create_key", made), ("rotate_key", rotated), ("revoke_key", rotated)]
     assert {row["key_id"] for row in rows} == {key_id_of(rider.account.api_key)}

@@ -1,0 +1,4 @@
+DROP VIEW IF EXISTS open_keys;
+DROP TABLE IF EXISTS invitations;
+ALTER TABLE users DROP COLUMN IF EXISTS deleted_at;
+ALTER TABLE api_keys DROP COLUMN IF EXISTS session;

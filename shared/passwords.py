@@ -1,0 +1,41 @@
+"""Passwords: argon2id, with the memory and passes of RFC 9106's second choice, in one thread."""
+
+import secrets
+import unicodedata
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+
+_HASHER: Final = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
+
+
+def hash_password(password: str) -> str:
+    """What to store of a password: parameters, salt and hash in one text."""
+    return _HASHER.hash(_normal(password))
+
+
+def matches(stored: str | None, password: str) -> bool:
+    """Whether it is the password; takes as long where nothing is stored."""
+    try:
+        return _HASHER.verify(stored or _NOBODYS, _normal(password)) and stored is not None
+    except VerificationError:
+        return False
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether it was hashed with other parameters than passwords are now."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+def make_password() -> str:
+    """A password that nobody has seen."""
+    return secrets.token_urlsafe(18)
+
+
+def _normal(password: str) -> str:
+    """One form of what looks the same: keyboards differ in how they write an accent."""
+    return unicodedata.normalize("NFKC", password)
+
+
+_NOBODYS: Final = hash_password(make_password())
