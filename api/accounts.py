@@ -65,7 +65,7 @@ async def register(request: Request) -> Response:
     wanted = await read_json(request, Registration, state["settings"])
     email = _checked_email(wanted.email)
     require_registration(state, wanted.invitation)
-    await state["throttle"].admit_newcomer(request)
+    await state["throttle"].admit_registration(request)
     identity = {
         "email": email,
         "password_hash": await state["passwords"].hash(wanted.password),

@@ -79,7 +79,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
             quota=Quota(settings.max_samples_per_minute),
             bodies=BodyBudget(settings.max_held_bytes),
             passwords=Passwords(),
-            throttle=Throttle(redis),
+            throttle=Throttle(redis, settings),
         )
         async with _chores(state):
             yield state

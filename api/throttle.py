@@ -13,17 +13,20 @@ from starlette.requests import HTTPConnection
 
 from api.problems import TooManyRequests
 from shared.connections import AsyncRedis
+from shared.settings import Settings
 
-_GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")  # at one account, from one
-_LOGINS: Final = RateLimitItemPerMinute(60, 15, namespace="logins")  # address; and from there
-_TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")  # at one account, by everybody
-_NEWCOMERS: Final = RateLimitItemPerHour(30, namespace="newcomers")  # from one address
+# At one account: from one address, and from everywhere.
+_GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")
+_TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")
 
 
 class Throttle:
     """Bounds attempts by the client's address and by the account they are aimed at."""
 
-    def __init__(self, redis: AsyncRedis) -> None:
+    def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
+        self._logins = RateLimitItemPerHour(settings.max_logins_per_hour, namespace="logins")
+        most_new = settings.max_registrations_per_hour
+        self._registrations = RateLimitItemPerHour(most_new, namespace="registrations")
         pool: Any = redis.connection_pool
         storage = RedisStorage(
             "async+redis://", implementation="redispy", key_prefix="throttle", connection_pool=pool
@@ -33,13 +36,13 @@ class Throttle:
     async def admit_login(self, request: HTTPConnection[Any], email: str) -> None:
         """Count an attempt. Raises TooManyRequests, redis.RedisError."""
         client, account = _network_of(request), _digest(email)
-        await self._admit(_LOGINS, client)
+        await self._admit(self._logins, client)
         await self._admit(_GUESSES, client, account)
         await self._admit(_TARGETED, account)
 
-    async def admit_newcomer(self, request: HTTPConnection[Any]) -> None:
+    async def admit_registration(self, request: HTTPConnection[Any]) -> None:
         """Count a registration. Raises TooManyRequests, redis.RedisError."""
-        await self._admit(_NEWCOMERS, _network_of(request))
+        await self._admit(self._registrations, _network_of(request))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
         """The login was right: what went before was no guessing."""

@@ -39,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registration: Literal["open", "invite", "closed"] = "open"
     # How long after logging in one has to log in again.
     session_lifetime: Seconds = 30 * 86_400
+    # From one address; an app's own server that passes its riders' logins on needs more.
+    max_logins_per_hour: Positive = 240
+    max_registrations_per_hour: Positive = 30
     # For the head of a request to arrive, and for its body.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.

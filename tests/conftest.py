@@ -101,25 +101,30 @@ def database_url(urls: Mapping[str, str]) -> str:
 def service(urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One API and one worker process; yields the API's address."""
     logs = tmp_path_factory.mktemp("logs")
+    environ = {**os.environ, **urls, "PYTHONPATH": str(ROOT)}
+    worker = spawn([sys.executable, "-m", "worker"], log=logs / "worker.log", environ=environ)
+    try:
+        with serving(logs / "api.log", **urls) as url:
+            yield url
+    finally:
+        stop(worker)
+
+
+@contextmanager
+def serving(log: Path, **variables: str) -> Iterator[str]:
+    """An API process with these settings; its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         fd = listener.fileno()
-        environ = {**os.environ, **urls, "PYTHONPATH": str(ROOT)}
-        api = spawn(
-            [sys.executable, "-m", "api"],
-            log=logs / "api.log",
-            environ={**environ, "LISTEN_FD": str(fd)},
-            pass_fds=[fd],
-        )
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "LISTEN_FD": str(fd), **variables}
+        api = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        worker = spawn([sys.executable, "-m", "worker"], log=logs / "worker.log", environ=environ)
         try:
-            wait_until(lambda: _is_ready(url), api, logs / "api.log")
+            wait_until(lambda: _is_ready(url), api, log)
             yield url
         finally:
             stop(api)
-            stop(worker)
 
 
 def _is_ready(url: str) -> bool:

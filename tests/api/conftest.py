@@ -1,11 +1,13 @@
-"""API keys of any kind."""
+"""API keys of any kind, and sessions."""
 
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from shared.connections import Database
+from shared.connections import Database, open_redis
 from shared.credentials import SCOPES, make_key
+from shared.settings import read_settings
+from tests.api.sessions import LoggedIn, log_in, register
 
 MakeKey = Callable[..., str]
 
@@ -35,3 +37,23 @@ def make_api_key(database: Database) -> MakeKey:
         return key.text
 
     return make
+
+
+@pytest.fixture
+def unthrottled(urls: dict[str, str]) -> None:
+    """Nobody has tried to log in or to register yet."""
+    with open_redis(read_settings(urls)) as redis:
+        for key in redis.scan_iter("throttle*"):
+            redis.delete(key)
+
+
+@pytest.fixture
+def api(service: str, unthrottled: None) -> str:
+    """The service's address, for logging in and registering."""
+    return service
+
+
+@pytest.fixture
+def session(api: str) -> LoggedIn:
+    """A session of an account that nobody else has."""
+    return log_in(api, register(api))

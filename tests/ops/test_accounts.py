@@ -87,3 +87,22 @@ def test_every_act_is_on_record(rider: Rider, database_url: str, database: Datab
         ).fetchall()
     done = [row["action"] for row in rows]
     assert done == ["create_key", "create_key", "revoke_key", "disable_user", "enable_user"]
+
+
+def test_a_code_and_a_password_are_printed_and_nothing_else(
+    rider: Rider, service: str, urls: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    code = run_ops("invite", data_dir=tmp_path, **urls, DAYS="2").stdout.strip()
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT expires_at > now() + interval '47 hours' AS lasts FROM invitations"
+            " WHERE hash = sha256(%s)",
+            [code.encode()],
+        ).fetchone()
+    assert row == {"lasts": True}
+    email = rider.account.email
+    password = run_ops("reset-password", data_dir=tmp_path, **urls, EMAIL=email).stdout.strip()
+    login = {"email": email, "password": password}
+    assert httpx.post(f"{service}/api/sessions", json=login).status_code == 201
+    refused = run_ops("reset-password", data_dir=tmp_path, **urls, EMAIL="nobody@example.com")
+    assert "there is no user" in refused.stderr
