@@ -27,7 +27,6 @@ _START = """SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#page",
   deepLinking: true,
-  persistAuthorization: true,
   validatorUrl: null,
 });
 """
