@@ -1,4 +1,4 @@
--- depends: 0008_disabled_users
+-- depends: 0009_accounts
 -- What the list of workouts is sorted by, or has ranges of. Among equals, and among those without a
 -- figure, the start decides; read forwards or backwards, one index is both orders.
 --
