@@ -83,7 +83,7 @@ async def open_session(state: ApiState, user_id: UUID, by: str) -> Response:
         await connection.execute(QUERIES["note_login"], {"user_id": user_id})
         await write_audit(connection, user_id, "log_in", {"key": key.id, "by": by})
     session = Session(await read_rider(state, user_id), key, secret)
-    return json_response(session, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
+    return json_response(session, HTTPStatus.CREATED)
 
 
 async def end_sessions(
