@@ -28,7 +28,7 @@ NewPassword = Annotated[str, Meta(min_length=8, max_length=1000)]
 class Registration(Struct, rename="camel"):
     """A new account. `invitation`: a code from whoever runs the service, where one is needed."""
 
-    email: Annotated[str, Meta(max_length=320, description="As `rider@example.com`")]
+    email: Annotated[str, Meta(max_length=320, extra_json_schema={"format": "email"})]
     password: NewPassword
     display_name: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | None = None
     invitation: Annotated[str, Meta(max_length=100)] | None = None

@@ -4,16 +4,19 @@ import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from api.accounts import register
 from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
+from api.sessions import log_in, log_out
 from api.telemetry import Telemetry
 from api.uploads import upload_telemetry
-from api.workouts import complete_workout, create_workout
+from api.workouts import complete_workout, create_workout, pause_workout, resume_workout
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -22,10 +25,27 @@ _REFUSALS: Final = {
     HTTPStatus.FORBIDDEN: "The key lacks the scope",
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
 }
-_CONFLICTING: Final = ("/pause", "/resume", "/complete")
+# What there is already may not allow it.
+_CONFLICTING: Final = (
+    pause_workout,
+    resume_workout,
+    complete_workout,
+    create_key,
+    register,
+    log_out,
+)
+# Attempts are counted.
+_THROTTLED: Final = {
+    log_in: {HTTPStatus.UNAUTHORIZED: "The email address or the password is wrong"},
+    register: {HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation"},
+}
 _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+}
+_TOO_OFTEN: Final = {
+    HTTPStatus.TOO_MANY_REQUESTS: "Tried too often; wait for Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[HTTPStatus.SERVICE_UNAVAILABLE],
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -33,11 +53,8 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
-_ABOUT: Final = """Upload power telemetry, live or afterwards; read trustworthy figures.
-
-HEAD is possible wherever GET is. Another method is 405, with `Allow`; another path is 404.
-What is not HTTP/1.1 at all is 400, in plain text; every other error is a problem of RFC 9457.
-"""
+# For a stranger who has nothing but this document.
+_ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Cache-Control": ("A secret is not to be kept", {"const": "no-store"}, True),
@@ -53,13 +70,15 @@ _HEADERS_OF_ANSWERS: Final[Mapping[Any, tuple[str, ...]]] = {
     complete_workout: ("Preference-Applied",),
     create_key: ("Cache-Control",),
     create_workout: ("Location",),
+    log_in: ("Cache-Control",),
+    register: ("Location",),
     rotate_key: ("Cache-Control",),
     upload_telemetry: _QUOTA,
 }
 _HEADERS_OF_REFUSALS: Final = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
-    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", *_QUOTA),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
 }
 # What an operation makes: the name it has in paths, and where the answer says it.
 _MADE: Final = {
@@ -245,8 +264,10 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
     if operation.handler is upload_telemetry:
         refusals[HTTPStatus.TOO_MANY_REQUESTS] = "The key's samples of this minute are used up"
+    if operation.handler in _THROTTLED:
+        refusals |= _THROTTLED[operation.handler] | _TOO_OFTEN
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
-    if operation.path.endswith(_CONFLICTING) or operation.handler is create_key:
+    if operation.handler in _CONFLICTING:
         refusals[HTTPStatus.CONFLICT] = "What there is already does not allow it"
     return refusals

@@ -169,6 +169,14 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture
+def unthrottled(urls: dict[str, str]) -> None:
+    """Nobody has tried to log in or to register yet."""
+    with open_redis(read_settings(urls)) as redis:
+        for key in redis.scan_iter("throttle*"):
+            redis.delete(key)
+
+
+@pytest.fixture
 def redis_client(settings: Settings) -> Iterator[Redis]:
     """Redis database 1, empty at the start of each test."""
     with open_redis(settings) as client:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from shared.connections import Database, open_redis
+from shared.connections import Database
 from shared.credentials import SCOPES, make_key
-from shared.settings import read_settings
 from tests.api.sessions import LoggedIn, log_in, register
 
 MakeKey = Callable[..., str]
@@ -37,14 +36,6 @@ def make_api_key(database: Database) -> MakeKey:
         return key.text
 
     return make
-
-
-@pytest.fixture
-def unthrottled(urls: dict[str, str]) -> None:
-    """Nobody has tried to log in or to register yet."""
-    with open_redis(read_settings(urls)) as redis:
-        for key in redis.scan_iter("throttle*"):
-            redis.delete(key)
 
 
 @pytest.fixture
