@@ -21,6 +21,7 @@ from api.auth import Authenticator
 from api.body import BodyBudget
 from api.browsers import DOCS_PATH, StrictTransport
 from api.cors import allow_origins
+from api.exports import Exports
 from api.openapi import openapi_json
 from api.operations import OPERATIONS, UPLOAD_PATH, Operation
 from api.ownerships import Ownerships
@@ -80,6 +81,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
             bodies=BodyBudget(settings.max_held_bytes),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
+            exports=Exports(),
         )
         async with _chores(state):
             yield state

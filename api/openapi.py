@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from api.accounts import register
+from api.export import export_account
 from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
@@ -20,9 +21,11 @@ from api.workouts import complete_workout, create_workout, pause_workout, resume
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
-_REFUSALS: Final = {
+_UNOPENED: Final = {
     HTTPStatus.UNAUTHORIZED: "No key, or one that does not open",
     HTTPStatus.FORBIDDEN: "The key lacks the scope",
+}
+_BUSY: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
 }
 # What there is already may not allow it.
@@ -34,18 +37,20 @@ _CONFLICTING: Final = (
     register,
     log_out,
 )
-# Attempts are counted.
-_THROTTLED: Final = {
+# What is counted, so that it may be 429.
+_COUNTED: Final[Mapping[Any, str]] = {
+    upload_telemetry: "The key's samples of this minute are used up",
+    export_account: "An export of the caller's is under way",
+    log_in: "Tried too often; wait for Retry-After",
+    register: "Tried too often; wait for Retry-After",
+}
+_REFUSALS_OF: Final[Mapping[Any, Mapping[HTTPStatus, str]]] = {
     log_in: {HTTPStatus.UNAUTHORIZED: "The email address or the password is wrong"},
     register: {HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation"},
 }
 _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-}
-_TOO_OFTEN: Final = {
-    HTTPStatus.TOO_MANY_REQUESTS: "Tried too often; wait for Retry-After",
-    HTTPStatus.SERVICE_UNAVAILABLE: _REFUSALS[HTTPStatus.SERVICE_UNAVAILABLE],
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -236,6 +241,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
         content: dict[str, Any] = {"application/json": {"schema": schemas.of(kind)}}
+        if kind is bytes:  # the export
+            content = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
         if kind is Telemetry:
             content["text/csv"] = {"schema": {"type": "string"}}
         headers = _headers(_HEADERS_OF_ANSWERS.get(operation.handler, ()))
@@ -257,15 +264,16 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
-    refusals = dict(_REFUSALS) if operation.scope else {}
+    refusals = (
+        {**_BUSY, **(_UNOPENED if operation.scope else {})} if "/api/" in operation.path else {}
+    )
+    refusals |= _REFUSALS_OF.get(operation.handler, {})
     if operation.body:
         refusals |= _BODY_REFUSALS
     if operation.body or operation.query:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
-    if operation.handler is upload_telemetry:
-        refusals[HTTPStatus.TOO_MANY_REQUESTS] = "The key's samples of this minute are used up"
-    if operation.handler in _THROTTLED:
-        refusals |= _THROTTLED[operation.handler] | _TOO_OFTEN
+    if operation.handler in _COUNTED:
+        refusals[HTTPStatus.TOO_MANY_REQUESTS] = _COUNTED[operation.handler]
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
     if operation.handler in _CONFLICTING:

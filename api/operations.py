@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api import (
     accounts,
+    export,
     health,
     keys,
     listing,
@@ -244,6 +245,13 @@ OPERATIONS = (
         _ME,
         accounts.delete_account,
         {HTTPStatus.ACCEPTED: accounts.AccountDeletion},
+        "admin",
+    ),
+    Operation(
+        "GET",
+        f"{_ME}/export",
+        export.export_account,
+        {HTTPStatus.OK: bytes},
         "admin",
     ),
     Operation("GET", _ME, riders.get_rider, {HTTPStatus.OK: riders.RiderAnswer}, "read"),

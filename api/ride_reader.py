@@ -31,10 +31,29 @@ class Ride:
         return merge(concatenate([self.archived, self.waiting]))
 
 
+@dataclass(frozen=True)
+class StoredRide:
+    """A ride as the servers have it."""
+
+    rows: list[ArchivedChannel]
+    entries: list[bytes]
+
+    def decode(self) -> Ride:
+        """Raises MalformedEntry."""
+        return Ride(archive.decode(self.rows), stream_codec.decode(self.entries))
+
+
 async def read_ride(
     state: ApiState, workout: Workout, channels: Sequence[str] | None = None
 ) -> Ride:
-    """Read a ride, or only the named channels of what is archived.
+    """Read a ride, or only the named channels of what is archived."""
+    return (await fetch_ride(state, workout, channels)).decode()
+
+
+async def fetch_ride(
+    state: ApiState, workout: Workout, channels: Sequence[str] | None = None
+) -> StoredRide:
+    """The same without decoding it, which takes its time.
 
     The stream comes first: a fold in between moves samples from it to the archive, so the other
     way round they would be in neither; this way at worst they are in both.
@@ -48,7 +67,7 @@ async def read_ride(
         owned = {"id": workout.id, "user_id": workout.user_id, "channels": named}
         await cursor.execute(QUERIES["read_own_channels"], owned)
         rows = await cursor.fetchall()
-    return Ride(archive.decode(rows), stream_codec.decode(entries))
+    return StoredRide(rows, entries)
 
 
 async def _read_stream(client: AsyncRedis, key: str) -> list[bytes]:

@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from shared.telemetry import FloatArray, Samples
+
+_ROWS_AT_ONCE: Final = 250
 
 
 def to_rows(samples: Samples) -> list[dict[str, Any]]:
@@ -29,19 +31,37 @@ def to_columns(samples: Samples) -> dict[str, list[Any]]:
 
 def to_csv(samples: Samples) -> str:
     """Lines of CSV with a header; an empty field where a value was not measured."""
-    columns = to_columns(samples)
+    return "".join(csv_parts(samples))
+
+
+def csv_parts(samples: Samples) -> Iterator[str]:
+    """The same in parts of some rows: all at once would hold up every other thread."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue()
+    writer.writerow(["timestamp", *samples.channels])
+    whole = {name: _are_whole(values) for name, values in samples.channels.items()}
+    for start in range(0, len(samples), _ROWS_AT_ONCE):
+        rows = samples.select(slice(start, start + _ROWS_AT_ONCE))
+        columns = [_plain(values, whole[name]) for name, values in rows.channels.items()]
+        writer.writerows(zip(rows.timestamps.tolist(), *columns, strict=True))
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
 
 
 def plain_numbers(values: FloatArray) -> Sequence[int | float | None]:
     """Whole numbers where all of a channel are whole; None for NaN."""
+    return _plain(values, _are_whole(values))
+
+
+def _are_whole(values: FloatArray) -> bool:
+    return bool(np.all(np.isnan(values) | (values == np.rint(values))))
+
+
+def _plain(values: FloatArray, whole: bool) -> Sequence[int | float | None]:
     missing = np.isnan(values)
     filled = np.where(missing, 0, values)
-    whole = bool(np.all(filled == np.rint(filled)))
     numbers = (filled.astype(np.int64) if whole else filled).tolist()
     for at in np.flatnonzero(missing):
         numbers[at] = None

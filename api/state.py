@@ -6,6 +6,7 @@ from starlette.requests import Request as StarletteRequest
 
 from api.auth import Authenticator
 from api.body import BodyBudget
+from api.exports import Exports
 from api.ownerships import Ownerships
 from api.passwords import Passwords
 from api.quota import Quota
@@ -28,6 +29,7 @@ class ApiState(TypedDict):
     bodies: BodyBudget
     passwords: Passwords
     throttle: Throttle
+    exports: Exports
 
 
 class Request(StarletteRequest[ApiState]):

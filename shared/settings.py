@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # From one address; an app's own server that passes its riders' logins on needs more.
     max_logins_per_hour: Positive = 240
     max_registrations_per_hour: Positive = 30
-    # For the head of a request to arrive, and for its body.
+    # For the head of a request to arrive, and for its body; for a piece of an export to be taken.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5

@@ -115,6 +115,18 @@ RETURNING id
 INSERT INTO audit_log (user_id, key_id, action, detail)
 VALUES (%(user_id)s, %(key_id)s, %(action)s, %(detail)s)
 
+-- name: list_acts
+-- On the record of a user, oldest first, from a place on.
+SELECT id, action, key_id, detail, created_at
+FROM audit_log
+WHERE user_id = %(user_id)s
+    AND (
+        %(after_time)s::timestamptz IS NULL
+        OR (created_at, id) > (%(after_time)s, %(after_id)s::bigint)
+    )
+ORDER BY created_at, id
+LIMIT %(limit)s
+
 -- name: find_by_email
 SELECT id, email FROM users WHERE lower(email) = lower(%(email)s)
 

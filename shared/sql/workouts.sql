@@ -100,6 +100,21 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(max_duration)s::integer IS NULL OR duration <= %(max_duration)s)
     AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
 
+-- name: list_ids
+-- Every ride there is, newest first.
+SELECT id
+FROM workouts
+WHERE user_id = %(user_id)s AND status <> 'DELETED'
+ORDER BY start_time DESC, id DESC
+
+-- name: get_workouts
+-- Those of the given ones that are still there, in the same order.
+SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
+    duration, summary, excluded, excluded_ranges, created_at, updated_at
+FROM workouts
+WHERE id = ANY(%(ids)s) AND user_id = %(user_id)s AND status <> 'DELETED'
+ORDER BY array_position(%(ids)s::uuid[], id)
+
 -- name: count_workouts
 SELECT count(*) AS total FROM ({matching}) AS matching
 

@@ -193,7 +193,7 @@ def test_answers_conform_to_their_schemas(rider: Rider) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [operation for operation in OPERATIONS if operation.method == "GET"],
+    [one for one in OPERATIONS if one.method == "GET" and bytes not in one.answers.values()],
     ids=lambda one: one.path,
 )
 def test_everything_to_read_of_a_finished_ride_conforms(rider: Rider, operation: Operation) -> None:

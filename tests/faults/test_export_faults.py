@@ -1,0 +1,159 @@
+"""Exports that are cut off, stalled or left: none looks complete, none stays in the way."""
+
+import io
+import os
+import socket
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import httpx
+import numpy as np
+import psycopg
+import pytest
+
+from shared.archive import encode
+from shared.telemetry import CHANNELS, Samples
+from tests.api.answers import T0, eventually, problem_of
+from tests.conftest import Rider
+from tests.faults.system import System
+
+EXPORT = "/api/users/me/export"
+RIDES = 8  # of more bytes than all buffers between API and client will take
+
+
+def noise(count: int) -> Samples:
+    """Samples that no compression makes much smaller."""
+    chance = np.random.default_rng(7)
+    channels = {one.name: chance.uniform(0, 90, count).round(3) for one in CHANNELS}
+    return Samples(T0 + 1000 * np.arange(count), channels)
+
+
+def give_rides(system: System, rider: Rider) -> None:
+    rows = encode(noise(60_000))
+    with psycopg.connect(system.database_url) as connection, connection.cursor() as cursor:
+        for _ in range(RIDES):
+            workout = uuid4()
+            cursor.execute(
+                "INSERT INTO workouts (id, user_id, status) VALUES (%s, %s, 'COMPLETED')",
+                [workout, rider.account.user_id],
+            )
+            cursor.executemany(
+                "INSERT INTO workout_channels (workout_id, channel, encoding, samples, data)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                [[workout, *row[:4]] for row in rows],
+            )
+
+
+@pytest.fixture
+def rider(system: System) -> Rider:
+    """With rides to export for a while."""
+    system.start_api(BODY_TIMEOUT="1")
+    rider = system.make_rider()
+    give_rides(system, rider)
+    return rider
+
+
+@contextmanager
+def exporting(system: System, rider: Rider) -> Iterator[Iterator[bytes]]:
+    """An export by a client that takes little at a time."""
+    narrow = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)]
+    transport = httpx.HTTPTransport(socket_options=narrow)
+    with (
+        httpx.Client(base_url=system.url, transport=transport, timeout=30) as client,
+        client.stream("GET", EXPORT, headers=rider.client.headers) as response,
+    ):
+        assert response.status_code == 200
+        pieces = response.iter_raw()
+        assert next(pieces).startswith(b"PK")
+        yield pieces
+
+
+def is_possible(rider: Rider) -> bool:
+    """Whether another export may begin."""
+    with rider.client.stream("GET", EXPORT) as response:
+        return response.status_code == 200
+
+
+def test_an_export_that_loses_postgresql_ends_early_and_says_so(
+    system: System, rider: Rider
+) -> None:
+    with exporting(system, rider) as pieces:
+        system.postgres_proxy.refuse()
+        taken = list[bytes]()
+        with pytest.raises(httpx.RemoteProtocolError):
+            taken.extend(pieces)
+    with pytest.raises(zipfile.BadZipFile):
+        zipfile.ZipFile(io.BytesIO(b"".join(taken)))
+    system.postgres_proxy.restore()
+    whole = rider.client.get(EXPORT)
+    archive = zipfile.ZipFile(io.BytesIO(whole.content))
+    assert archive.testzip() is None
+    assert sum(name.startswith("telemetry/") for name in archive.namelist()) == RIDES
+
+
+def test_an_export_that_cannot_begin_is_503(system: System, rider: Rider) -> None:
+    assert rider.client.get("/api/keys").status_code == 200  # the key is remembered
+    system.postgres_proxy.refuse()
+    problem_of(rider.client.get(EXPORT), 503)
+
+
+def test_an_export_ends_early_when_its_key_is_revoked(system: System, rider: Rider) -> None:
+    with exporting(system, rider) as pieces:
+        system.execute("UPDATE api_keys SET revoked_at = now()")
+        eventually(lambda: rider.client.get("/api/keys").status_code == 401)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+
+
+def test_there_is_one_export_at_a_time_of_a_user_and_two_in_all(
+    system: System, rider: Rider
+) -> None:
+    second, third = system.make_rider(), system.make_rider()
+    give_rides(system, second)
+    with exporting(system, rider):
+        refused = rider.client.get(EXPORT)
+        problem_of(refused, 429)
+        assert int(refused.headers["retry-after"]) > 0
+        with exporting(system, second):
+            refused = third.client.get(EXPORT)
+            problem_of(refused, 503)
+            assert int(refused.headers["retry-after"]) > 1
+
+
+def test_a_client_that_leaves_makes_room_at_once(system: System, rider: Rider) -> None:
+    with exporting(system, rider):
+        assert not is_possible(rider)
+    eventually(lambda: is_possible(rider))
+
+
+def test_a_client_that_takes_nothing_makes_room_in_time(system: System, rider: Rider) -> None:
+    with exporting(system, rider) as pieces:
+        eventually(lambda: is_possible(rider))
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+
+
+def test_a_waiting_export_holds_no_connection_to_postgresql(system: System, rider: Rider) -> None:
+    with exporting(system, rider):
+        held = system.query(
+            "SELECT state FROM pg_stat_activity"
+            " WHERE application_name = 'bike-power-tracker api' AND state <> 'idle'"
+        )
+    assert held == []
+
+
+def test_an_export_needs_little_memory_however_much_it_holds(system: System, rider: Rider) -> None:
+    api = system.api
+    assert api is not None
+    rider.client.get(EXPORT)  # what it takes once, and never again
+    before = _resident(api.pid)
+    assert len(rider.client.get(EXPORT).content) > 10_000_000
+    assert _resident(api.pid) - before < 20_000_000
+
+
+def _resident(pid: int) -> int:
+    """Bytes."""
+    with open(f"/proc/{pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
