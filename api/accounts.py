@@ -134,7 +134,7 @@ async def delete_account(request: Request, caller: Caller) -> Response:
         await connection.execute(QUERIES["delete_user"], user)
         await connection.execute(QUERIES["delete_keys"], user)
         await write_audit(connection, caller.user_id, "delete_account", key_id=caller.key_id)
-    request.state["authenticator"].forget(request)
+    request.state["authenticator"].forget_user(caller.user_id)
     return json_response(AccountDeletion(), HTTPStatus.ACCEPTED)
 
 

@@ -62,6 +62,10 @@ class Authenticator:
         """The key of a request opens nothing more, in this process at once."""
         self._memory.forget(hash_key(_key_of(request)))
 
+    def forget_user(self, user_id: UUID) -> None:
+        """None of a user's keys opens anything more, in this process at once."""
+        self._memory.forget_where(lambda caller: caller.user_id == user_id)
+
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""
         used, self._used = self._used, set()

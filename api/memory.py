@@ -60,6 +60,11 @@ class Memory(Generic[K, V]):
         """Ask again next time."""
         self._known.pop(key, None)
 
+    def forget_where(self, holds: Callable[[V], bool]) -> None:
+        """Ask again for everything of which that holds."""
+        for key in [key for key, (value, _) in self._known.items() if holds(value)]:
+            del self._known[key]
+
     def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> "asyncio.Task[V]":
         """The question under way, or a new one; nobody who stops waiting for it stops it."""
         if key not in self._asking:

@@ -126,18 +126,20 @@ LIMIT 100
 FOR UPDATE SKIP LOCKED
 
 -- name: find_orphaned
--- The rides of deleted users, whatever state they are in.
+-- The rides of deleted users, whatever state they are in. Not before the last process has forgotten
+-- the users' keys, even one that PostgreSQL left without answers for an hour: until then it may take
+-- samples, which could not be told from those of a ride that a restored backup is too old to have.
 SELECT workouts.id
 FROM workouts
 JOIN users ON users.id = user_id
-WHERE users.deleted_at IS NOT NULL
+WHERE users.deleted_at < now() - interval '2 hours'
 LIMIT 500
 FOR UPDATE OF workouts SKIP LOCKED
 
 -- name: purge_users
--- Those without rides; a minute late, when no API process remembers their keys any more.
+-- Those without rides, and as late as these.
 DELETE FROM users
-WHERE deleted_at < now() - interval '1 minute'
+WHERE deleted_at < now() - interval '2 hours'
     AND NOT EXISTS (SELECT FROM workouts WHERE user_id = users.id)
 
 -- name: purge

@@ -5,13 +5,17 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from ops.accounts import create_account
 from shared.connections import Database, Redis
 from shared.settings import Settings
+from shared.sql import load_queries
 from shared.streams import EVENTS, GROUP, SEALED_DELETED, samples_key, sealed_key
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
+from worker.dead_letters import bury
 from worker.fold import fold
+from worker.inbox import Delivery
 from worker.sweeper import OVERDUE, QUERIES, Sweeper
 
 HOUR = 3600.0
@@ -253,3 +257,105 @@ def test_samples_of_a_ride_that_nobody_knows_are_no_longer_acknowledged(
     sweeper.sweep()
     assert workouts.redis.get(sealed_key(workout)) == SEALED_DELETED
     assert workouts.waiting(workout) == 1  # kept: another restore may bring the ride back
+
+
+@pytest.fixture
+def leaver(database: Database, redis_client: Redis, settings: Settings) -> Workouts:
+    """The workouts of a user who deletes the account."""
+    account = create_account(settings.database_url, f"{uuid4()}@example.com", "test")
+    return Workouts(database, redis_client, account.user_id)
+
+
+def delete_account(leaver: Workouts, seconds_ago: float = 3 * HOUR) -> None:
+    with leaver.database.connection() as connection:
+        connection.execute(load_queries("users")["delete_user"], {"user_id": leaver.user_id})
+        late = "UPDATE users SET deleted_at = now() - make_interval(secs => %s) WHERE id = %s"
+        connection.execute(late, [seconds_ago, leaver.user_id])
+
+
+def left_of(leaver: Workouts) -> tuple[int, int]:
+    """How many rows there are of a user and of its workouts."""
+    with leaver.database.connection() as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM users WHERE id = %(id)s) AS users,"
+            " (SELECT count(*) FROM workouts WHERE user_id = %(id)s) AS workouts",
+            {"id": leaver.user_id},
+        ).fetchone()
+    assert row is not None
+    return row["users"], row["workouts"]
+
+
+def test_the_rides_of_a_deleted_user_are_purged_whatever_state_they_are_in(
+    leaver: Workouts, workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    states = ("ACTIVE", "PAUSED", "PROCESSING", "COMPLETED", "ARCHIVED", "DELETED", "FAILED")
+    rides = [leaver.start(status) for status in states]
+    kept = workouts.start()
+    for ride in (*rides, kept):
+        workouts.send(ride, steady(60, power=200))
+    delete_account(leaver)
+    sweeper.sweep()
+    assert left_of(leaver) == (0, 0)
+    for ride in rides:
+        assert not redis_client.exists(samples_key(ride))
+        assert redis_client.get(sealed_key(ride)) == SEALED_DELETED
+    assert workouts.status(kept) == "ACTIVE"
+    assert workouts.waiting(kept) == 1
+
+
+def test_a_user_with_very_many_rides_is_purged_in_portions(
+    leaver: Workouts, sweeper: Sweeper
+) -> None:
+    with leaver.database.connection() as connection:
+        many = "INSERT INTO workouts (user_id) SELECT %s FROM generate_series(1, 1200)"
+        connection.execute(many, [leaver.user_id])
+    delete_account(leaver)
+    left = []
+    for _ in range(3):
+        sweeper.sweep()
+        left.append(left_of(leaver))
+    assert left == [(1, 700), (1, 200), (0, 0)]
+
+
+def test_a_ride_that_is_being_folded_is_purged_once_the_fold_has_ended(
+    leaver: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
+) -> None:
+    folding, other = leaver.start("PROCESSING"), leaver.start()
+    leaver.send(folding, steady(60, power=200))
+    delete_account(leaver)
+    with database.connection() as connection:
+        connection.execute(QUERIES["lock_workout"], {"id": folding})
+        sweeper.sweep()  # does not wait for it
+        assert leaver.waiting(folding) == 1
+    assert left_of(leaver) == (1, 1)
+    with pytest.raises(AssertionError):
+        leaver.row(other)
+    fold(database, redis_client, folding)
+    assert leaver.status(folding) == "COMPLETED"
+    leaver.send(folding, steady(60, begin=60, power=200))
+    sweeper.sweep()
+    assert left_of(leaver) == (0, 0)
+    assert leaver.waiting(folding) == 0
+    assert not fold(database, redis_client, folding)  # an event that comes later finds nothing
+
+
+def test_a_dead_letter_goes_with_its_deleted_user(
+    leaver: Workouts, sweeper: Sweeper, database: Database
+) -> None:
+    workout = leaver.start()
+    event: dict[bytes, bytes] = {b"kind": b"fold", b"workout": str(workout).encode()}
+    bury(database, Delivery(b"1-1", event, 5), ValueError("poison"))
+    assert len(leaver.dead_letters(workout)) == 1
+    delete_account(leaver)
+    sweeper.sweep()
+    assert leaver.dead_letters(workout) == []
+    assert left_of(leaver) == (0, 0)
+
+
+def test_a_deleted_user_is_kept_while_a_process_may_remember_the_keys(
+    leaver: Workouts, sweeper: Sweeper
+) -> None:
+    leaver.start()
+    delete_account(leaver, seconds_ago=1.9 * HOUR)
+    sweeper.sweep()
+    assert left_of(leaver) == (1, 1)
