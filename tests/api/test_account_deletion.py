@@ -200,15 +200,17 @@ def test_nothing_of_a_deleted_account_is_left_and_all_of_others(
 def test_what_is_uploaded_by_a_key_still_remembered_is_gone_with_the_rest(
     rider: Rider, purge: Purge, database: Database, streams: Redis
 ) -> None:
-    workout = rider.start()
-    assert rider.upload(workout, seconds_of(200, 5)).status_code == 202  # key and ride are known
-    delete_elsewhere(database, rider)
-    assert rider.upload(workout, seconds_of(210, 5)).status_code == 202
-    late = rider.client.post(f"/api/workouts/{workout}/complete")
-    assert late.status_code in (202, 401)  # whichever comes first
+    under_way, over = rider.start(), rider.start()
+    for workout in (under_way, over):
+        assert rider.upload(workout, seconds_of(200, 5)).status_code == 202
+    delete_elsewhere(database, rider)  # key and rides are remembered here
+    assert rider.upload(under_way, seconds_of(210, 5)).status_code == 202
+    assert rider.client.post(f"/api/workouts/{over}/complete").status_code in (202, 401)
+    assert streams.xlen(f"{{w:{under_way}}}:samples") == 2
     purge(rider.account.user_id)
-    assert not streams.exists(f"{{w:{workout}}}:samples")
-    assert tables_naming(database, workout) == set()
+    for workout in (under_way, over):
+        assert not streams.exists(f"{{w:{workout}}}:samples")
+        assert tables_naming(database, workout) == set()
 
 
 def test_an_account_is_purged_only_once_no_process_remembers_its_keys(
