@@ -220,7 +220,7 @@ def test_the_export_needs_the_scope_admin(
     problem_of(httpx.get(service + EXPORT, headers={"X-API-Key": key}), 403)
 
 
-def test_it_is_kept_by_no_cache_and_its_head_costs_nothing(rider: Rider) -> None:
+def test_no_cache_keeps_it_and_its_head_has_no_body(rider: Rider) -> None:
     response = rider.client.head(EXPORT)
     assert response.status_code == 200
     assert response.content == b""

@@ -49,7 +49,7 @@ def give_rides(system: System, rider: Rider) -> None:
 @pytest.fixture
 def rider(system: System) -> Rider:
     """With rides to export for a while."""
-    system.start_api(BODY_TIMEOUT="1")
+    system.start_api()
     rider = system.make_rider()
     give_rides(system, rider)
     return rider
@@ -129,6 +129,7 @@ def test_a_client_that_leaves_makes_room_at_once(system: System, rider: Rider) -
 
 
 def test_a_client_that_takes_nothing_makes_room_in_time(system: System, rider: Rider) -> None:
+    system.start_api(BODY_TIMEOUT="1")
     with exporting(system, rider) as pieces:
         eventually(lambda: is_possible(rider))
         with pytest.raises(httpx.RemoteProtocolError):
