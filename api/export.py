@@ -78,10 +78,7 @@ async def export_account(request: Request, caller: Caller) -> Response:
     rides = await _select(state, WORKOUTS["list_ids"], _Id, user_id=caller.user_id)
     state["exports"].require_room(caller.user_id)
     name = f"bike-power-tracker-{datetime.now(UTC):%Y-%m-%d}.zip"
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_TYPE)
     export = _Export(request, caller, [ride.id for ride in rides])

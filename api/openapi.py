@@ -264,10 +264,11 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
-    refusals = (
-        {**_BUSY, **(_UNOPENED if operation.scope else {})} if "/api/" in operation.path else {}
-    )
-    refusals |= _REFUSALS_OF.get(operation.handler, {})
+    refusals = dict(_REFUSALS_OF.get(operation.handler, {}))
+    if operation.scope:
+        refusals |= _UNOPENED
+    if operation.scope or operation.body:
+        refusals |= _BUSY
     if operation.body:
         refusals |= _BODY_REFUSALS
     if operation.body or operation.query:
