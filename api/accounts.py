@@ -63,7 +63,7 @@ async def register(request: Request) -> Response:
     """Create an account, where the service takes new ones."""
     state = request.state
     wanted = await read_json(request, Registration, state["settings"])
-    email = _checked_email(wanted.email)
+    email = checked_email(wanted.email)
     require_registration(state, wanted.invitation)
     await state["throttle"].admit_registration(request)
     identity = {
@@ -138,7 +138,8 @@ async def delete_account(request: Request, caller: Caller) -> Response:
     return json_response(AccountDeletion(), HTTPStatus.ACCEPTED)
 
 
-def _checked_email(text: str) -> str:
+def checked_email(text: str) -> str:
+    """An address in its normal form. Raises Unprocessable."""
     try:
         return validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:

@@ -24,10 +24,12 @@ from api.cors import allow_origins
 from api.exports import Exports
 from api.openapi import openapi_json
 from api.operations import OPERATIONS, UPLOAD_PATH, Operation
+from api.outbound import BoundedTransport
 from api.ownerships import Ownerships
 from api.passwords import Passwords
 from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
 from api.quota import Quota
+from api.sign_in import open_providers
 from api.state import ApiState, Request
 from api.stream_writer import StreamWriter
 from api.throttle import Throttle
@@ -69,6 +71,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
         open_async_redis(settings) as redis,
         open_async_redis(settings, bounded=False) as uploads,
         _opened(open_async_database(settings)) as database,
+        _outbound(settings) as transport,
     ):
         state = ApiState(
             settings=settings,
@@ -82,6 +85,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             exports=Exports(),
+            providers=open_providers(settings, transport),
         )
         async with _chores(state):
             yield state
@@ -94,6 +98,15 @@ async def _opened(database: AsyncDatabase) -> AsyncIterator[AsyncDatabase]:
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def _outbound(settings: Settings) -> AsyncIterator[BoundedTransport]:
+    transport = BoundedTransport(settings.service_timeout)
+    try:
+        yield transport
+    finally:
+        await transport.shut()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
 from api.sessions import log_in, log_out
+from api.sign_in import finish_sign_in, start_sign_in
 from api.telemetry import Telemetry
 from api.uploads import upload_telemetry
 from api.workouts import complete_workout, create_workout, pause_workout, resume_workout
@@ -43,14 +44,28 @@ _COUNTED: Final[Mapping[Any, str]] = {
     export_account: "An export of the caller's is under way",
     log_in: "Tried too often; wait for Retry-After",
     register: "Tried too often; wait for Retry-After",
+    start_sign_in: "Tried too often; wait for Retry-After",
+    finish_sign_in: "Tried too often; wait for Retry-After",
+}
+_NO_PROVIDER: Final = {
+    HTTPStatus.SERVICE_UNAVAILABLE: "The provider does not answer; begin again after Retry-After",
 }
 _REFUSALS_OF: Final[Mapping[Any, Mapping[HTTPStatus, str]]] = {
     log_in: {HTTPStatus.UNAUTHORIZED: "The email address or the password is wrong"},
     register: {HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation"},
+    start_sign_in: _NO_PROVIDER,
+    finish_sign_in: {
+        **_NO_PROVIDER,
+        HTTPStatus.BAD_REQUEST: "It was not begun in this browser, or is over",
+        HTTPStatus.UNAUTHORIZED: "The provider's proof does not hold",
+        HTTPStatus.FORBIDDEN: "The provider or this service does not let the rider in",
+        HTTPStatus.CONFLICT: "Another account has the email address",
+    },
 }
 _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -68,6 +83,7 @@ _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "RateLimit": ("What is left of the samples of this minute", {"type": "string"}, True),
     "RateLimit-Policy": ("How many samples a minute", {"type": "string"}, True),
     "Retry-After": ("Seconds", {"type": "integer", "minimum": 1}, True),
+    "Set-Cookie": ("Binds what was begun to the browser", {"type": "string"}, True),
     "WWW-Authenticate": ("How to", {"type": "string"}, True),
 }
 _QUOTA: Final = ("RateLimit", "RateLimit-Policy")
@@ -78,6 +94,8 @@ _HEADERS_OF_ANSWERS: Final[Mapping[Any, tuple[str, ...]]] = {
     log_in: ("Cache-Control",),
     register: ("Location",),
     rotate_key: ("Cache-Control",),
+    start_sign_in: ("Location", "Set-Cookie"),
+    finish_sign_in: ("Cache-Control",),
     upload_telemetry: _QUOTA,
 }
 _HEADERS_OF_REFUSALS: Final = {
@@ -135,7 +153,7 @@ class _Schemas:
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         types: list[Any] = [ProblemDocument]
         for operation in operations:
-            types += [*operation.answers.values(), *operation.body.values()]
+            types += [*filter(None, operation.answers.values()), *operation.body.values()]
         schemas, self.components = msgspec.json.schema_components(types, ref_template=_REF)
         # By position: a union such as Batch | list[Sample] cannot be a key.
         self._known = list(zip(types, schemas, strict=True))
@@ -240,11 +258,7 @@ def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
-        content: dict[str, Any] = {"application/json": {"schema": schemas.of(kind)}}
-        if kind is bytes:  # the export
-            content = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
-        if kind is Telemetry:
-            content["text/csv"] = {"schema": {"type": "string"}}
+        content = _content(kind, schemas)
         headers = _headers(_HEADERS_OF_ANSWERS.get(operation.handler, ()))
         described = {"description": status.phrase, "headers": headers, "content": content}
         responses[str(status.value)] = described
@@ -254,6 +268,18 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         described = {"description": meaning, "headers": headers, "content": problem}
         responses.setdefault(str(status.value), described)
     return responses
+
+
+def _content(kind: Any, schemas: _Schemas) -> dict[str, Any]:
+    """Content type → schema. None: no content; bytes: the export."""
+    if kind is None:
+        return {}
+    if kind is bytes:
+        return {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    content: dict[str, Any] = {"application/json": {"schema": schemas.of(kind)}}
+    if kind is Telemetry:
+        content["text/csv"] = {"schema": {"type": "string"}}
+    return content
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:

@@ -120,6 +120,12 @@ class Unprocessable(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class ProviderUnavailable(Problem):
+    """Another service, on which the answer depends, does not do its part."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 def problem_response(problem: Problem) -> Response:
     """The problem as ``application/problem+json``."""
     return _respond(problem.status, problem.detail, problem.errors, problem.headers)

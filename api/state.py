@@ -7,6 +7,7 @@ from starlette.requests import Request as StarletteRequest
 from api.auth import Authenticator
 from api.body import BodyBudget
 from api.exports import Exports
+from api.openid import ProviderClient
 from api.ownerships import Ownerships
 from api.passwords import Passwords
 from api.quota import Quota
@@ -30,6 +31,7 @@ class ApiState(TypedDict):
     passwords: Passwords
     throttle: Throttle
     exports: Exports
+    providers: dict[str, ProviderClient]
 
 
 class Request(StarletteRequest[ApiState]):

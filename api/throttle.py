@@ -25,6 +25,10 @@ class Throttle:
 
     def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
         self._logins = RateLimitItemPerHour(settings.max_logins_per_hour, namespace="logins")
+        # Each has two steps.
+        self._sign_ins = RateLimitItemPerHour(
+            2 * settings.max_logins_per_hour, namespace="sign-ins"
+        )
         most_new = settings.max_registrations_per_hour
         self._registrations = RateLimitItemPerHour(most_new, namespace="registrations")
         pool: Any = redis.connection_pool
@@ -39,6 +43,10 @@ class Throttle:
         await self._admit(self._logins, client)
         await self._admit(_GUESSES, client, account)
         await self._admit(_TARGETED, account)
+
+    async def admit_sign_in(self, request: HTTPConnection[Any]) -> None:
+        """Count a step of a sign-in by a provider. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(self._sign_ins, _network_of(request))
 
     async def admit_registration(self, request: HTTPConnection[Any]) -> None:
         """Count a registration. Raises TooManyRequests, redis.RedisError."""

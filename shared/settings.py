@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from shared.addresses import CHECKS
 from shared.errors import InvalidSettings
+from shared.openid import OpenIdProvider, is_secure
 
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -43,6 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_logins_per_hour: Positive = 240
     max_registrations_per_hour: Positive = 30
     # For the head of a request to arrive, and for its body; for a piece of an export to be taken.
+    # Where clients reach the API from outside: OpenID providers send riders back there.
+    public_url: str = "http://127.0.0.1:8000"
+    # By whom riders may sign in, as JSON: see OpenIdProvider.
+    oidc_providers: tuple[OpenIdProvider, ...] = ()
+    # For the head of a request to arrive, and for its body.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5
@@ -78,6 +84,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise InvalidSettings("MAX_SAMPLES_PER_MINUTE is less than MAX_BATCH_SAMPLES")
     if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
         raise InvalidSettings("CORS_ORIGINS has other origins beside *, which stands for all")
+    _check_sign_in(settings)
     return settings
 
 
@@ -93,10 +100,27 @@ def require_sound(key: str, value: str | tuple[str, ...]) -> None:
             raise InvalidSettings(f"{key}{shown} {error}") from None
 
 
+def _check_sign_in(settings: Settings) -> None:
+    if not is_secure(settings.public_url) or "?" in settings.public_url:
+        raise InvalidSettings("PUBLIC_URL must be an https address, or one of this machine")
+    names = [provider.name for provider in settings.oidc_providers]
+    if len(set(names)) < len(names):
+        raise InvalidSettings("OIDC_PROVIDERS has two of one name")
+
+
 def _convert(key: str, text: str, kind: Any) -> Any:
+    if key == "OIDC_PROVIDERS":  # its text, which has secrets, is never shown
+        return _decode(key, text, kind)
     if kind == tuple[str, ...]:
         return tuple(entry.strip() for entry in text.split(",") if entry.strip())
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidSettings(f"{key}={text!r} is wrong: {error}") from None
+
+
+def _decode(key: str, text: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidSettings(f"{key} is wrong: {error}") from None

@@ -5,6 +5,7 @@
 | ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
 | ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
 | ``quota:KEY:MINUTE``| number | samples that a key has uploaded in a minute                    |
+| ``sign-in:STATE``   | string | a rider sent to an OpenID provider, and not yet back           |
 | ``failing``         | zset   | rides whose folds fail, by when they first did; see breaker.py  |
 | ``folded``          | zset   | rides folded lately, by when                                    |
 | ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |

@@ -28,6 +28,12 @@ SELECT id, password_hash
 FROM users
 WHERE lower(email) = lower(%(email)s) AND disabled_at IS NULL AND deleted_at IS NULL
 
+-- name: find_identity
+-- Whom a provider means by a subject of its.
+SELECT id, disabled_at IS NOT NULL AS disabled
+FROM users
+WHERE provider = %(provider)s AND provider_id = %(provider_id)s AND deleted_at IS NULL
+
 -- name: set_password
 UPDATE users SET password_hash = %(password_hash)s, updated_at = now()
 WHERE id = %(user_id)s

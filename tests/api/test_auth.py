@@ -32,7 +32,8 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
-OPEN |= {"POST /api/sessions", "POST /api/users"}
+OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
+OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 DOCUMENT = document(OPERATIONS, "1")
 

@@ -84,6 +84,7 @@ def test_a_guarded_operation_says_so_and_an_open_one_does_not() -> None:
         described = operation_of(operation.method, operation.path)
         assert "security" not in described or "401" in described["responses"]
         assert ("security" in described) == (operation.scope is not None)
+        assert operation.scope is None or "401" in described["responses"]
         assert operation.scope is None or f"`{operation.scope}`" in described["description"]
 
 

@@ -151,3 +151,76 @@ def test_the_example_lists_every_setting_with_its_default_and_nothing_else() -> 
     assert read_settings({**values, **URLS}) == read_settings(URLS)
     given = [field.name.upper() for field in fields if not field.required and field.default != ()]
     assert all(values[key] for key in given)
+
+
+PROVIDER = {"name": "google", "issuer": "https://accounts.google.com", "client_id": "id"}
+
+
+def with_providers(*providers: object) -> dict[str, str]:
+    return {**URLS, "OIDC_PROVIDERS": msgspec.json.encode(providers).decode()}
+
+
+def test_a_provider_needs_a_name_an_issuer_and_what_it_calls_us() -> None:
+    (provider,) = read_settings(with_providers(PROVIDER)).oidc_providers
+    assert (provider.name, provider.issuer) == ("google", "https://accounts.google.com")
+    assert (provider.scopes, provider.algorithms) == ("openid email profile", ("RS256",))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Google"},
+        {"name": "goo/gle"},
+        {"name": "google\n"},
+        {"name": ""},
+        {"issuer": "http://accounts.google.com"},
+        {"issuer": "https://user@accounts.google.com"},
+        {"issuer": "https://accounts.google.com?x=1"},
+        {"issuer": "accounts.google.com"},
+        {"issuer": "https://accounts.google.com:port"},
+        {"client_id": ""},
+        {"client_secret": ""},
+        {"client_secret": 5},
+        {"scopes": "email profile"},
+        {"algorithms": []},
+        {"algorithms": ["none"]},
+        {"algorithms": ["HS256"]},
+        {"secret": "misspelt"},
+    ],
+)
+def test_a_provider_that_is_wrong_stops_the_start_and_its_secret_stays_one(
+    change: dict[str, object],
+) -> None:
+    provider = PROVIDER | {"client_secret": "hush"} | change
+    with pytest.raises(InvalidSettings, match=r"^OIDC_PROVIDERS is wrong: ") as caught:
+        read_settings(with_providers(provider))
+    assert "hush" not in str(caught.value)
+
+
+def test_providers_that_are_no_json_are_not_shown() -> None:
+    with pytest.raises(InvalidSettings, match=r"^OIDC_PROVIDERS is wrong: ") as caught:
+        read_settings({**URLS, "OIDC_PROVIDERS": "[{'client_secret': 'hush'}]"})
+    assert "hush" not in str(caught.value)
+
+
+def test_two_providers_of_one_name_stop_the_start() -> None:
+    other = PROVIDER | {"issuer": "https://login.example.com"}
+    with pytest.raises(InvalidSettings, match=r"^OIDC_PROVIDERS has two of one name$"):
+        read_settings(with_providers(PROVIDER, other))
+
+
+def test_the_secret_of_a_provider_is_not_in_what_is_printed_of_the_settings() -> None:
+    assert "hush" not in repr(read_settings(with_providers(PROVIDER | {"client_secret": "hush"})))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://power.example.com", "power.example.com", "https://", "https://a.example#b"]
+)
+def test_codes_are_sent_nowhere_in_the_clear(url: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"^PUBLIC_URL must be an https address"):
+        read_settings({**URLS, "PUBLIC_URL": url})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
+def test_this_machine_needs_no_https(host: str) -> None:
+    assert read_settings({**URLS, "PUBLIC_URL": f"http://{host}"}).public_url == f"http://{host}"

@@ -1,0 +1,55 @@
+"""OpenID providers by whom riders may sign in, as the settings name them."""
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+# With a key pair each: a secret that both sides hold proves less, and `none` proves nothing.
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class OpenIdProvider(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An issuer of identities, and what it has given this service to be known by.
+
+    ``name`` stands in addresses. ``algorithms``: those by which its ID tokens may be signed.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    issuer: Text
+    client_id: Text
+    client_secret: Text | None = None
+    scopes: Annotated[str, Meta(pattern=r"\bopenid\b")] = "openid email profile"
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256",)
+
+    def __post_init__(self) -> None:
+        if not is_secure(self.issuer) or "?" in self.issuer:
+            raise ValueError("the issuer must be an https address, or one of this machine")
+
+    def __repr__(self) -> str:
+        """Without the secret: settings end up in logs."""
+        return f"OpenIdProvider({self.name!r}, {self.issuer!r})"
+
+
+def is_secure(url: str) -> bool:
+    """Whether nobody on the way can read or change what is sent there."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port  # raises ValueError
+    except ValueError:
+        return False
+    if not host or parts.fragment or "@" in parts.netloc or not url.isprintable() or " " in url:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,192 @@
+"""An API that knows three providers: a real one, a hostile one, and one that is down."""
+
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from jwcrypto import jwk
+
+from ops.processes import Process, spawn, stop, wait_until
+from shared.connections import Redis, open_redis
+from shared.settings import read_settings
+from tests.conftest import ROOT
+from tests.sign_in import hostile_provider as hostile_providers
+from tests.sign_in.browser import PASSWORD, Browser
+from tests.sign_in.hostile_provider import HostileProvider
+
+CLIENT, SECRET = "bike-power-tracker", secrets.token_urlsafe(24)
+
+
+@dataclass
+class Django:
+    """A process of the real provider."""
+
+    url: str
+    folder: Path
+    process: Process | None = None
+
+    def start(self) -> None:
+        """With a key that it has never had."""
+        key = jwk.JWK.generate(kty="RSA", size=2048)
+        (self.folder / "key.pem").write_bytes(key.export_to_pem(private_key=True, password=None))
+        log, port = self.folder / "provider.log", self.url.rpartition(":")[2]
+        program = [sys.executable, "-m", "tests.sign_in.django_provider", port, str(self.folder)]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = spawn(program, log=log, environ=environ)
+        wait_until(self._is_up, self.process, log)
+
+    def stop(self) -> None:
+        assert self.process
+        stop(self.process)
+
+    def put_rider(self, username: str, **members: object) -> str:
+        """The rider's subject."""
+        rider = {
+            "username": username,
+            "password": PASSWORD,
+            "email": f"{username}@example.com",
+            "first_name": "Rider",
+            "is_staff": True,  # the address is verified
+        }
+        answer = httpx.post(f"{self.url}/test/riders", json=rider | members)
+        subject: str = answer.raise_for_status().json()["sub"]
+        return subject
+
+    def put_client(self, redirect_uris: str) -> None:
+        client = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": redirect_uris}
+        httpx.post(f"{self.url}/test/clients", json=client).raise_for_status()
+
+    def _is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/.well-known/openid-configuration").is_success
+        except httpx.TransportError:
+            return False
+
+
+@dataclass(frozen=True)
+class Api:
+    """A process of the API."""
+
+    url: str
+    log: Path
+
+    def start_url(self, provider: str) -> str:
+        return f"{self.url}/api/sign-in/{provider}"
+
+
+ServeApi = Callable[..., AbstractContextManager[Api]]
+
+
+@pytest.fixture(scope="session")
+def django(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Django]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    provider = Django(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("django"))
+    provider.start()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture(scope="session")
+def hostile_server() -> Iterator[HostileProvider]:
+    with hostile_providers.hostile_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def serve_api(
+    urls: Mapping[str, str],
+    django: Django,
+    hostile_server: HostileProvider,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ServeApi]:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and never listens
+        down = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        providers = [
+            {"name": "django", "issuer": django.url, "client_id": CLIENT, "client_secret": SECRET},
+            {
+                "name": "hostile",
+                "issuer": hostile_server.issuer,
+                "client_id": hostile_providers.CLIENT,
+                "client_secret": SECRET,
+            },
+            {"name": "down", "issuer": down, "client_id": CLIENT},
+        ]
+
+        @contextmanager
+        def serve(**environ: str) -> Iterator[Api]:
+            log = tmp_path_factory.mktemp("api") / "api.log"
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", 0))
+                listener.listen()
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                settings = {
+                    "PUBLIC_URL": url,
+                    "OIDC_PROVIDERS": json.dumps(providers),
+                    "LISTEN_FD": str(listener.fileno()),
+                    "SERVICE_TIMEOUT": "3",
+                    "LOG_LEVEL": "debug",
+                    "PYTHONPATH": str(ROOT),
+                }
+                process = spawn(
+                    [sys.executable, "-m", "api"],
+                    log=log,
+                    environ={**os.environ, **urls, **settings, **environ},
+                    pass_fds=[listener.fileno()],
+                )
+                try:
+                    wait_until(lambda: _is_live(url), process, log)
+                    django.put_client(f"{url}/api/sign-in/django/callback")
+                    yield Api(url, log)
+                finally:
+                    stop(process)
+
+        yield serve
+
+
+@pytest.fixture(scope="module")
+def api(serve_api: ServeApi) -> Iterator[Api]:
+    """It takes new accounts."""
+    with serve_api() as api:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(urls: Mapping[str, str]) -> None:
+    """All the tests come from one address."""
+    with open_redis(read_settings(urls)) as redis:
+        forget_attempts(redis)
+
+
+def forget_attempts(redis: Redis) -> None:
+    for key in redis.scan_iter("throttle*"):
+        redis.delete(key)
+
+
+@pytest.fixture
+def hostile(hostile_server: HostileProvider) -> HostileProvider:
+    hostile_server.reset()
+    return hostile_server
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+def _is_live(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live").is_success
+    except httpx.TransportError:
+        return False
