@@ -1,4 +1,4 @@
-"""What PostgreSQL has said, remembered: for speed, and for uploads while it is silent."""
+"""What others have said, remembered: for speed, and for uploads while PostgreSQL is silent."""
 
 import asyncio
 import time

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from api.memory import Memory
 from api.outbound import BoundedTransport
 from api.problems import BadRequest, ProviderUnavailable, Unauthorized
-from shared.openid import OpenIdProvider, is_secure
+from shared.openid import OpenIdProvider, is_as_secure
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class ProviderClient:
         if metadata.issuer != self.provider.issuer:
             raise self._unavailable("names another issuer", metadata.issuer)
         for endpoint in (*endpoints, metadata.userinfo_endpoint or self.provider.issuer):
-            if not is_secure(endpoint):
+            if not is_as_secure(endpoint, self.provider.issuer):
                 raise self._unavailable("names an endpoint that is not secure", endpoint)
         return metadata
 
@@ -244,7 +244,7 @@ class ProviderClient:
         )
 
     def _log(self, what: str, detail: object) -> None:
-        logger.warning("the provider %s %s: %s", self._name, what, str(detail)[:200])
+        logger.warning("the provider %s %s: %r", self._name, what, str(detail)[:200])
 
 
 def _as(kind: type[T], members: Any) -> T:

@@ -233,7 +233,7 @@ OPERATIONS = (
         {HTTPStatus.OK: keys.Revocation},
         "admin",
     ),
-    Operation("GET", sign_in.PATH, sign_in.list_providers, {HTTPStatus.OK: sign_in.Doors}),
+    Operation("GET", sign_in.PATH, sign_in.list_providers, {HTTPStatus.OK: sign_in.SignInOptions}),
     Operation(
         "GET",
         f"{sign_in.PATH}/{{provider}}",

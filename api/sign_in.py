@@ -33,18 +33,18 @@ _LONGEST_NAME: Final = 100
 Parameter = Annotated[str, Meta(max_length=4096)]
 
 
-class Door(Struct):
+class Provider(Struct):
     """A provider by whom to sign in: send the rider's browser to `url`."""
 
     name: str
     url: str
 
 
-class Doors(Struct):
+class SignInOptions(Struct):
     """Who may make an account, and by which providers one may sign in."""
 
     registration: Literal["open", "invite", "closed"]
-    providers: list[Door]
+    providers: list[Provider]
 
 
 class StartQuery(Struct):
@@ -85,8 +85,8 @@ def open_providers(settings: Settings, transport: BoundedTransport) -> dict[str,
 async def list_providers(request: Request) -> Response:
     """How one may register and sign in here."""
     settings = request.state["settings"]
-    doors = [Door(name, _url(settings, name)) for name in request.state["providers"]]
-    return json_response(Doors(settings.registration, doors))
+    providers = [Provider(name, _url(settings, name)) for name in request.state["providers"]]
+    return json_response(SignInOptions(settings.registration, providers))
 
 
 async def start_sign_in(request: Request) -> Response:

@@ -48,6 +48,11 @@ def is_secure(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
 
 
+def is_as_secure(url: str, issuer: str) -> bool:
+    """Whether a provider's ``url`` is no less so than its ``issuer``, whom the settings trust."""
+    return is_secure(url) and urlsplit(url).scheme in ("https", urlsplit(issuer).scheme)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback

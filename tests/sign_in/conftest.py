@@ -31,6 +31,7 @@ class Django:
 
     url: str
     folder: Path
+    redirect_uris: set[str]
     process: Process | None = None
 
     def start(self) -> None:
@@ -60,8 +61,11 @@ class Django:
         subject: str = answer.raise_for_status().json()["sub"]
         return subject
 
-    def put_client(self, redirect_uris: str) -> None:
-        client = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": redirect_uris}
+    def allow(self, redirect_uri: str) -> None:
+        """Send riders back there too."""
+        self.redirect_uris.add(redirect_uri)
+        places = " ".join(self.redirect_uris)
+        client = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": places}
         httpx.post(f"{self.url}/test/clients", json=client).raise_for_status()
 
     def _is_up(self) -> bool:
@@ -90,7 +94,7 @@ def django(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Django]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    provider = Django(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("django"))
+    provider = Django(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("django"), set())
     provider.start()
     yield provider
     provider.stop()
@@ -134,7 +138,7 @@ def serve_api(
                     "PUBLIC_URL": url,
                     "OIDC_PROVIDERS": json.dumps(providers),
                     "LISTEN_FD": str(listener.fileno()),
-                    "SERVICE_TIMEOUT": "3",
+                    "SERVICE_TIMEOUT": "2",
                     "LOG_LEVEL": "debug",
                     "PYTHONPATH": str(ROOT),
                 }
@@ -146,7 +150,7 @@ def serve_api(
                 )
                 try:
                     wait_until(lambda: _is_live(url), process, log)
-                    django.put_client(f"{url}/api/sign-in/django/callback")
+                    django.allow(f"{url}/api/sign-in/django/callback")
                     yield Api(url, log)
                 finally:
                     stop(process)
@@ -154,7 +158,7 @@ def serve_api(
         yield serve
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api(serve_api: ServeApi) -> Iterator[Api]:
     """It takes new accounts."""
     with serve_api() as api:

@@ -85,8 +85,7 @@ def test_a_token_that_is_unusual_but_good_opens(
 
 def signed_by(name: str) -> Forge:
     """A key that the provider does not publish."""
-    key = make_key(name)
-    return lambda hostile, nonce: sign(key, hostile.claims(nonce, **fresh()))
+    return lambda one, nonce: sign(make_key(name), one.claims(nonce, **fresh()))
 
 
 def tampered(hostile: HostileProvider, nonce: str) -> str:
@@ -144,8 +143,11 @@ def test_a_token_that_is_not_to_the_letter_is_401(
 def test_a_key_that_is_not_published_is_not_looked_for_at_every_token(
     api: Api, browser: Browser, hostile: HostileProvider
 ) -> None:
-    begun = time.monotonic()
-    forge = signed_by("never published")
+    begun, key = time.monotonic(), make_key("never published")
+
+    def forge(one: HostileProvider, nonce: str) -> str:
+        return sign(key, one.claims(nonce, **fresh()))
+
     for _ in range(4):
         problem_of(sign_in(api, browser, hostile, forge), 401)
     assert hostile.asked.count("/keys") <= 1 + (time.monotonic() - begun) // 5
@@ -203,6 +205,16 @@ def test_the_address_of_another_subject_is_not_taken(
 ) -> None:
     hostile.answers["/userinfo"] = json_answer(fresh(email_verified=True))
     problem_of(sign_in(api, browser, hostile, lacking_the_address("subject")), 401)
+
+
+def test_an_answer_to_the_question_to_another_provider_opens_nothing(
+    api: Api, browser: Browser, hostile: HostileProvider
+) -> None:
+    """The hostile one would have the code of an honest one redeemed as its own."""
+    asked = query_of(browser.client.get(api.start_url("django")).headers["location"])
+    hostile.give(sign(hostile.key, hostile.claims(asked["nonce"], **fresh())))
+    problem_of(finish(api, browser, asked["state"]), 400)
+    assert hostile.forms == []
 
 
 def test_an_account_is_of_the_issuer_and_the_subject_not_of_the_address(
@@ -329,3 +341,23 @@ def test_what_the_provider_says_is_not_more_than_it_is(
     problem = problem_of(finish(api, browser, asked["state"], **said), 403)
     assert len(problem["detail"]) < 600
     assert len(hostile.forms) == 0  # the code beside it is not used
+
+
+def test_no_token_is_logged_whether_it_is_good_or_not(
+    api: Api, browser: Browser, hostile: HostileProvider
+) -> None:
+    made: list[str] = []
+
+    def noted(forge: Forge) -> Forge:
+        def make(one: HostileProvider, nonce: str) -> str:
+            made.append(forge(one, nonce))
+            return made[-1]
+
+        return make
+
+    assert sign_in(api, browser, hostile, noted(having())).status_code == 201
+    problem_of(sign_in(api, browser, hostile, noted(having(nonce="another"))), 401)
+    log = api.log.read_text()
+    assert "the provider hostile sent an ID token that is not valid" in log
+    parts = [part for token in made for part in token.split(".")[1:]]
+    assert [part for part in [*parts, "hostile-access"] if part in log] == []
