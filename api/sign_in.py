@@ -100,7 +100,7 @@ async def start_sign_in(request: Request) -> Response:
     name = provider.provider.name
     transaction = _Transaction(name, made, hash_key(browser), wanted.invitation)
     await state["redis"].set(_key(made.state), msgspec.json.encode(transaction), ex=_LIFETIME)
-    response = RedirectResponse(address, HTTPStatus.FOUND, {"Cache-Control": "no-store"})
+    response = RedirectResponse(address, HTTPStatus.FOUND)
     _set_cookie(response, state["settings"], browser, _LIFETIME)
     return response
 

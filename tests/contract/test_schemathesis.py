@@ -19,8 +19,14 @@ from tests.conftest import ROOT, Rider
 # Cases an operation and a phase. `make fuzz` tries more, and other ones every time.
 EXAMPLES = os.environ.get("EXAMPLES", "")
 REACHED = {*range(200, 300), 409}
-# What only a session may do that has just been opened: the key in use is none.
-UNREACHABLE = {"PUT /api/users/me/password", "DELETE /api/users/me"}
+# What only a session may do that has just been opened: the key in use is none. And signing in by
+# a provider: no name that is made up is one's.
+UNREACHABLE = {
+    "PUT /api/users/me/password",
+    "DELETE /api/users/me",
+    "GET /api/sign-in/{provider}",
+    "GET /api/sign-in/{provider}/callback",
+}
 BOUNDED = ["--generation-deterministic", "--max-examples", "30"]
 
 

@@ -4,6 +4,7 @@ There is no Docker engine to run it on, so each command is run by hand on the se
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,8 +34,13 @@ def python(command: list[str]) -> list[str]:
 
 
 def environ_of(service: str, urls: Mapping[str, str], **more: str) -> dict[str, str]:
-    environ = {**os.environ, **SERVICES[service]["environment"], **urls, **more}
-    return {name: str(value) for name, value in environ.items()}
+    environ = {**SERVICES[service]["environment"], **urls, **more}
+    return {**os.environ, **{name: interpolate(str(value)) for name, value in environ.items()}}
+
+
+def interpolate(value: str) -> str:
+    """What compose makes of ``${NAME:-default}`` where no name is set."""
+    return re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
 
 
 def check(command: list[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -15,8 +15,6 @@ import pytest
 from jwcrypto import jwk
 
 from ops.processes import Process, spawn, stop, wait_until
-from shared.connections import Redis, open_redis
-from shared.settings import read_settings
 from tests.conftest import ROOT
 from tests.sign_in import hostile_provider as hostile_providers
 from tests.sign_in.browser import PASSWORD, Browser
@@ -166,15 +164,8 @@ def api(serve_api: ServeApi) -> Iterator[Api]:
 
 
 @pytest.fixture(autouse=True)
-def _unhurried(urls: Mapping[str, str]) -> None:
+def _unhurried(unthrottled: None) -> None:
     """All the tests come from one address."""
-    with open_redis(read_settings(urls)) as redis:
-        forget_attempts(redis)
-
-
-def forget_attempts(redis: Redis) -> None:
-    for key in redis.scan_iter("throttle*"):
-        redis.delete(key)
 
 
 @pytest.fixture
