@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.audit import write_audit
 from api.auth import Caller, require_fresh_session
-from api.body import read_json
+from api.body import MOST_OF_STRANGERS, read_json
 from api.problems import Conflict, Fault, Forbidden, Unprocessable
 from api.responses import json_response
 from api.riders import Rider, read_rider
@@ -62,7 +62,7 @@ class AccountDeletion(Struct):
 async def register(request: Request) -> Response:
     """Create an account, where the service takes new ones."""
     state = request.state
-    wanted = await read_json(request, Registration, state["settings"])
+    wanted = await read_json(request, Registration, state["settings"], most=MOST_OF_STRANGERS)
     email = checked_email(wanted.email)
     require_registration(state, wanted.invitation)
     await state["throttle"].admit_registration(request)

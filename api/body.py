@@ -24,6 +24,8 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 JSON: Final = "application/json"
+# Bytes of a body that needs no key: strangers must not take the room that uploads need.
+MOST_OF_STRANGERS: Final = 32 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS: Final = 100
 # PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
@@ -59,11 +61,15 @@ def content_type(request: Request[Any]) -> str:
     return header(request, b"content-type").partition(";")[0].strip().lower() or JSON
 
 
-async def read_body(request: Request[Any], settings: Settings) -> bytes:
-    """The whole body, inflated. Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable."""
+async def read_body(request: Request[Any], settings: Settings, *, most: int | None = None) -> bytes:
+    """The whole body, inflated, of at most so many bytes; by default as many as an upload.
+
+    Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable.
+    """
+    limit = min(settings.max_body_bytes, most or settings.max_body_bytes)
     try:
         async with asyncio.timeout(settings.body_timeout):
-            body = await _read(request, settings.max_body_bytes)
+            body = await _read(request, limit)
     except TimeoutError:
         raise RequestTimeout(
             f"the body did not arrive within {settings.body_timeout:g} s",
@@ -71,7 +77,7 @@ async def read_body(request: Request[Any], settings: Settings) -> bytes:
         ) from None
     encoding = header(request, b"content-encoding").strip().lower() or "identity"
     if encoding == "gzip":
-        inflated = await asyncio.to_thread(inflate, body, settings.max_body_bytes)
+        inflated = await asyncio.to_thread(inflate, body, limit)
         request.state["bodies"].take(request.scope, len(inflated))
         return inflated
     if encoding == "identity":
@@ -79,11 +85,13 @@ async def read_body(request: Request[Any], settings: Settings) -> bytes:
     raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
 
 
-async def read_json(request: Request[Any], kind: type[T], settings: Settings) -> T:
-    """The JSON body as ``kind``; an empty body is an empty object."""
+async def read_json(
+    request: Request[Any], kind: type[T], settings: Settings, *, most: int | None = None
+) -> T:
+    """The JSON body as ``kind``; an empty body is an empty object. ``most``: its bytes."""
     if (named := content_type(request)) != JSON:
         raise UnsupportedMediaType(f"send {JSON}, not {named}")
-    return decode_json(await read_body(request, settings) or b"{}", kind)
+    return decode_json(await read_body(request, settings, most=most) or b"{}", kind)
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:

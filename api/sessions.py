@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.audit import write_audit
 from api.auth import Caller
-from api.body import read_json
+from api.body import MOST_OF_STRANGERS, read_json
 from api.keys import Key, Revocation
 from api.problems import Conflict, Unauthorized
 from api.responses import json_response
@@ -49,7 +49,7 @@ async def log_in(request: Request) -> Response:
     It ends by itself; the oldest of an account end when there are too many.
     """
     state = request.state
-    wanted = await read_json(request, LogIn, state["settings"])
+    wanted = await read_json(request, LogIn, state["settings"], most=MOST_OF_STRANGERS)
     await state["throttle"].admit_login(request, wanted.email)
     async with state["database"].connection() as connection:
         cursor = await connection.execute(QUERIES["find_login"], {"email": wanted.email})
