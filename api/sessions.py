@@ -18,6 +18,7 @@ from api.riders import Rider, read_rider
 from api.state import ApiState, Request
 from shared.connections import BoundedConnection
 from shared.credentials import SCOPES, make_key
+from shared.errors import ServiceUnavailable
 from shared.passwords import is_outdated
 from shared.sql import load_queries
 
@@ -59,8 +60,8 @@ async def log_in(request: Request) -> Response:
         raise Unauthorized("the email address or the password is wrong")
     await state["throttle"].forgive(request, wanted.email)
     if stored and is_outdated(stored):
-        await _store_anew(state, found["id"], wanted.password)
-    return await open_session(state, found["id"], "password")
+        stored = await _store_anew(state, found["id"], wanted.password, stored)
+    return await open_session(state, found["id"], "password", stored)
 
 
 async def log_out(request: Request, caller: Caller) -> Response:
@@ -75,12 +76,21 @@ async def log_out(request: Request, caller: Caller) -> Response:
     return json_response(Revocation())
 
 
-async def open_session(state: ApiState, user_id: UUID, by: str) -> Response:
-    """Make a session of a user who has proved to be it, ``by`` password or a provider's name."""
+async def open_session(
+    state: ApiState, user_id: UUID, by: str, compared: str | None = None
+) -> Response:
+    """Make a session of a user who has proved to be it, ``by`` password or a provider's name.
+
+    Raises ServiceUnavailable if the hash that the password was compared with is no longer the
+    user's, or the user has been shut out: the same again will tell.
+    """
     async with state["database"].connection() as connection, connection.transaction():
+        login = {"user_id": user_id, "compared": compared}
+        cursor = await connection.execute(QUERIES["note_login"], login)
+        if await cursor.fetchone() is None:
+            raise ServiceUnavailable("the account has changed since the login began")
         key, secret = await _create_session(connection, user_id, state)
         await end_sessions(connection, user_id, newest=MOST_SESSIONS)
-        await connection.execute(QUERIES["note_login"], {"user_id": user_id})
         await write_audit(connection, user_id, "log_in", {"key": key.id, "by": by})
     session = Session(await read_rider(state, user_id), key, secret)
     return json_response(session, HTTPStatus.CREATED)
@@ -113,10 +123,10 @@ async def _create_session(
     return key, fresh.text
 
 
-async def _store_anew(state: ApiState, user_id: UUID, password: str) -> None:
-    """Hash a password that is known just now by today's parameters."""
+async def _store_anew(state: ApiState, user_id: UUID, password: str, compared: str) -> str:
+    """Hash a password that is known just now by today's parameters, unless it has been changed."""
     hashed = await state["passwords"].hash(password)
+    renewal = {"user_id": user_id, "password_hash": hashed, "compared": compared}
     async with state["database"].connection() as connection:
-        await connection.execute(
-            QUERIES["set_password"], {"user_id": user_id, "password_hash": hashed}
-        )
+        cursor = await connection.execute(QUERIES["renew_hash"], renewal)
+        return hashed if await cursor.fetchone() else compared

@@ -38,8 +38,19 @@ WHERE provider = %(provider)s AND provider_id = %(provider_id)s AND deleted_at I
 UPDATE users SET password_hash = %(password_hash)s, updated_at = now()
 WHERE id = %(user_id)s
 
+-- name: renew_hash
+-- The same password, hashed anew; no row if it is another one by now.
+UPDATE users SET password_hash = %(password_hash)s
+WHERE id = %(user_id)s AND password_hash = %(compared)s
+RETURNING id
+
 -- name: note_login
-UPDATE users SET last_login_at = now() WHERE id = %(user_id)s
+-- No row if what was proved holds no more. Locks the user: whoever sets a password after this sees
+-- the session that it must end.
+UPDATE users SET last_login_at = now()
+WHERE id = %(user_id)s AND disabled_at IS NULL AND deleted_at IS NULL
+    AND (%(compared)s::text IS NULL OR password_hash = %(compared)s)
+RETURNING id
 
 -- name: delete_user
 -- At once nobody can tell whose the row was; workers remove what hangs on it, then the row.

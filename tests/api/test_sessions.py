@@ -124,6 +124,35 @@ def test_a_password_hashed_more_weakly_is_hashed_anew(api: str, database: Databa
     log_in(api, email)
 
 
+@pytest.mark.parametrize("memory", [1024, 64 * 1024], ids=["outdated hash", "hash of today"])
+def test_a_login_that_a_new_password_overtakes_opens_nothing_and_undoes_nothing(
+    api: str, database: Database, memory: int
+) -> None:
+    from argon2 import PasswordHasher
+
+    email, changed = register(api), passwords.hash_password("another password")
+    stored = PasswordHasher(time_cost=3, memory_cost=memory, parallelism=1).hash(PASSWORD)
+    write = "UPDATE users SET password_hash = %s WHERE email = %s"
+    with database.connection() as connection:
+        connection.execute(write, [stored, email])
+    with ThreadPoolExecutor() as pool:
+        with database.connection() as connection:
+            connection.execute(write, [changed, email])
+            login = pool.submit(attempt, api, email, PASSWORD)
+            eventually(lambda: _waits_for_a_user(database))
+        problem_of(login.result(), 503)
+    problem_of(attempt(api, email, PASSWORD), 401)
+    log_in(api, email, "another password")
+
+
+def _waits_for_a_user(database: Database) -> bool:
+    with database.connection() as connection:
+        waiting = connection.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'users'"
+        ).fetchone()
+    return waiting is not None
+
+
 def test_a_disabled_user_cannot_log_in(api: str, database: Database) -> None:
     email = register(api)
     with database.connection() as connection:
