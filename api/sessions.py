@@ -51,14 +51,15 @@ async def log_in(request: Request) -> Response:
     """
     state = request.state
     wanted = await read_json(request, LogIn, state["settings"], most=MOST_OF_STRANGERS)
-    await state["throttle"].admit_login(request, wanted.email)
+    email = wanted.email.lower()  # not PostgreSQL's alone, which has other ways to write an i
+    await state["throttle"].admit_login(request, email)
     async with state["database"].connection() as connection:
-        cursor = await connection.execute(QUERIES["find_login"], {"email": wanted.email})
+        cursor = await connection.execute(QUERIES["find_login"], {"email": email})
         found = await cursor.fetchone()
     stored = found["password_hash"] if found else None
     if not await state["passwords"].matches(stored, wanted.password) or found is None:
         raise Unauthorized("the email address or the password is wrong")
-    await state["throttle"].forgive(request, wanted.email)
+    await state["throttle"].forgive(request, email)
     if stored and is_outdated(stored):
         stored = await _store_anew(state, found["id"], wanted.password, stored)
     return await open_session(state, found["id"], "password", stored)

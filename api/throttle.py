@@ -38,7 +38,10 @@ class Throttle:
         self._limiter = MovingWindowRateLimiter(storage)
 
     async def admit_login(self, request: HTTPConnection[Any], email: str) -> None:
-        """Count an attempt. Raises TooManyRequests, redis.RedisError."""
+        """Count an attempt at the account that is looked up by ``email``, as it is written.
+
+        Raises TooManyRequests, redis.RedisError.
+        """
         client, account = _network_of(request), _digest(email)
         await self._admit(self._logins, client)
         await self._admit(_GUESSES, client, account)
@@ -77,4 +80,4 @@ def _network_of(request: HTTPConnection[Any]) -> str:
 
 def _digest(email: str) -> str:
     """Redis need not know the address."""
-    return hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    return hashlib.sha256(email.encode()).hexdigest()

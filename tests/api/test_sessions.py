@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 import pytest
@@ -168,6 +169,14 @@ def test_guesses_at_an_account_are_bounded_and_other_accounts_are_not(api: str) 
     problem_of(refused, 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 900
     assert attempt(api, other, PASSWORD).status_code == 201
+
+
+def test_guesses_are_counted_together_however_the_address_is_written(api: str) -> None:
+    email = register(api, email=f"iiii{token_hex(6)}@example.com")
+    ways = [email, email.upper(), email.replace("i", "\u0130"), email.replace("i", "\u0130", 1)]
+    for guess in range(20):
+        attempt(api, ways[guess % 2])
+    assert {attempt(api, way, PASSWORD).status_code for way in ways} <= {401, 429}
 
 
 def test_a_right_login_forgives_the_guesses_before(api: str) -> None:
