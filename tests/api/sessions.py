@@ -27,9 +27,8 @@ class LoggedIn:
 
 def register(api: str, **members: Any) -> str:
     """A new account's address; its password is PASSWORD."""
-    email = f"{token_hex(6)}@example.com"
-    wanted = {"email": email, "password": PASSWORD, **members}
-    email = wanted["email"]
+    email: str = members.get("email") or f"{token_hex(6)}@example.com"
+    wanted = {"password": PASSWORD, **members, "email": email}
     response = httpx.post(f"{api}/api/users", json=wanted)
     assert response.status_code == 201, response.text
     return email
