@@ -114,6 +114,7 @@ async def change_password(request: Request, caller: Caller) -> Response:
     require_fresh_session(caller)
     state = request.state
     wanted = await read_json(request, ChangePassword, state["settings"])
+    await state["throttle"].admit_password_change(caller.user_id)
     hashed = await state["passwords"].hash(wanted.password)
     change = {"user_id": caller.user_id, "password_hash": hashed}
     async with state["database"].connection() as connection, connection.transaction():

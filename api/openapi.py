@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.accounts import register
+from api.accounts import change_password, register
 from api.export import export_account
 from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
@@ -44,6 +44,7 @@ _COUNTED: Final[Mapping[Any, str]] = {
     export_account: "An export of the caller's is under way",
     log_in: "Tried too often; wait for Retry-After",
     register: "Tried too often; wait for Retry-After",
+    change_password: "Changed too often; wait for Retry-After",
     start_sign_in: "Tried too often; wait for Retry-After",
     finish_sign_in: "Tried too often; wait for Retry-After",
 }

@@ -5,6 +5,7 @@ import math
 import time
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final
+from uuid import UUID
 
 from limits import RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
@@ -18,6 +19,8 @@ from shared.settings import Settings
 # At one account: from one address, and from everywhere.
 _GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")
 _TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")
+# By one user: each is hashed, and the logins of others wait for it.
+_CHANGES: Final = RateLimitItemPerHour(10, namespace="password-changes")
 
 
 class Throttle:
@@ -54,6 +57,10 @@ class Throttle:
     async def admit_registration(self, request: HTTPConnection[Any]) -> None:
         """Count a registration. Raises TooManyRequests, redis.RedisError."""
         await self._admit(self._registrations, _network_of(request))
+
+    async def admit_password_change(self, user_id: UUID) -> None:
+        """Count a new password of a user. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(_CHANGES, str(user_id))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
         """The login was right: what went before was no guessing."""

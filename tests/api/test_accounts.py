@@ -128,6 +128,15 @@ def test_a_new_password_ends_every_other_session_and_no_key(
     assert log_in(api, session.email, "a new password").key != session.key
 
 
+def test_one_user_cannot_make_the_logins_of_others_wait(api: str, session: LoggedIn) -> None:
+    new = {"password": PASSWORD}
+    answers = [session.call("PUT", "/api/users/me/password", **new) for _ in range(11)]
+    assert [each.status_code for each in answers[:10]] == [200] * 10
+    problem_of(answers[10], 429)
+    assert int(answers[10].headers["Retry-After"]) > 0
+    log_in(api, session.email)
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_what_cannot_be_undone_needs_a_fresh_session(
     api: str, session: LoggedIn, make_api_key: MakeKey, database: Database, method: str
