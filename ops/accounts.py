@@ -34,6 +34,8 @@ def create_account(database_url: str, email: str, key_name: str) -> Account:
             QUERIES["create_user"], {"email": email, "display_name": None}
         ).fetchone()
         assert user is not None  # INSERT … RETURNING gives a row  # noqa: S101
+        if user["is_new"]:
+            _audit(connection, user["id"], "create_user", {})
         return _add_key(connection, user, key_name, list(SCOPES), None)
 
 

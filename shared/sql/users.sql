@@ -1,9 +1,9 @@
 -- name: create_user
--- A new user, or the one there is with that address.
+-- A new user, or the one there is with that address: a row that was updated has an xmax.
 INSERT INTO users (email, display_name)
 VALUES (%(email)s, %(display_name)s)
 ON CONFLICT (lower(email)) DO UPDATE SET email = users.email
-RETURNING id, email, created_at
+RETURNING id, email, created_at, xmax = 0 AS is_new
 
 -- name: register
 -- A new user; no row if the address or the identity is taken.
