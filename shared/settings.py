@@ -43,12 +43,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # From one address; an app's own server that passes its riders' logins on needs more.
     max_logins_per_hour: Positive = 240
     max_registrations_per_hour: Positive = 30
-    # For the head of a request to arrive, and for its body; for a piece of an export to be taken.
     # Where clients reach the API from outside: OpenID providers send riders back there.
     public_url: str = "http://127.0.0.1:8000"
     # By whom riders may sign in, as JSON: see OpenIdProvider.
     oidc_providers: tuple[OpenIdProvider, ...] = ()
-    # For the head of a request to arrive, and for its body.
+    # For the head of a request to arrive, and for its body; for a piece of an export to be taken.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5
