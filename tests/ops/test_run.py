@@ -59,6 +59,12 @@ def workouts(run: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
     done = run_ops("run", "--once", data_dir=data_dir)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -68,7 +74,7 @@ def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
 
 
 def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -> None:
-    with running(data_dir) as first:
+    with running(data_dir, PORT=free_port()) as first:  # the usual one is others' as well
         assert [w["status"] for w in workouts(first)] == ["COMPLETED"]
         assert httpx.get(f"{first['url']}/docs").is_success
     assert not (data_dir / "run.json").exists()
