@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from api.sessions import end_sessions
 from api.state import ApiState, Request
 from shared.connections import BoundedConnection
 from shared.credentials import hash_key
+from shared.emails import normal_email
 from shared.sql import load_queries
 
 QUERIES = load_queries("users")
@@ -54,7 +55,10 @@ class PasswordChange(Struct):
 
 
 class AccountDeletion(Struct):
-    """Every key is shut at once, and all that was stored is gone within a day."""
+    """Every key is shut at once, and all that was stored is gone within a day.
+
+    What stays is the record of what was done to keys, under an id that leads to nobody any more.
+    """
 
     success: bool = True
 
@@ -142,7 +146,7 @@ async def delete_account(request: Request, caller: Caller) -> Response:
 def checked_email(text: str) -> str:
     """An address in its normal form. Raises Unprocessable."""
     try:
-        return validate_email(text, check_deliverability=False).normalized
+        return normal_email(text)
     except EmailNotValidError as error:
         fault = Fault(str(error), "email")
         raise Unprocessable(f"email: {fault.detail}", [fault]) from None

@@ -18,6 +18,7 @@ from api.riders import Rider, read_rider
 from api.state import ApiState, Request
 from shared.connections import BoundedConnection
 from shared.credentials import SCOPES, make_key
+from shared.emails import email_to_find
 from shared.errors import ServiceUnavailable
 from shared.passwords import is_outdated
 from shared.sql import load_queries
@@ -51,7 +52,8 @@ async def log_in(request: Request) -> Response:
     """
     state = request.state
     wanted = await read_json(request, LogIn, state["settings"], most=MOST_OF_STRANGERS)
-    email = wanted.email.lower()  # not PostgreSQL's alone, which has other ways to write an i
+    # Not by PostgreSQL's `lower` alone, which has other ways to write an i.
+    email = email_to_find(wanted.email).lower()
     await state["throttle"].admit_login(request, email)
     async with state["database"].connection() as connection:
         cursor = await connection.execute(QUERIES["find_login"], {"email": email})

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from ops.processes import ProcessFailed
 from shared.connections import DatabaseConnection, Row
 from shared.credentials import SCOPES, hash_key, key_id_of, make_key
+from shared.emails import email_to_find
 from shared.passwords import hash_password, make_password
 from shared.sql import load_queries
 
@@ -31,7 +32,7 @@ def create_account(database_url: str, email: str, key_name: str) -> Account:
     """Create the user unless there is one with that address, and a key with every scope."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         user = connection.execute(
-            QUERIES["create_user"], {"email": email, "display_name": None}
+            QUERIES["create_user"], {"email": email_to_find(email), "display_name": None}
         ).fetchone()
         assert user is not None  # INSERT … RETURNING gives a row  # noqa: S101
         if user["is_new"]:
@@ -44,7 +45,9 @@ def create_key(
 ) -> Account:
     """A further key of a user. Raises ProcessFailed if there is no such user."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        user = connection.execute(QUERIES["find_by_email"], {"email": email}).fetchone()
+        user = connection.execute(
+            QUERIES["find_by_email"], {"email": email_to_find(email)}
+        ).fetchone()
         if user is None:
             raise ProcessFailed(f"there is no user {email!r}")
         return _add_key(connection, user, name, scopes, expires_at)
@@ -63,7 +66,9 @@ def reset_password(database_url: str, email: str) -> str:
     """A new password of a user, whose sessions all end. Raises ProcessFailed."""
     password = make_password()
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        user = connection.execute(QUERIES["find_by_email"], {"email": email}).fetchone()
+        user = connection.execute(
+            QUERIES["find_by_email"], {"email": email_to_find(email)}
+        ).fetchone()
         if user is None:
             raise ProcessFailed(f"there is no user {email!r}")
         change = {"user_id": user["id"], "password_hash": hash_password(password)}
@@ -92,7 +97,7 @@ def revoke_key(database_url: str, key: str) -> None:
 def set_disabled(database_url: str, email: str, *, disabled: bool) -> None:
     """Shut a user out, or let them in again; nothing is deleted. Raises ProcessFailed."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        wanted = {"email": email, "disabled": disabled}
+        wanted = {"email": email_to_find(email), "disabled": disabled}
         found = connection.execute(QUERIES["set_disabled"], wanted).fetchone()
         if found is None:
             raise ProcessFailed(f"there is no user {email!r}")

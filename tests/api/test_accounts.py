@@ -59,6 +59,16 @@ def test_an_address_has_one_account_however_it_is_written(api: str) -> None:
     assert log_in(api, email).call("GET", "/api/users/me").status_code == 200
 
 
+@pytest.mark.parametrize("written", ["e\u0301{}@example.com", "{}@xn--mnchen-3ya.com"])
+def test_an_address_that_is_stored_otherwise_logs_in_as_it_was_written(
+    api: str, written: str
+) -> None:
+    email = written.format(token_hex(6))
+    made = httpx.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
+    assert made.json()["user"]["email"] != email
+    assert log_in(api, email).user["email"] == made.json()["user"]["email"]
+
+
 def test_only_a_hash_of_the_password_is_kept(api: str, database: Database) -> None:
     email = register(api)
     with database.connection() as connection:

@@ -1,5 +1,6 @@
 """Users and keys from the command line, as the service then sees them."""
 
+import secrets
 from pathlib import Path
 
 import httpx
@@ -108,3 +109,11 @@ def test_a_code_and_a_password_are_printed_and_nothing_else(
     assert httpx.post(f"{service}/api/sessions", json=login).status_code == 201
     refused = run_ops("reset-password", data_dir=tmp_path, **urls, EMAIL="nobody@example.com")
     assert "there is no user" in refused.stderr
+
+
+def test_a_user_is_found_however_the_address_is_written(database_url: str) -> None:
+    name = secrets.token_hex(6)
+    made = accounts.create_account(database_url, f"{name}@xn--mnchen-3ya.com", "first")
+    assert made.email == f"{name}@münchen.com"
+    found = accounts.create_key(database_url, f"{name}@MÜNCHEN.com", "second", ["read"], None)
+    assert found.user_id == made.user_id
