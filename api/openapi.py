@@ -10,15 +10,23 @@ from typing import Any, Final
 import msgspec
 
 from api.accounts import change_password, register
+from api.body import JSON
 from api.export import export_account
 from api.keys import create_key, rotate_key
 from api.operations import OPERATIONS, Operation
 from api.problems import ProblemDocument
+from api.riders import put_thresholds, update_rider
 from api.sessions import log_in, log_out
 from api.sign_in import finish_sign_in, start_sign_in
 from api.telemetry import Telemetry
 from api.uploads import upload_telemetry
-from api.workouts import complete_workout, create_workout, pause_workout, resume_workout
+from api.workouts import (
+    complete_workout,
+    create_workout,
+    pause_workout,
+    resume_workout,
+    update_workout,
+)
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -73,6 +81,23 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
+}
+# What somebody might send; a page that makes bodies of schemas alone would offer nonsense.
+_EXAMPLES: Final[Mapping[Any, Any]] = {
+    register: {"email": "me@example.com", "password": "four words of mine", "displayName": "Me"},
+    log_in: {"email": "me@example.com", "password": "four words of mine"},
+    change_password: {"password": "four other words"},
+    create_key: {"name": "head unit", "scopes": ["upload"]},
+    create_workout: {"title": "Evening ride"},
+    update_workout: {"title": "Evening ride"},
+    upload_telemetry: {
+        "samples": [
+            {"timestamp": 1_700_000_000_000, "power": 210, "cadence": 90},
+            {"timestamp": 1_700_000_001_000, "power": 214, "heartrate": 131},
+        ]
+    },
+    update_rider: {"displayName": "Me", "timeZone": "Europe/Zurich"},
+    put_thresholds: {"effectiveFrom": "2026-01-01", "ftp": 250},
 }
 # For a stranger who has nothing but this document.
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
@@ -185,10 +210,15 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    handler = operation.handler
+    example = {"example": _EXAMPLES[handler]} if handler in _EXAMPLES else {}
     return {
         "description": "May be sent gzipped, with `Content-Encoding: gzip`.",
         "required": any(_needs_members(kind) for kind in operation.body.values()),
-        "content": {media: {"schema": schemas.of(kind)} for media, kind in operation.body.items()},
+        "content": {
+            media: {"schema": schemas.of(kind), **(example if media == JSON else {})}
+            for media, kind in operation.body.items()
+        },
     }
 
 

@@ -4,13 +4,15 @@ import re
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Mount, Route
 
 from api.app import make_endpoints, routes
-from api.openapi import document
+from api.body import JSON
+from api.openapi import _EXAMPLES, document
 from api.operations import OPERATIONS, Operation
 from shared.settings import Settings
 from shared.telemetry import CHANNELS
@@ -143,6 +145,19 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         "log_in",
         "change_password",
     }
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if each.handler in _EXAMPLES],
+    ids=lambda one: one.handler.__name__,
+)
+def test_an_example_of_a_body_is_one_that_is_taken(operation: Operation) -> None:
+    example = _EXAMPLES[operation.handler]
+    described = document((operation,), "0")["paths"][operation.path][operation.method.lower()]
+    assert described["requestBody"]["content"][JSON]["example"] == example
+    taken = msgspec.json.decode(msgspec.json.encode(example), type=operation.body[JSON])
+    assert taken is not None
 
 
 def test_a_parameter_s_default_and_bounds_are_published() -> None:
