@@ -104,11 +104,11 @@ async def create_user(
     """A new user's id, in a transaction of the caller's. Raises Conflict, Forbidden."""
     cursor = await connection.execute(QUERIES["register"], identity)
     row = await cursor.fetchone()
-    if row is None:
+    if state["settings"].registration == "invite":  # first: whoever has none learns of no address
+        await _use_invitation(connection, row["id"] if row else None, invitation or "")
+    if row is None:  # and with the transaction goes the use of the invitation
         raise Conflict("there is an account with this email address")
     user_id: UUID = row["id"]
-    if state["settings"].registration == "invite":
-        await _use_invitation(connection, user_id, invitation or "")
     await write_audit(connection, user_id, "register", {"provider": identity["provider"]})
     return user_id
 
@@ -152,7 +152,7 @@ def checked_email(text: str) -> str:
         raise Unprocessable(f"email: {fault.detail}", [fault]) from None
 
 
-async def _use_invitation(connection: BoundedConnection, user_id: UUID, code: str) -> None:
+async def _use_invitation(connection: BoundedConnection, user_id: UUID | None, code: str) -> None:
     used = {"user_id": user_id, "hash": hash_key(code)}
     cursor = await connection.execute(QUERIES["use_invitation"], used)
     if await cursor.fetchone() is None:

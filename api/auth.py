@@ -66,6 +66,10 @@ class Authenticator:
         """None of a user's keys opens anything more, in this process at once."""
         self._memory.forget_where(lambda caller: caller.user_id == user_id)
 
+    def forget_key(self, key_id: str) -> None:
+        """That key opens nothing more, in this process at once."""
+        self._memory.forget_where(lambda caller: caller.key_id == key_id)
+
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""
         used, self._used = self._used, set()
@@ -74,14 +78,12 @@ class Authenticator:
                 await connection.execute(QUERIES["touch_keys"], {"ids": list(used)})
 
     async def _look_up(self, text: str, digest: bytes) -> Caller:
-        key_id = key_id_of(text)
-        if key_id is None:
-            raise Unauthorized("the API key is not of the form bpt_<id>_<secret>")
+        key_id = key_id_of(text) or ""  # a malformed key costs what any wrong one does
         async with self._database.connection() as connection:
             cursor = await connection.execute(QUERIES["find_key"], {"id": key_id})
             row = await cursor.fetchone()
         if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
-            raise Unauthorized("the API key is unknown, revoked or expired")
+            raise Unauthorized("the API key is malformed, unknown, revoked or expired")
         scopes, expires_at = frozenset(row["scopes"]), row["expires_at"]
         return Caller(row["user_id"], key_id, scopes, expires_at, row["session_since"])
 

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from msgspec import Meta, Struct
 from psycopg.rows import class_row
@@ -15,6 +16,7 @@ from api.body import read_json
 from api.problems import Conflict, Fault, NotFound, Unprocessable
 from api.responses import json_response
 from api.state import Request
+from shared.connections import BoundedConnection
 from shared.credentials import NewKey, make_key
 from shared.sql import load_queries
 
@@ -94,11 +96,9 @@ async def create_key(request: Request, caller: Caller) -> Response:
         "name": wanted.name,
         "scopes": sorted(set(wanted.scopes)),
         "expires_at": wanted.expires_at,
-        "most": MOST_KEYS,
     }
     key = await _make(request, caller, fresh, "create_key", parameters)
-    if key is None:
-        raise Conflict(f"there are {MOST_KEYS} keys that open already: revoke one")
+    assert key is not None  # INSERT … RETURNING gives a row  # noqa: S101
     return _show(key, fresh)
 
 
@@ -124,6 +124,7 @@ async def revoke_key(request: Request, caller: Caller) -> Response:
         await write_audit(
             connection, caller.user_id, "revoke_key", {"key": key_id}, key_id=caller.key_id
         )
+    request.state["authenticator"].forget_key(key_id)
     return json_response(Revocation())
 
 
@@ -138,9 +139,10 @@ def _key_id_of(request: Request) -> str:
 async def _make(
     request: Request, caller: Caller, fresh: NewKey, action: str, parameters: dict[str, Any]
 ) -> Key | None:
-    """Store a fresh key by the query of the action, and note who did it."""
+    """Store a fresh key by the query of the action, and note who did it. Raises Conflict."""
     stored = {"id": fresh.id, "hash": fresh.hash, "user_id": caller.user_id, **parameters}
     async with request.state["database"].connection() as connection, connection.transaction():
+        await _require_room(connection, caller.user_id)
         async with connection.cursor(row_factory=class_row(Key)) as cursor:
             await cursor.execute(QUERIES[action], stored)
             key = await cursor.fetchone()
@@ -148,6 +150,14 @@ async def _make(
             detail = {"key": key.id, "scopes": list(key.scopes), "from": parameters.get("old_id")}
             await write_audit(connection, caller.user_id, action, detail, key_id=caller.key_id)
     return key
+
+
+async def _require_room(connection: BoundedConnection, user_id: UUID) -> None:
+    """Raises Conflict. Rotated keys count for as long as they go on opening."""
+    cursor = await connection.execute(QUERIES["count_keys"], {"user_id": user_id})
+    row = await cursor.fetchone()
+    if row and row["keys"] >= MOST_KEYS:
+        raise Conflict(f"there are {MOST_KEYS} keys that open already: revoke one")
 
 
 def _show(key: Key, fresh: NewKey) -> Response:

@@ -49,12 +49,12 @@ class Memory(Generic[K, V]):
             return value
         return question.result()
 
-    def note(self, key: K, value: V) -> None:
+    def note(self, key: K, value: V, told_at: float | None = None) -> None:
         """Remember what was just learned or done; the oldest is forgotten for it if need be."""
         self._known.pop(key, None)
         if len(self._known) >= self._size:
             del self._known[next(iter(self._known))]
-        self._known[key] = (value, time.monotonic())
+        self._known[key] = (value, time.monotonic() if told_at is None else told_at)
 
     def forget(self, key: K) -> None:
         """Ask again next time."""
@@ -74,8 +74,9 @@ class Memory(Generic[K, V]):
         return self._asking[key]
 
     async def _put(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
+        asked_at = time.monotonic()  # what is answered slowly may be old already
         value = await ask()
-        self.note(key, value)
+        self.note(key, value, asked_at)
         return value
 
     def _answered(self, key: K, question: "asyncio.Task[V]") -> None:

@@ -43,6 +43,7 @@ _CONFLICTING: Final = (
     resume_workout,
     complete_workout,
     create_key,
+    rotate_key,
     register,
     log_out,
 )

@@ -113,7 +113,6 @@ def _add_key(
 ) -> Account:
     key = make_key()
     stored = {"id": key.id, "user_id": user["id"], "hash": key.hash, "expires_at": expires_at}
-    stored["most"] = None  # whoever runs the service knows
     connection.execute(QUERIES["create_key"], {**stored, "name": name, "scopes": list(scopes)})
     _audit(connection, user["id"], "create_key", {"key": key.id, "scopes": list(scopes)})
     return Account(str(user["id"]), str(user["email"]), key.text)

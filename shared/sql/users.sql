@@ -64,11 +64,9 @@ WHERE id = %(user_id)s
 DELETE FROM api_keys WHERE user_id = %(user_id)s
 
 -- name: create_key
--- Only the hash of the key is kept. No row if the user has so many that still open.
+-- Only the hash of the key is kept.
 INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
-SELECT %(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, %(expires_at)s
-WHERE %(most)s::int IS NULL
-    OR %(most)s > (SELECT count(*) FROM open_keys WHERE user_id = %(user_id)s AND NOT session)
+VALUES (%(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, %(expires_at)s)
 RETURNING id, name, scopes, session, created_at, expires_at, revoked_at, last_used_at
 
 -- name: create_session
@@ -110,6 +108,9 @@ SELECT id, name, scopes, session, created_at, expires_at, revoked_at, last_used_
 FROM open_keys
 WHERE user_id = %(user_id)s
 ORDER BY created_at DESC, id
+
+-- name: count_keys
+SELECT count(*) AS keys FROM open_keys WHERE user_id = %(user_id)s AND NOT session
 
 -- name: rotate_key
 -- A key like another one, which goes on opening for the overlap. A session is not rotated: one

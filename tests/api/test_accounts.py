@@ -107,6 +107,7 @@ def test_a_refused_invitation_leaves_no_account_and_a_taken_address_no_used_invi
     email = register(by_invitation, invitation=code)
     unused = accounts.create_invitation(database_url, 3600)
     problem_of(attempt(by_invitation, email, invitation=unused), 409)
+    problem_of(attempt(by_invitation, email, invitation="made up"), 403)  # tells of no address
     newcomer = f"{token_hex(6)}@example.com"
     problem_of(attempt(by_invitation, newcomer, invitation=code), 403)
     assert attempt(by_invitation, newcomer, invitation=unused).status_code == 201

@@ -387,6 +387,8 @@ def test_every_use_of_a_wrong_key_costs_one_look_up_and_gets_one_answer(
         make_api_key(user, revoked="-1 second"),
         make_api_key(user, expires="-1 second"),
         f"{own[:-1]}{'0' if own[-1] != '0' else '1'}",
+        own[:-1],
+        "no key at all",
     ]
 
     async def look_ups_and_answers() -> list[tuple[int, str]]:
@@ -404,7 +406,7 @@ def test_every_use_of_a_wrong_key_costs_one_look_up_and_gets_one_answer(
             return found
 
     found = asyncio.run(look_ups_and_answers())
-    assert set(found) == {(1, "the API key is unknown, revoked or expired")}
+    assert set(found) == {(1, "the API key is malformed, unknown, revoked or expired")}
     assert len(found) == 3 * len(wrong)
 
 

@@ -137,6 +137,8 @@ def test_keys_are_bounded(rider: Rider, database: Database) -> None:
         rider.client.post("/api/keys", json={"name": "one too many", "scopes": ["read"]}), 409
     )
     assert "revoke one" in problem["detail"]
+    own = key_id_of(rider.account.api_key)
+    problem_of(rider.client.post(f"/api/keys/{own}/rotate", json={"overlap": 60}), 409)
 
 
 def test_what_is_done_to_keys_is_on_record(rider: Rider, database: Database) -> None:

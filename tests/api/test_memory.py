@@ -30,6 +30,15 @@ class Questions:
         return answer
 
 
+class SlowQuestions(Questions):
+    """Answers that are under way for 0.4 s."""
+
+    async def __call__(self) -> str:
+        answer = await super().__call__()
+        await asyncio.sleep(0.4)
+        return answer
+
+
 def run(work: Callable[[], Awaitable[T]]) -> T:
     async def bounded() -> T:
         async with asyncio.timeout(20):
@@ -166,3 +175,13 @@ def test_the_oldest_is_forgotten_for_the_newest() -> None:
         return [await memory.recall(key, questions, outlast=True) for key in (2, 1, 0)]
 
     assert run(work) == ["noted", "noted", "asked"]
+
+
+def test_an_answer_that_took_longer_than_it_is_fresh_for_is_asked_for_again() -> None:
+    """It was read when the question arrived there, for all we know."""
+    memory, questions = Memory[str, str](1, 0.2, 60), SlowQuestions("old", "new")
+
+    async def recall_twice() -> list[str]:
+        return [await memory.recall("key", questions, outlast=False) for _ in range(2)]
+
+    assert run(recall_twice) == ["old", "new"]
