@@ -101,6 +101,21 @@ _EXAMPLES: Final[Mapping[Any, Any]] = {
     put_thresholds: {"effectiveFrom": "2026-01-01", "ftp": 250},
 }
 # For a stranger who has nothing but this document.
+# In the order in which a stranger needs them.
+_TAGS: Final = {
+    "accounts": "Register, change the password, delete everything",
+    "sessions": "Log in and out",
+    "sign_in": "By an OpenID provider",
+    "keys": "For devices and programs",
+    "workouts": "Rides: start, list, change, end",
+    "uploads": "Send samples",
+    "telemetry": "Read samples, and what is held of them",
+    "records": "Bests and power curves",
+    "season": "Figures over many rides",
+    "riders": "The profile, and the figures that rides are judged by",
+    "export": "Take everything along",
+    "health": "For load balancers",
+}
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
@@ -163,6 +178,7 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": schemas.components,

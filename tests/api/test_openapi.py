@@ -250,3 +250,16 @@ def test_the_page_names_no_outside_host(service: str) -> None:
     for path in ("/docs", "/docs/start.js"):
         assert "//" not in httpx.get(service + path).text
     assert 'url: "/openapi.json"' in httpx.get(f"{service}/docs/start.js").text
+
+
+def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() -> None:
+    used = {tag for operation in OPERATIONS for tag in described_tags(operation)}
+    names = [tag["name"] for tag in document(OPERATIONS, "1")["tags"]]
+    assert names[:2] == ["accounts", "sessions"]
+    assert len(names) == len(set(names))
+    assert set(names) == used
+
+
+def described_tags(operation: Operation) -> list[str]:
+    tags: list[str] = operation_of(operation.method, operation.path)["tags"]
+    return tags
