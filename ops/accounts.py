@@ -45,11 +45,7 @@ def create_key(
 ) -> Account:
     """A further key of a user. Raises ProcessFailed if there is no such user."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        user = connection.execute(
-            QUERIES["find_by_email"], {"email": email_to_find(email)}
-        ).fetchone()
-        if user is None:
-            raise ProcessFailed(f"there is no user {email!r}")
+        user = _find_user(connection, email)
         return _add_key(connection, user, name, scopes, expires_at)
 
 
@@ -66,11 +62,7 @@ def reset_password(database_url: str, email: str) -> str:
     """A new password of a user, whose sessions all end. Raises ProcessFailed."""
     password = make_password()
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        user = connection.execute(
-            QUERIES["find_by_email"], {"email": email_to_find(email)}
-        ).fetchone()
-        if user is None:
-            raise ProcessFailed(f"there is no user {email!r}")
+        user = _find_user(connection, email)
         change = {"user_id": user["id"], "password_hash": hash_password(password)}
         connection.execute(QUERIES["set_password"], change)
         connection.execute(QUERIES["end_sessions"], {**change, "newest": 0, "kept": []})
@@ -102,6 +94,13 @@ def set_disabled(database_url: str, email: str, *, disabled: bool) -> None:
         if found is None:
             raise ProcessFailed(f"there is no user {email!r}")
         _audit(connection, found["id"], "disable_user" if disabled else "enable_user", {})
+
+
+def _find_user(connection: DatabaseConnection, email: str) -> Row:
+    found = connection.execute(QUERIES["find_by_email"], {"email": email_to_find(email)}).fetchone()
+    if found is None:
+        raise ProcessFailed(f"there is no user {email!r}")
+    return found
 
 
 def _add_key(
