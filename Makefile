@@ -23,8 +23,8 @@ demo: setup ## The same, and exit once the ride is completed
 test: check ## Check the code and run all tests, on servers of their own
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 test-faults: setup-dev ## Kill, freeze and cut everything, and see that nothing is lost
-	@$(PY) -m pytest tests/faults tests/worker/test_races.py tests/worker/test_process.py \
-	    tests/ops/test_migrations.py tests/api/test_health.py --session-timeout 900 $(PYTEST_ARGS)
+	@$(PY) -m pytest tests/faults tests/worker/jobs/test_races.py tests/worker/test_process.py \
+	    tests/ops/admin/test_migrations.py tests/api/health --session-timeout 900 $(PYTEST_ARGS)
 check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .

@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.browsers import API_HEADERS
-from api.protocol import HttpProtocol, WebSocketProtocol
-from api.uploads import MAX_MESSAGE
+from api.ingest.uploads import MAX_MESSAGE
+from api.web.protocol import HttpProtocol, WebSocketProtocol
+from api.web.security_headers import API_HEADERS
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings

@@ -16,24 +16,24 @@ from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import docs
-from api.auth import Authenticator
-from api.body import BodyBudget
-from api.browsers import DOCS_PATH, StrictTransport
-from api.cors import allow_origins
-from api.exports import Exports
-from api.openapi import openapi_json
-from api.operations import OPERATIONS, UPLOAD_PATH, Operation
-from api.outbound import BoundedTransport
-from api.ownerships import Ownerships
-from api.passwords import Passwords
-from api.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
-from api.quota import Quota
-from api.sign_in import open_providers
+from api.export.slots import Exports
+from api.identity.auth import Authenticator
+from api.identity.outbound import BoundedTransport
+from api.identity.passwords import Passwords
+from api.identity.sign_in import open_providers
+from api.identity.throttle import Throttle
+from api.ingest.ownership import Ownerships
+from api.ingest.quota import Quota
+from api.ingest.stream_writer import StreamWriter
+from api.ingest.uploads import upload_live
 from api.state import ApiState, Request
-from api.stream_writer import StreamWriter
-from api.throttle import Throttle
-from api.uploads import upload_live
+from api.web import docs
+from api.web.body import BodyBudget
+from api.web.cors import allow_origins
+from api.web.openapi import openapi_json
+from api.web.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
+from api.web.routing import OPERATIONS, UPLOAD_PATH, Operation
+from api.web.security_headers import DOCS_PATH, StrictTransport
 from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 

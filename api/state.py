@@ -4,15 +4,15 @@ from typing import TypedDict
 
 from starlette.requests import Request as StarletteRequest
 
-from api.auth import Authenticator
-from api.body import BodyBudget
-from api.exports import Exports
-from api.openid import ProviderClient
-from api.ownerships import Ownerships
-from api.passwords import Passwords
-from api.quota import Quota
-from api.stream_writer import StreamWriter
-from api.throttle import Throttle
+from api.export.slots import Exports
+from api.identity.auth import Authenticator
+from api.identity.openid import ProviderClient
+from api.identity.passwords import Passwords
+from api.identity.throttle import Throttle
+from api.ingest.ownership import Ownerships
+from api.ingest.quota import Quota
+from api.ingest.stream_writer import StreamWriter
+from api.web.body import BodyBudget
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.settings import Settings
 

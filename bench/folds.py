@@ -12,16 +12,16 @@ from bench.figures import Against, Figure, Target, most
 from bench.options import Options
 from bench.rides import an_hour, batches, ride, send, start_ride
 from bench.system import System, cpu_seconds
-from shared.archive import ArchivedChannel, encode, split
 from shared.connections import Database, DatabaseConnection, Redis, open_database, open_redis
+from shared.samples.archive import ArchivedChannel, encode, split
+from shared.samples.columns import Samples
 from shared.settings import read_settings
 from shared.sql import load_queries
-from shared.telemetry import Samples
-from worker.athlete import Athlete
-from worker.efforts import rank_efforts
-from worker.fold import fold
-from worker.ride import Ride
-from worker.summary import summarize
+from worker.jobs.fold import fold
+from worker.rides.athlete import Athlete
+from worker.rides.efforts import rank_efforts
+from worker.rides.ride import Ride
+from worker.rides.summary import summarize
 
 SECTION: Final = "fold"
 HOURS: Final = (1, 6, 24)

@@ -13,8 +13,8 @@ from rich.table import Table
 from bench.history_plans import Question, faults_of, plan_of, questions
 from bench.history_rows import WORKOUTS, generate
 from bench.system import temporary_folder
-from ops import migrations
-from ops.servers import embedded_servers
+from ops.admin import migrations
+from ops.embedded.servers import embedded_servers
 from shared.connections import Row
 
 

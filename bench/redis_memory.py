@@ -12,8 +12,8 @@ from bench.peer import entries
 from bench.rides import BATCH, EIGHT, THREE, an_hour, batches, of_channels, to_samples
 from bench.system import System, cpu_seconds
 from shared.connections import Redis, open_redis
+from shared.redis_keys import BATCH_FIELD
 from shared.settings import read_settings
-from shared.streams import BATCH_FIELD
 
 SECTION: Final = "redis"
 _PIPELINE: Final = 500  # entries

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import numpy as np
 
-from ops.ride_simulator import simulate_ride
-from shared import stream_codec
+from ops.demo.ride_simulator import simulate_ride
 from shared.connections import DatabaseConnection, Redis
-from shared.streams import BATCH_FIELD, samples_key
-from shared.telemetry import CHANNEL_NAMES, Samples, concatenate
+from shared.redis_keys import BATCH_FIELD, samples_key
+from shared.samples import stream_codec
+from shared.samples.channels import CHANNEL_NAMES
+from shared.samples.columns import Samples, concatenate
 
 START: Final = 1_700_000_000_000  # ms since the Unix epoch
 HOUR: Final = 3_600_000  # ms

@@ -15,8 +15,9 @@ from bench.system import System, cpu_seconds
 from bench.uploads import CONNECTIONS, upload_requests
 from ops.processes import wait_until
 from shared.connections import Redis, Row, open_redis
+from shared.events import FoldRequest
+from shared.redis_keys import EVENTS, GROUP
 from shared.settings import read_settings
-from shared.streams import EVENTS, GROUP, FoldRequest
 
 SECTION: Final = "scaling"
 _BATCH: Final = 10

@@ -16,10 +16,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bench.load import Address
-from ops import migrations
-from ops.accounts import Account, create_account
+from ops.admin import migrations
+from ops.admin.accounts import Account, create_account
+from ops.embedded.servers import embedded_servers
 from ops.processes import Process, spawn, stop, wait_until
-from ops.servers import embedded_servers
 from shared.connections import Row
 
 _ROOT: Final = Path(__file__).resolve().parents[1]

@@ -16,14 +16,14 @@ import psycopg
 import redis
 from dotenv import load_dotenv
 
-from ops import accounts, migrations
-from ops import dead_letters as letters
-from ops.accounts import create_account
-from ops.backup import back_up, find_program, restore
+from ops.admin import accounts, migrations
+from ops.admin import dead_letters as letters
+from ops.admin.accounts import create_account
+from ops.admin.backup import back_up, find_program, restore
+from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
+from ops.admin.redis_prompt import open_prompt
+from ops.embedded.servers import servers
 from ops.processes import Supervisor, spawn, stop_on_signals
-from ops.recompute import Scope, await_recompute, mark_stale, pending
-from ops.redis_prompt import open_prompt
-from ops.servers import servers
 from shared.credentials import SCOPES
 from shared.errors import TrackerError
 from shared.settings import read_settings
@@ -52,7 +52,7 @@ def _servers(context: click.Context) -> Iterator[dict[str, str]]:
 @click.pass_obj
 def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None:
     """Play a ride through everything, then serve."""
-    from ops.run import run as run_all  # needs the extra `embedded`, which production has not
+    from ops.demo.run import run as run_all
 
     run_all(os.environ, data_dir, port=port, ride=ride, forever=not once)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Redis
-from shared.streams import FAILING, FOLDED
+from shared.redis_keys import FAILING, FOLDED
 
 FEWEST: Final = 5  # rides that fail before we doubt ourselves
 _MOST_FOLDED: Final = 50  # remembered, so that many good rides of the past do not hide a bad deploy

@@ -18,10 +18,10 @@ import httpx
 import hypothesis
 import pytest
 
-from ops import migrations
-from ops.accounts import Account, create_account
+from ops.admin import migrations
+from ops.admin.accounts import Account, create_account
+from ops.embedded.servers import embedded_servers
 from ops.processes import spawn, stop, wait_until
-from ops.servers import embedded_servers
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
 

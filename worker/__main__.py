@@ -15,11 +15,11 @@ from shared.connections import open_database, open_redis
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
-from worker.dead_letters import bury
-from worker.fold import fold
-from worker.inbox import BLOCK, Inbox
-from worker.loop import Worker
-from worker.sweeper import Sweeper
+from worker.jobs.fold import fold
+from worker.jobs.sweep import Sweeper
+from worker.queue.dead_letters import bury
+from worker.queue.inbox import BLOCK, Inbox
+from worker.queue.loop import Worker
 
 logger = logging.getLogger(__name__)
 

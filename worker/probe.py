@@ -8,8 +8,8 @@ from typing import Any
 import redis
 
 from shared.connections import open_redis
+from shared.redis_keys import EVENTS, GROUP
 from shared.settings import Settings, read_settings
-from shared.streams import EVENTS, GROUP
 
 
 def is_working(settings: Settings) -> bool:

@@ -13,7 +13,8 @@ from uuid import UUID
 import httpx
 import numpy as np
 
-from shared.telemetry import CHANNEL_NAMES, Samples
+from shared.samples.channels import CHANNEL_NAMES
+from shared.samples.columns import Samples
 from tests.conftest import Rider
 from tests.faults.history import History, RideHistory
 from tests.worker.readings import T0

@@ -15,16 +15,16 @@ import psycopg
 import redis
 from psycopg.rows import class_row, dict_row
 
-from shared import archive, stream_codec
-from shared.archive import ArchivedChannel
 from shared.connections import DatabaseConnection, Redis, Row
-from shared.streams import EVENTS, GROUP, samples_key
-from shared.telemetry import Samples, concatenate, merge
-from worker.athlete import Athlete
-from worker.efforts import rank_efforts
-from worker.fold import read_waiting
-from worker.ride import Ride
-from worker.summary import summarize
+from shared.redis_keys import EVENTS, GROUP, samples_key
+from shared.samples import archive, stream_codec
+from shared.samples.archive import ArchivedChannel
+from shared.samples.columns import Samples, concatenate, merge
+from worker.jobs.fold import read_waiting
+from worker.rides.athlete import Athlete
+from worker.rides.efforts import rank_efforts
+from worker.rides.ride import Ride
+from worker.rides.summary import summarize
 
 Reading = tuple[int, str, float]  # ms, channel, value
 Best = tuple[str, int, float, datetime]  # metric, seconds, value, when it began

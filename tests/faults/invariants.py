@@ -8,18 +8,18 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from shared import archive
-from shared.archive import ArchivedChannel
-from shared.streams import EVENTS, samples_key
-from shared.telemetry import Samples
+from shared.redis_keys import EVENTS, samples_key
+from shared.samples import archive
+from shared.samples.archive import ArchivedChannel
+from shared.samples.columns import Samples
 from tests.faults.recordings import Recording
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
-from worker.athlete import Athlete
-from worker.efforts import rank_efforts
-from worker.ride import Ride
-from worker.summary import summarize
+from worker.rides.athlete import Athlete
+from worker.rides.efforts import rank_efforts
+from worker.rides.ride import Ride
+from worker.rides.summary import summarize
 
 
 def assert_all_is_kept(system: System, *recordings: Recording, within: float = 30) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import redis
 
 from ops.processes import Process, stop
-from shared.streams import EVENTS, GROUP
+from shared.redis_keys import EVENTS, GROUP
 from tests.faults.proxy import Proxy
 from tests.faults.system import Server, System
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from shared.telemetry import FloatArray, Samples, concatenate, merge
+from shared.samples.columns import FloatArray, Samples, concatenate, merge
 from tests.conftest import Rider
 from tests.worker.readings import T0
 from tests.worker.waiting import eventually

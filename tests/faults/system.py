@@ -15,12 +15,12 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
-from ops import migrations
-from ops.accounts import create_account
-from ops.postgres import run_postgres
+from ops.admin import migrations
+from ops.admin.accounts import create_account
+from ops.embedded.postgres import run_postgres
+from ops.embedded.servers import prepare
+from ops.embedded.valkey import run_valkey
 from ops.processes import Process, spawn, stop, wait_until
-from ops.servers import prepare
-from ops.valkey import run_valkey
 from tests.conftest import ROOT, Rider, reachable_folder
 from tests.faults.proxy import Proxy
 

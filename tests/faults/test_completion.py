@@ -7,8 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from shared.streams import EVENTS
-from shared.telemetry import Samples
+from shared.redis_keys import EVENTS
+from shared.samples.columns import Samples
 from tests.faults.invariants import (
     are_completed,
     assert_all_is_kept,

@@ -13,8 +13,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from shared.archive import encode
-from shared.telemetry import CHANNELS, Samples
+from shared.samples.archive import encode
+from shared.samples.channels import CHANNELS
+from shared.samples.columns import Samples
 from tests.api.answers import T0, eventually, problem_of
 from tests.conftest import Rider
 from tests.faults.system import System

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from psycopg.types.json import Jsonb
 
-from shared import archive
 from shared.connections import DatabaseConnection, Redis
-from shared.streams import samples_key
-from shared.telemetry import Samples, concatenate
+from shared.redis_keys import samples_key
+from shared.samples import archive
+from shared.samples.columns import Samples, concatenate
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
 from tests.faults.system import System, running_system

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.processes import Process
-from shared.streams import EVENTS, GROUP
+from shared.redis_keys import EVENTS, GROUP
 from tests.faults.invariants import assert_all_is_kept
 from tests.faults.recordings import batches_of, readings, record
 from tests.faults.system import System

@@ -6,7 +6,7 @@ import sys
 
 import psycopg
 
-from ops import migrations
+from ops.admin import migrations
 from tests.conftest import ROOT
 from tests.faults.system import System
 from tests.worker.waiting import eventually

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ops.postgres import server_user
+from ops.embedded.postgres import server_user
 from tests.api.answers import problem_of
 from tests.conftest import reachable_folder
 from tests.faults.invariants import (

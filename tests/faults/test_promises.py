@@ -2,7 +2,7 @@
 
 import time
 
-from ops.dead_letters import replay
+from ops.admin.dead_letters import replay
 from shared.breaker import FEWEST, Breaker
 from shared.settings import read_settings
 from tests.faults.invariants import archived, are_completed, assert_all_is_kept, row_of, status_of

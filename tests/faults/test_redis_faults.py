@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from shared.streams import EVENTS, GROUP
+from shared.redis_keys import EVENTS, GROUP
 from tests.api.answers import problem_of
 from tests.faults.invariants import (
     archived,

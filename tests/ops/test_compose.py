@@ -18,9 +18,9 @@ import pytest
 import redis
 import yaml
 
-from ops.postgres import programs
+from ops.embedded.postgres import programs
+from ops.embedded.valkey import server_program
 from ops.processes import stop
-from ops.valkey import server_program
 from tests.conftest import ROOT
 
 STACK: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

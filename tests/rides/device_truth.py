@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ops import migrations
-from ops.accounts import create_account
-from ops.ride_player import play_ride, read_ride
-from ops.run import start_service
-from ops.servers import embedded_servers
+from ops.admin import migrations
+from ops.admin.accounts import create_account
+from ops.demo.ride_player import play_ride, read_ride
+from ops.demo.run import start_service
+from ops.embedded.servers import embedded_servers
 from tests.conftest import ROOT, reachable_folder
 from tests.rides.truth import Entry, Figure, device_figures
 

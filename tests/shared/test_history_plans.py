@@ -8,8 +8,8 @@ from psycopg.rows import dict_row
 
 from bench.history_plans import Question, faults_of, plan_of, questions
 from bench.history_rows import OF_HEAVY_RIDER, WORKOUTS, generate
-from ops import migrations
-from ops.servers import embedded_servers
+from ops.admin import migrations
+from ops.embedded.servers import embedded_servers
 from shared.connections import Row
 from shared.listing import Order, Sort
 from tests.conftest import reachable_folder

@@ -11,15 +11,15 @@ import psycopg
 import pytest
 import redis
 
-from ops import migrations
-from ops.accounts import create_account
+from ops.admin import migrations
+from ops.admin.accounts import create_account
 from shared.breaker import Breaker
 from shared.connections import Database, Redis, open_redis
 from shared.settings import Settings
 from tests.worker.workouts import Workouts
-from worker.dead_letters import bury
-from worker.inbox import BLOCK, Inbox
-from worker.loop import Fold, Worker
+from worker.queue.dead_letters import bury
+from worker.queue.inbox import BLOCK, Inbox
+from worker.queue.loop import Fold, Worker
 
 OpenInbox = Callable[..., Inbox]
 Running = Callable[..., AbstractContextManager[None]]
@@ -44,8 +44,8 @@ def workouts(database: Database, redis_client: Redis, settings: Settings) -> Wor
 @pytest.fixture
 def open_inbox(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenInbox]:
     """Opens inboxes that wait for nothing and look for abandoned events each time."""
-    monkeypatch.setattr("worker.inbox.BLOCK", 0.02)
-    monkeypatch.setattr("worker.inbox._CLAIM_EVERY", 0.0)
+    monkeypatch.setattr("worker.queue.inbox.BLOCK", 0.02)
+    monkeypatch.setattr("worker.queue.inbox._CLAIM_EVERY", 0.0)
     inboxes = []
     with open_redis(settings) as client, open_redis(settings, longest_block=BLOCK) as blocking:
 
@@ -65,7 +65,7 @@ def running(
     open_inbox: OpenInbox, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> Running:
     """Runs a worker with the given fold, impatient in everything, for as long as the block."""
-    monkeypatch.setattr("worker.loop._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("worker.queue.loop._LONGEST_PAUSE", 0.01)
 
     @contextmanager
     def run(

@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 from hypothesis import strategies as st
 
-from shared.telemetry import FloatArray, IntArray, Samples
+from shared.samples.columns import FloatArray, IntArray, Samples
 from worker.metrics.series import Series, resample
 
 T0 = 1_700_000_000_000

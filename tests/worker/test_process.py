@@ -14,8 +14,8 @@ import pytest
 
 from ops.processes import spawn, stop
 from shared.connections import Redis
+from shared.redis_keys import EVENTS, GROUP
 from shared.settings import Settings
-from shared.streams import EVENTS, GROUP
 from tests.conftest import ROOT
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually

@@ -9,11 +9,12 @@ from uuid import UUID
 from psycopg import sql
 from psycopg.rows import class_row
 
-from shared import archive, stream_codec
-from shared.archive import ArchivedChannel
 from shared.connections import Database, Redis, Row
-from shared.streams import BATCH_FIELD, EVENTS, GROUP, FoldRequest, samples_key
-from shared.telemetry import Samples
+from shared.events import FoldRequest
+from shared.redis_keys import BATCH_FIELD, EVENTS, GROUP, samples_key
+from shared.samples import archive, stream_codec
+from shared.samples.archive import ArchivedChannel
+from shared.samples.columns import Samples
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""The export: all that is stored of a rider, as a zip file that is made while it is being read."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, LiteralString, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from psycopg.rows import class_row
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.export.zip_stream import ZipStream
+from api.identity.auth import Caller
+from api.identity.keys import Key, KeyList
+from api.identity.profile import RiderAnswer, read_rider
+from api.season.records import Record, RecordList
+from api.season.thresholds import Thresholds, ThresholdsList
+from api.state import ApiState, Request
+from api.workouts.rendering import csv_parts
+from api.workouts.ride_reader import StoredRide, fetch_ride
+from api.workouts.store import Workout
+from shared.sql import load_queries
+
+WORKOUTS = load_queries("workouts")
+USERS = load_queries("users")
+RIDERS = load_queries("riders")
+SEASON = load_queries("season")
+_RIDES_A_PAGE: Final = 50
+_ACTS_A_PAGE: Final = 1000
+_TYPE: Final = "application/zip"
+T = TypeVar("T")
+
+README: Final = """\
+All that Bike Power Tracker stores of your account. Text is UTF-8; moments are UTC.
+
+profile.json     the account, as GET /api/users/me answers it
+keys.json        API keys that open, without their secrets, as GET /api/keys
+thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds
+records.json     personal records, as GET /api/records
+audit.ndjson     what was done to keys and account: an act a line, oldest first
+workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workouts/{id}, newest first
+telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?format=csv:
+                 day of its start, id of the ride; timestamps in ms since 1970-01-01T00:00:00Z
+
+A ride that went on during the export is in it as far as it had got. Deleted rides are not in it.
+"""
+
+
+class Act(Struct, rename="camel"):
+    """Something done to keys or the account; `keyId`: with which key."""
+
+    id: int
+    action: str
+    key_id: str | None
+    detail: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file of the export. Its contents are made as they are iterated over, in a thread."""
+
+    name: str
+    contents: AsyncIterator[Iterable[bytes]]
+
+
+async def export_account(request: Request, caller: Caller) -> Response:
+    """Everything stored of the caller, as a zip file; its README.txt says what is what.
+
+    It is made while it is being read, one at a time for a user. One that ends early, as when the
+    key is revoked meanwhile, is no zip file.
+    """
+    state = request.state
+    rides = await _select(state, WORKOUTS["list_ids"], _Id, user_id=caller.user_id)
+    state["exports"].require_room(caller.user_id)
+    name = f"bike-power-tracker-{datetime.now(UTC):%Y-%m-%d}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=_TYPE)
+    export = _Export(request, caller, [ride.id for ride in rides])
+    return _ExportResponse(export, headers=headers, media_type=_TYPE)
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+class _Export:
+    """What is in the export of a rider. No connection is held while a piece is on its way."""
+
+    def __init__(self, request: Request, caller: Caller, rides: list[UUID]) -> None:
+        self.state: ApiState = request.state
+        self.user_id = caller.user_id
+        self._request = request
+        self._rides = rides
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The zip file. Raises what keeps it from being complete."""
+        archive = ZipStream(datetime.now(UTC))
+        async for member in self._members():
+            with archive.member(member.name):
+                async for content in member.contents:
+                    async for piece in iterate_in_threadpool(archive.pieces(content)):
+                        yield piece
+        yield archive.end()
+
+    async def _members(self) -> AsyncIterator[Member]:
+        yield Member("README.txt", _whole(README.encode()))
+        for name, read in self._documents().items():
+            yield Member(name, _whole(msgspec.json.encode(await read())))
+        yield Member("audit.ndjson", _lines(self._acts()))
+        yield Member("workouts.ndjson", _lines(self._pages()))
+        async for page in self._pages():
+            for workout in page:
+                await self._require_key()
+                ride = await fetch_ride(self.state, workout)
+                name = f"telemetry/{workout.start_time:%Y-%m-%d}-{workout.id}.csv"
+                yield Member(name, _csv(ride))
+
+    def _documents(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "profile.json": self._profile,
+            "keys.json": self._keys,
+            "thresholds.json": self._thresholds,
+            "records.json": self._records,
+        }
+
+    async def _profile(self) -> RiderAnswer:
+        return RiderAnswer(await read_rider(self.state, self.user_id))
+
+    async def _keys(self) -> KeyList:
+        return KeyList(await self._select(USERS["list_keys"], Key))
+
+    async def _thresholds(self) -> ThresholdsList:
+        return ThresholdsList(await self._select(RIDERS["list_thresholds"], Thresholds))
+
+    async def _records(self) -> RecordList:
+        return RecordList(await self._select(SEASON["list_records"], Record, metric=None))
+
+    async def _acts(self) -> AsyncIterator[list[Act]]:
+        place: dict[str, Any] = {"after_time": None, "after_id": None}
+        while page := await self._select(USERS["list_acts"], Act, limit=_ACTS_A_PAGE, **place):
+            yield page
+            place = {"after_time": page[-1].created_at, "after_id": page[-1].id}
+
+    async def _pages(self) -> AsyncIterator[list[Workout]]:
+        """The rides there were at the start, by their ids: a start may be corrected meanwhile."""
+        for start in range(0, len(self._rides), _RIDES_A_PAGE):
+            ids = self._rides[start : start + _RIDES_A_PAGE]
+            yield await self._select(WORKOUTS["get_workouts"], Workout, ids=ids)
+
+    async def _select(self, query: LiteralString, kind: type[T], **parameters: object) -> list[T]:
+        await self._require_key()
+        return await _select(self.state, query, kind, user_id=self.user_id, **parameters)
+
+    async def _require_key(self) -> None:
+        """Raises Unauthorized once the key has been revoked, or the account deleted."""
+        await self.state["authenticator"].authenticate(self._request, "admin")
+
+
+class _ExportResponse(StreamingResponse):
+    """Takes up room among the exports until it has ended, however it ends.
+
+    Each piece must be taken within ``body_timeout``: nobody may hold an export up for ever.
+    """
+
+    def __init__(self, export: _Export, **options: Any) -> None:
+        super().__init__(export.pieces(), **options)
+        self._exports = export.state["exports"]
+        self._user_id = export.user_id
+        self._patience = export.state["settings"].body_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(self._patience):
+                await send(message)
+
+        with self._exports.making(self._user_id):
+            await super().__call__(scope, receive, send_in_time)
+
+
+async def _select(
+    state: ApiState, query: LiteralString, kind: type[T], **parameters: object
+) -> list[T]:
+    async with (
+        state["database"].connection() as connection,
+        connection.cursor(row_factory=class_row(kind)) as cursor,
+    ):
+        await cursor.execute(query, parameters)
+        return await cursor.fetchall()
+
+
+async def _whole(content: bytes) -> AsyncIterator[Iterable[bytes]]:
+    yield [content]
+
+
+async def _lines(pages: AsyncIterator[list[Any]]) -> AsyncIterator[Iterable[bytes]]:
+    """A JSON value a line."""
+    async for page in pages:
+        yield (msgspec.json.encode(value) + b"\n" for value in page)
+
+
+async def _csv(ride: StoredRide) -> AsyncIterator[Iterable[bytes]]:
+    def encode() -> Iterator[bytes]:
+        for part in csv_parts(ride.decode().samples()):
+            yield part.encode()
+
+    yield encode()

@@ -1,0 +1,93 @@
+"""Health: alive, and ready to keep what it accepts."""
+
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Literal
+
+import psycopg
+import psycopg_pool
+import redis
+from msgspec import Struct
+from starlette.responses import Response
+
+from api.state import ApiState, Request
+from api.web.responses import json_response
+
+
+class Health(Struct):
+    """Whether the two servers behind the API answer."""
+
+    status: Literal["ok", "degraded"]
+    timestamp: datetime
+    redis: Literal["connected", "disconnected"]
+    database: Literal["connected", "disconnected"]
+
+
+class Readiness(Struct):
+    """`problems` names everything that keeps uploads from being safe."""
+
+    status: Literal["ready", "not ready"]
+    problems: list[str]
+
+
+class Liveness(Struct):
+    """The process answers."""
+
+    status: str
+    uptime: float
+
+
+_STARTED = time.monotonic()
+_NO_REDIS = "Redis does not answer"
+
+
+async def health(request: Request) -> Response:
+    """A short report; always 200."""
+    database_up = not await _database_problems(request.state)
+    redis_up = _NO_REDIS not in await _redis_problems(request.state)
+    return json_response(
+        Health(
+            "ok" if database_up and redis_up else "degraded",
+            datetime.now(UTC),
+            "connected" if redis_up else "disconnected",
+            "connected" if database_up else "disconnected",
+        )
+    )
+
+
+async def live(_: Request) -> Response:
+    """200 while the process serves requests at all."""
+    return json_response(Liveness("alive", time.monotonic() - _STARTED))
+
+
+async def ready(request: Request) -> Response:
+    """200 if uploads are safe here now, else 503 naming what is wrong."""
+    problems = await _database_problems(request.state) + await _redis_problems(request.state)
+    if problems:
+        return json_response(Readiness("not ready", problems), HTTPStatus.SERVICE_UNAVAILABLE)
+    return json_response(Readiness("ready", []))
+
+
+async def _database_problems(state: ApiState) -> list[str]:
+    try:
+        async with state["database"].connection() as connection:
+            cursor = await connection.execute("SELECT to_regclass('workout_channels') AS found")
+            row = await cursor.fetchone()
+    except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
+        return ["PostgreSQL does not answer"]
+    return [] if row and row["found"] else ["PostgreSQL is not migrated: run `make migrate`"]
+
+
+async def _redis_problems(state: ApiState) -> list[str]:
+    try:
+        info = await state["redis"].info("everything")
+    except (redis.RedisError, OSError):
+        return [_NO_REDIS]
+    problems = []
+    if not info.get("aof_enabled"):
+        problems.append("Redis has no append-only file: set `appendonly yes`")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        problems.append(f"Redis may evict samples ({policy}): set `maxmemory-policy noeviction`")
+    return problems

@@ -1,0 +1,104 @@
+"""Who calls: API keys, found by id, compared in constant time, remembered for five seconds."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+
+from api.web.cache import Memory
+from api.web.headers import header
+from api.web.problems import Forbidden, Unauthorized
+from shared.connections import AsyncDatabase
+from shared.credentials import hash_key, key_id_of
+from shared.sql import load_queries
+
+QUERIES = load_queries("users")
+# How long a revoked key may still open a process that has just seen it.
+REVOCATION_BOUND: Final = 5.0
+# Seconds for which a key that was good may go on uploading while PostgreSQL does not answer.
+_OUTAGE_BOUND: Final = 3600.0
+# How long after logging in a session may do what cannot be undone.
+_FRESH: Final = timedelta(minutes=10)
+_NO_HASH: Final = bytes(32)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did."""
+
+    user_id: UUID
+    key_id: str
+    scopes: frozenset[str]
+    expires_at: datetime | None
+    session_since: datetime | None = None
+
+
+class Authenticator:
+    """Finds callers by their keys, and notes which keys were used."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self._database = database
+        self._memory = Memory[bytes, Caller](100_000, REVOCATION_BOUND, _OUTAGE_BOUND)
+        self._used: set[str] = set()
+
+    async def authenticate(self, request: HTTPConnection[Any], scope: str) -> Caller:
+        """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
+        text = _key_of(request)
+        digest = hash_key(text)
+        ask = partial(self._look_up, text, digest)
+        caller = await self._memory.recall(digest, ask, outlast=scope == "upload")
+        if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
+            raise Unauthorized("the API key has expired")
+        if scope not in caller.scopes:
+            raise Forbidden(f"this API key lacks the scope `{scope}`")
+        self._used.add(caller.key_id)
+        return caller
+
+    def forget(self, request: HTTPConnection[Any]) -> None:
+        """The key of a request opens nothing more, in this process at once."""
+        self._memory.forget(hash_key(_key_of(request)))
+
+    def forget_user(self, user_id: UUID) -> None:
+        """None of a user's keys opens anything more, in this process at once."""
+        self._memory.forget_where(lambda caller: caller.user_id == user_id)
+
+    def forget_key(self, key_id: str) -> None:
+        """That key opens nothing more, in this process at once."""
+        self._memory.forget_where(lambda caller: caller.key_id == key_id)
+
+    async def note_use(self) -> None:
+        """Write ``last_used_at`` of the keys used since the last call."""
+        used, self._used = self._used, set()
+        if used:
+            async with self._database.connection() as connection:
+                await connection.execute(QUERIES["touch_keys"], {"ids": list(used)})
+
+    async def _look_up(self, text: str, digest: bytes) -> Caller:
+        key_id = key_id_of(text) or ""  # a malformed key costs what any wrong one does
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(QUERIES["find_key"], {"id": key_id})
+            row = await cursor.fetchone()
+        if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
+            raise Unauthorized("the API key is malformed, unknown, revoked or expired")
+        scopes, expires_at = frozenset(row["scopes"]), row["expires_at"]
+        return Caller(row["user_id"], key_id, scopes, expires_at, row["session_since"])
+
+
+def require_fresh_session(caller: Caller) -> None:
+    """Raises Forbidden unless the caller has just logged in: a key that leaked is no proof."""
+    since = caller.session_since
+    if since is None or datetime.now(UTC) - since > _FRESH:
+        raise Forbidden("log in again first: this needs a session of the last ten minutes")
+
+
+def _key_of(request: HTTPConnection[Any]) -> str:
+    scheme, _, bearer = header(request, b"authorization").partition(" ")
+    if scheme.lower() == "bearer" and bearer:
+        return bearer.strip()
+    if key := header(request, b"x-api-key"):
+        return key
+    raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")

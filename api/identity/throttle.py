@@ -1,0 +1,90 @@
+"""How often one may try to log in or register: counted in Redis, by all API processes together."""
+
+import hashlib
+import math
+import time
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Final
+from uuid import UUID
+
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.requests import HTTPConnection
+
+from api.web.problems import TooManyRequests
+from shared.connections import AsyncRedis
+from shared.settings import Settings
+
+# At one account: from one address, and from everywhere.
+_GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")
+_TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")
+# By one user: each is hashed, and the logins of others wait for it.
+_CHANGES: Final = RateLimitItemPerHour(10, namespace="password-changes")
+
+
+class Throttle:
+    """Bounds attempts by the client's address and by the account they are aimed at."""
+
+    def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
+        self._logins = RateLimitItemPerHour(settings.max_logins_per_hour, namespace="logins")
+        # Each has two steps.
+        self._sign_ins = RateLimitItemPerHour(
+            2 * settings.max_logins_per_hour, namespace="sign-ins"
+        )
+        most_new = settings.max_registrations_per_hour
+        self._registrations = RateLimitItemPerHour(most_new, namespace="registrations")
+        pool: Any = redis.connection_pool
+        storage = RedisStorage(
+            "async+redis://", implementation="redispy", key_prefix="throttle", connection_pool=pool
+        )
+        self._limiter = MovingWindowRateLimiter(storage)
+
+    async def admit_login(self, request: HTTPConnection[Any], email: str) -> None:
+        """Count an attempt at the account that is looked up by ``email``, as it is written.
+
+        Raises TooManyRequests, redis.RedisError.
+        """
+        client, account = _network_of(request), _digest(email)
+        await self._admit(self._logins, client)
+        await self._admit(_GUESSES, client, account)
+        await self._admit(_TARGETED, account)
+
+    async def admit_sign_in(self, request: HTTPConnection[Any]) -> None:
+        """Count a step of a sign-in by a provider. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(self._sign_ins, _network_of(request))
+
+    async def admit_registration(self, request: HTTPConnection[Any]) -> None:
+        """Count a registration. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(self._registrations, _network_of(request))
+
+    async def admit_password_change(self, user_id: UUID) -> None:
+        """Count a new password of a user. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(_CHANGES, str(user_id))
+
+    async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
+        """The login was right: what went before was no guessing."""
+        await self._limiter.clear(_GUESSES, _network_of(request), _digest(email))
+
+    async def _admit(self, limit: Any, *who: str) -> None:
+        if not await self._limiter.hit(limit, *who):
+            stats = await self._limiter.get_window_stats(limit, *who)
+            wait = max(math.ceil(stats.reset_time - time.time()), 1)
+            raise TooManyRequests("too many attempts", headers={"Retry-After": str(wait)})
+
+
+def _network_of(request: HTTPConnection[Any]) -> str:
+    """The client's address; of IPv6 its network, as one client has all of it."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host or "local"
+    if isinstance(address, IPv6Address) and not address.ipv4_mapped:
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _digest(email: str) -> str:
+    """Redis need not know the address."""
+    return hashlib.sha256(email.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Samples on their way in: parsed, checked, and written to Redis."""

@@ -1,0 +1,157 @@
+"""The slow, exact look at an upload that the fast way refused: plain objects, check by check."""
+
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from api.ingest.wire import NDJSON, Limits, Timestamp, Upload, milliseconds
+from api.web.problems import BadRequest, Fault, TooLarge, Unprocessable
+from shared.samples.channels import CHANNEL_NAMES, CHANNELS, EARLIEST_TIMESTAMP, Channel
+from shared.samples.columns import FloatArray, Samples
+
+_MAX_FAULTS: Final = 20
+
+Row = tuple[int, Any]  # the index of a sample in the upload, and what stands there
+Reading = tuple[int, dict[str, float]]  # a good timestamp in ms, and the good values by channel
+
+
+def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> Upload:
+    """The good samples of an upload, and what is wrong with the others.
+
+    Raises BadRequest, TooLarge, and, unless ``lenient``, Unprocessable for the first bad samples.
+    """
+    faults: list[Fault] = []
+    if media_type == NDJSON:
+        rows = _plain_lines(body, limits, lenient, faults)
+    else:
+        rows = _plain_rows(body)
+        _require_few(len(rows), limits)
+    readings = []
+    for index, row in rows:
+        reading = _inspect_row(index, row, limits, faults)
+        if reading is not None:
+            readings.append(reading)
+        if len(faults) >= _MAX_FAULTS and not lenient:
+            break
+    if faults and not lenient:
+        raise Unprocessable(f"{_where(faults[0])}; nothing was stored", faults)
+    return Upload(_to_samples(readings), faults)
+
+
+def _where(fault: Fault) -> str:
+    member = f"{fault.member} of " if fault.member else ""
+    return f"{member}sample {fault.index} {fault.detail}"
+
+
+def _plain_rows(body: bytes) -> list[Row]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    rows = document
+    if isinstance(document, dict):
+        rows = document.get("samples")
+        if rows is None:
+            rows = _transpose(document)
+        elif document.get("timestamp") is not None:
+            raise Unprocessable("send `samples` or columns, not both")
+    if not isinstance(rows, list):
+        raise Unprocessable("expected `samples`, an array of samples, or columns")
+    return list(enumerate(rows))
+
+
+def _transpose(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    sent = {
+        name: values
+        for name, values in columns.items()
+        if name in ("timestamp", *CHANNEL_NAMES) and values is not None
+    }
+    if "timestamp" not in sent:
+        raise Unprocessable(
+            "expected `samples`, an array of samples, or columns with `timestamp` among them",
+            [Fault("is missing", "timestamp")],
+        )
+    for name, values in sent.items():
+        if not isinstance(values, list):
+            raise Unprocessable(f"the column {name} is not an array", [Fault("not an array", name)])
+    for name, values in sent.items():
+        if len(values) != len(sent["timestamp"]):
+            detail = f"{len(values)} values for {len(sent['timestamp'])} timestamps"
+            raise Unprocessable(f"the column {name} has {detail}", [Fault(detail, name)])
+    return [dict(zip(sent, row, strict=True)) for row in zip(*sent.values(), strict=True)]
+
+
+def _plain_lines(body: bytes, limits: Limits, lenient: bool, faults: list[Fault]) -> list[Row]:
+    rows: list[Row] = []
+    for index, line in enumerate(line for line in io.BytesIO(body) if line.strip()):
+        _require_few(index + 1, limits)
+        try:
+            rows.append((index, msgspec.json.decode(line)))
+        except (msgspec.DecodeError, RecursionError) as error:
+            if not lenient:
+                raise BadRequest(f"sample {index} is not a line of JSON: {error}") from None
+            faults.append(Fault(f"not a line of JSON: {error}", index=index))
+    return rows
+
+
+def _require_few(count: int, limits: Limits) -> None:
+    if count > limits.samples:
+        raise TooLarge(f"over {limits.samples} samples; send at most {limits.samples} at a time")
+
+
+def _inspect_row(index: int, row: Any, limits: Limits, faults: list[Fault]) -> Reading | None:
+    """What is good in one sample, if its timestamp is; what is wrong is added to ``faults``."""
+    if not isinstance(row, dict):
+        faults.append(Fault("is not an object", index=index))
+        return None
+    time, wrong = _inspect_time(row.get("timestamp"), limits)
+    if wrong:
+        faults.append(Fault(wrong, "timestamp", index))
+    values = {}
+    for channel in CHANNELS:
+        value = row.get(channel.name)
+        if value is None:
+            continue
+        if wrong := _wrong_value(channel, value):
+            faults.append(Fault(wrong, channel.name, index))
+        else:
+            values[channel.name] = float(value)
+    return None if time is None else (time, values)
+
+
+def _inspect_time(value: Any, limits: Limits) -> tuple[int | None, str | None]:
+    if value is None:
+        return None, "is missing"
+    try:
+        time = int(milliseconds([msgspec.convert(value, Timestamp)])[0])
+    except (msgspec.ValidationError, ValueError):
+        return None, "is neither Unix milliseconds nor RFC 3339 with an offset"
+    if time < EARLIEST_TIMESTAMP:
+        return None, "is before the year 2000; the unit is milliseconds"
+    if time > limits.latest:
+        return None, "is more than a day ahead"
+    return time, None
+
+
+def _wrong_value(channel: Channel, value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "is not a number"
+    if not channel.minimum <= value <= channel.maximum:
+        bounds = f"{channel.minimum:g} to {channel.maximum:g} {channel.unit}"
+        return f"{value!s:.20} is outside {bounds}"  # an integer may have 4,000 digits
+    return None
+
+
+def _to_samples(readings: list[Reading]) -> Samples:
+    def column(name: str) -> Iterator[float]:
+        return (values.get(name, np.nan) for _, values in readings)
+
+    channels: dict[str, FloatArray] = {
+        name: np.fromiter(column(name), np.float64, len(readings))
+        for name in CHANNEL_NAMES
+        if any(name in values for _, values in readings)
+    }
+    return Samples(np.array([time for time, _ in readings], np.int64), channels)

@@ -1,0 +1,50 @@
+"""Whose a workout is, remembered so that an upload costs PostgreSQL nothing."""
+
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from api.web.cache import Memory
+from api.web.problems import NotFound
+from shared.connections import AsyncDatabase
+from shared.sql import load_queries
+
+QUERIES = load_queries("workouts")
+# Seconds; both must be well within streams.SEALED_FOR.
+_REMEMBERED: Final = 3600.0
+_OUTAGE_BOUND: Final = 12 * 3600.0
+
+
+class Ownerships:
+    """Answers "may this user upload to that workout, and is it over?"."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self._database = database
+        self._finished = Memory[tuple[UUID, UUID], bool](200_000, _REMEMBERED, _OUTAGE_BOUND)
+
+    async def is_finished(self, workout_id: UUID, user_id: UUID) -> bool:
+        """Whether the workout was over when last seen. Raises NotFound unless it is the user's.
+
+        An owner never changes. A ride that ends after it was seen here is noticed by its sealed
+        key, which the upload itself reads.
+        """
+        ask = partial(self._look_up, workout_id, user_id)
+        return await self._finished.recall((workout_id, user_id), ask, outlast=True)
+
+    def remember(self, workout_id: UUID, user_id: UUID, *, finished: bool) -> None:
+        """Note what a handler has just learned or done."""
+        self._finished.note((workout_id, user_id), finished)
+
+    def forget(self, workout_id: UUID, user_id: UUID) -> None:
+        """Ask PostgreSQL again next time."""
+        self._finished.forget((workout_id, user_id))
+
+    async def _look_up(self, workout_id: UUID, user_id: UUID) -> bool:
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(
+                QUERIES["get_ownership"], {"id": workout_id, "user_id": user_id}
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound("no such workout")
+        return bool(row["finished"])

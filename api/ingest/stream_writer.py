@@ -1,0 +1,179 @@
+"""Where the API writes sample streams and fold events, and nowhere else."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+from uuid import UUID
+
+import hiredis
+import redis
+from redis.asyncio.connection import AbstractConnection
+
+from api.web.problems import NotFound
+from shared.connections import AsyncRedis
+from shared.errors import ServiceUnavailable
+from shared.events import FoldRequest
+from shared.failpoints import failpoint
+from shared.redis_keys import (
+    BATCH_FIELD,
+    EVENTS,
+    SEALED_COMPLETED,
+    SEALED_DELETED,
+    SEALED_FOR,
+    samples_key,
+    sealed_key,
+)
+
+_MOST_AT_ONCE: Final = 512
+Command = tuple[Any, ...]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Append:
+    workout_id: UUID
+    entry: bytes
+    finished: bool  # known to be over, whatever its sealed key says
+    done: asyncio.Future[None]
+
+
+class StreamWriter:
+    """Appends batches, those of concurrent requests in one pipeline.
+
+    One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
+    writes in large groups, and with ``appendfsync always`` a group shares one fsync. A group is
+    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply.
+    """
+
+    def __init__(self, client: AsyncRedis, max_pending_bytes: int, time_limit: float) -> None:
+        self._redis = client
+        self._time_limit = time_limit
+        self._max_pending_bytes = max_pending_bytes
+        self._pending: deque[_Append] = deque()
+        self._pending_bytes = 0
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> None:
+        """Store a batch; returns once Redis has it, and a fold is asked for if the ride is over.
+
+        Raises NotFound if the workout was deleted; ServiceUnavailable if Redis cannot take the
+        batch or did not say so: sending it again is then right, and harmless.
+        """
+        if self._pending_bytes + len(entry) > self._max_pending_bytes:
+            raise ServiceUnavailable("too many uploads are waiting for Redis")
+        done = asyncio.get_running_loop().create_future()
+        self._pending.append(_Append(workout_id, entry, finished, done))
+        self._pending_bytes += len(entry)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+
+    async def seal(self, workout_id: UUID) -> None:
+        """Mark a ride as over and ask for its last fold. Raises redis.RedisError."""
+        await self._carry_out(_seal(workout_id, SEALED_COMPLETED), _ask(workout_id))
+
+    async def ask_for_fold(self, workout_id: UUID) -> None:
+        """Ask the workers to look at a workout. Raises redis.RedisError."""
+        await self._carry_out(_ask(workout_id))
+
+    async def seal_deleted(self, workout_id: UUID) -> None:
+        """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
+        await self._carry_out(_seal(workout_id, SEALED_DELETED))
+
+    async def _carry_out(self, *commands: Command) -> None:
+        """Send commands that must all succeed."""
+        for reply in await self._send(commands):
+            if isinstance(reply, Exception):
+                raise reply
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies, errors among them: a pipeline, without what the driver's costs a command."""
+        packed = b"".join(map(hiredis.pack_command, commands))
+        pool = self._redis.connection_pool
+        try:
+            async with asyncio.timeout(self._time_limit):
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    await connection.send_packed_command(packed)
+                    return [await _reply(connection) for _ in commands]
+                finally:
+                    await pool.release(connection)
+        except TimeoutError:
+            raise redis.TimeoutError("Redis does not answer") from None
+
+    async def _flush(self) -> None:
+        while self._pending:
+            count = min(len(self._pending), _MOST_AT_ONCE)
+            group = [self._pending.popleft() for _ in range(count)]
+            try:
+                outcomes = await self._write(group)
+            except Exception as error:  # whatever it was, every waiting request gets its answer
+                logger.warning("could not write %d batches: %r", count, error)
+                outcomes = [_unavailable(error)] * count
+            self._pending_bytes -= sum(len(append.entry) for append in group)
+            for append, outcome in zip(group, outcomes, strict=True):
+                _settle(append.done, outcome)
+
+    async def _write(self, group: list[_Append]) -> list[Exception | None]:
+        """Append a group; for each batch None, or why it was not stored."""
+        commands: list[Command] = [
+            ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
+            for append in group
+        ]
+        commands.append(("MGET", *(sealed_key(append.workout_id) for append in group)))
+        *added, sealed = await self._send(commands)
+        failpoint("after-append")
+        if isinstance(sealed, Exception):
+            raise sealed
+        await self._ask_for_folds(group, sealed)
+        return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
+
+    async def _ask_for_folds(self, group: list[_Append], sealed: list[Any]) -> None:
+        over = {
+            append.workout_id
+            for append, seal in zip(group, sealed, strict=True)
+            if append.finished or seal == SEALED_COMPLETED
+        }
+        if over:
+            await self._carry_out(*map(_ask, over))
+
+
+def _ask(workout_id: UUID) -> Command:
+    fields = FoldRequest(workout_id).fields().items()
+    return ("XADD", EVENTS, "*", *chain.from_iterable(fields))
+
+
+def _seal(workout_id: UUID, why: bytes) -> Command:
+    return ("SET", sealed_key(workout_id), why, "EX", SEALED_FOR)
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    """The next reply. The connection is closed by the driver if it does not come."""
+    try:
+        return await connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def _outcome(added: Any, sealed: Any) -> Exception | None:
+    if isinstance(added, Exception):
+        return _unavailable(added)
+    return NotFound("no such workout") if sealed == SEALED_DELETED else None
+
+
+def _unavailable(error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"Redis did not take the batch: {type(error).__name__}: {error}")
+
+
+def _settle(done: asyncio.Future[None], outcome: Exception | None) -> None:
+    if done.done():  # the request was given up meanwhile
+        return
+    if outcome is None:
+        done.set_result(None)
+    else:
+        done.set_exception(outcome)

@@ -1,0 +1,165 @@
+"""Uploads: a batch a request, or a batch a message of a WebSocket."""
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from api.identity.auth import Caller
+from api.ingest.parsing import parse_batch
+from api.ingest.wire import Limits, Readings
+from api.state import ApiState, Request
+from api.web.body import JSON, content_type, read_body
+from api.web.cors import require_origin
+from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
+from api.web.query import is_lenient, workout_id_of
+from api.web.responses import json_response
+from shared.samples import stream_codec
+
+_MOST_DROPPED_LISTED: Final = 100
+_PARSED_AT_ONCE: Final = 256 * 1024  # bytes
+# Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
+# it is kept small: a message is a live batch, and rides afterwards come by requests.
+MAX_MESSAGE: Final = 256 * 1024
+_POLICY: Final = 1008  # WebSocket close code
+# After these no further message can succeed.
+_FINAL: Final = (Unauthorized, Forbidden, NotFound)
+
+
+class Receipt(Struct, rename="camel", omit_defaults=True):
+    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
+
+    accepted: int
+    received_through: Annotated[
+        int | None, Meta(description="The latest timestamp of the batch, in ms")
+    ]
+    dropped_count: int = 0
+    dropped: list[Fault] = []
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where batches go, and who sends them how."""
+
+    workout_id: UUID
+    caller: Caller
+    finished: bool
+    media_type: str
+    lenient: bool
+
+
+async def upload_telemetry(request: Request, caller: Caller) -> Response:
+    """Store a batch of samples. Sending one again is harmless."""
+    state, workout_id = request.state, workout_id_of(request)
+    finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
+    state["quota"].require(caller.key_id)
+    body = await read_body(request, state["settings"])
+    target = Target(workout_id, caller, finished, content_type(request), is_lenient(request))
+    receipt = await _store(state, target, body)
+    return json_response(receipt, HTTPStatus.ACCEPTED, state["quota"].headers(caller.key_id))
+
+
+async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
+    """Store each message of a WebSocket as a batch, and answer each: a receipt, or a problem.
+
+    In order, the next one read once the last is answered. The key is looked at anew each time, so
+    that a revoked one ends the connection as soon as it ends requests.
+    """
+    socket = WebSocket(scope, receive, send)
+    try:
+        require_origin(socket, scope["state"]["settings"].cors_origins)
+        await _find_target(socket)
+    except Exception as error:
+        await socket.send_denial_response(await answer_to(socket, error))
+        return
+    await socket.accept()
+    with suppress(WebSocketDisconnect):
+        while await _answer_message(socket):
+            pass
+        await socket.close(_POLICY)
+
+
+async def _answer_message(socket: WebSocket) -> bool:
+    """Answer the next message; False if there can be no other."""
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])
+    body = message.get("bytes") or (message.get("text") or "").encode()
+    state: ApiState = socket.scope["state"]
+    held: dict[str, Any] = {}
+    try:
+        with state["bodies"].holding(held):
+            state["bodies"].take(held, len(body))
+            receipt = await _store(state, await _find_target(socket), body)
+    except Exception as error:
+        problem = await answer_to(socket, error)
+        await socket.send_text(_with_headers(problem))
+        return not isinstance(error, _FINAL)
+    await socket.send_text(msgspec.json.encode(receipt).decode())
+    return True
+
+
+def _with_headers(problem: Response) -> str:
+    """A problem as a message, with the one header that a message cannot have."""
+    document = msgspec.json.decode(bytes(problem.body))
+    if retry_after := problem.headers.get("retry-after"):
+        document["retryAfter"] = int(retry_after)
+    return msgspec.json.encode(document).decode()
+
+
+async def _find_target(connection: HTTPConnection[Any]) -> Target:
+    """Raises Unauthorized, Forbidden, NotFound."""
+    state: ApiState = connection.scope["state"]
+    caller = await state["authenticator"].authenticate(connection, "upload")
+    workout_id = workout_id_of(connection)
+    finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
+    return Target(workout_id, caller, finished, JSON, is_lenient(connection))
+
+
+async def _store(state: ApiState, target: Target, body: bytes) -> Receipt:
+    batch = await _parse(state, target, body)
+    if batch.receipt.accepted:
+        with state["quota"].taking(target.caller.key_id, batch.receipt.accepted):
+            await state["writer"].append(target.workout_id, batch.entry, finished=target.finished)
+    return batch.receipt
+
+
+@dataclass(frozen=True)
+class _Batch:
+    entry: bytes
+    receipt: Receipt
+
+
+async def _parse(state: ApiState, target: Target, body: bytes) -> _Batch:
+    limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
+    parse = partial(_pack, body, target.media_type, limits, lenient=target.lenient)
+    # A large body would hold up every other request; a small one is parsed sooner than handed over.
+    return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
+
+
+def _pack(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
+    batch = parse_batch(body, media_type, limits, lenient=lenient)
+    if isinstance(batch, Readings):
+        return _Batch(_pack_few(batch), Receipt(len(batch.timestamps), max(batch.timestamps)))
+    samples, dropped = batch.samples, batch.dropped
+    latest = int(samples.timestamps.max()) if len(samples) else None
+    receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
+    return _Batch(stream_codec.encode(samples) if len(samples) else b"", receipt)
+
+
+def _pack_few(readings: Readings) -> bytes:
+    if len(readings.timestamps) == 1:
+        values = [column[0] for column in readings.columns]
+        return stream_codec.encode_one(readings.timestamps[0], values)
+    return stream_codec.encode_few(*readings)

@@ -1,0 +1,94 @@
+"""What an upload looks like on the wire: types made from the table of channels, and its limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from api.web.problems import Fault
+from shared.samples.channels import CHANNELS, MAX_CLOCK_LEAD, Channel
+from shared.samples.columns import IntArray, Samples
+
+NDJSON: Final = "application/x-ndjson"
+
+
+def _column_of(channel: Channel) -> Any:
+    return list[_bounded(channel) | None] | None  # type: ignore[misc]
+
+
+def _bounded(channel: Channel) -> Any:
+    about = f"{channel.name} in {channel.unit}; null or absent: not measured"
+    return Annotated[float, Meta(ge=channel.minimum, le=channel.maximum, description=about)]
+
+
+Timestamp = Annotated[
+    int | float | Annotated[datetime, Meta(tz=True)],
+    Meta(
+        description="Unix epoch in milliseconds, or RFC 3339 with an offset; from the year 2000",
+        examples=[1_700_000_000_000, "2023-11-14T22:13:20Z"],
+    ),
+]
+# Made from the table of channels, so that the bounds checked are the bounds published.
+Sample: Any = msgspec.defstruct(
+    "Sample",
+    [
+        ("timestamp", Timestamp),
+        *[(channel.name, _bounded(channel) | None, None) for channel in CHANNELS],
+    ],
+    namespace={"__doc__": "One reading of a device. Unknown members are ignored."},
+    gc=False,  # it cannot be part of a cycle, and there are very many
+)
+Batch: Any = msgspec.defstruct(
+    "Batch",
+    [
+        ("samples", list[Sample] | None, None),
+        ("timestamp", list[Timestamp] | None, None),
+        *[(channel.name, _column_of(channel), None) for channel in CHANNELS],
+    ],
+    namespace={"__doc__": "Either `samples`, or columns of equal lengths, `timestamp` among them."},
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``latest``: the newest timestamp to believe, in ms; ``samples``: the most of a batch."""
+
+    latest: int
+    samples: int
+
+    @classmethod
+    def at(cls, now_ms: int, samples: int) -> "Limits":
+        """The limits that hold now: a device's clock may run ahead by a day."""
+        return cls(now_ms + MAX_CLOCK_LEAD, samples)
+
+
+class Readings(NamedTuple):
+    """A few samples: ms since the epoch, and the columns of all channels in their order."""
+
+    timestamps: list[int]
+    columns: list[tuple[float | None, ...]]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The samples to store, in the order sent, and what was left out of them (leniently)."""
+
+    samples: Samples
+    dropped: list[Fault]
+
+
+def milliseconds(times: Sequence[int | float | datetime]) -> IntArray:
+    """int64 ms since the epoch. Raises ValueError for a number that int64 cannot hold."""
+    whole = [time if type(time) is int else _to_milliseconds(time) for time in times]
+    try:
+        return np.array(whole, dtype=np.int64)
+    except OverflowError as error:
+        raise ValueError("a timestamp is out of range") from error
+
+
+def _to_milliseconds(time: float | datetime) -> int:
+    return round(time.timestamp() * 1000 if isinstance(time, datetime) else time)

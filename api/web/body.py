@@ -1,0 +1,164 @@
+"""Request bodies: read within bounds of size and time, inflated within the same bounds."""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from api.web.headers import header
+from api.web.problems import (
+    BadRequest,
+    Fault,
+    RequestTimeout,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+from shared.errors import ServiceUnavailable
+from shared.settings import Settings
+
+T = TypeVar("T")
+JSON: Final = "application/json"
+# Bytes of a body that needs no key: strangers must not take the room that uploads need.
+MOST_OF_STRANGERS: Final = 32 * 1024
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS: Final = 100
+# PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class BodyBudget:
+    """The bytes of bodies that a process holds: each request's, until it has its answer."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def holding(self, scope: MutableMapping[str, Any]) -> Iterator[None]:
+        """What the request takes meanwhile is given back at the end."""
+        scope["held_bytes"] = 0
+        try:
+            yield
+        finally:
+            self._held -= scope["held_bytes"]
+
+    def take(self, scope: MutableMapping[str, Any], count: int) -> None:
+        """Hold so many bytes more. Raises ServiceUnavailable."""
+        if self._held + count > self._limit:
+            raise ServiceUnavailable("too many bodies are held at a time")
+        self._held += count
+        scope["held_bytes"] += count
+
+
+def content_type(request: Request[Any]) -> str:
+    """The media type of the body without its parameters; JSON where none is named."""
+    return header(request, b"content-type").partition(";")[0].strip().lower() or JSON
+
+
+async def read_body(request: Request[Any], settings: Settings, *, most: int | None = None) -> bytes:
+    """The whole body, inflated, of at most so many bytes; by default as many as an upload.
+
+    Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable.
+    """
+    limit = min(settings.max_body_bytes, most or settings.max_body_bytes)
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            body = await _read(request, limit)
+    except TimeoutError:
+        raise RequestTimeout(
+            f"the body did not arrive within {settings.body_timeout:g} s",
+            headers={"Connection": "close"},
+        ) from None
+    encoding = header(request, b"content-encoding").strip().lower() or "identity"
+    if encoding == "gzip":
+        inflated = await asyncio.to_thread(inflate, body, limit)
+        request.state["bodies"].take(request.scope, len(inflated))
+        return inflated
+    if encoding == "identity":
+        return body
+    raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
+
+
+async def read_json(
+    request: Request[Any], kind: type[T], settings: Settings, *, most: int | None = None
+) -> T:
+    """The JSON body as ``kind``; an empty body is an empty object. ``most``: its bytes."""
+    if (named := content_type(request)) != JSON:
+        raise UnsupportedMediaType(f"send {JSON}, not {named}")
+    return decode_json(await read_body(request, settings, most=most) or b"{}", kind)
+
+
+def decode_json(body: bytes, kind: type[T]) -> T:
+    """Raises BadRequest for what is not JSON, Unprocessable for JSON of another shape."""
+    require_text(body)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(str(error), [fault_of(error)]) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def require_text(body: bytes) -> None:
+    """Raises BadRequest: the decoder skips over strings that it has no use for; this does not."""
+    if b"\\u0000" in body and _NUL.search(body):
+        raise BadRequest("the body holds a NUL character")
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def fault_of(error: msgspec.ValidationError) -> Fault:
+    """msgspec's message, its path apart: ``Expected … - at `$.title```."""
+    detail, _, path = str(error).partition(" - at `$")
+    return Fault(detail, path.rstrip("`").lstrip(".") or None)
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """The content of one or more gzip members. Raises TooLarge past ``limit`` bytes."""
+    inflated, length = list[bytes](), 0
+    while body:
+        if len(inflated) == _MOST_MEMBERS:
+            raise BadRequest(f"the body is of more than {_MOST_MEMBERS} gzip members")
+        member = zlib.decompressobj(_GZIP)
+        try:
+            inflated.append(member.decompress(body, limit - length + 1))
+        except zlib.error as error:
+            raise BadRequest(f"the body is not gzip: {error}") from None
+        length += len(inflated[-1])
+        if length > limit:
+            raise TooLarge(f"the body inflates to more than {limit} bytes")
+        if not member.eof:
+            raise BadRequest("the body is not gzip: it ends early")
+        body = member.unused_data
+    return b"".join(inflated)
+
+
+def _over(limit: int) -> TooLarge:
+    return TooLarge(f"the body is over {limit} bytes", headers={"Connection": "close"})
+
+
+async def _read(request: Request[Any], limit: int) -> bytes:
+    if int(header(request, b"content-length") or 0) > limit:
+        raise _over(limit)
+    chunks, length, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the body ends early")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        length += len(chunk)
+        if length > limit:
+            raise _over(limit)
+        request.state["bodies"].take(request.scope, len(chunk))
+        chunks.append(chunk)
+    return b"".join(chunks)

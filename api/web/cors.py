@@ -1,0 +1,46 @@
+"""Which web pages of other origins may use the API: those of CORS_ORIGINS, by default none.
+
+Keys go in headers, never in cookies, so that no browser adds one by itself.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
+
+from api.web.headers import header
+from api.web.problems import Forbidden
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_SENT: Final = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Prefer")
+_EXPOSED: Final = (
+    *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
+    *("Preference-Applied", "WWW-Authenticate"),
+)
+
+
+def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """The application, for pages of these origins as well; ``*`` stands for all."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=_METHODS,
+        allow_headers=_SENT,
+        expose_headers=_EXPOSED,
+    )
+
+
+def require_origin(connection: HTTPConnection[Any], origins: Collection[str]) -> None:
+    """Raises Forbidden for a handshake of a page of neither these origins nor this host.
+
+    Browsers open WebSockets to any host, and ask nobody first. Devices name no origin, and
+    libraries that do name the host they call.
+    """
+    origin = header(connection, b"origin")
+    if not origin or "*" in origins or origin in origins:
+        return
+    if urlsplit(origin).netloc != header(connection, b"host"):
+        raise Forbidden("pages of this origin may not connect")

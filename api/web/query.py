@@ -1,0 +1,127 @@
+"""What a client prefers (RFC 7240), and parameters of queries."""
+
+import re
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import HTTPConnection
+
+from api.state import Request
+from api.web.body import fault_of
+from api.web.headers import headers
+from api.web.problems import Fault, NotFound, Unprocessable
+
+T = TypeVar("T")
+LONGEST_WAIT: Final = 30.0  # seconds
+
+
+class WaitQuery(msgspec.Struct):
+    """As `Prefer: wait=N`."""
+
+    wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
+
+
+_UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
+# What `moment_of` reads, as JSON Schema can say it.
+Moment = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "anyOf": [
+                {"format": "date-time"},
+                {"format": "date"},
+                {"pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
+            ]
+        }
+    ),
+]
+TimeZone = Annotated[str, Meta(description="Of the IANA database", examples=["Europe/Zurich"])]
+# `localtime` is the machine's own, and unknown to PostgreSQL.
+_TIME_ZONES: Final = available_timezones() - {"localtime"}
+
+
+def preferences(request: HTTPConnection[Any]) -> dict[str, str]:
+    """The preferences of all ``Prefer`` headers; a bare one has an empty value."""
+    found: dict[str, str] = {}
+    for value in headers(request, b"prefer"):
+        for preference in value.split(","):
+            name, _, value = preference.partition(";")[0].partition("=")
+            found.setdefault(name.strip().lower(), value.strip().strip('"'))
+    return found
+
+
+def is_lenient(request: HTTPConnection[Any]) -> bool:
+    """Whether bad samples should be left out rather than the batch refused."""
+    return preferences(request).get("handling", "").lower() == "lenient"
+
+
+def wait_of(request: Request) -> float:
+    """Seconds to wait for a result: ``?wait=N``, or ``Prefer: wait=N``; 0 for none.
+
+    Raises Unprocessable for a parameter that is no number of seconds; a preference that is none
+    is ignored, as RFC 7240 asks.
+    """
+    wait = read_query(request, WaitQuery).wait
+    if wait is None:
+        text = preferences(request).get("wait", "")
+        wait = float(text) if text.isascii() and text.isdigit() else 0.0
+    return min(wait, LONGEST_WAIT)
+
+
+def workout_id_of(request: HTTPConnection[Any]) -> UUID:
+    """The id in the path. A malformed one names no workout, as an absent one does."""
+    return _uuid(request.path_params["id"])
+
+
+@lru_cache(100_000)
+def _uuid(text: str) -> UUID:
+    try:
+        workout_id = UUID(text)
+    except ValueError:
+        raise NotFound("no such workout") from None
+    if str(workout_id) != text.lower():  # the other spellings of a UUID are not its address
+        raise NotFound("no such workout")
+    return workout_id
+
+
+def read_query(request: Request, kind: type[T]) -> T:
+    """The query string as ``kind``. Raises Unprocessable naming the parameter."""
+    parameters = {name: value for name, value in request.query_params.items() if value != ""}
+    try:
+        return msgspec.convert(parameters, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Unprocessable(f"{fault_of(error).member}: {error}", [fault_of(error)]) from None
+
+
+def time_zone_of(text: str, name: str) -> str:
+    """A name of the IANA time zone database. Raises Unprocessable."""
+    if text not in _time_zones():
+        detail = f"{text!r} is not a time zone of the IANA database"
+        raise Unprocessable(f"{name}: {detail}", [Fault(detail, name)])
+    return text
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """Every name, from the package: the machine's own folder holds others that no server knows."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
+
+
+def moment_of(text: str | None, name: str, time_zone: str = "UTC") -> datetime | None:
+    """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight in the time zone."""
+    if text is None:
+        return None
+    try:
+        if _UNIX_MS.fullmatch(text):
+            return datetime.fromtimestamp(int(text) / 1000, UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
+    except (ValueError, OverflowError, OSError):
+        detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
+        raise Unprocessable(f"{name}={text!r} {detail}") from None

@@ -1,0 +1,1 @@
+"""Rides: start, list, change, end, and read back."""

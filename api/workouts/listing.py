@@ -1,0 +1,144 @@
+"""What the list of workouts is asked: filters, the order, and a place in it."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from api.web.problems import Fault, Unprocessable
+from api.web.query import Moment, moment_of
+from api.workouts.store import Status, Workout
+from shared.listing import COLUMNS, Order, Sort
+from shared.samples.channels import CHANNEL
+
+T = TypeVar("T")
+_LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
+
+Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
+# A lone `$` would let a last newline pass.
+Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+Watts = Annotated[float, Meta(ge=0, le=CHANNEL["power"].maximum)]
+Kilojoules = Annotated[float, Meta(ge=0, le=1e9)]
+Seconds = Annotated[int, Meta(ge=0, le=_LARGEST_INTEGER)]
+Start = Annotated[datetime, Meta(tz=True)]
+
+_RANGES: Final = ("power", "normalized_power", "energy", "duration")
+
+
+class ListQuery(Struct, rename="camel"):
+    """Filters, the order, and the place in it: `page`, or the `nextCursor` of the page before.
+
+    A workout without a figure is in no range of it.
+    """
+
+    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: Annotated[
+        str | None, Meta(description="The `nextCursor` of a page with the same `sort` and `order`")
+    ] = None
+    sort: Sort = Sort.START_TIME
+    order: Order = Order.DESC
+    status: Status | None = None
+    sport: Sport | None = None
+    from_: Annotated[Moment | None, Meta(description="Starts at or after")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Moment | None, Meta(description="Starts before")] = None
+    q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
+    min_power: Annotated[Watts | None, Meta(description="Lowest `avgPower`, W")] = None
+    max_power: Annotated[Watts | None, Meta(description="Highest `avgPower`, W")] = None
+    min_normalized_power: Annotated[
+        Watts | None, Meta(description="Lowest `normalizedPower`, W")
+    ] = None
+    max_normalized_power: Annotated[
+        Watts | None, Meta(description="Highest `normalizedPower`, W")
+    ] = None
+    min_energy: Annotated[Kilojoules | None, Meta(description="Lowest `totalEnergy`, kJ")] = None
+    max_energy: Annotated[Kilojoules | None, Meta(description="Highest `totalEnergy`, kJ")] = None
+    min_duration: Annotated[Seconds | None, Meta(description="Shortest `duration`, s")] = None
+    max_duration: Annotated[Seconds | None, Meta(description="Longest `duration`, s")] = None
+
+
+_MEMBERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(ListQuery)}
+
+
+class Place(Struct, Generic[T], array_like=True, forbid_unknown_fields=True):
+    """Where a page ended: its last workout, and the order that it is a place of."""
+
+    sort: Sort
+    order: Order
+    value: T
+    start_time: Start
+    id: UUID
+
+
+_PLACES: Final[dict[Sort, Any]] = {
+    Sort.START_TIME: Place[Start],
+    Sort.AVG_POWER: Place[float | None],
+    Sort.NORMALIZED_POWER: Place[float | None],
+    Sort.TOTAL_ENERGY: Place[float | None],
+    Sort.DURATION: Place[Seconds | None],
+    Sort.SPORT: Place[Sport],
+    Sort.STATUS: Place[Status],
+}
+
+
+def filters_of(query: ListQuery) -> dict[str, Any]:
+    """The filters as parameters. Raises Unprocessable for a range that ends before it begins."""
+    filters = msgspec.structs.asdict(query)
+    for name in _RANGES:
+        _require_range(filters, name)
+    moments = {"from": moment_of(query.from_, "from"), "to": moment_of(query.to, "to")}
+    return {**filters, **moments}
+
+
+def place_of(query: ListQuery) -> dict[str, Any]:
+    """The place as parameters. Raises Unprocessable for a cursor of another order, or of none."""
+    place = _read_cursor(query) if query.cursor else None
+    return {
+        "after_value": place and place.value,
+        "after_time": place and place.start_time,
+        "after_id": place and place.id,
+        "after_no_value": place is not None and place.value is None,
+        "offset": 0 if place else (query.page - 1) * query.limit,
+    }
+
+
+def next_cursor(query: ListQuery, found: list[Workout]) -> str | None:
+    """Where the next page begins: after the last workout of this one, in the list's order."""
+    if len(found) <= query.limit:
+        return None
+    last = found[query.limit - 1]
+    place = Place(query.sort, query.order, _value_of(last, query.sort), last.start_time, last.id)
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
+
+
+def _require_range(filters: dict[str, Any], name: str) -> None:
+    low, high = filters[f"min_{name}"], filters[f"max_{name}"]
+    if low is not None and high is not None and low > high:
+        member = _MEMBERS[f"min_{name}"]
+        detail = f"is above {_MEMBERS[f'max_{name}']}"
+        raise Unprocessable(f"{member} {detail}", [Fault(detail, member)])
+
+
+def _value_of(workout: Workout, sort: Sort) -> object:
+    """What the list is sorted by: a member of the workout, or else a figure of its summary."""
+    column = COLUMNS[sort]
+    if hasattr(workout, column):
+        return getattr(workout, column)
+    return (workout.summary or {}).get(sort)
+
+
+def _read_cursor(query: ListQuery) -> Place[Any]:
+    place: Place[Any] | None
+    try:
+        text = base64.urlsafe_b64decode(query.cursor or "")
+        place = msgspec.json.decode(text, type=_PLACES[query.sort])
+    except (ValueError, msgspec.DecodeError):
+        place = None
+    if place is None or (place.sort, place.order) != (query.sort, query.order):
+        raise Unprocessable(f"cursor={query.cursor!r} is not a nextCursor of this list")
+    return place

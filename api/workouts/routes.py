@@ -1,0 +1,260 @@
+"""Workouts: create, list, read, change, pause, resume, complete, delete."""
+
+import asyncio
+import logging
+import time
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+import redis
+from msgspec import UNSET, Meta, Struct, UnsetType
+from psycopg.rows import class_row
+from starlette.responses import Response
+
+from api.identity.auth import Caller
+from api.state import ApiState, Request
+from api.web.body import read_json
+from api.web.problems import Conflict, Fault, NotFound, Unprocessable
+from api.web.query import read_query, wait_of, workout_id_of
+from api.web.responses import json_response
+from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
+from api.workouts.rendering import to_rows
+from api.workouts.ride_reader import read_ride
+from api.workouts.store import Status, Workout, fetch_workout, require_workout
+from shared.failpoints import failpoint
+from shared.listing import COUNT_WORKOUTS, list_statement
+from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
+from shared.sql import load_queries
+
+QUERIES = load_queries("workouts")
+RECORDS = load_queries("records")
+logger = logging.getLogger(__name__)
+
+Title = Annotated[str, Meta(max_length=200)]
+Description = Annotated[str, Meta(max_length=10_000)]
+
+
+class CreateWorkout(Struct, rename="camel"):
+    """A new ride; every member may be left out. The first sample will correct `startTime`."""
+
+    title: Title | None = None
+    description: Description | None = None
+    sport: Sport = "cycling"
+    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class UpdateWorkout(Struct, rename="camel"):
+    """Members to change; absent ones stay."""
+
+    title: Title | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    sport: Sport | UnsetType = UNSET
+
+
+class WorkoutAnswer(Struct):
+    """One workout."""
+
+    workout: Workout
+
+
+class WorkoutChange(Struct):
+    """A workout as it is after the change."""
+
+    workout: Workout
+    success: bool = True
+
+
+class Deletion(Struct):
+    """The workout is hidden now and purged later."""
+
+    success: bool = True
+
+
+class Pagination(Struct, rename="camel"):
+    """`total` and `totalPages` are left out when paging by cursor."""
+
+    page: int
+    limit: int
+    next_cursor: str | None
+    total: int | UnsetType = UNSET
+    total_pages: int | UnsetType = UNSET
+
+
+class WorkoutList(Struct):
+    """A page of workouts."""
+
+    workouts: list[Workout]
+    pagination: Pagination
+
+
+class GetQuery(Struct, rename="camel"):
+    """What to add to the workout."""
+
+    include_telemetry: bool = False
+
+
+async def create_workout(request: Request, caller: Caller) -> Response:
+    """Start a ride."""
+    wanted = await read_json(request, CreateWorkout, request.state["settings"])
+    workout = await fetch_workout(
+        request.state,
+        "create_workout",
+        user_id=caller.user_id,
+        title=wanted.title,
+        description=wanted.description,
+        sport=wanted.sport,
+        start_time=_believed(wanted.start_time),
+    )
+    assert workout is not None  # INSERT … RETURNING gives a row  # noqa: S101
+    request.state["ownerships"].remember(workout.id, caller.user_id, finished=False)
+    location = {"Location": f"/api/workouts/{workout.id}"}
+    return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
+
+
+async def list_workouts(request: Request, caller: Caller) -> Response:
+    """The caller's rides, newest first unless sorted otherwise.
+
+    Ranges include their ends; a ride that lacks the figure is in none of them. A cursor is good for
+    the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
+    """
+    query = read_query(request, ListQuery)
+    matching = {**filters_of(query), "user_id": caller.user_id}
+    # One more than the page tells whether there is a next one.
+    page = {**matching, **place_of(query), "limit": query.limit + 1}
+    async with request.state["database"].connection() as connection:
+        async with connection.cursor(row_factory=class_row(Workout)) as cursor:
+            await cursor.execute(list_statement(query.sort, query.order), page)
+            found = await cursor.fetchall()
+        pagination = Pagination(query.page, query.limit, next_cursor(query, found))
+        if not query.cursor:
+            counted = await connection.execute(COUNT_WORKOUTS, matching)
+            row = await counted.fetchone()
+            total = row["total"] if row else 0
+            pagination.total, pagination.total_pages = total, -(-total // query.limit)
+    return json_response(WorkoutList(found[: query.limit], pagination))
+
+
+async def get_workout(request: Request, caller: Caller) -> Response:
+    """One ride; with `includeTelemetry=true` also its samples."""
+    query = read_query(request, GetQuery)
+    workout = await require_workout(request.state, workout_id_of(request), caller)
+    if query.include_telemetry:
+        ride = await read_ride(request.state, workout)
+        workout.telemetry = await asyncio.to_thread(lambda: to_rows(ride.samples()))
+    return json_response(WorkoutAnswer(workout))
+
+
+async def update_workout(request: Request, caller: Caller) -> Response:
+    """Change title, description or sport."""
+    wanted = await read_json(request, UpdateWorkout, request.state["settings"])
+    workout = await fetch_workout(
+        request.state,
+        "update_workout",
+        id=workout_id_of(request),
+        user_id=caller.user_id,
+        set_title=wanted.title is not UNSET,
+        title=wanted.title or None,
+        set_description=wanted.description is not UNSET,
+        description=wanted.description or None,
+        sport=wanted.sport or None,
+    )
+    if workout is None:
+        raise NotFound("no such workout")
+    return json_response(WorkoutChange(workout))
+
+
+async def pause_workout(request: Request, caller: Caller) -> Response:
+    """Pause an active ride. Devices may go on uploading what they buffered."""
+    return await _change_status(request, caller, Status.ACTIVE, Status.PAUSED)
+
+
+async def resume_workout(request: Request, caller: Caller) -> Response:
+    """Resume a paused ride."""
+    return await _change_status(request, caller, Status.PAUSED, Status.ACTIVE)
+
+
+async def complete_workout(request: Request, caller: Caller) -> Response:
+    """End a ride. Completing again gives the same answer and changes nothing."""
+    state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
+    async with state["database"].connection() as connection:
+        cursor = await connection.execute(
+            QUERIES["complete_workout"], {"id": workout_id, "user_id": caller.user_id}
+        )
+        changed = await cursor.fetchone()
+    if changed:
+        failpoint("after-processing")
+        await _announce_completion(state, workout_id, caller.user_id)
+    workout = await require_workout(state, workout_id, caller)
+    if workout.status is Status.FAILED and not changed:  # else it failed just now
+        raise Conflict("the workout is FAILED and cannot become PROCESSING")
+    if not wait:
+        return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+    workout = await _wait_for_result(state, workout, caller, wait)
+    done = workout.status is not Status.PROCESSING
+    applied = {"Preference-Applied": f"wait={wait:g}"}
+    return json_response(
+        WorkoutChange(workout), HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied
+    )
+
+
+async def delete_workout(request: Request, caller: Caller) -> Response:
+    """Hide a ride and take its records back."""
+    state, workout_id = request.state, workout_id_of(request)
+    rider = {"id": workout_id, "user_id": caller.user_id, "workout_id": workout_id}
+    async with state["database"].connection() as connection, connection.transaction():
+        cursor = await connection.execute(QUERIES["delete_workout"], rider)
+        if await cursor.fetchone() is None:
+            raise NotFound("no such workout")
+        for query in ("delete_bests", "delete_curve", "lock_rider", "refresh_records"):
+            await connection.execute(RECORDS[query], rider)
+    state["ownerships"].forget(workout_id, caller.user_id)
+    try:
+        await state["writer"].seal_deleted(workout_id)
+    except redis.RedisError as error:  # committed all the same; stray samples are purged later
+        logger.warning("deleted %s, but could not seal it: %s", workout_id, error)
+    return json_response(Deletion())
+
+
+def _believed(start: datetime | None) -> datetime | None:
+    """A start within the bounds of a sample's timestamp: not every year of PostgreSQL's is ours."""
+    latest = time.time() * 1000 + MAX_CLOCK_LEAD
+    if start and not EARLIEST_TIMESTAMP <= start.timestamp() * 1000 <= latest:
+        fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
+        raise Unprocessable(f"startTime {fault.detail}", [fault])
+    return start
+
+
+async def _announce_completion(state: ApiState, workout_id: UUID, user_id: UUID) -> None:
+    state["ownerships"].remember(workout_id, user_id, finished=True)
+    try:
+        await state["writer"].seal(workout_id)
+    except redis.RedisError as error:  # the committed row stands; the sweeper will ask again
+        logger.warning("completed %s, but could not announce it: %s", workout_id, error)
+
+
+async def _change_status(request: Request, caller: Caller, old: Status, new: Status) -> Response:
+    workout_id = workout_id_of(request)
+    workout = await fetch_workout(
+        request.state,
+        "change_status",
+        id=workout_id,
+        user_id=caller.user_id,
+        **{"from": [old], "to": new},
+    )
+    if workout is None:
+        now = (await require_workout(request.state, workout_id, caller)).status
+        raise Conflict(f"the workout is {now} and cannot become {new}")
+    return json_response(WorkoutChange(workout))
+
+
+async def _wait_for_result(
+    state: ApiState, workout: Workout, caller: Caller, wait: float
+) -> Workout:
+    deadline, pause = time.monotonic() + wait, 0.01
+    while workout.status is Status.PROCESSING and time.monotonic() < deadline:
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.15, 0.25)
+        workout = await require_workout(state, workout.id, caller)
+    return workout

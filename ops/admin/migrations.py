@@ -1,0 +1,96 @@
+"""Schema migrations by yoyo, safe to run from many places at once."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from yoyo import get_backend, read_migrations
+
+from shared.errors import ServiceUnavailable
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
+_LOCK_ID: Final = 0x6270745F  # "bpt_"
+
+logger = logging.getLogger(__name__)
+
+
+def apply(database_url: str) -> list[str]:
+    """Apply what is missing; the ids applied."""
+    with _locked_backend(database_url) as backend:
+        missing = backend.to_apply(read_migrations(str(FOLDER)))
+        backend.apply_migrations(missing)
+        return [migration.id for migration in missing]
+
+
+def roll_back(database_url: str, *, everything: bool = False) -> list[str]:
+    """Roll back the newest migration, or all of them; the ids rolled back."""
+    with _locked_backend(database_url) as backend:
+        applied = backend.to_rollback(read_migrations(str(FOLDER)))
+        chosen = applied if everything else applied[:1]
+        backend.rollback_migrations(chosen)
+        return [migration.id for migration in chosen]
+
+
+def status(database_url: str) -> list[tuple[str, bool]]:
+    """Every migration's id, and whether it is applied."""
+    migrations = read_migrations(str(FOLDER))
+    with _backend(database_url) as backend:
+        missing = {migration.id for migration in backend.to_apply(migrations)}
+    return [(migration.id, migration.id not in missing) for migration in migrations]
+
+
+def empty(database_url: str) -> None:
+    """Throw every row away, where there are tables: a way back may refuse rows it would lose."""
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT to_regclass('users'), to_regclass('dead_letters')")
+        for table in filter(None, found.fetchone() or ()):
+            connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(table)))
+
+
+def create(name: str) -> list[Path]:
+    """Write the two empty files of a new migration."""
+    existing = sorted(FOLDER.glob("[0-9]*.sql"))
+    previous = [path.stem for path in existing if ".rollback" not in path.name]
+    number = int(previous[-1][:4]) + 1 if previous else 1
+    stem = f"{number:04d}_{name.strip().lower().replace(' ', '_')}"
+    forward, back = FOLDER / f"{stem}.sql", FOLDER / f"{stem}.rollback.sql"
+    forward.write_text(f"-- depends: {previous[-1]}\n" if previous else "")
+    back.write_text("")
+    return [forward, back]
+
+
+@contextmanager
+def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
+    """yoyo's backend while no other migrator runs.
+
+    The lock is polled, never waited for: CREATE INDEX CONCURRENTLY would wait for the waiter.
+    It dies with its connection, so that yoyo's own lock row can only be a killed migrator's.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(connection):
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable("another migration has been running for too long")
+            time.sleep(0.2)
+        with _backend(database_url) as backend:
+            backend.break_lock()
+            with backend.lock():
+                yield backend
+
+
+def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK_ID]).fetchone()
+    return row is not None and row[0]
+
+
+@contextmanager
+def _backend(database_url: str) -> Iterator[Any]:
+    """yoyo's backend; yoyo wants the driver's name in the scheme, and never closes it itself."""
+    backend = get_backend(f"postgresql+psycopg://{database_url.partition('://')[2]}")
+    with closing(backend.connection):
+        yield backend

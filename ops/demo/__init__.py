@@ -1,0 +1,1 @@
+"""`make run`: everything on this machine, and a ride played into it."""

@@ -1,0 +1,226 @@
+"""`make run`: everything from an empty folder to a ride with its figures, then serve."""
+
+import fcntl
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ops.admin import migrations
+from ops.admin.accounts import create_account
+from ops.demo.ride_player import play_ride, read_ride, to_lines
+from ops.demo.ride_simulator import SECONDS, simulate_ride
+from ops.embedded.servers import keeper_lives, servers, write_private
+from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
+from shared.settings import read_settings
+
+DEFAULT_PORT: Final = 8000
+WORKERS: Final = 2
+DEMO_EMAIL: Final = "demo@example.com"
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+def run(
+    environ: Mapping[str, str],
+    data_dir: Path,
+    *,
+    port: int | None,
+    ride: Path | None,
+    forever: bool,
+) -> None:
+    """Start everything, play a ride and show its figures; then serve, if ``forever``."""
+    stop_on_signals()
+    console = Console(highlight=False)
+    # A wrong setting, and a ride that is none, stop us before anything is started.
+    read_settings({**environ, "DATABASE_URL": "postgresql://later", "REDIS_URL": "redis://later"})
+    lines, title = _ride(ride)
+    with ExitStack() as stack:
+        console.print("Starting PostgreSQL and Redis …")
+        urls = stack.enter_context(servers(environ, data_dir))
+        run_file = stack.enter_context(_run_file(data_dir, required=forever))
+        applied = migrations.apply(urls["DATABASE_URL"])
+        console.print(f"Applying migrations … {len(applied)} applied")
+        console.print(f"Starting the API and {WORKERS} workers …")
+        url, supervisor = stack.enter_context(start_service(urls, data_dir, port))
+        stack.callback(console.print, "Stopping …")
+        api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
+        _report(console, _play(console, url, api_key, lines, title), url, api_key)
+        if run_file:
+            write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
+        if forever:
+            console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
+            embedded = not environ.get("DATABASE_URL")
+            supervisor.watch(console.print, lambda: not embedded or keeper_lives(data_dir))
+            raise ProcessFailed(f"the embedded servers have ended; see {data_dir / 'logs'}")
+
+
+@contextmanager
+def _run_file(data_dir: Path, *, required: bool) -> Iterator[Path | None]:
+    """Where to tell others how to reach us; None if another run of this checkout does so."""
+    path = data_dir / "run.json"
+    with (data_dir / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if required:
+                raise ProcessFailed(f"already running; see {path}") from None
+            yield None
+            return
+        path.unlink(missing_ok=True)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def start_service(
+    environ: Mapping[str, str], data_dir: Path, port: int | None
+) -> Iterator[tuple[str, Supervisor]]:
+    """The API and workers; yields its address. The API's socket is bound here and kept, so that
+    nobody else can take the port, and a request that comes while it restarts waits."""
+    logs = data_dir / "logs"
+    supervisor = Supervisor()
+    with _bind(environ.get("HOST") or "127.0.0.1", port) as listener:
+        fd = listener.fileno()
+        url = _address(listener)
+        log = _fresh(logs / "api.log")
+        environ = {**environ, "PYTHONPATH": str(_ROOT)}
+        try:
+            api = supervisor.start(
+                lambda: spawn(
+                    [sys.executable, "-m", "api"],
+                    log=log,
+                    environ={**environ, "LISTEN_FD": str(fd)},
+                    pass_fds=[fd],
+                )
+            )
+            wait_until(lambda: _is_ready(url), api, log)
+            for number in range(1, WORKERS + 1):
+                supervisor.start(
+                    partial(
+                        spawn,
+                        [sys.executable, "-m", "worker"],
+                        log=_fresh(logs / f"worker-{number}.log"),
+                        environ=environ,
+                    )
+                )
+            yield url, supervisor
+        finally:
+            supervisor.stop()
+
+
+def _fresh(log: Path) -> Path:
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _address(listener: socket.socket) -> str:
+    """How this machine reaches the socket, which may listen on every address."""
+    host, port = listener.getsockname()
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
+
+
+def _bind(host: str, port: int | None) -> socket.socket:
+    """The port asked for; without one the usual port, or a free one where that is taken."""
+    for candidate in [DEFAULT_PORT, 0] if port is None else [port]:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen()  # until then another process could bind to it too
+        except OSError as error:
+            listener.close()
+            failure = error
+        else:
+            return listener
+    raise ProcessFailed(f"cannot listen on {host}:{port}: {failure.strerror}")
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _demo_key(database_url: str, data_dir: Path, url: str) -> str:
+    """The key of the run before, if it still opens; else a new one."""
+    path = data_dir / "demo-key"
+    if path.exists():
+        known = path.read_text()
+        answer = httpx.get(f"{url}/api/workouts", headers={"X-API-Key": known}, timeout=10)
+        if answer.is_success:
+            return known
+    account = create_account(database_url, DEMO_EMAIL, "make run")
+    write_private(path, account.api_key)
+    return account.api_key
+
+
+def _ride(path: Path | None) -> tuple[list[bytes], str]:
+    """The lines of a ride, and its title."""
+    if path is not None:
+        return read_ride(path), path.name
+    start = int(time.time()) - SECONDS
+    return to_lines(simulate_ride(start * 1000)), "Simulated ride"
+
+
+def _play(
+    console: Console, url: str, api_key: str, lines: Sequence[bytes], title: str
+) -> dict[str, Any]:
+    columns = (
+        TextColumn("Playing {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("samples"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=len(lines))
+        return play_ride(url, api_key, lines, title, lambda count: progress.advance(task, count))
+
+
+def _report(console: Console, workout: dict[str, Any], url: str, api_key: str) -> None:
+    console.print(_table(workout))
+    console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
+
+
+def _table(workout: dict[str, Any]) -> Table:
+    summary = workout["summary"]
+    start = datetime.fromisoformat(workout["startTime"]).astimezone(UTC)
+    heading = f"{workout['title']}, {start:%Y-%m-%d %H:%M} UTC: {workout['status']}"
+    table = Table(title=heading, min_width=len(heading))
+    table.add_column("Figure")
+    table.add_column("Value", justify="right")
+    for name, value in _figures(summary):
+        table.add_row(name, value)
+    return table
+
+
+def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def figure(member: str, unit: str, scale: float = 1, digits: int = 0) -> str:
+        value = summary[member]
+        return "–" if value is None else f"{value * scale:,.{digits}f} {unit}".strip()
+
+    minutes, seconds = divmod(summary["recordedTime"], 60)
+    yield "Recorded time", f"{minutes} min {seconds:02d} s"
+    yield "Distance", figure("totalDistance", "km", 0.001, 2)
+    yield "Average speed", figure("avgSpeed", "km/h", 3.6, 1)
+    yield "Average power", figure("avgPower", "W")
+    yield "Normalized power", figure("normalizedPower", "W")
+    yield "Maximum power", figure("maxPower", "W")
+    yield "Work", figure("totalEnergy", "kJ")
+    yield "Average heart rate", figure("avgHeartrate", "bpm")
+    yield "Average cadence", figure("avgCadence", "rpm")
+    yield "Samples", figure("sampleCount", "")

@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey from wheels, for a checkout without servers."""

@@ -1,0 +1,52 @@
+"""Every Redis key.
+
+| key                 | type   | meaning                                                        |
+|---------------------|--------|----------------------------------------------------------------|
+| ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
+| ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
+| ``quota:KEY:MINUTE``| number | samples that a key has uploaded in a minute                    |
+| ``sign-in:STATE``   | string | a rider sent to an OpenID provider, and not yet back           |
+| ``failing``         | zset   | rides whose folds fail, by when they first did; see breaker.py  |
+| ``folded``          | zset   | rides folded lately, by when                                    |
+| ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
+
+The keys of one workout share a hash tag, so that nodes could share workouts
+out; no client does so yet.
+"""
+
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+EVENTS: Final = "events"
+GROUP: Final = "workers"
+FAILING: Final = "failing"
+FOLDED: Final = "folded"
+BATCH_FIELD: Final = b"b"
+SEALED_COMPLETED: Final = b"completed"
+SEALED_DELETED: Final = b"deleted"
+# Seconds. A seal must outlive every API process's memory of the workout as unfinished.
+SEALED_FOR: Final = 24 * 3600
+_MANY_RIDES: Final = 100_000
+
+
+@lru_cache(_MANY_RIDES)
+def samples_key(workout_id: UUID) -> str:
+    """The stream of a workout's unfolded batches."""
+    return f"{{w:{workout_id}}}:samples"
+
+
+@lru_cache(_MANY_RIDES)
+def sealed_key(workout_id: UUID) -> str:
+    """Set once a workout is over: from then on each upload asks for a fold."""
+    return f"{{w:{workout_id}}}:sealed"
+
+
+def quota_key(key_id: str, minute: int) -> str:
+    """The count of a key's samples in a minute since the epoch."""
+    return f"quota:{key_id}:{minute}"
+
+
+def workout_of(key: str) -> UUID:
+    """The workout that a ``samples_key`` belongs to."""
+    return UUID(key[3 : key.index("}")])

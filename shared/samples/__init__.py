@@ -1,0 +1,1 @@
+"""Samples: the table of channels, columns in memory, and their stored forms."""

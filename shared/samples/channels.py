@@ -1,0 +1,34 @@
+"""The table of channels: what a device measures, in which unit and within which bounds."""
+
+from dataclasses import dataclass
+from typing import Final
+
+EARLIEST_TIMESTAMP: Final = 946_684_800_000  # 2000-01-01T00:00:00Z in ms
+MAX_CLOCK_LEAD: Final = 86_400_000  # a device clock may run ahead by a day, in ms
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One measured quantity: its unit, its bounds, and the decimals devices usually send."""
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    decimals: int
+
+
+# The order is part of the stream format: append, never reorder.
+CHANNELS: Final = (
+    Channel("power", "W", 0, 10_000, 1),
+    Channel("cadence", "rpm", 0, 300, 1),
+    Channel("heartrate", "bpm", 0, 300, 1),
+    Channel("speed", "m/s", 0, 100, 3),
+    Channel("distance", "m", 0, 100_000_000, 2),
+    Channel("altitude", "m", -1_000, 20_000, 1),
+    Channel("lat", "deg", -90, 90, 7),
+    Channel("lng", "deg", -180, 180, 7),
+    Channel("temperature", "°C", -100, 100, 1),
+)
+CHANNEL: Final = {channel.name: channel for channel in CHANNELS}
+CHANNEL_NAMES: Final = tuple(CHANNEL)

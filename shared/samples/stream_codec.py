@@ -1,0 +1,251 @@
+"""A batch of samples as one Redis stream entry: packed columns, absent channels costing nothing.
+
+    layout   version u8, samples u32, columns u8, kind of the time offsets u8,
+             then for each column: channel u8, kind u8 (| HAS_MASK where some are missing)
+    body     first timestamp i64, time offsets, then for each column: [presence bits] values
+
+Little-endian throughout. Entries with equal layouts have bodies of equal shape, so that many of
+them are decoded in one step.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import MalformedEntry
+from shared.samples.channels import CHANNEL_NAMES, CHANNELS
+from shared.samples.columns import FloatArray, IntArray, Samples, no_samples
+from shared.samples.decimals import from_whole, to_whole
+
+VERSION: Final = 1
+HAS_MASK: Final = 0x80
+_FLOAT: Final = 7
+# Kind → numpy type. Append, never reorder.
+_KINDS: Final = tuple(map(np.dtype, ("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f8")))
+_HEAD: Final = struct.Struct("<BIBB")
+_BOUNDS: Final = tuple(
+    (int(bounds.min), int(bounds.max)) for bounds in map(np.iinfo, _KINDS[:_FLOAT])
+)
+_DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
+_FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
+_TYPES: Final = "BbHhIiqd"  # as struct calls them, in the order of _KINDS
+_COLUMN: Final = tuple(
+    tuple(bytes((code, kind)) for kind in range(len(_KINDS))) for code in range(len(CHANNELS))
+)
+_CODE: Final = {name: code for code, name in enumerate(CHANNEL_NAMES)}
+
+Rows = NDArray[np.uint8]
+
+
+def encode(samples: Samples) -> bytes:
+    """The entry of a batch of at least one sample. Every value comes back exactly.
+
+    All channels in each numpy call: a batch is so small that the calls cost more than the numbers.
+    """
+    first = int(samples.timestamps[0])
+    offsets = samples.timestamps - first
+    offsets_kind = _narrowest(int(offsets.min()), int(offsets.max()))
+    layout = bytearray(_HEAD.pack(VERSION, len(samples), len(samples.channels), offsets_kind))
+    body = [
+        first.to_bytes(8, "little", signed=True),
+        offsets.astype(_KINDS[offsets_kind]).tobytes(),
+    ]
+    if samples.channels:
+        _pack_channels(samples, layout, body)
+    return bytes(layout) + b"".join(body)
+
+
+def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
+    """As ``encode_few``, of a single sample: what devices send live, so everything in one go."""
+    layout, types, numbers = bytearray(), "<qB", list[float]()
+    for code, value in enumerate(values):
+        if value is None:
+            continue
+        factor = _FACTORS[code]
+        whole = round(value * factor)
+        if whole / factor == value and (whole or math.copysign(1, value) > 0):
+            kind = _narrowest(whole, whole)
+            numbers.append(whole)
+        else:
+            kind = _FLOAT
+            numbers.append(value)
+        layout += _COLUMN[code][kind]
+        types += _TYPES[kind]
+    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0)
+    return head + layout + struct.pack(types, timestamp, 0, *numbers)
+
+
+def encode_few(timestamps: Sequence[int], columns: Iterable[Sequence[float | None]]) -> bytes:
+    """As ``encode``: for so few samples that plain lists cost less than the calls of numpy.
+
+    ``columns``: all of CHANNELS in their order, values within their bounds, None where missing.
+    """
+    first, count = timestamps[0], len(timestamps)
+    offsets = [time - first for time in timestamps]
+    offsets_kind = _narrowest(min(offsets), max(offsets))
+    layout, types = bytearray(), f"<q{count}{_TYPES[offsets_kind]}"
+    numbers: list[Any] = [first, *offsets]
+    for code, column in enumerate(columns):
+        values, bits = column, b""
+        if None in column:
+            if column.count(None) == count:
+                continue
+            values = [0.0 if value is None else value for value in column]
+            bits = _pack_bits([value is not None for value in column])
+            types += f"{len(bits)}s"
+            numbers.append(bits)
+        whole = _whole(values, _FACTORS[code])  # type: ignore[arg-type]
+        kind = _FLOAT if whole is None else _narrowest(min(whole), max(whole))
+        layout += bytes((code, kind | HAS_MASK)) if bits else _COLUMN[code][kind]
+        types += f"{count}{_TYPES[kind]}"
+        numbers += values if whole is None else whole
+    head = _HEAD.pack(VERSION, count, len(layout) // 2, offsets_kind)
+    return head + layout + struct.pack(types, *numbers)
+
+
+def decode(entries: Sequence[bytes]) -> Samples:
+    """The samples of many entries, in the order of the entries.
+
+    Raises MalformedEntry if any of them is not of this format.
+    """
+    groups = _by_layout(entries)
+    counts = np.array([_HEAD.unpack_from(entry)[1] for entry in entries], np.int64)
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    result = no_samples()
+    if len(entries):
+        result = Samples(np.empty(starts[-1], np.int64), {})
+    for layout, positions in groups.items():
+        bodies = b"".join(entries[position][len(layout) :] for position in positions)
+        _decode_group(layout, bodies, starts[positions], result)
+    ordered = {name: result.channels[name] for name in CHANNEL_NAMES if name in result.channels}
+    return Samples(result.timestamps, ordered)
+
+
+def _whole(values: Sequence[float], factor: float) -> list[int] | None:
+    """As ``to_whole``: None where that would change any bit of a value."""
+    whole = [round(value * factor) for value in values]
+    if any(number / factor != value for number, value in zip(whole, values, strict=True)):
+        return None
+    if 0 in whole and any(value == 0 and math.copysign(1, value) < 0 for value in values):
+        return None
+    return whole
+
+
+def _pack_bits(bits: Sequence[bool]) -> bytes:
+    """As numpy's packbits."""
+    length = -(-len(bits) // 8)
+    number = int("".join("1" if bit else "0" for bit in bits).ljust(8 * length, "0"), 2)
+    return number.to_bytes(length, "big")
+
+
+def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
+    """Add each channel to the layout, and its values to the body."""
+    codes = [_CODE[name] for name in samples.channels]
+    values = np.array(list(samples.channels.values()))
+    missing = np.isnan(values)
+    has_mask = missing.any(axis=1).tolist()
+    if any(has_mask):
+        values[missing] = 0.0
+    whole, exact = to_whole(values, _DECIMALS[codes])
+    lows, highs = whole.min(axis=1).tolist(), whole.max(axis=1).tolist()
+    for row, code in enumerate(codes):
+        kind = _narrowest(lows[row], highs[row]) if exact[row] else _FLOAT
+        layout += bytes((code, kind | HAS_MASK if has_mask[row] else kind))
+        if has_mask[row]:
+            body.append(np.packbits(~missing[row]).tobytes())
+        packed = whole[row] if exact[row] else values[row]
+        body.append(packed.astype(_KINDS[kind]).tobytes())
+
+
+def _narrowest(low: int, high: int) -> int:
+    """The kind of whole number with the fewest bytes that holds both."""
+    for kind, (least, most) in enumerate(_BOUNDS):
+        if least <= low and high <= most:
+            return kind
+    raise AssertionError("int64 holds every int64")
+
+
+def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:
+    """The positions of the entries of each layout, every entry as long as its layout says."""
+    groups: dict[bytes, list[int]] = {}
+    for position, entry in enumerate(entries):
+        groups.setdefault(_layout_of(entry), []).append(position)
+    for layout, positions in groups.items():
+        length = len(layout) + _body_width(layout)
+        if any(len(entries[position]) != length for position in positions):
+            raise MalformedEntry(f"a batch of samples is not {length} bytes long")
+    return groups
+
+
+def _layout_of(entry: bytes) -> bytes:
+    if len(entry) < _HEAD.size or entry[0] != VERSION:
+        raise MalformedEntry(f"not a batch of samples of version {VERSION}")
+    length = _HEAD.size + 2 * _HEAD.unpack_from(entry)[2]
+    if len(entry) < length:
+        raise MalformedEntry("a batch of samples ends within its layout")
+    return entry[:length]
+
+
+def _body_width(layout: bytes) -> int:
+    """The bytes that follow a layout. Raises MalformedEntry for an unknown channel or kind."""
+    _, count, _, offsets_kind = _HEAD.unpack_from(layout)
+    if offsets_kind == _FLOAT or any(code >= len(CHANNELS) for code, _ in _columns(layout)):
+        raise MalformedEntry("a batch of samples with an unknown channel or kind of time")
+    width: int = 8 + count * _kind(offsets_kind).itemsize
+    return width + sum(_column_width(kind, count) for _, kind in _columns(layout))
+
+
+def _columns(layout: bytes) -> list[tuple[int, int]]:
+    """Channel and kind of each column."""
+    return list(zip(layout[_HEAD.size :: 2], layout[_HEAD.size + 1 :: 2], strict=True))
+
+
+def _decode_group(layout: bytes, bodies: bytes, starts: IntArray, into: Samples) -> None:
+    """Decode bodies of one layout, placing the samples of each at its start in ``into``."""
+    _, count, _, offsets_kind = _HEAD.unpack_from(layout)
+    rows = np.frombuffer(bodies, np.uint8).reshape(len(starts), -1)
+    places = (starts[:, None] + np.arange(count)).ravel()
+    first, at = _take(rows, 0, 6, 1)
+    offsets, at = _take(rows, at, offsets_kind, count)
+    into.timestamps[places] = (first.astype(np.int64) + offsets.astype(np.int64)).ravel()
+    for code, kind in _columns(layout):
+        values, at = _take_column(rows, at, code, kind, count)
+        target = into.channels.setdefault(
+            CHANNEL_NAMES[code], np.full(len(into.timestamps), np.nan)
+        )
+        target[places] = values.ravel()
+
+
+def _column_width(kind: int, count: int) -> int:
+    mask = (count + 7) // 8 if kind & HAS_MASK else 0
+    return mask + count * _kind(kind & ~HAS_MASK).itemsize
+
+
+def _kind(kind: int) -> np.dtype[np.generic]:
+    if kind >= len(_KINDS):
+        raise MalformedEntry(f"column kind {kind} is unknown")
+    return _KINDS[kind]
+
+
+def _take(rows: Rows, at: int, kind: int, count: int) -> tuple[NDArray[np.generic], int]:
+    """The next ``count`` numbers of each row, and where the following ones begin."""
+    dtype = _kind(kind)
+    end = at + count * dtype.itemsize
+    return np.ascontiguousarray(rows[:, at:end]).view(dtype), end
+
+
+def _take_column(rows: Rows, at: int, code: int, kind: int, count: int) -> tuple[FloatArray, int]:
+    mask_end = at + ((count + 7) // 8 if kind & HAS_MASK else 0)
+    packed, end = _take(rows, mask_end, kind & ~HAS_MASK, count)
+    if kind & ~HAS_MASK == _FLOAT:
+        values = packed.astype(np.float64)
+    else:
+        values = from_whole(packed.astype(np.int64), CHANNELS[code].decimals)
+    if kind & HAS_MASK:
+        present = np.unpackbits(rows[:, at:mask_end], axis=1, count=count)
+        values = np.where(present == 1, values, np.nan)
+    return values, end

@@ -1,0 +1,459 @@
+"""Uploads as pure functions: bytes in, samples or a problem out."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from api.ingest.inspection import inspect
+from api.ingest.parsing import _decode, _to_samples, parse_batch, parse_upload
+from api.ingest.wire import NDJSON, Limits, Readings, Upload
+from api.web.body import JSON
+from api.web.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
+from shared.samples import stream_codec
+from shared.samples.channels import CHANNELS
+from tests.api.answers import T0
+from tests.shared.samples.strategies import exactly, readings_of
+
+LIMITS = Limits.at(T0 + 1_000_000, 100)
+DAY = 86_400_000
+
+
+def parse(document: Any, *, lenient: bool = False) -> Upload:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return parse_upload(body, JSON, LIMITS, lenient=lenient)
+
+
+def parse_lines(*lines: str, lenient: bool = False) -> Upload:
+    return parse_upload("\n".join(lines).encode(), NDJSON, LIMITS, lenient=lenient)
+
+
+TWO = [(T0, {"power": 210.0, "cadence": 90.0}), (T0 + 1000, {"power": 0.0})]
+ROWS = [{"timestamp": T0, "power": 210, "cadence": 90}, {"timestamp": T0 + 1000, "power": 0}]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"samples": ROWS},
+        ROWS,
+        {"timestamp": [T0, T0 + 1000], "power": [210, 0], "cadence": [90, None]},
+        {"samples": None, "timestamp": [T0, T0 + 1000], "power": [210, 0], "cadence": [90, None]},
+        {"samples": ROWS, "timestamp": None},
+    ],
+)
+def test_samples_arrays_and_columns_say_the_same(document: Any) -> None:
+    assert readings_of(parse(document).samples) == TWO
+
+
+def test_a_line_is_a_sample() -> None:
+    assert readings_of(parse_lines(*map(json.dumps, ROWS)).samples) == TWO
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\n \n", ""])
+def test_lines_may_end_in_any_way_and_be_empty(end: str) -> None:
+    assert len(parse_lines(f'{{"timestamp":{T0}}}{end}{{"timestamp":{T0}}}{end}').samples) == 2
+
+
+@pytest.mark.parametrize("text", ["2023-11-14T22:13:20Z", "2023-11-14T23:13:20.000+01:00"])
+def test_a_timestamp_may_be_rfc_3339_with_an_offset(text: str) -> None:
+    assert parse([{"timestamp": text}]).samples.timestamps.tolist() == [T0]
+
+
+def test_fractions_of_a_timestamp_are_rounded_to_milliseconds() -> None:
+    moments = [T0 + 0.6, "2023-11-14T22:13:20.0016Z"]
+    assert parse({"timestamp": moments}).samples.timestamps.tolist() == [T0 + 1, T0 + 2]
+
+
+def test_null_and_absent_are_missing_and_never_zero() -> None:
+    samples = parse([{"timestamp": T0, "power": None}, {"timestamp": T0, "cadence": 0}]).samples
+    assert list(samples.channels) == ["cadence"]
+    assert readings_of(samples) == [(T0, {}), (T0, {"cadence": 0.0})]
+
+
+def test_what_a_device_sends_besides_is_ignored() -> None:
+    extras = {"battery": 80, "laps": [1, {"x": None}], "name": "Zoë"}
+    assert readings_of(parse([{**ROWS[0], **extras}]).samples) == TWO[:1]
+    columns = {
+        "timestamp": [T0],
+        "power": [210],
+        "cadence": [90],
+        "device": "left",
+        "extra": [1, 2],
+    }
+    assert readings_of(parse(columns).samples) == TWO[:1]
+
+
+@pytest.mark.parametrize("document", [[], {"samples": []}, {"timestamp": []}])
+def test_no_samples_are_no_fault(document: Any) -> None:
+    assert len(parse(document).samples) == len(parse_lines().samples) == 0
+
+
+def test_samples_keep_the_order_they_were_sent_in() -> None:
+    sent = [T0 + 5, T0, T0 + 5, T0 + 3]
+    assert parse({"timestamp": sent}).samples.timestamps.tolist() == sent
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
+def test_the_bounds_of_a_channel_are_within_it(channel: Any) -> None:
+    for value in (channel.minimum, channel.maximum):
+        samples = parse([{"timestamp": T0, channel.name: value}]).samples
+        assert readings_of(samples) == [(T0, {channel.name: float(value)})]
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
+def test_a_value_beyond_the_bounds_of_its_channel_names_index_and_member(channel: Any) -> None:
+    for value in (channel.minimum - 0.1, channel.maximum + 0.1):
+        with pytest.raises(Unprocessable) as caught:
+            parse([{"timestamp": T0}, {"timestamp": T0, channel.name: value}])
+        assert [(f.index, f.member) for f in caught.value.errors] == [(1, channel.name)]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("power", -1),
+        ("power", 65535),
+        ("power", True),
+        ("power", "210"),
+        ("power", [210]),
+        ("power", {}),
+        ("power", 10**400),
+        ("heartrate", 400),
+        ("lat", 91),
+        ("lng", -180.5),
+        ("timestamp", None),
+        ("timestamp", True),
+        ("timestamp", 946_684_799_999),  # a millisecond before 2000
+        ("timestamp", T0 // 1000),  # seconds instead of milliseconds
+        ("timestamp", LIMITS.latest + 1),
+        ("timestamp", 10**400),
+        ("timestamp", 1e300),
+        ("timestamp", str(T0)),
+        ("timestamp", "yesterday"),
+        ("timestamp", "2023-11-14T22:13:20"),
+        ("timestamp", "0001-01-01T00:00:00+23:59"),
+        ("timestamp", "9999-12-31T23:59:59-23:59"),
+        ("timestamp", [T0]),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_bad_value_is_refused_in_every_form(member: str, value: Any) -> None:
+    good, bad = {"timestamp": T0, "power": 1}, {"timestamp": T0, "power": 1, member: value}
+    columns = {name: [good.get(name), bad[name]] for name in bad}
+    lines = "\n".join(map(json.dumps, [good, bad])).encode()
+    for body, media in ([good, bad], JSON), ({"samples": [good, bad]}, JSON), (columns, JSON):
+        refused(json.dumps(body).encode(), media, member)
+    refused(lines, NDJSON, member)
+
+
+def refused(body: bytes, media: str, member: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        parse_upload(body, media, LIMITS)
+    assert [(fault.index, fault.member) for fault in caught.value.errors] == [(1, member)]
+    assert caught.value.detail.startswith(f"{member} of sample 1 ")
+    assert len(caught.value.detail) < 200
+
+
+def test_a_missing_timestamp_is_named() -> None:
+    with pytest.raises(
+        Unprocessable, match=r"^timestamp of sample 0 is missing; nothing was stored"
+    ):
+        parse([{"power": 210}])
+
+
+def test_a_clock_may_run_ahead_by_a_day_and_not_more() -> None:
+    limits = Limits.at(T0, 10)
+    assert parse_upload(b'[{"timestamp":%d}]' % (T0 + DAY), JSON, limits).samples
+    with pytest.raises(Unprocessable, match="more than a day ahead"):
+        parse_upload(b'[{"timestamp":%d}]' % (T0 + DAY + 1), JSON, limits)
+
+
+def test_the_first_bad_samples_are_listed_and_not_all_of_ten_thousand() -> None:
+    with pytest.raises(Unprocessable) as caught:
+        parse([{"timestamp": T0, "power": -1}] * 100)
+    assert [fault.index for fault in caught.value.errors] == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"timestamp": [T0, T0 + 1], "power": [1]},
+        {"timestamp": [T0], "power": [1, 2]},
+        {"timestamp": [T0], "power": 1},
+        {"timestamp": [], "power": [1]},
+    ],
+)
+def test_unequal_columns_are_refused_by_name(columns: Any) -> None:
+    for lenient in (False, True):
+        with pytest.raises(Unprocessable) as caught:
+            parse(columns, lenient=lenient)
+        assert caught.value.errors[0].member == "power"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        1,
+        "samples",
+        {},
+        {"power": [1]},
+        {"samples": {}},
+        {"samples": None},
+        {"samples": 1},
+        {"timestamp": T0, "power": 1},
+        {"samples": ROWS, "timestamp": [T0]},
+    ],
+)
+def test_json_of_another_shape_is_unprocessable(document: Any) -> None:
+    with pytest.raises(Unprocessable):
+        parse(document)
+
+
+@pytest.mark.parametrize("sample", [None, 1, "x", [], [T0]])
+def test_a_sample_that_is_no_object_is_named_by_its_index(sample: Any) -> None:
+    with pytest.raises(Unprocessable, match=r"^sample 1 is not an object"):
+        parse([ROWS[0], sample])
+
+
+def with_value(text: str) -> bytes:
+    return b'[{"timestamp":%d,"power":%s}]' % (T0, text.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"power=210",
+        b"[",
+        b"[]]",
+        b"[]\x00",
+        b"\x00",
+        b"\xef\xbb\xbf[]",
+        b'["\xff"]',
+        b'[{"timestamp":1700000000000,"ignored":"\xff"}]',
+        b'[{"timestamp":"\\ud800"}]',
+        b"[" * 100_000,
+        b'{"x":' * 100_000,
+        with_value("[" * 100_000 + "]" * 100_000),
+        with_value("9" * 5000),
+        with_value("NaN"),
+        with_value("Infinity"),
+        with_value("-Infinity"),
+        with_value("1e400"),
+        with_value("0x10"),
+        with_value("01"),
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
+    for media in (JSON, NDJSON):
+        if body or media == JSON:
+            with pytest.raises(BadRequest):
+                parse_upload(body, media, LIMITS)
+
+
+def test_a_broken_line_is_a_bad_request_that_names_its_index() -> None:
+    with pytest.raises(BadRequest, match=r"^sample 1 is not a line of JSON"):
+        parse_lines(f'{{"timestamp":{T0}}}', '{"timestamp":')
+
+
+@pytest.mark.parametrize("media", [JSON, NDJSON])
+def test_too_many_samples_are_too_large(media: str) -> None:
+    line = b'{"timestamp":%d}' % T0
+    hundred, more = [line] * 100, [line] * 101
+    faulty = [b'{"timestamp":1}', *hundred]
+
+    def body(lines: list[bytes]) -> bytes:
+        return b"\n".join(lines) if media == NDJSON else b"[" + b",".join(lines) + b"]"
+
+    assert len(parse_upload(body(hundred), media, LIMITS).samples) == 100
+    for lines in (more, faulty):
+        with pytest.raises(TooLarge, match="send at most 100 at a time"):
+            parse_upload(body(lines), media, LIMITS)
+
+
+@pytest.mark.parametrize("media", ["text/plain", "text/csv", "application/octet-stream"])
+def test_other_media_types_are_unsupported(media: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match=media):
+        parse_upload(b"[]", media, LIMITS)
+
+
+def test_leniently_the_good_is_kept_and_the_bad_is_listed() -> None:
+    upload = parse(
+        [
+            {"timestamp": T0, "power": 210, "heartrate": 400},
+            {"timestamp": T0 + 1000, "power": True, "cadence": 90},
+            {"timestamp": None, "power": 1, "cadence": -1},
+            "not a sample",
+            {"timestamp": T0 + 4000, "power": 0},
+        ],
+        lenient=True,
+    )
+    assert readings_of(upload.samples) == [
+        (T0, {"power": 210.0}),
+        (T0 + 1000, {"cadence": 90.0}),
+        (T0 + 4000, {"power": 0.0}),
+    ]
+    assert [(fault.index, fault.member) for fault in upload.dropped] == [
+        (0, "heartrate"),
+        (1, "power"),
+        (2, "timestamp"),
+        (2, "cadence"),
+        (3, None),
+    ]
+
+
+def test_leniently_a_broken_line_is_left_out() -> None:
+    upload = parse_lines(f'{{"timestamp":{T0}}}', "{broken", f'{{"timestamp":{T0}}}', lenient=True)
+    assert len(upload.samples) == 2
+    assert [fault.index for fault in upload.dropped] == [1]
+
+
+def test_leniently_a_good_batch_is_stored_whole() -> None:
+    upload = parse(ROWS, lenient=True)
+    assert (readings_of(upload.samples), upload.dropped) == (TWO, [])
+
+
+def test_leniently_what_is_not_json_is_still_a_bad_request() -> None:
+    with pytest.raises(BadRequest):
+        parse(b"[", lenient=True)
+
+
+numbers = {
+    channel.name: st.one_of(
+        st.none(),
+        st.integers(int(channel.minimum), int(channel.maximum)),
+        st.floats(channel.minimum, channel.maximum),
+    )
+    for channel in CHANNELS
+}
+timestamps = st.one_of(
+    st.integers(946_684_800_000, LIMITS.latest),
+    st.floats(946_684_800_000, LIMITS.latest),
+    st.datetimes(
+        min_value=datetime(2000, 1, 2),
+        max_value=datetime(2023, 11, 14),
+    ).flatmap(
+        lambda moment: st.sampled_from(["Z", "+00:00", "-11:30", "+14:00"]).map(
+            lambda offset: moment.isoformat() + offset
+        )
+    ),
+)
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+extras = {"device": words, "nested": st.lists(st.dictionaries(words, st.integers()))}
+good_rows = st.lists(
+    st.fixed_dictionaries({"timestamp": timestamps}, optional={**numbers, **extras}), max_size=8
+)
+
+
+@st.composite
+def good_columns(draw: st.DrawFn) -> dict[str, list[Any]]:
+    count = draw(st.integers(0, 8))
+    names = draw(st.sets(st.sampled_from(sorted(numbers))))
+    times = draw(st.lists(timestamps, min_size=count, max_size=count))
+    columns = {name: st.lists(numbers[name], min_size=count, max_size=count) for name in names}
+    return {"timestamp": times, **draw(st.fixed_dictionaries(columns))}
+
+
+good_documents = st.one_of(
+    good_rows, good_rows.map(lambda rows: {"samples": rows, "device": "x"}), good_columns()
+)
+
+
+@given(good_documents)
+def test_the_fast_way_takes_every_good_document_and_the_slow_one_agrees(document: Any) -> None:
+    body = json.dumps(document).encode()
+    fast = _to_samples(_decode(body, JSON))
+    assert fast is not None
+    assert exactly(fast) == exactly(inspect(body, JSON, LIMITS, lenient=False).samples)
+
+
+@given(good_rows)
+def test_the_fast_way_takes_every_good_line_and_the_slow_one_agrees(rows: list[Any]) -> None:
+    body = "\n".join(map(json.dumps, rows)).encode()
+    fast = _to_samples(_decode(body, NDJSON))
+    assert fast is not None
+    assert exactly(fast) == exactly(inspect(body, NDJSON, LIMITS, lenient=False).samples)
+
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | timestamps,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["samples", "timestamp", "power", "lat"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@example({"power": [], "timestamp": False}, False)
+@given(anything, st.booleans())
+def test_whatever_is_sent_ends_in_samples_or_a_problem(document: Any, lenient: bool) -> None:
+    body = json.dumps(document).encode()
+    for media in (JSON, NDJSON):
+        strict = outcome(lambda: parse_upload(body, media, LIMITS))  # noqa: B023
+        if isinstance(strict, Upload):
+            slow = inspect(body, media, LIMITS, lenient)
+            assert slow.dropped == []
+            assert exactly(slow.samples) == exactly(strict.samples)
+
+
+def outcome(parsing: Callable[[], Upload]) -> Upload | Problem:
+    try:
+        return parsing()
+    except (BadRequest, TooLarge, Unprocessable) as refusal:
+        return refusal
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_samples_or_a_problem(body: bytes) -> None:
+    for media in (JSON, NDJSON):
+        for lenient in (False, True):
+            outcome(lambda: parse_upload(body, media, LIMITS, lenient=lenient))  # noqa: B023
+
+
+def test_leniently_columns_beside_null_samples_are_still_columns() -> None:
+    upload = parse({"samples": None, "timestamp": [T0], "power": [-1]}, lenient=True)
+    assert (readings_of(upload.samples), len(upload.dropped)) == ([(T0, {})], 1)
+
+
+@example({"samples": [{"timestamp": T0}], "timestamp": [T0 + 1000], "power": [3]})
+@example([{"timestamp": T0 + 400 * 86_400_000}] * 2)
+@example([{"timestamp": T0 + second} for second in range(21)])
+@example([{"timestamp": T0, "note": "\u0000"}])
+@given(anything)
+def test_a_few_samples_are_what_any_upload_of_them_is(document: Any) -> None:
+    body = json.dumps(document).encode()
+    try:
+        batch = parse_batch(body, JSON, LIMITS)
+    except Problem as problem:
+        with pytest.raises(type(problem), match=re.escape(str(problem))):
+            parse_upload(body, JSON, LIMITS)
+        return
+    upload = parse_upload(body, JSON, LIMITS)
+    if isinstance(batch, Upload):
+        assert batch.dropped == upload.dropped
+        assert exactly(batch.samples) == exactly(upload.samples)
+    else:
+        few = stream_codec.decode([stream_codec.encode_few(*batch)])
+        assert exactly(few) == exactly(upload.samples)
+
+
+def test_few_samples_are_many_where_less_are_allowed() -> None:
+    body = json.dumps([{"timestamp": T0 + each} for each in range(6)]).encode()
+    assert isinstance(parse_batch(body, JSON, Limits(LIMITS.latest, 6)), Readings)
+    with pytest.raises(TooLarge):
+        parse_batch(body, JSON, Limits(LIMITS.latest, 5))
+
+
+@pytest.mark.parametrize(("count", "few"), [(1, True), (20, True), (21, False)])
+def test_live_batches_take_the_short_way(count: int, few: bool) -> None:
+    body = json.dumps([{"timestamp": T0 + each, "power": 1} for each in range(count)]).encode()
+    assert isinstance(parse_batch(body, JSON, LIMITS), Readings) is few

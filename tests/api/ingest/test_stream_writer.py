@@ -1,0 +1,170 @@
+"""The only writer of streams, against a real Redis."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from api.ingest.stream_writer import StreamWriter
+from api.web.problems import NotFound
+from shared.connections import Redis, open_async_redis
+from shared.errors import ServiceUnavailable
+from shared.events import FoldRequest
+from shared.redis_keys import BATCH_FIELD, EVENTS, samples_key, sealed_key
+from shared.settings import Settings, read_settings
+
+T = TypeVar("T")
+LIMIT = 1_000_000
+
+
+def write(
+    settings: Settings, writing: Callable[[StreamWriter], Awaitable[T]], limit: int = LIMIT
+) -> T:
+    async def run() -> T:
+        async with asyncio.timeout(30), open_async_redis(settings, bounded=False) as client:
+            return await writing(StreamWriter(client, limit, 5))
+
+    return asyncio.run(run())
+
+
+def stored(redis: Redis, workout: UUID) -> list[bytes]:
+    entries: Any = redis.xrange(samples_key(workout))
+    return [fields[BATCH_FIELD] for _, fields in entries]
+
+
+def folds_asked_for(redis: Redis) -> list[UUID]:
+    events: Any = redis.xrange(EVENTS)
+    return [FoldRequest.from_fields(fields).workout_id for _, fields in events]
+
+
+def test_a_batch_is_stored_and_asks_for_nothing(settings: Settings, redis_client: Redis) -> None:
+    workout = uuid4()
+    write(settings, lambda writer: writer.append(workout, b"batch", finished=False))
+    assert stored(redis_client, workout) == [b"batch"]
+    assert folds_asked_for(redis_client) == []
+
+
+def test_batches_of_many_requests_at_once_are_all_stored_in_order(
+    settings: Settings, redis_client: Redis
+) -> None:
+    rides = [uuid4() for _ in range(3)]
+    batches = [(rides[nth % 3], str(nth).encode()) for nth in range(2000)]  # several pipelines
+
+    async def append_all(writer: StreamWriter) -> None:
+        await asyncio.gather(
+            *(writer.append(workout, batch, finished=False) for workout, batch in batches)
+        )
+
+    write(settings, append_all)
+    for ride in rides:
+        assert stored(redis_client, ride) == [
+            batch for workout, batch in batches if workout == ride
+        ]
+
+
+def test_a_batch_of_a_ride_known_to_be_over_asks_for_a_fold(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+    write(settings, lambda writer: writer.append(workout, b"late", finished=True))
+    assert folds_asked_for(redis_client) == [workout]
+
+
+def test_sealing_asks_for_the_last_fold_and_so_does_every_later_batch(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout, other = uuid4(), uuid4()
+
+    async def seal_and_append(writer: StreamWriter) -> None:
+        await writer.seal(workout)
+        await writer.append(workout, b"late", finished=False)
+        await writer.append(other, b"live", finished=False)
+
+    write(settings, seal_and_append)
+    assert folds_asked_for(redis_client) == [workout, workout]
+    assert stored(redis_client, workout) == [b"late"]
+
+
+def test_a_seal_goes_away_by_itself_some_day(settings: Settings, redis_client: Redis) -> None:
+    workout = uuid4()
+    write(settings, lambda writer: writer.seal(workout))
+    assert 3600 < redis_client.ttl(sealed_key(workout)) <= 24 * 3600
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_batch_for_a_deleted_workout_is_refused_in_every_process(
+    settings: Settings, redis_client: Redis, finished: bool
+) -> None:
+    workout = uuid4()
+    write(settings, lambda writer: writer.seal_deleted(workout))
+    with pytest.raises(NotFound, match=r"^no such workout$"):
+        write(settings, lambda writer: writer.append(workout, b"x", finished=finished))
+
+
+def test_one_deleted_workout_does_not_hold_up_the_others(
+    settings: Settings, redis_client: Redis
+) -> None:
+    gone, there = uuid4(), uuid4()
+
+    async def append_both(writer: StreamWriter) -> list[Any]:
+        await writer.seal_deleted(gone)
+        appending = [
+            writer.append(workout, batch, finished=False)
+            for workout, batch in ((gone, b"x"), (there, b"y"))
+        ]
+        return await asyncio.gather(*appending, return_exceptions=True)
+
+    refused, done = write(settings, append_both)
+    assert isinstance(refused, NotFound)
+    assert done is None
+    assert stored(redis_client, there) == [b"y"]
+
+
+def test_more_bytes_than_may_wait_are_refused_at_once(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+
+    async def append_three(writer: StreamWriter) -> list[Any]:
+        batches = (bytes(60), bytes(60), bytes(40))
+        answers = await asyncio.gather(
+            *(writer.append(workout, batch, finished=False) for batch in batches),
+            return_exceptions=True,
+        )
+        await writer.append(workout, bytes(100), finished=False)  # they wait no longer
+        return answers
+
+    first, second, third = write(settings, append_three, limit=100)
+    assert (first, third) == (None, None)
+    assert isinstance(second, ServiceUnavailable)
+    assert [len(batch) for batch in stored(redis_client, workout)] == [60, 40, 100]
+
+
+def test_every_waiting_request_hears_that_redis_is_gone() -> None:
+    gone = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
+
+    async def append_many(writer: StreamWriter) -> list[Any]:
+        return await asyncio.gather(
+            *(writer.append(uuid4(), bytes(10), finished=False) for _ in range(20)),
+            return_exceptions=True,
+        )
+
+    answers = write(gone, append_many, limit=200)
+    assert [type(answer) for answer in answers] == [ServiceUnavailable] * 20
+
+
+def test_a_request_given_up_leaves_the_writer_working(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+
+    async def give_up_one(writer: StreamWriter) -> None:
+        given_up = asyncio.create_task(writer.append(workout, b"1", finished=False))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await writer.append(workout, b"2", finished=False)
+
+    write(settings, give_up_one)
+    assert stored(redis_client, workout) == [b"1", b"2"]

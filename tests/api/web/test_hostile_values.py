@@ -1,0 +1,99 @@
+"""No value of any parameter or member is a fault of ours, and none harms what comes after it."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api.web.openapi import document
+from api.web.routing import OPERATIONS, Operation
+from tests.api.answers import T0, problem_of, seconds_of
+from tests.conftest import Rider
+
+TEXTS = [
+    "x",
+    "-1",
+    "0",
+    "nan",
+    "inf",
+    "1e400",
+    "9" * 400,
+    "\0",
+    "é",
+    "%",
+    "'",
+    "true",
+    "Europe",
+    "../UTC",
+    "localtime",
+    "posixrules",
+    "1970-01-01",
+    "0001-01-01",
+    "9999-12-31",
+    "0001-01-01T00:00:00+10:00",
+    "9999-12-31T23:59:59-10:00",
+    "2024-02-30",
+]
+VALUES: list[Any] = [*TEXTS, None, True, 0, -1, 1e300, 10**400, 2**63, [], {}, [[]], "x" * 20_000]
+DOCUMENT = document(OPERATIONS, "1")
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    content: dict[str, Any] = DOCUMENT["paths"][operation.path][operation.method.lower()]
+    return content
+
+
+def members_of(operation: Operation) -> list[str]:
+    """The names of the members that the body of an operation may have."""
+    schema = described(operation)["requestBody"]["content"]["application/json"]["schema"]
+    references = [schema, *schema.get("anyOf", [])]
+    names = [one["$ref"].rpartition("/")[2] for one in references if "$ref" in one]
+    schemas = DOCUMENT["components"]["schemas"]
+    return [member for name in names for member in schemas[name]["properties"]]
+
+
+def accepted_or_refused(response: httpx.Response, value: object) -> None:
+    if not response.is_success:
+        problem_of(response, response.status_code)
+    assert response.status_code < 500, f"{response.request.url} {str(value)[:60]}"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in OPERATIONS if operation.query],
+    ids=lambda one: f"{one.method} {one.path}",
+)
+def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Operation) -> None:
+    workout = rider.start()
+    rider.client.put("/api/users/me/thresholds", json={"effectiveFrom": "2020-01-01", "ftp": 250})
+    rider.upload(workout, seconds_of(200, 60))
+    rider.complete(workout)
+    path = operation.path.replace("{id}", workout)
+    for parameter in described(operation)["parameters"]:
+        if parameter["in"] == "query":
+            for text in TEXTS:
+                query = {parameter["name"]: text}
+                response = rider.client.request(operation.method, path, params=query)
+                accepted_or_refused(response, query)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [operation for operation in OPERATIONS if operation.body],
+    ids=lambda one: f"{one.method} {one.path}",
+)
+def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operation) -> None:
+    workout = rider.start()
+    path = operation.path.replace("{id}", workout)
+    for member in members_of(operation):
+        for value in VALUES:
+            whole = {"from": T0, "to": T0 + 1, "effectiveFrom": "2024-01-01"}
+            for body in ({member: value}, {**whole, member: value}):
+                response = rider.client.request(operation.method, path, json=body)
+                accepted_or_refused(response, body)
+    # What was accepted can be read again.
+    for again in OPERATIONS:
+        if again.method == "GET" and again.scope:
+            answer = rider.client.get(again.path.replace("{id}", workout))
+            assert answer.status_code == 200, answer.text
+    assert rider.complete(workout)["status"] == "COMPLETED"

@@ -1,0 +1,113 @@
+"""What the server says it holds, before and after a fold."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.workouts.ride_reader import Ride
+from api.workouts.store import TimeRange
+from api.workouts.telemetry import Holdings, holdings
+from shared.connections import open_redis
+from shared.events import FoldRequest
+from shared.redis_keys import EVENTS
+from shared.samples.columns import no_samples
+from shared.settings import read_settings
+from tests.api.answers import T0, eventually, problem_of, seconds_of
+from tests.conftest import Rider
+from tests.shared.samples.strategies import samples_of
+
+
+def at(*seconds: float) -> Any:
+    return samples_of([int(second * 1000) for second in seconds])
+
+
+def test_nothing_held_is_nothing_received() -> None:
+    assert holdings(Ride(no_samples(), no_samples()), 10) == Holdings(None, None, 0, [])
+
+
+def test_what_only_waits_is_not_durable() -> None:
+    assert holdings(Ride(no_samples(), at(1, 2)), 10) == Holdings(2000, None, 2, [])
+
+
+def test_what_is_archived_is_durable() -> None:
+    assert holdings(Ride(at(1, 2), no_samples()), 10) == Holdings(2000, 2000, 2, [])
+
+
+def test_durable_ends_before_the_first_sample_that_waits() -> None:
+    held = holdings(Ride(at(1, 2, 3, 4), at(9, 3)), 10)
+    assert (held.received_through, held.durable_through, held.sample_count) == (9000, 2000, 5)
+
+
+def test_nothing_is_durable_if_the_first_sample_waits() -> None:
+    assert holdings(Ride(at(2, 3), at(1)), 10).durable_through is None
+
+
+def test_missing_is_what_lies_between_samples_further_apart_than_the_gap() -> None:
+    ride = Ride(at(0, 10, 20.001), at(100, 50))
+    missing = [TimeRange(10_000, 20_001), TimeRange(20_001, 50_000), TimeRange(50_000, 100_000)]
+    assert holdings(ride, 10).missing == missing
+    assert holdings(ride, 10.001).missing == missing[1:]
+    assert holdings(ride, 50).missing == []
+
+
+def receipt(rider: Rider, workout: str, **query: str) -> dict[str, Any]:
+    response = rider.client.get(f"/api/workouts/{workout}/receipt", params=query)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def test_a_new_workout_holds_nothing(rider: Rider) -> None:
+    assert receipt(rider, rider.start()) == {
+        "receivedThrough": None,
+        "durableThrough": None,
+        "sampleCount": 0,
+        "missing": [],
+    }
+
+
+def test_a_receipt_follows_a_ride_through_its_fold(rider: Rider) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 60))
+    rider.upload(workout, seconds_of(200, 60, start=T0 + 90_000))
+    held = {
+        "receivedThrough": T0 + 149_000,
+        "durableThrough": None,
+        "sampleCount": 120,
+        "missing": [{"from": T0 + 59_000, "to": T0 + 90_000}],
+    }
+    assert receipt(rider, workout) == held
+    rider.complete(workout)
+    assert receipt(rider, workout) == {**held, "durableThrough": T0 + 149_000}
+    assert receipt(rider, workout, gap="31")["missing"] == []
+    assert receipt(rider, workout, gap="30.5")["missing"] == held["missing"]
+
+
+def test_a_device_fills_what_was_missing(rider: Rider) -> None:
+    workout = rider.start()
+    rider.upload(workout, [*seconds_of(200, 10), *seconds_of(200, 10, start=T0 + 60_000)])
+    [gap] = receipt(rider, workout)["missing"]
+    rider.upload(workout, seconds_of(200, 52, start=gap["from"]))
+    assert receipt(rider, workout)["missing"] == []
+
+
+def test_a_checkpoint_makes_a_ride_under_way_durable_so_far(
+    rider: Rider, urls: Mapping[str, str]
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 60))
+    with open_redis(read_settings(urls)) as redis:
+        redis.xadd(EVENTS, FoldRequest(UUID(workout)).fields())
+    eventually(lambda: receipt(rider, workout)["durableThrough"] == T0 + 59_000)
+    rider.upload(workout, seconds_of(200, 10, start=T0 + 60_000))
+    later = receipt(rider, workout)
+    assert (later["durableThrough"], later["receivedThrough"]) == (T0 + 59_000, T0 + 69_000)
+    assert rider.workout(workout)["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("gap", ["0", "-1", "nan", "x"])
+def test_a_gap_must_be_some_seconds(rider: Rider, gap: str) -> None:
+    response = rider.client.get(f"/api/workouts/{rider.start()}/receipt", params={"gap": gap})
+    assert problem_of(response, 422)["detail"].startswith("gap: ")

@@ -1,0 +1,127 @@
+"""Migrations: all the way up, all the way down, and up again; from many places at once."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ops.admin import migrations
+from tests.conftest import ROOT
+
+ALL = sorted(path.stem for path in migrations.FOLDER.glob("*.sql") if ".rollback" not in path.name)
+
+
+@pytest.fixture
+def empty_database(database_url: str) -> Iterator[str]:
+    """A database of its own, on the server of the tests."""
+    name = "migrations_test"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield database_url.replace("/tracker?", f"/{name}?")
+        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+        connection.execute(drop.format(sql.Identifier(name)))
+
+
+def schema_of(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every table, column, index and type that is not the server's or yoyo's own."""
+    queries = {
+        "columns": """
+            SELECT table_name, column_name, data_type, is_nullable, generation_expression
+            FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name NOT LIKE '%yoyo%' ORDER BY 1, 2""",
+        "indexes": """
+            SELECT indexname, indexdef FROM pg_indexes
+            WHERE schemaname = 'public' AND tablename NOT LIKE '%yoyo%' ORDER BY 1""",
+        "types": """
+            SELECT typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+            WHERE nspname = 'public' AND typtype = 'e' ORDER BY 1""",
+    }
+    with psycopg.connect(url) as connection:
+        return {name: connection.execute(query).fetchall() for name, query in queries.items()}
+
+
+def test_up_down_and_up_again_ends_where_it_was(empty_database: str) -> None:
+    nothing = schema_of(empty_database)
+    assert migrations.apply(empty_database) == ALL
+    everything = schema_of(empty_database)
+    assert migrations.roll_back(empty_database, everything=True) == ALL[::-1]
+    assert schema_of(empty_database) == nothing
+    assert migrations.apply(empty_database) == ALL
+    assert schema_of(empty_database) == everything != nothing
+
+
+def test_applying_twice_changes_nothing(empty_database: str) -> None:
+    migrations.apply(empty_database)
+    assert migrations.apply(empty_database) == []
+
+
+def test_a_rollback_takes_the_newest_one_only(empty_database: str) -> None:
+    migrations.apply(empty_database)
+    assert migrations.roll_back(empty_database) == ALL[-1:]
+    assert migrations.status(empty_database) == [(each, each != ALL[-1]) for each in ALL]
+
+
+def test_of_five_migrators_at_once_one_applies(empty_database: str) -> None:
+    command = "import sys; from ops import migrations; print(migrations.apply(sys.argv[1]))"
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", command, empty_database],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for _ in range(5)
+    ]
+    answers = sorted(racer.communicate()[0].strip() for racer in racers)
+    assert answers == sorted([str(ALL)] + ["[]"] * 4)
+
+
+def test_a_killed_migrator_does_not_block_the_next(empty_database: str) -> None:
+    """yoyo marks its lock in a row, which outlives the process that wrote it."""
+    migrations.apply(empty_database)
+    migrations.roll_back(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 999999)")
+    assert migrations.apply(empty_database) == ALL[-1:]
+
+
+def test_a_half_marked_migration_heals(empty_database: str) -> None:
+    """yoyo marks in a transaction of its own: a crash between leaves tables without the mark."""
+    migrations.apply(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", [ALL[-1]])
+    assert migrations.apply(empty_database) == ALL[-1:]
+
+
+def test_a_new_migration_comes_with_its_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "FOLDER", tmp_path)
+    first = migrations.create("Add laps")
+    assert [path.name for path in first] == ["0001_add_laps.sql", "0001_add_laps.rollback.sql"]
+    second = migrations.create("colours")[0]
+    assert second.name == "0002_colours.sql"
+    assert second.read_text() == "-- depends: 0001_add_laps\n"
+
+
+def test_a_nan_can_never_be_a_record(urls: Mapping[str, str]) -> None:
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        user = connection.execute(
+            "INSERT INTO users (email) VALUES ('nan@example.com') RETURNING id"
+        ).fetchone()
+        workout = connection.execute(
+            "INSERT INTO workouts (user_id) VALUES (%s) RETURNING id", user
+        ).fetchone()
+        assert user
+        assert workout
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(
+                "INSERT INTO personal_records VALUES (%s, 'power', 60, 'NaN', %s, now())",
+                [user[0], workout[0]],
+            )
+        connection.rollback()

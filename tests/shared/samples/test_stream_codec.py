@@ -1,0 +1,207 @@
+import json
+import struct
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.errors import MalformedEntry
+from shared.samples import stream_codec
+from shared.samples.channels import CHANNEL_NAMES, CHANNELS
+from shared.samples.columns import Samples, concatenate
+from tests.shared.samples.strategies import NAN, any_samples, exactly, readings_of, samples_of
+
+T0 = 1_700_000_000_000
+
+T0 = 1_700_000_000_000
+
+
+def few_readings() -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    """Timestamps, and values of every channel within its bounds, as devices send them or not."""
+
+    def values(lowest: float, highest: float, decimals: int) -> st.SearchStrategy[float | None]:
+        exact = st.floats(lowest, highest)
+        return st.none() | exact | exact.map(lambda value: round(value, decimals))
+
+    columns = [values(each.minimum, each.maximum, each.decimals) for each in CHANNELS]
+    return st.lists(st.tuples(st.integers(T0 - 10**10, T0 + 10**10), *columns), min_size=1)
+
+
+def ten_seconds(**columns: float) -> Samples:
+    times = [T0 + 1000 * second for second in range(10)]
+    return samples_of(times, **{name: [value] * 10 for name, value in columns.items()})
+
+
+@given(any_samples())
+@example(samples_of([-(2**63), 2**63 - 1, 0], power=[-0.0, 0.0, 5e-324]))
+@example(samples_of([0], power=[NAN]))
+def test_every_sample_comes_back_to_the_bit(samples: Samples) -> None:
+    assert exactly(stream_codec.decode([stream_codec.encode(samples)])) == exactly(samples)
+
+
+@given(st.lists(any_samples(largest=5), max_size=8))
+def test_entries_of_mixed_layouts_come_back_in_their_order(batches: list[Samples]) -> None:
+    entries = [stream_codec.encode(batch) for batch in batches]
+    assert exactly(stream_codec.decode(entries)) == exactly(concatenate(batches))
+
+
+def test_many_entries_of_two_layouts_interleaved_keep_their_order() -> None:
+    batches = [
+        samples_of([T0 + at, T0 + at + 1], **{("power", "cadence")[at % 2]: [at, at + 0.5]})
+        for at in range(200)
+    ]
+    decoded = stream_codec.decode([stream_codec.encode(batch) for batch in batches])
+    assert readings_of(decoded) == [reading for batch in batches for reading in readings_of(batch)]
+
+
+def test_no_entries_are_no_samples() -> None:
+    assert len(stream_codec.decode([])) == 0
+
+
+def test_the_channels_come_back_in_the_order_of_the_format() -> None:
+    entries = [stream_codec.encode(ten_seconds(**{name: 1})) for name in reversed(CHANNEL_NAMES)]
+    assert tuple(stream_codec.decode(entries).channels) == CHANNEL_NAMES
+
+
+def test_an_absent_channel_costs_nothing() -> None:
+    lone, both = ten_seconds(power=200), ten_seconds(power=200, cadence=90)
+    difference = len(stream_codec.encode(both)) - len(stream_codec.encode(lone))
+    assert difference == 2 + 10 * 2  # its layout, and 900 tenths in two bytes each
+
+
+def test_a_minute_of_eight_channels_takes_at_most_36_bytes_a_sample() -> None:
+    second = np.arange(60, dtype=np.float64)
+    samples = Samples(
+        T0 + 1000 * np.arange(60),
+        {
+            "power": 1200.0 + second,
+            "cadence": 90.0 + second % 7,
+            "heartrate": 150.0 + second % 5,
+            "speed": np.round(8 + second / 977, 3),
+            "distance": np.round(98_765 + second * 8.18, 2),
+            "altitude": np.round(1234 + second / 10, 1),
+            "lat": np.round(47.123 + second / 99_991, 7),
+            "lng": np.round(-122.456 - second / 99_991, 7),
+        },
+    )
+    assert len(stream_codec.encode(samples)) <= 36 * 60
+
+
+@given(any_samples(), st.data())
+def test_an_entry_cut_short_or_overlong_is_malformed(samples: Samples, data: st.DataObject) -> None:
+    entry = stream_codec.encode(samples)
+    cut = data.draw(st.integers(0, len(entry) - 1))
+    for wrong in (entry[:cut], entry + b"\0"):
+        with pytest.raises(MalformedEntry):
+            stream_codec.decode([wrong])
+
+
+@given(any_samples(largest=4), st.data())
+def test_a_flipped_byte_gives_other_samples_or_a_malformed_entry(
+    samples: Samples, data: st.DataObject
+) -> None:
+    entry = bytearray(stream_codec.encode(samples))
+    entry[data.draw(st.integers(0, len(entry) - 1))] ^= data.draw(st.integers(1, 255))
+    decodes_or_is_malformed([bytes(entry)])
+
+
+@given(st.lists(st.binary(max_size=60).map(lambda rest: b"\x01" + rest), max_size=3))
+def test_garbage_gives_samples_or_a_malformed_entry(entries: list[bytes]) -> None:
+    decodes_or_is_malformed(entries)
+
+
+def decodes_or_is_malformed(entries: list[bytes]) -> None:
+    try:
+        decoded = stream_codec.decode(entries)
+    except MalformedEntry:
+        return
+    assert len(decoded) <= sum(map(len, entries))
+
+
+def test_a_promise_of_four_billion_samples_is_malformed_and_not_believed() -> None:
+    head = struct.pack("<BIBB", stream_codec.VERSION, 2**32 - 1, 0, 0)
+    with pytest.raises(MalformedEntry):
+        stream_codec.decode([head + bytes(8)])
+
+
+def test_two_wrong_lengths_do_not_make_a_right_one() -> None:
+    one, two = stream_codec.encode(ten_seconds(power=1)), stream_codec.encode(ten_seconds(power=2))
+    with pytest.raises(MalformedEntry):
+        stream_codec.decode([one[:-1], two + b"\0"])
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (0, stream_codec.VERSION + 1),
+        (6, 200),
+        (7, len(CHANNEL_NAMES)),
+        (8, 8),
+    ],
+)
+def test_an_unknown_version_channel_or_kind_is_malformed(at: int, value: int) -> None:
+    entry = bytearray(stream_codec.encode(ten_seconds(power=200)))
+    entry[at] = value
+    with pytest.raises(MalformedEntry):
+        stream_codec.decode([bytes(entry)])
+
+
+def test_times_are_never_floats() -> None:
+    head = struct.pack("<BIBB", stream_codec.VERSION, 1, 0, 7)
+    with pytest.raises(MalformedEntry):
+        stream_codec.decode([head + bytes(8) + struct.pack("<d", NAN)])
+
+
+def test_an_entry_written_by_the_first_version_can_be_read_for_ever() -> None:
+    """Streams outlive a deployment, so these bytes must mean the same after any change."""
+    entry = bytes.fromhex(
+        "01 02000000 02 02"  # version 1, two samples, two columns, offsets as u16
+        "00 02 02 81"  # power as u16; heart rate as i8, some missing
+        "0068e5cf8b010000 0000 e803"  # T0, then 0 and 1000 ms
+        "3408 0000"  # 210.0 and 0.0 W in tenths
+        "40 00 7b"  # the second alone has a heart rate: 12.3
+    )
+    assert readings_of(stream_codec.decode([entry])) == [
+        (T0, {"power": 210.0}),
+        (T0 + 1000, {"power": 0.0, "heartrate": 12.3}),
+    ]
+
+
+def test_a_shuffled_batch_keeps_its_shuffled_order() -> None:
+    times = [T0 + 5000, T0, T0 + 3000]
+    decoded = stream_codec.decode([stream_codec.encode(samples_of(times, power=[1, 2, 3]))])
+    assert decoded.timestamps.tolist() == times
+    assert not all(a <= b for a, b in pairwise(times))
+
+
+def test_an_entry_is_a_tenth_of_its_json() -> None:
+    samples = ten_seconds(power=210, cadence=91, heartrate=148, speed=8.186)
+    body = [{"timestamp": time, **values} for time, values in readings_of(samples)]
+    assert len(stream_codec.encode(samples)) * 6 < len(json.dumps(body))
+
+
+@given(few_readings())
+@example([(T0, -0.0, 0.0), (T0 + 1, 0.05, None), (T0 - 70_000, 9_999.95, None)])
+def test_few_samples_are_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
+    times, *columns = (list(column) for column in zip(*readings, strict=True))
+    absent = [None] * len(times)
+    columns += [absent] * (len(CHANNEL_NAMES) - len(columns))
+    channels = {
+        name: np.array(column, dtype=np.float64)
+        for name, column in zip(CHANNEL_NAMES, columns, strict=True)
+        if column != absent
+    }
+    batch = Samples(np.array(times), channels)
+    assert stream_codec.encode_few(times, columns) == stream_codec.encode(batch)
+
+
+@given(few_readings())
+@example([(T0, -0.0, 0.05, None, 9_999.95)])
+def test_a_single_sample_is_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
+    time, *values = readings[0]
+    values += [None] * (len(CHANNEL_NAMES) - len(values))
+    few = stream_codec.encode_few([time], [[value] for value in values])
+    assert stream_codec.encode_one(time, values) == few

@@ -1,0 +1,350 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+import pytest
+
+from shared.connections import Database, Redis
+from shared.redis_keys import SEALED_COMPLETED, samples_key, sealed_key
+from shared.samples.columns import Samples
+from shared.settings import Settings
+from tests.worker.readings import T0, steady
+from tests.worker.waiting import eventually
+from tests.worker.workouts import Workouts
+from worker.jobs import fold as fold_module
+from worker.jobs.fold import fold
+from worker.rides.summary import summarize
+from worker.rides.writer import write_workout
+
+START = datetime.fromtimestamp(T0 / 1000, UTC)
+
+
+class Killed(BaseException):
+    """The worker is no more."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise Killed
+
+
+@pytest.fixture
+def crash(database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Folds a workout with the worker killed instead of taking the named step."""
+
+    def crash_at(step: str, workout_id: UUID) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(fold_module, step, kill)
+            with pytest.raises(Killed):
+                fold(database, redis_client, workout_id)
+
+    return crash_at
+
+
+def test_a_checkpoint_moves_the_samples_and_leaves_the_ride_active(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200), steady(60, begin=60, power=300))
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "ACTIVE"
+    assert row["summary"]["avgPower"] == 250
+    assert row["start_time"] == START
+    assert row["end_time"] is None
+    assert row["duration"] == 119
+    assert workouts.waiting(workout) == 0
+    assert workouts.archived(workout).channels["power"].tolist() == [200] * 60 + [300] * 60
+
+
+def test_a_completed_ride_has_the_figures_of_all_its_folds(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=60, power=300, heartrate=150))
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "COMPLETED"
+    assert row["summary"]["sampleCount"] == 120
+    assert row["summary"]["totalEnergy"] == row["total_energy"] == 30
+    assert row["summary"]["avgHeartrate"] == 150
+    assert row["end_time"] == START + timedelta(seconds=119)
+
+
+def test_an_empty_ride_completes(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "COMPLETED"
+    assert row["summary"]["sampleCount"] == row["duration"] == 0
+    assert row["end_time"] == row["completed_at"]
+    assert workouts.channels(workout) == []
+
+
+def test_nothing_new_writes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    before = workouts.row(workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout) == before
+
+
+def test_folding_the_same_batches_again_gives_identical_rows(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    batches = steady(60, power=200, heartrate=140), steady(60, begin=30, power=300)
+    workouts.send(workout, *batches)
+    workouts.complete(workout)
+    workouts.backdate(workout, last_received_at=-3600)  # or each arrival would be the newest
+    fold(database, redis_client, workout)
+    first = workouts.result(workout)
+    workouts.send(workout, *batches)
+    fold(database, redis_client, workout)
+    assert workouts.result(workout) == first
+
+
+def test_a_crash_between_commit_and_trim_repeats_harmlessly(
+    workouts: Workouts, database: Database, redis_client: Redis, crash: Any
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200), steady(60, begin=30, power=300))
+    workouts.complete(workout)
+    crash("_trim", workout)
+    first = workouts.result(workout)
+    assert first[0]["status"] == "COMPLETED"
+    assert workouts.waiting(workout) == 2
+    fold(database, redis_client, workout)
+    assert workouts.result(workout) == first
+    assert workouts.waiting(workout) == 0
+
+
+@pytest.mark.parametrize("step", ["read_waiting", "summarize", "write_workout"])
+def test_a_crash_before_the_commit_changes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis, crash: Any, step: str
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    workouts.complete(workout)
+    before = workouts.result(workout)
+    crash(step, workout)
+    assert workouts.result(workout) == before
+    assert workouts.waiting(workout) == 1
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["sampleCount"] == 60
+
+
+def test_a_crash_after_writing_but_before_the_commit_changes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_and_die(*arguments: Any) -> None:
+        write_workout(*arguments)
+        raise Killed
+
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    before = workouts.result(workout)
+    monkeypatch.setattr(fold_module, "write_workout", write_and_die)
+    with pytest.raises(Killed):
+        fold(database, redis_client, workout)
+    assert workouts.result(workout) == before
+    assert workouts.waiting(workout) == 1
+
+
+def test_samples_that_arrive_between_read_and_trim_stay(
+    workouts: Workouts, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+
+    def summarize_while_more_arrives(*ride: Any) -> dict[str, Any]:
+        workouts.send(workout, steady(60, begin=60, power=300))
+        return summarize(*ride)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold_module, "summarize", summarize_while_more_arrives)
+        fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 60
+    assert workouts.waiting(workout) == 1
+    fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 120
+
+
+def test_late_samples_correct_a_completed_ride(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=60, power=300), steady(1, begin=0, power=500))
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "COMPLETED"
+    assert row["summary"]["sampleCount"] == 120
+    assert row["summary"]["maxPower"] == 500
+    assert row["end_time"] == START + timedelta(seconds=119)
+    assert workouts.waiting(workout) == 0
+
+
+def test_the_later_upload_wins_even_over_the_archive(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(3, power=200, cadence=90))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(1, begin=1, power=100), steady(1, begin=1, power=250))
+    fold(database, redis_client, workout)
+    archived = workouts.archived(workout)
+    assert archived.channels["power"].tolist() == [200, 250, 200]
+    assert archived.channels["cadence"].tolist() == [90, 90, 90]
+
+
+@pytest.mark.parametrize("status", ["FAILED", "DELETED"])
+def test_a_failed_or_deleted_ride_is_left_alone_and_its_samples_kept(
+    workouts: Workouts, database: Database, redis_client: Redis, status: str
+) -> None:
+    workout = workouts.start(status)
+    workouts.send(workout, steady(60, power=200))
+    before = workouts.result(workout)
+    fold(database, redis_client, workout)
+    assert workouts.result(workout) == before
+    assert workouts.waiting(workout) == 1
+
+
+def test_a_workout_that_nobody_knows_is_nothing_to_fold(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = uuid4()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert workouts.waiting(workout) == 1
+
+
+def test_a_completing_ride_is_sealed_before_its_samples_are_read(
+    workouts: Workouts, database: Database, redis_client: Redis, crash: Any
+) -> None:
+    workout = workouts.start("PROCESSING")
+    crash("read_waiting", workout)
+    assert redis_client.get(sealed_key(workout)) == SEALED_COMPLETED
+    assert redis_client.ttl(sealed_key(workout)) > 3600  # what an API process remembers
+
+
+def test_a_ride_under_way_is_not_sealed(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert not redis_client.exists(sealed_key(workout))
+
+
+def test_a_stream_longer_than_a_reply_is_read_to_its_end(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, *(steady(1, begin=t, power=t) for t in range(2001)))
+    fold(database, redis_client, workout)
+    assert workouts.archived(workout).channels["power"].tolist() == list(range(2001))
+    assert workouts.waiting(workout) == 0
+
+
+def test_a_fold_notes_when_the_newest_batch_arrived(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start(last_received_at=3600)
+    newest = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
+    workouts.send(workout, steady(60, power=200), entry_id=f"{newest.timestamp():.0f}000-7")
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["last_received_at"] == newest
+
+
+def test_the_order_of_batches_and_folds_changes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    chance = random.Random(1)
+    power = np.array([chance.randrange(1000) for _ in range(300)], float)
+    whole = Samples(steady(300).timestamps, {"power": power})
+    batches = [whole.select(slice(at, at + 20)) for at in range(0, 300, 20)]
+    in_order = _result_of(workouts, database, redis_client, batches, chance)
+    assert in_order["sampleCount"] == 300
+    for _ in range(10):
+        uploads = [*batches, *chance.sample(batches, 5)]
+        chance.shuffle(uploads)
+        assert _result_of(workouts, database, redis_client, uploads, chance) == in_order
+
+
+def _result_of(
+    workouts: Workouts,
+    database: Database,
+    redis_client: Redis,
+    uploads: list[Samples],
+    chance: random.Random,
+) -> dict[str, Any]:
+    """The summary of a ride that was folded now and then while it was uploaded."""
+    workout = workouts.start()
+    for upload in uploads:
+        workouts.send(workout, upload)
+        if chance.random() < 0.2:
+            fold(database, redis_client, workout)
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    summary: dict[str, Any] = workouts.row(workout)["summary"]
+    return summary
+
+
+def test_a_fold_waits_for_the_one_under_way(
+    workouts: Workouts,
+    database: Database,
+    redis_client: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Otherwise the second one would archive and trim both batches, and the first would then
+    # overwrite the archive with its own.
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    with (
+        psycopg.connect(settings.database_url, autocommit=True) as observer,
+        ThreadPoolExecutor(1) as thread,
+    ):
+
+        def summarize_meanwhile(*ride: Any) -> dict[str, Any]:
+            monkeypatch.undo()
+            workouts.send(workout, steady(60, begin=60, power=300))
+            second = thread.submit(fold, database, redis_client, workout)
+            eventually(lambda: second.done() or waits_for_a_lock(observer))
+            return summarize(*ride)
+
+        monkeypatch.setattr(fold_module, "summarize", summarize_meanwhile)
+        fold(database, redis_client, workout)
+    assert workouts.archived(workout).channels["power"].tolist() == [200] * 60 + [300] * 60
+    assert workouts.waiting(workout) == 0
+
+
+def waits_for_a_lock(observer: psycopg.Connection[Any]) -> bool:
+    waiting = observer.execute(
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return waiting.fetchone() is not None
+
+
+def test_a_stream_that_was_folded_whole_is_gone(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert not redis_client.exists(samples_key(workout))

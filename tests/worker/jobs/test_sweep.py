@@ -1,0 +1,361 @@
+import time
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from ops.admin.accounts import create_account
+from shared.connections import Database, Redis
+from shared.redis_keys import EVENTS, GROUP, SEALED_DELETED, samples_key, sealed_key
+from shared.settings import Settings
+from shared.sql import load_queries
+from tests.worker.readings import steady
+from tests.worker.waiting import eventually
+from tests.worker.workouts import Workouts, pending
+from worker.jobs.fold import fold
+from worker.jobs.sweep import OVERDUE, QUERIES, Sweeper
+from worker.queue.dead_letters import bury
+from worker.queue.inbox import Delivery
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@pytest.fixture
+def sweeper(database: Database, redis_client: Redis, settings: Settings) -> Sweeper:
+    return Sweeper(database, redis_client, settings)
+
+
+@pytest.fixture
+def asked_for(workouts: Workouts, sweeper: Sweeper) -> Callable[[UUID], bool]:
+    """Whether a sweep asks for a fold of this workout."""
+
+    def sweep(workout_id: UUID) -> bool:
+        workouts.redis.delete(EVENTS)
+        sweeper.sweep()
+        return workout_id in workouts.asked()
+
+    return sweep
+
+
+AskedFor = Callable[[UUID], bool]
+
+
+def test_a_fold_that_is_overdue_is_asked_for_again_but_not_at_once(
+    workouts: Workouts, asked_for: AskedFor
+) -> None:
+    workout = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
+    assert asked_for(workout)
+    assert not asked_for(workout)
+    workouts.backdate(workout, fold_asked_at=OVERDUE + 1)
+    assert asked_for(workout)
+
+
+def test_a_fold_just_asked_for_is_awaited(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert not asked_for(workouts.start("PROCESSING", fold_asked_at=OVERDUE / 2))
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "ARCHIVED", "FAILED", "DELETED"])
+def test_a_ride_that_is_over_is_never_overdue(
+    workouts: Workouts, asked_for: AskedFor, status: str
+) -> None:
+    assert not asked_for(workouts.start(status, fold_asked_at=HOUR, last_received_at=DAY))
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
+def test_a_ride_under_way_is_folded_every_ten_minutes(
+    workouts: Workouts, asked_for: AskedFor, status: str
+) -> None:
+    workout = workouts.start(status, created_at=601)
+    assert asked_for(workout)
+    assert not asked_for(workout)
+    workouts.backdate(workout, fold_asked_at=601)
+    assert asked_for(workout)
+
+
+def test_a_ride_just_begun_is_not_folded_yet(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert not asked_for(workouts.start(created_at=300))
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
+def test_a_silent_ride_is_completed(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis, status: str
+) -> None:
+    workout = workouts.start(status, last_received_at=7 * HOUR, fold_asked_at=0)
+    assert asked_for(workout)
+    assert workouts.status(workout) == "PROCESSING"
+    fold(database, redis_client, workout)
+    assert workouts.status(workout) == "COMPLETED"
+
+
+def test_a_ride_is_not_silent_before_its_time(workouts: Workouts, sweeper: Sweeper) -> None:
+    workout = workouts.start(last_received_at=5 * HOUR)
+    sweeper.sweep()
+    assert workouts.status(workout) == "ACTIVE"
+
+
+def test_a_ride_with_newer_samples_waiting_is_not_silent(
+    workouts: Workouts, sweeper: Sweeper
+) -> None:
+    workout = workouts.start(last_received_at=7 * HOUR)
+    workouts.send(workout, steady(60, power=200))
+    sweeper.sweep()
+    assert workouts.status(workout) == "ACTIVE"
+
+
+def test_samples_that_have_waited_as_long_do_not_keep_a_ride_going(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start(last_received_at=8 * HOUR, fold_asked_at=0)
+    entry_id = f"{(time.time() - 7 * HOUR) * 1000:.0f}-0"
+    workouts.send(workout, steady(60, power=200), entry_id=entry_id)
+    assert asked_for(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert row["status"] == "COMPLETED"
+    assert row["summary"]["sampleCount"] == 60
+
+
+def test_a_deleted_ride_is_purged_with_its_samples_after_its_retention(
+    workouts: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=60, power=200))
+    redis_client.set(sealed_key(workout), SEALED_DELETED)
+    workouts.set_status(workout, "DELETED")
+    workouts.backdate(workout, deleted_at=31 * DAY)
+    sweeper.sweep()
+    with database.connection() as connection:
+        found = connection.execute("SELECT 1 FROM workouts WHERE id = %s", [workout]).fetchall()
+    assert found == []
+    assert workouts.channels(workout) == []
+    assert not redis_client.exists(samples_key(workout))
+    assert redis_client.get(sealed_key(workout)) == SEALED_DELETED  # no process takes any more
+
+
+def test_a_purge_cut_short_is_done_by_the_next_sweep(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workout = workouts.start("DELETED", deleted_at=31 * DAY)
+    workouts.send(workout, steady(60, power=200))
+    with monkeypatch.context() as patch:
+        patch.delitem(QUERIES, "purge")  # dies after Redis was emptied
+        with pytest.raises(KeyError):
+            sweeper.sweep()
+    assert workouts.status(workout) == "DELETED"
+    sweeper.sweep()
+    assert not redis_client.exists(samples_key(workout))
+    with pytest.raises(AssertionError):
+        workouts.row(workout)
+
+
+def test_a_deleted_ride_is_kept_for_its_retention(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    workout = workouts.start("DELETED", deleted_at=29 * DAY)
+    workouts.send(workout, steady(60, power=200))
+    sweeper.sweep()
+    assert workouts.status(workout) == "DELETED"
+    assert workouts.waiting(workout) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "stranded"),
+    [("COMPLETED", True), ("ARCHIVED", True), ("ACTIVE", False), ("FAILED", False)],
+)
+def test_samples_that_nobody_asks_for_are_found_if_their_ride_is_over(
+    workouts: Workouts, asked_for: AskedFor, status: str, stranded: bool
+) -> None:
+    workout = workouts.start(status)
+    workouts.send(workout, steady(60, power=200))
+    assert asked_for(workout) == stranded
+
+
+def test_a_finished_ride_without_waiting_samples_is_left_alone(
+    workouts: Workouts, asked_for: AskedFor, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert not asked_for(workout)
+
+
+def test_stranded_samples_are_found_among_thousands_of_streams(
+    workouts: Workouts, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.jobs.sweep._SCAN_STEP", 10)
+    finished = [workouts.start("COMPLETED") for _ in range(50)]
+    for workout in finished:
+        workouts.send(workout, steady(1, power=200))
+
+    def all_found() -> bool:
+        sweeper.sweep()
+        return set(finished) <= set(workouts.asked())
+
+    eventually(all_found)
+
+
+def test_a_dead_consumer_is_removed_unless_events_are_its_own(
+    workouts: Workouts,
+    sweeper: Sweeper,
+    redis_client: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.jobs.sweep._DEAD_CONSUMER", 0.1)
+    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    workouts.ask(workouts.start())
+    redis_client.xreadgroup(GROUP, "holder", {EVENTS: ">"})
+    redis_client.xgroup_createconsumer(EVENTS, GROUP, "idle")
+
+    def consumers() -> dict[bytes, int]:
+        found: list[dict[str, bytes | int]] = redis_client.xinfo_consumers(EVENTS, GROUP)
+        return {bytes(each["name"]): int(each["idle"]) for each in found}
+
+    eventually(lambda: all(idle > 100 for idle in consumers().values()))
+    redis_client.xgroup_createconsumer(EVENTS, GROUP, "alive")
+    sweeper.sweep()
+    assert set(consumers()) == {b"holder", b"alive"}
+    assert len(pending(redis_client)) == 1
+
+
+def test_a_sweep_needs_no_group(workouts: Workouts, asked_for: AskedFor) -> None:
+    assert asked_for(workouts.start("PROCESSING", fold_asked_at=HOUR))
+
+
+def test_one_worker_sweeps_at_a_time(
+    workouts: Workouts, database: Database, asked_for: AskedFor
+) -> None:
+    workout = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    with database.connection() as other:
+        other.execute("SELECT pg_advisory_xact_lock(7496052)")
+        assert not asked_for(workout)
+    assert asked_for(workout)
+
+
+def test_a_sweep_is_due_once_an_interval(
+    workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    hourly = msgspec.structs.replace(settings, sweep_interval=HOUR)
+    sweeper, first = Sweeper(database, redis_client, hourly), workouts.start("PROCESSING")
+    workouts.backdate(first, fold_asked_at=HOUR)
+    sweeper.sweep_if_due()
+    assert first in workouts.asked()
+    second = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    sweeper.sweep_if_due()
+    assert second not in workouts.asked()
+
+
+def test_samples_of_a_ride_that_nobody_knows_are_no_longer_acknowledged(
+    workouts: Workouts, sweeper: Sweeper
+) -> None:
+    """After a restore, an API process may remember a ride that PostgreSQL has not."""
+    workout = uuid4()
+    workouts.send(workout, steady(1, power=100))
+    sweeper.sweep()
+    assert workouts.redis.get(sealed_key(workout)) == SEALED_DELETED
+    assert workouts.waiting(workout) == 1  # kept: another restore may bring the ride back
+
+
+@pytest.fixture
+def leaver(database: Database, redis_client: Redis, settings: Settings) -> Workouts:
+    """The workouts of a user who deletes the account."""
+    account = create_account(settings.database_url, f"{uuid4()}@example.com", "test")
+    return Workouts(database, redis_client, account.user_id)
+
+
+def delete_account(leaver: Workouts, seconds_ago: float = 3 * HOUR) -> None:
+    with leaver.database.connection() as connection:
+        connection.execute(load_queries("users")["delete_user"], {"user_id": leaver.user_id})
+        late = "UPDATE users SET deleted_at = now() - make_interval(secs => %s) WHERE id = %s"
+        connection.execute(late, [seconds_ago, leaver.user_id])
+
+
+def left_of(leaver: Workouts) -> tuple[int, int]:
+    """How many rows there are of a user and of its workouts."""
+    with leaver.database.connection() as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM users WHERE id = %(id)s) AS users,"
+            " (SELECT count(*) FROM workouts WHERE user_id = %(id)s) AS workouts",
+            {"id": leaver.user_id},
+        ).fetchone()
+    assert row is not None
+    return row["users"], row["workouts"]
+
+
+def test_the_rides_of_a_deleted_user_are_purged_whatever_state_they_are_in(
+    leaver: Workouts, workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    states = ("ACTIVE", "PAUSED", "PROCESSING", "COMPLETED", "ARCHIVED", "DELETED", "FAILED")
+    rides = [leaver.start(status) for status in states]
+    kept = workouts.start()
+    for ride in (*rides, kept):
+        workouts.send(ride, steady(60, power=200))
+    delete_account(leaver)
+    sweeper.sweep()
+    assert left_of(leaver) == (0, 0)
+    for ride in rides:
+        assert not redis_client.exists(samples_key(ride))
+        assert redis_client.get(sealed_key(ride)) == SEALED_DELETED
+    assert workouts.status(kept) == "ACTIVE"
+    assert workouts.waiting(kept) == 1
+
+
+def test_a_user_with_very_many_rides_is_purged_in_portions(
+    leaver: Workouts, sweeper: Sweeper
+) -> None:
+    with leaver.database.connection() as connection:
+        many = "INSERT INTO workouts (user_id) SELECT %s FROM generate_series(1, 1200)"
+        connection.execute(many, [leaver.user_id])
+    delete_account(leaver)
+    left = []
+    for _ in range(3):
+        sweeper.sweep()
+        left.append(left_of(leaver))
+    assert left == [(1, 700), (1, 200), (0, 0)]
+
+
+def test_a_ride_that_is_being_folded_is_purged_once_the_fold_has_ended(
+    leaver: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
+) -> None:
+    folding, other = leaver.start("PROCESSING"), leaver.start()
+    leaver.send(folding, steady(60, power=200))
+    delete_account(leaver)
+    with database.connection() as connection:
+        connection.execute(QUERIES["lock_workout"], {"id": folding})
+        sweeper.sweep()  # does not wait for it
+        assert leaver.waiting(folding) == 1
+    assert left_of(leaver) == (1, 1)
+    with pytest.raises(AssertionError):
+        leaver.row(other)
+    fold(database, redis_client, folding)
+    assert leaver.status(folding) == "COMPLETED"
+    leaver.send(folding, steady(60, begin=60, power=200))
+    sweeper.sweep()
+    assert left_of(leaver) == (0, 0)
+    assert leaver.waiting(folding) == 0
+    assert not fold(database, redis_client, folding)  # an event that comes later finds nothing
+
+
+def test_a_dead_letter_goes_with_its_deleted_user(
+    leaver: Workouts, sweeper: Sweeper, database: Database
+) -> None:
+    workout = leaver.start()
+    event: dict[bytes, bytes] = {b"kind": b"fold", b"workout": str(workout).encode()}
+    bury(database, Delivery(b"1-1", event, 5), ValueError("poison"))
+    assert len(leaver.dead_letters(workout)) == 1
+    delete_account(leaver)
+    sweeper.sweep()
+    assert leaver.dead_letters(workout) == []
+    assert left_of(leaver) == (0, 0)
+
+
+def test_a_deleted_user_is_kept_while_a_process_may_remember_the_keys(
+    leaver: Workouts, sweeper: Sweeper
+) -> None:
+    leaver.start()
+    delete_account(leaver, seconds_ago=1.9 * HOUR)
+    sweeper.sweep()
+    assert left_of(leaver) == (1, 1)

@@ -1,0 +1,1 @@
+"""What workers do: fold a ride, sweep up what is due."""

@@ -1,0 +1,1 @@
+"""Events: read, lease, hand to their job, acknowledge, or bury. It knows no ride."""
