@@ -3,37 +3,42 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import psycopg_pool
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
-from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.export import account as export
 from api.export.slots import Exports
-from api.identity.auth import Authenticator
+from api.export.state import ExportState
+from api.health import routes as health
+from api.identity import accounts, keys, profile, sessions, sign_in
+from api.identity.auth import Authenticator, authenticate
 from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
-from api.identity.sign_in import open_providers
 from api.identity.throttle import Throttle
+from api.ingest import uploads
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.stream_writer import StreamWriter
-from api.ingest.uploads import upload_live
-from api.state import ApiState, Request
+from api.season import records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
 from api.web.openapi import openapi_json
-from api.web.problems import EXCEPTION_HANDLERS, MethodNotAllowed, answer_to
-from api.web.routing import OPERATIONS, UPLOAD_PATH, Operation
+from api.web.problems import EXCEPTION_HANDLERS
+from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
+from api.web.state import Request
+from api.workouts import routes as workouts
+from api.workouts import telemetry
 from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 
@@ -42,9 +47,30 @@ COUNT_SAMPLES_EVERY = 1.0  # seconds
 logger = logging.getLogger(__name__)
 
 
+# In the order in which a stranger needs them.
+SUBJECTS: Final = (
+    accounts.OPERATIONS,
+    sessions.OPERATIONS,
+    sign_in.OPERATIONS,
+    keys.OPERATIONS,
+    workouts.OPERATIONS,
+    uploads.OPERATIONS,
+    telemetry.OPERATIONS,
+    records.OPERATIONS,
+    totals.OPERATIONS,
+    profile.OPERATIONS,
+    thresholds.OPERATIONS,
+    export.OPERATIONS,
+    health.OPERATIONS,
+)
+
+
+OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
+
+
 def create_app(settings: Settings) -> ASGIApp:
     """The API of one process. Opens nothing before its lifespan starts."""
-    endpoints = make_endpoints()
+    endpoints = make_endpoints(OPERATIONS, authenticate)
     routed = Starlette(
         routes=routes(endpoints),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -52,7 +78,7 @@ def create_app(settings: Settings) -> ASGIApp:
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
     routed.router.redirect_slashes = False
-    return _guarded(_UploadsFirst(endpoints[UPLOAD_PATH], routed), settings)
+    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed), settings)
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
@@ -65,7 +91,7 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
+async def _open_state(settings: Settings) -> AsyncIterator[ExportState]:
     """What the handlers share, for as long as the process serves."""
     async with (
         open_async_redis(settings) as redis,
@@ -73,7 +99,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
-        state = ApiState(
+        state = ExportState(
             settings=settings,
             database=database,
             redis=redis,
@@ -85,7 +111,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ApiState]:
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             exports=Exports(),
-            providers=open_providers(settings, transport),
+            providers=sign_in.open_providers(settings, transport),
         )
         async with _chores(state):
             yield state
@@ -110,7 +136,7 @@ async def _outbound(settings: Settings) -> AsyncIterator[BoundedTransport]:
 
 
 @asynccontextmanager
-async def _chores(state: ApiState) -> AsyncIterator[None]:
+async def _chores(state: ExportState) -> AsyncIterator[None]:
     """What is done now and then, off the way of requests."""
     chores = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
@@ -133,21 +159,13 @@ def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
     ]
 
 
-class Route(StarletteRoute):
-    """A route for exactly its path: Starlette's would also take one that a newline follows."""
-
-    def __init__(self, path: str, endpoint: Callable[..., Any]) -> None:
-        super().__init__(path, endpoint)
-        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
-
-
 class _UploadsFirst:
     """Takes uploads, nearly all there ever is, past the router and its layers."""
 
     def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
-        self._uploads = {"http": upload, "websocket": upload_live}
+        self._uploads = {"http": upload, "websocket": uploads.upload_live}
         self._others = others
-        self._id_of = re.compile(UPLOAD_PATH.replace("{id}", "([^/]+)")).fullmatch
+        self._id_of = re.compile(uploads.PATH.replace("{id}", "([^/]+)")).fullmatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         upload = self._uploads.get(scope["type"])
@@ -158,48 +176,11 @@ class _UploadsFirst:
             await self._others(scope, receive, send)
 
 
-def make_endpoints() -> dict[str, "_Endpoint"]:
-    """One for each path, so that 405 can name every method that it has."""
-    methods: dict[str, dict[str, Operation]] = {}
-    for operation in OPERATIONS:
-        by_method = methods.setdefault(operation.path, {})
-        by_method[operation.method] = operation
-        if operation.method == "GET":
-            by_method["HEAD"] = operation  # the server leaves its body out
-    return {path: _Endpoint(by_method) for path, by_method in methods.items()}
-
-
-class _Endpoint:
-    """Serves one path, as an ASGI application: plain functions would be given GET alone."""
-
-    def __init__(self, by_method: Mapping[str, Operation]) -> None:
-        self._by_method = by_method
-        self._allowed = ", ".join(by_method)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-        with request.state["bodies"].holding(scope):
-            try:
-                response = await self._respond(request)
-            except Exception as error:
-                response = await answer_to(request, error)
-            await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> Response:
-        operation = self._by_method.get(request.method)
-        if operation is None:
-            detail = f"{request.method} is not possible here; {self._allowed} is"
-            raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
-        handler: Callable[..., Awaitable[Response]] = operation.handler
-        if operation.scope is None:
-            return await handler(request)
-        caller = await request.state["authenticator"].authenticate(request, operation.scope)
-        return await handler(request, caller)
-
-
 def _document_routes() -> list[BaseRoute]:
-    async def openapi(_: Request) -> Response:
-        return Response(openapi_json(_version()), media_type="application/json")
+    document = openapi_json(SUBJECTS, _version())
+
+    async def openapi(_: Request[Any]) -> Response:
+        return Response(document, media_type="application/json")
 
     return [
         Route("/openapi.json", openapi),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, LiteralString, TypeVar
 from uuid import UUID
 
@@ -14,13 +15,14 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.export.state import ExportRequest, ExportState
 from api.export.zip_stream import ZipStream
 from api.identity.auth import Caller
 from api.identity.keys import Key, KeyList
 from api.identity.profile import RiderAnswer, read_rider
 from api.season.records import Record, RecordList
 from api.season.thresholds import Thresholds, ThresholdsList
-from api.state import ApiState, Request
+from api.web.routing import Operation, Operations
 from api.workouts.rendering import csv_parts
 from api.workouts.ride_reader import StoredRide, fetch_ride
 from api.workouts.store import Workout
@@ -69,7 +71,7 @@ class Member:
     contents: AsyncIterator[Iterable[bytes]]
 
 
-async def export_account(request: Request, caller: Caller) -> Response:
+async def export_account(request: ExportRequest, caller: Caller) -> Response:
     """Everything stored of the caller, as a zip file; its README.txt says what is what.
 
     It is made while it is being read, one at a time for a user. One that ends early, as when the
@@ -94,8 +96,8 @@ class _Id:
 class _Export:
     """What is in the export of a rider. No connection is held while a piece is on its way."""
 
-    def __init__(self, request: Request, caller: Caller, rides: list[UUID]) -> None:
-        self.state: ApiState = request.state
+    def __init__(self, request: ExportRequest, caller: Caller, rides: list[UUID]) -> None:
+        self.state: ExportState = request.state
         self.user_id = caller.user_id
         self._request = request
         self._rides = rides
@@ -188,7 +190,7 @@ class _ExportResponse(StreamingResponse):
 
 
 async def _select(
-    state: ApiState, query: LiteralString, kind: type[T], **parameters: object
+    state: ExportState, query: LiteralString, kind: type[T], **parameters: object
 ) -> list[T]:
     async with (
         state["database"].connection() as connection,
@@ -214,3 +216,20 @@ async def _csv(ride: StoredRide) -> AsyncIterator[Iterable[bytes]]:
             yield part.encode()
 
     yield encode()
+
+
+OPERATIONS = Operations(
+    "export",
+    "Take everything along",
+    (
+        Operation(
+            "GET",
+            "/api/users/me/export",
+            export_account,
+            {HTTPStatus.OK: bytes},
+            "admin",
+            media=("application/zip",),
+            refusals={HTTPStatus.TOO_MANY_REQUESTS: "An export of the caller's is under way"},
+        ),
+    ),
+)

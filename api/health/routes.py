@@ -11,8 +11,9 @@ import redis
 from msgspec import Struct
 from starlette.responses import Response
 
-from api.state import ApiState, Request
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
+from api.web.state import Request, State
 
 
 class Health(Struct):
@@ -42,7 +43,7 @@ _STARTED = time.monotonic()
 _NO_REDIS = "Redis does not answer"
 
 
-async def health(request: Request) -> Response:
+async def health(request: Request[State]) -> Response:
     """A short report; always 200."""
     database_up = not await _database_problems(request.state)
     redis_up = _NO_REDIS not in await _redis_problems(request.state)
@@ -56,12 +57,12 @@ async def health(request: Request) -> Response:
     )
 
 
-async def live(_: Request) -> Response:
+async def live(_: Request[State]) -> Response:
     """200 while the process serves requests at all."""
     return json_response(Liveness("alive", time.monotonic() - _STARTED))
 
 
-async def ready(request: Request) -> Response:
+async def ready(request: Request[State]) -> Response:
     """200 if uploads are safe here now, else 503 naming what is wrong."""
     problems = await _database_problems(request.state) + await _redis_problems(request.state)
     if problems:
@@ -69,7 +70,7 @@ async def ready(request: Request) -> Response:
     return json_response(Readiness("ready", []))
 
 
-async def _database_problems(state: ApiState) -> list[str]:
+async def _database_problems(state: State) -> list[str]:
     try:
         async with state["database"].connection() as connection:
             cursor = await connection.execute("SELECT to_regclass('workout_channels') AS found")
@@ -79,7 +80,7 @@ async def _database_problems(state: ApiState) -> list[str]:
     return [] if row and row["found"] else ["PostgreSQL is not migrated: run `make migrate`"]
 
 
-async def _redis_problems(state: ApiState) -> list[str]:
+async def _redis_problems(state: State) -> list[str]:
     try:
         info = await state["redis"].info("everything")
     except (redis.RedisError, OSError):
@@ -91,3 +92,19 @@ async def _redis_problems(state: ApiState) -> list[str]:
     if policy != "noeviction":
         problems.append(f"Redis may evict samples ({policy}): set `maxmemory-policy noeviction`")
     return problems
+
+
+OPERATIONS = Operations(
+    "health",
+    "For load balancers",
+    (
+        Operation("GET", "/health", health, {HTTPStatus.OK: Health}),
+        Operation("GET", "/health/live", live, {HTTPStatus.OK: Liveness}),
+        Operation(
+            "GET",
+            "/health/ready",
+            ready,
+            {HTTPStatus.OK: Readiness, HTTPStatus.SERVICE_UNAVAILABLE: Readiness},
+        ),
+    ),
+)

@@ -12,10 +12,11 @@ from api.identity.audit import write_audit
 from api.identity.auth import Caller, require_fresh_session
 from api.identity.profile import Rider, read_rider
 from api.identity.sessions import end_sessions
-from api.state import ApiState, Request
-from api.web.body import MOST_OF_STRANGERS, read_json
+from api.identity.state import IdentityRequest, IdentityState
+from api.web.body import JSON, MOST_OF_STRANGERS, read_json
 from api.web.problems import Conflict, Fault, Forbidden, Unprocessable
 from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
 from shared.connections import BoundedConnection
 from shared.credentials import hash_key
 from shared.emails import normal_email
@@ -63,7 +64,7 @@ class AccountDeletion(Struct):
     success: bool = True
 
 
-async def register(request: Request) -> Response:
+async def register(request: IdentityRequest) -> Response:
     """Create an account, where the service takes new ones."""
     state = request.state
     wanted = await read_json(request, Registration, state["settings"], most=MOST_OF_STRANGERS)
@@ -86,7 +87,7 @@ async def register(request: Request) -> Response:
     )
 
 
-def require_registration(state: ApiState, invitation: str | None) -> None:
+def require_registration(state: IdentityState, invitation: str | None) -> None:
     """Raises Forbidden if the service takes nobody new, or only those with a code."""
     mode = state["settings"].registration
     if mode == "closed":
@@ -98,7 +99,7 @@ def require_registration(state: ApiState, invitation: str | None) -> None:
 async def create_user(
     connection: BoundedConnection,
     identity: dict[str, str | None],
-    state: ApiState,
+    state: IdentityState,
     invitation: str | None,
 ) -> UUID:
     """A new user's id, in a transaction of the caller's. Raises Conflict, Forbidden."""
@@ -113,7 +114,7 @@ async def create_user(
     return user_id
 
 
-async def change_password(request: Request, caller: Caller) -> Response:
+async def change_password(request: IdentityRequest, caller: Caller) -> Response:
     """Set the password. Needs a session opened within the last ten minutes."""
     require_fresh_session(caller)
     state = request.state
@@ -128,7 +129,7 @@ async def change_password(request: Request, caller: Caller) -> Response:
     return json_response(PasswordChange())
 
 
-async def delete_account(request: Request, caller: Caller) -> Response:
+async def delete_account(request: IdentityRequest, caller: Caller) -> Response:
     """Delete the account and all that belongs to it.
 
     Needs a session opened within the last ten minutes. There is no way back.
@@ -157,3 +158,46 @@ async def _use_invitation(connection: BoundedConnection, user_id: UUID | None, c
     cursor = await connection.execute(QUERIES["use_invitation"], used)
     if await cursor.fetchone() is None:
         raise Forbidden("the invitation is unknown, used or expired")
+
+
+OPERATIONS = Operations(
+    "accounts",
+    "Register, change the password, delete everything",
+    (
+        Operation(
+            "POST",
+            "/api/users",
+            register,
+            {HTTPStatus.CREATED: RegistrationAnswer},
+            body={JSON: Registration},
+            example={
+                "email": "me@example.com",
+                "password": "four words of mine",
+                "displayName": "Me",
+            },
+            headers=("Location",),
+            refusals={
+                **CONFLICT,
+                HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation",
+                HTTPStatus.TOO_MANY_REQUESTS: "Tried too often; wait for Retry-After",
+            },
+        ),
+        Operation(
+            "PUT",
+            "/api/users/me/password",
+            change_password,
+            {HTTPStatus.OK: PasswordChange},
+            "admin",
+            body={JSON: ChangePassword},
+            example={"password": "four other words"},
+            refusals={HTTPStatus.TOO_MANY_REQUESTS: "Changed too often; wait for Retry-After"},
+        ),
+        Operation(
+            "DELETE",
+            "/api/users/me",
+            delete_account,
+            {HTTPStatus.ACCEPTED: AccountDeletion},
+            "admin",
+        ),
+    ),
+)

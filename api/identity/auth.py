@@ -88,6 +88,12 @@ class Authenticator:
         return Caller(row["user_id"], key_id, scopes, expires_at, row["session_since"])
 
 
+async def authenticate(request: HTTPConnection[Any], scope: str) -> Caller:
+    """The caller of a request to an operation. Raises Unauthorized, Forbidden."""
+    authenticator: Authenticator = request.scope["state"]["authenticator"]
+    return await authenticator.authenticate(request, scope)
+
+
 def require_fresh_session(caller: Caller) -> None:
     """Raises Forbidden unless the caller has just logged in: a key that leaked is no proof."""
     since = caller.session_since

@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from api.identity.audit import write_audit
 from api.identity.auth import Caller
-from api.state import Request
-from api.web.body import read_json
+from api.identity.state import IdentityRequest
+from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, Unprocessable
 from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
 from shared.connections import BoundedConnection
 from shared.credentials import NewKey, make_key
 from shared.sql import load_queries
@@ -75,7 +76,7 @@ class Revocation(Struct):
     success: bool = True
 
 
-async def list_keys(request: Request, caller: Caller) -> Response:
+async def list_keys(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's keys."""
     async with (
         request.state["database"].connection() as connection,
@@ -85,7 +86,7 @@ async def list_keys(request: Request, caller: Caller) -> Response:
         return json_response(KeyList(await cursor.fetchall()))
 
 
-async def create_key(request: Request, caller: Caller) -> Response:
+async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key."""
     wanted = await read_json(request, CreateKey, request.state["settings"])
     if wanted.expires_at is not None and not _is_future(wanted.expires_at):
@@ -102,7 +103,7 @@ async def create_key(request: Request, caller: Caller) -> Response:
     return _show(key, fresh)
 
 
-async def rotate_key(request: Request, caller: Caller) -> Response:
+async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     """Replace a key by a new one of the same name, scopes and expiry."""
     wanted = await read_json(request, RotateKey, request.state["settings"])
     fresh, old_id = make_key(), _key_id_of(request)
@@ -113,7 +114,7 @@ async def rotate_key(request: Request, caller: Caller) -> Response:
     return _show(key, fresh)
 
 
-async def revoke_key(request: Request, caller: Caller) -> Response:
+async def revoke_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key open nothing more."""
     key_id = _key_id_of(request)
     async with request.state["database"].connection() as connection, connection.transaction():
@@ -128,7 +129,7 @@ async def revoke_key(request: Request, caller: Caller) -> Response:
     return json_response(Revocation())
 
 
-def _key_id_of(request: Request) -> str:
+def _key_id_of(request: IdentityRequest) -> str:
     """The id in the path. A malformed one names no key, as an absent one does."""
     text: str = request.path_params["key"]
     if not re.fullmatch("[0-9a-f]{16}", text):
@@ -137,7 +138,7 @@ def _key_id_of(request: Request) -> str:
 
 
 async def _make(
-    request: Request, caller: Caller, fresh: NewKey, action: str, parameters: dict[str, Any]
+    request: IdentityRequest, caller: Caller, fresh: NewKey, action: str, parameters: dict[str, Any]
 ) -> Key | None:
     """Store a fresh key by the query of the action, and note who did it. Raises Conflict."""
     stored = {"id": fresh.id, "hash": fresh.hash, "user_id": caller.user_id, **parameters}
@@ -167,3 +168,36 @@ def _show(key: Key, fresh: NewKey) -> Response:
 def _is_future(moment: datetime) -> bool:
     now = datetime.now(UTC)
     return now < moment and moment.year < now.year + 100
+
+
+OPERATIONS = Operations(
+    "keys",
+    "For devices and programs",
+    (
+        Operation("GET", "/api/keys", list_keys, {HTTPStatus.OK: KeyList}, "admin"),
+        Operation(
+            "POST",
+            "/api/keys",
+            create_key,
+            {HTTPStatus.CREATED: FreshKey},
+            "admin",
+            body={JSON: CreateKey},
+            example={"name": "head unit", "scopes": ["upload"]},
+            headers=("Cache-Control",),
+            refusals=CONFLICT,
+            makes=("key", "$response.body#/key/id"),
+        ),
+        Operation(
+            "POST",
+            "/api/keys/{key}/rotate",
+            rotate_key,
+            {HTTPStatus.CREATED: FreshKey},
+            "admin",
+            body={JSON: RotateKey},
+            headers=("Cache-Control",),
+            refusals=CONFLICT,
+            makes=("key", "$response.body#/key/id"),
+        ),
+        Operation("DELETE", "/api/keys/{key}", revoke_key, {HTTPStatus.OK: Revocation}, "admin"),
+    ),
+)

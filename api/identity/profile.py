@@ -1,6 +1,7 @@
 """The user's profile."""
 
 from datetime import date, datetime
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.state import ApiState, Request
-from api.web.body import read_json
+from api.identity.state import IdentityRequest, IdentityState
+from api.web.body import JSON, read_json
 from api.web.query import TimeZone, time_zone_of
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from shared.sql import load_queries
 
 QUERIES = load_queries("riders")
@@ -48,12 +50,12 @@ class RiderAnswer(Struct):
     user: Rider
 
 
-async def get_rider(request: Request, caller: Caller) -> Response:
+async def get_rider(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's profile."""
     return json_response(RiderAnswer(await read_rider(request.state, caller.user_id)))
 
 
-async def update_rider(request: Request, caller: Caller) -> Response:
+async def update_rider(request: IdentityRequest, caller: Caller) -> Response:
     """Change the display name, the picture's address or the time zone."""
     wanted = await read_json(request, UpdateRider, request.state["settings"])
     time_zone = None
@@ -76,14 +78,14 @@ async def update_rider(request: Request, caller: Caller) -> Response:
     return json_response(RiderAnswer(await read_rider(state, caller.user_id)))
 
 
-async def time_zone_or_own(state: ApiState, caller: Caller, wanted: str | None) -> str:
+async def time_zone_or_own(state: IdentityState, caller: Caller, wanted: str | None) -> str:
     """The time zone wanted, else the rider's own."""
     if wanted is not None:
         return time_zone_of(wanted, "timeZone")
     return (await read_rider(state, caller.user_id)).time_zone
 
 
-async def read_rider(state: ApiState, user_id: UUID) -> Rider:
+async def read_rider(state: IdentityState, user_id: UUID) -> Rider:
     """A user's profile."""
     async with (
         state["database"].connection() as connection,
@@ -93,3 +95,21 @@ async def read_rider(state: ApiState, user_id: UUID) -> Rider:
         rider = await cursor.fetchone()
     assert rider is not None  # a key without its user cannot be  # noqa: S101
     return rider
+
+
+OPERATIONS = Operations(
+    "riders",
+    "The profile, and the figures that rides are judged by",
+    (
+        Operation("GET", "/api/users/me", get_rider, {HTTPStatus.OK: RiderAnswer}, "read"),
+        Operation(
+            "PATCH",
+            "/api/users/me",
+            update_rider,
+            {HTTPStatus.OK: RiderAnswer},
+            "admin",
+            body={JSON: UpdateRider},
+            example={"displayName": "Me", "timeZone": "Europe/Zurich"},
+        ),
+    ),
+)

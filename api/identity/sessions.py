@@ -12,10 +12,11 @@ from api.identity.audit import write_audit
 from api.identity.auth import Caller
 from api.identity.keys import Key, Revocation
 from api.identity.profile import Rider, read_rider
-from api.state import ApiState, Request
-from api.web.body import MOST_OF_STRANGERS, read_json
+from api.identity.state import IdentityRequest, IdentityState
+from api.web.body import JSON, MOST_OF_STRANGERS, read_json
 from api.web.problems import Conflict, Unauthorized
 from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
 from shared.connections import BoundedConnection
 from shared.credentials import SCOPES, make_key
 from shared.emails import email_to_find
@@ -45,7 +46,7 @@ class Session(Struct):
     success: bool = True
 
 
-async def log_in(request: Request) -> Response:
+async def log_in(request: IdentityRequest) -> Response:
     """Open a session with a password.
 
     It ends by itself; the oldest of an account end when there are too many.
@@ -67,7 +68,7 @@ async def log_in(request: Request) -> Response:
     return await open_session(state, found["id"], "password", stored)
 
 
-async def log_out(request: Request, caller: Caller) -> Response:
+async def log_out(request: IdentityRequest, caller: Caller) -> Response:
     """End the session in use."""
     if caller.session_since is None:
         raise Conflict("the key in use is no session: revoke it by DELETE /api/keys/…")
@@ -80,7 +81,7 @@ async def log_out(request: Request, caller: Caller) -> Response:
 
 
 async def open_session(
-    state: ApiState, user_id: UUID, by: str, compared: str | None = None
+    state: IdentityState, user_id: UUID, by: str, compared: str | None = None
 ) -> Response:
     """Make a session of a user who has proved to be it, ``by`` password or a provider's name.
 
@@ -108,7 +109,7 @@ async def end_sessions(
 
 
 async def _create_session(
-    connection: BoundedConnection, user_id: UUID, state: ApiState
+    connection: BoundedConnection, user_id: UUID, state: IdentityState
 ) -> tuple[Key, str]:
     fresh = make_key()
     stored = {
@@ -126,10 +127,39 @@ async def _create_session(
     return key, fresh.text
 
 
-async def _store_anew(state: ApiState, user_id: UUID, password: str, compared: str) -> str:
+async def _store_anew(state: IdentityState, user_id: UUID, password: str, compared: str) -> str:
     """Hash a password that is known just now by today's parameters, unless it has been changed."""
     hashed = await state["passwords"].hash(password)
     renewal = {"user_id": user_id, "password_hash": hashed, "compared": compared}
     async with state["database"].connection() as connection:
         cursor = await connection.execute(QUERIES["renew_hash"], renewal)
         return hashed if await cursor.fetchone() else compared
+
+
+OPERATIONS = Operations(
+    "sessions",
+    "Log in and out",
+    (
+        Operation(
+            "POST",
+            "/api/sessions",
+            log_in,
+            {HTTPStatus.CREATED: Session},
+            body={JSON: LogIn},
+            example={"email": "me@example.com", "password": "four words of mine"},
+            headers=("Cache-Control",),
+            refusals={
+                HTTPStatus.UNAUTHORIZED: "The email address or the password is wrong",
+                HTTPStatus.TOO_MANY_REQUESTS: "Tried too often; wait for Retry-After",
+            },
+        ),
+        Operation(
+            "DELETE",
+            "/api/sessions/current",
+            log_out,
+            {HTTPStatus.OK: Revocation},
+            "admin",
+            refusals=CONFLICT,
+        ),
+    ),
+)

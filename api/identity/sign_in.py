@@ -16,11 +16,12 @@ from starlette.responses import RedirectResponse, Response
 from api.identity.accounts import checked_email, create_user, require_registration
 from api.identity.openid import Identity, ProviderClient, Secrets
 from api.identity.outbound import BoundedTransport
-from api.identity.sessions import open_session
-from api.state import ApiState, Request
+from api.identity.sessions import Session, open_session
+from api.identity.state import IdentityRequest, IdentityState
 from api.web.problems import BadRequest, Conflict, Forbidden
 from api.web.query import read_query
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from shared.credentials import hash_key
 from shared.settings import Settings
 from shared.sql import load_queries
@@ -82,14 +83,14 @@ def open_providers(settings: Settings, transport: BoundedTransport) -> dict[str,
     }
 
 
-async def list_providers(request: Request) -> Response:
+async def list_providers(request: IdentityRequest) -> Response:
     """How one may register and sign in here."""
     settings = request.state["settings"]
     providers = [Provider(name, _url(settings, name)) for name in request.state["providers"]]
     return json_response(SignInOptions(settings.registration, providers))
 
 
-async def start_sign_in(request: Request) -> Response:
+async def start_sign_in(request: IdentityRequest) -> Response:
     """Send a browser to an OpenID provider, which sends it back to the callback."""
     state, provider = request.state, _provider_of(request)
     wanted = read_query(request, StartQuery)
@@ -105,7 +106,7 @@ async def start_sign_in(request: Request) -> Response:
     return response
 
 
-async def finish_sign_in(request: Request) -> Response:
+async def finish_sign_in(request: IdentityRequest) -> Response:
     """Open a session for whom the provider vouches; who is new here gets an account.
 
     The provider sends the browser here. Begin at the path above, not with this.
@@ -123,7 +124,7 @@ async def finish_sign_in(request: Request) -> Response:
     return response
 
 
-def _provider_of(request: Request) -> ProviderClient:
+def _provider_of(request: IdentityRequest) -> ProviderClient:
     """Raises HTTPException for an unknown one, as an unknown path does."""
     providers: Mapping[str, ProviderClient] = request.state["providers"]
     provider = providers.get(request.path_params["provider"])
@@ -132,7 +133,9 @@ def _provider_of(request: Request) -> ProviderClient:
     return provider
 
 
-async def _take_transaction(request: Request, state: str, provider: ProviderClient) -> _Transaction:
+async def _take_transaction(
+    request: IdentityRequest, state: str, provider: ProviderClient
+) -> _Transaction:
     """What was begun in this browser, once. Raises BadRequest."""
     browser = hash_key(request.cookies.get(_cookie_name(request.state["settings"]), ""))
     stored = await request.state["redis"].getdel(_key(state))
@@ -154,7 +157,7 @@ def _require_consent(provider: ProviderClient, answer: CallbackQuery) -> None:
 
 
 async def _user_of(
-    request: Request, provider: ProviderClient, identity: Identity, invitation: str | None
+    request: IdentityRequest, provider: ProviderClient, identity: Identity, invitation: str | None
 ) -> UUID:
     """The user of an identity, made if need be. Raises Conflict, Forbidden, TooManyRequests."""
     known = {"provider": provider.provider.issuer, "provider_id": identity.sub}
@@ -173,7 +176,7 @@ async def _user_of(
         return user_id
 
 
-async def _find_user(state: ApiState, known: dict[str, str]) -> UUID | None:
+async def _find_user(state: IdentityState, known: dict[str, str]) -> UUID | None:
     """Raises Forbidden if the user is shut out."""
     async with state["database"].connection() as connection:
         cursor = await connection.execute(QUERIES["find_identity"], known)
@@ -200,7 +203,9 @@ def _person_of(provider: ProviderClient, identity: Identity) -> dict[str, str | 
     }
 
 
-async def _register(state: ApiState, person: dict[str, str | None], invitation: str | None) -> UUID:
+async def _register(
+    state: IdentityState, person: dict[str, str | None], invitation: str | None
+) -> UUID:
     async with state["database"].connection() as connection, connection.transaction():
         return await create_user(connection, person, state, invitation)
 
@@ -228,3 +233,41 @@ def _set_cookie(response: Response, settings: Settings, value: str, max_age: int
 
 def _is_https(settings: Settings) -> bool:
     return urlsplit(settings.public_url).scheme == "https"
+
+
+_NO_PROVIDER: Final = {
+    HTTPStatus.SERVICE_UNAVAILABLE: "The provider does not answer; begin again after Retry-After",
+    HTTPStatus.TOO_MANY_REQUESTS: "Tried too often; wait for Retry-After",
+}
+
+OPERATIONS = Operations(
+    "sign_in",
+    "By an OpenID provider",
+    (
+        Operation("GET", "/api/sign-in", list_providers, {HTTPStatus.OK: SignInOptions}),
+        Operation(
+            "GET",
+            "/api/sign-in/{provider}",
+            start_sign_in,
+            {HTTPStatus.FOUND: None},
+            query=StartQuery,
+            headers=("Location", "Set-Cookie"),
+            refusals=_NO_PROVIDER,
+        ),
+        Operation(
+            "GET",
+            "/api/sign-in/{provider}/callback",
+            finish_sign_in,
+            {HTTPStatus.CREATED: Session},
+            query=CallbackQuery,
+            headers=("Cache-Control",),
+            refusals={
+                **_NO_PROVIDER,
+                HTTPStatus.BAD_REQUEST: "It was not begun in this browser, or is over",
+                HTTPStatus.UNAUTHORIZED: "The provider's proof does not hold",
+                HTTPStatus.FORBIDDEN: "The provider or this service does not let the rider in",
+                HTTPStatus.CONFLICT: "Another account has the email address",
+            },
+        ),
+    ),
+)

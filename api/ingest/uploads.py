@@ -18,15 +18,17 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
 from api.ingest.parsing import parse_batch
-from api.ingest.wire import Limits, Readings
-from api.state import ApiState, Request
+from api.ingest.state import IngestRequest, IngestState
+from api.ingest.wire import NDJSON, Batch, Limits, Readings, Sample
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
 from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
-from api.web.query import is_lenient, workout_id_of
+from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from shared.samples import stream_codec
 
+PATH: Final = "/api/workouts/{id}/telemetry"
 _MOST_DROPPED_LISTED: Final = 100
 _PARSED_AT_ONCE: Final = 256 * 1024  # bytes
 # Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
@@ -59,7 +61,7 @@ class Target:
     lenient: bool
 
 
-async def upload_telemetry(request: Request, caller: Caller) -> Response:
+async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """Store a batch of samples. Sending one again is harmless."""
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
@@ -96,7 +98,7 @@ async def _answer_message(socket: WebSocket) -> bool:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     body = message.get("bytes") or (message.get("text") or "").encode()
-    state: ApiState = socket.scope["state"]
+    state: IngestState = socket.scope["state"]
     held: dict[str, Any] = {}
     try:
         with state["bodies"].holding(held):
@@ -120,14 +122,14 @@ def _with_headers(problem: Response) -> str:
 
 async def _find_target(connection: HTTPConnection[Any]) -> Target:
     """Raises Unauthorized, Forbidden, NotFound."""
-    state: ApiState = connection.scope["state"]
+    state: IngestState = connection.scope["state"]
     caller = await state["authenticator"].authenticate(connection, "upload")
     workout_id = workout_id_of(connection)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     return Target(workout_id, caller, finished, JSON, is_lenient(connection))
 
 
-async def _store(state: ApiState, target: Target, body: bytes) -> Receipt:
+async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch = await _parse(state, target, body)
     if batch.receipt.accepted:
         with state["quota"].taking(target.caller.key_id, batch.receipt.accepted):
@@ -141,7 +143,7 @@ class _Batch:
     receipt: Receipt
 
 
-async def _parse(state: ApiState, target: Target, body: bytes) -> _Batch:
+async def _parse(state: IngestState, target: Target, body: bytes) -> _Batch:
     limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
     parse = partial(_pack, body, target.media_type, limits, lenient=target.lenient)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
@@ -163,3 +165,28 @@ def _pack_few(readings: Readings) -> bytes:
         values = [column[0] for column in readings.columns]
         return stream_codec.encode_one(readings.timestamps[0], values)
     return stream_codec.encode_few(*readings)
+
+
+OPERATIONS = Operations(
+    "uploads",
+    "Send samples",
+    (
+        Operation(
+            "POST",
+            PATH,
+            upload_telemetry,
+            {HTTPStatus.ACCEPTED: Receipt},
+            "upload",
+            body={JSON: Batch | list[Sample], NDJSON: Sample},
+            prefer=PREFER_LENIENT,
+            example={
+                "samples": [
+                    {"timestamp": 1700000000000, "power": 210, "cadence": 90},
+                    {"timestamp": 1700000001000, "power": 214, "heartrate": 131},
+                ]
+            },
+            headers=("RateLimit", "RateLimit-Policy"),
+            refusals={HTTPStatus.TOO_MANY_REQUESTS: "The key's samples of this minute are used up"},
+        ),
+    ),
+)

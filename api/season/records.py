@@ -17,12 +17,13 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
+from api.ingest.state import IngestRequest, IngestState
 from api.ingest.wire import Timestamp, milliseconds
-from api.state import ApiState, Request
-from api.web.body import read_json
+from api.web.body import JSON, read_json
 from api.web.problems import NotFound, Unprocessable
 from api.web.query import Moment, moment_of, read_query, workout_id_of
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from api.workouts.routes import WorkoutChange
 from api.workouts.store import require_workout
 from shared.sql import load_queries
@@ -98,14 +99,14 @@ class Exclusion(Struct):
     to: Timestamp | None = None
 
 
-async def get_records(request: Request, caller: Caller) -> Response:
+async def get_records(request: IngestRequest, caller: Caller) -> Response:
     """The caller's personal records."""
     query = read_query(request, RecordsQuery)
     chosen = {"user_id": caller.user_id, "metric": query.metric}
     return json_response(RecordList(await _select(request.state, "list_records", Record, chosen)))
 
 
-async def get_season_curve(request: Request, caller: Caller) -> Response:
+async def get_season_curve(request: IngestRequest, caller: Caller) -> Response:
     """The caller's power curve over all rides, or those of some dates."""
     period = await period_of(request.state, caller, read_query(request, PeriodQuery))
     return json_response(
@@ -113,7 +114,7 @@ async def get_season_curve(request: Request, caller: Caller) -> Response:
     )
 
 
-async def get_workout_curve(request: Request, caller: Caller) -> Response:
+async def get_workout_curve(request: IngestRequest, caller: Caller) -> Response:
     """The power curve of one ride, and its bests with the moments they began."""
     workout = await require_workout(request.state, workout_id_of(request), caller)
     chosen = {"id": workout.id, "user_id": caller.user_id}
@@ -122,17 +123,17 @@ async def get_workout_curve(request: Request, caller: Caller) -> Response:
     return json_response(RideEfforts(curve, bests))
 
 
-async def exclude_workout(request: Request, caller: Caller) -> Response:
+async def exclude_workout(request: IngestRequest, caller: Caller) -> Response:
     """Take a ride, or a range of it, out of the records."""
     return await _change_exclusion(request, caller, "exclude_workout")
 
 
-async def include_workout(request: Request, caller: Caller) -> Response:
+async def include_workout(request: IngestRequest, caller: Caller) -> Response:
     """Put a ride, or a range of it, back into the records."""
     return await _change_exclusion(request, caller, "include_workout")
 
 
-async def period_of(state: ApiState, caller: Caller, query: PeriodQuery) -> dict[str, object]:
+async def period_of(state: IngestState, caller: Caller, query: PeriodQuery) -> dict[str, object]:
     """The parameters of a query over a rider's dates: days begin in the rider's time zone."""
     zone = await time_zone_or_own(state, caller, None)
     start, end = moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone)
@@ -140,7 +141,7 @@ async def period_of(state: ApiState, caller: Caller, query: PeriodQuery) -> dict
 
 
 async def _select(
-    state: ApiState, query: str, kind: type[T], parameters: Mapping[str, Any]
+    state: IngestState, query: str, kind: type[T], parameters: Mapping[str, Any]
 ) -> list[T]:
     async with (
         state["database"].connection() as connection,
@@ -150,7 +151,7 @@ async def _select(
         return await cursor.fetchall()
 
 
-async def _change_exclusion(request: Request, caller: Caller, query: str) -> Response:
+async def _change_exclusion(request: IngestRequest, caller: Caller, query: str) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     ranges = _ranges(await read_json(request, Exclusion, state["settings"]))
     change = {
@@ -188,3 +189,50 @@ def _ranges(exclusion: Exclusion) -> list[Range[Any]] | None:
     if start >= end:
         raise Unprocessable("`from` must be before `to`")
     return [Range(start, end)]
+
+
+OPERATIONS = Operations(
+    "records",
+    "Bests and power curves",
+    (
+        Operation(
+            "GET",
+            "/api/workouts/{id}/power-curve",
+            get_workout_curve,
+            {HTTPStatus.OK: RideEfforts},
+            "read",
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/exclude",
+            exclude_workout,
+            {HTTPStatus.ACCEPTED: WorkoutChange},
+            "admin",
+            body={JSON: Exclusion},
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/include",
+            include_workout,
+            {HTTPStatus.ACCEPTED: WorkoutChange},
+            "admin",
+            body={JSON: Exclusion},
+        ),
+        Operation(
+            "GET",
+            "/api/records",
+            get_records,
+            {HTTPStatus.OK: RecordList},
+            "read",
+            query=RecordsQuery,
+        ),
+        Operation(
+            "GET",
+            "/api/power-curve",
+            get_season_curve,
+            {HTTPStatus.OK: PowerCurve},
+            "read",
+            query=PeriodQuery,
+        ),
+    ),
+)

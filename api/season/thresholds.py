@@ -1,6 +1,7 @@
 """The athlete's dated figures, and the recomputation that a change of them asks for."""
 
 from datetime import date
+from http import HTTPStatus
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -8,9 +9,10 @@ from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.state import ApiState, Request
-from api.web.body import read_json
+from api.ingest.state import IngestRequest, IngestState
+from api.web.body import JSON, read_json
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from shared.sql import load_queries
 
 QUERIES = load_queries("riders")
@@ -78,7 +80,7 @@ class ThresholdsChange(Struct):
     success: bool = True
 
 
-async def get_thresholds(request: Request, caller: Caller) -> Response:
+async def get_thresholds(request: IngestRequest, caller: Caller) -> Response:
     """Every figure the caller gave, with its day."""
     async with (
         request.state["database"].connection() as connection,
@@ -88,7 +90,7 @@ async def get_thresholds(request: Request, caller: Caller) -> Response:
         return json_response(ThresholdsList(await cursor.fetchall()))
 
 
-async def put_thresholds(request: Request, caller: Caller) -> Response:
+async def put_thresholds(request: IngestRequest, caller: Caller) -> Response:
     """Give figures that hold from a day on, or take that day's back with null.
 
     The workouts from that day on are computed anew by the workers.
@@ -112,15 +114,42 @@ async def put_thresholds(request: Request, caller: Caller) -> Response:
     return json_response(ThresholdsChange(now, await _recompute(state, caller)))
 
 
-async def get_recompute(request: Request, caller: Caller) -> Response:
+async def get_recompute(request: IngestRequest, caller: Caller) -> Response:
     """How far the recomputation of the caller's workouts has come."""
     return json_response(await _recompute(request.state, caller))
 
 
-async def _recompute(state: ApiState, caller: Caller) -> Recompute:
+async def _recompute(state: IngestState, caller: Caller) -> Recompute:
     async with (
         state["database"].connection() as connection,
         connection.cursor(row_factory=class_row(Recompute)) as cursor,
     ):
         await cursor.execute(QUERIES["count_stale"], {"user_id": caller.user_id})
         return await cursor.fetchone() or Recompute(0, 0)
+
+
+OPERATIONS = Operations(
+    "riders",
+    "The profile, and the figures that rides are judged by",
+    (
+        Operation(
+            "GET",
+            "/api/users/me/thresholds",
+            get_thresholds,
+            {HTTPStatus.OK: ThresholdsList},
+            "read",
+        ),
+        Operation(
+            "PUT",
+            "/api/users/me/thresholds",
+            put_thresholds,
+            {HTTPStatus.OK: ThresholdsChange},
+            "admin",
+            body={JSON: PutThresholds},
+            example={"effectiveFrom": "2026-01-01", "ftp": 250},
+        ),
+        Operation(
+            "GET", "/api/users/me/recompute", get_recompute, {HTTPStatus.OK: Recompute}, "read"
+        ),
+    ),
+)

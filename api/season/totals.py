@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,12 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
+from api.ingest.state import IngestRequest
 from api.season.records import PeriodQuery, period_of
-from api.state import Request
 from api.web.problems import Unprocessable
 from api.web.query import Moment, TimeZone, moment_of, read_query
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from shared.sql import load_queries
 
 SEASON = load_queries("season")
@@ -98,7 +100,7 @@ class Fitness(Struct, rename="camel"):
     fitness: list[FitnessDay]
 
 
-async def get_stats(request: Request, caller: Caller) -> Response:
+async def get_stats(request: IngestRequest, caller: Caller) -> Response:
     """Totals by day, week, month or year of the rider's time zone."""
     query = read_query(request, StatsQuery)
     time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
@@ -117,7 +119,7 @@ async def get_stats(request: Request, caller: Caller) -> Response:
         return json_response(Stats(query.period, time_zone, await cursor.fetchall()))
 
 
-async def get_critical_power(request: Request, caller: Caller) -> Response:
+async def get_critical_power(request: IngestRequest, caller: Caller) -> Response:
     """Critical power and W′, from the bests of all rides or those of some dates."""
     query = read_query(request, PeriodQuery)
     parameters = await period_of(request.state, caller, query)
@@ -130,7 +132,7 @@ async def get_critical_power(request: Request, caller: Caller) -> Response:
     return json_response(CriticalPower(row["critical_power"], row["w_prime"], row["r2"], bests))
 
 
-async def get_fitness(request: Request, caller: Caller) -> Response:
+async def get_fitness(request: IngestRequest, caller: Caller) -> Response:
     """Fitness (CTL), fatigue (ATL) and form (TSB) by day."""
     query = read_query(request, FitnessQuery)
     time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
@@ -161,3 +163,23 @@ def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:
         days.append(FitnessDay(day, *(round(each, 2) for each in (today, ctl, atl, form))))
         day += timedelta(days=1)
     return days
+
+
+OPERATIONS = Operations(
+    "season",
+    "Figures over many rides",
+    (
+        Operation(
+            "GET",
+            "/api/critical-power",
+            get_critical_power,
+            {HTTPStatus.OK: CriticalPower},
+            "read",
+            query=PeriodQuery,
+        ),
+        Operation("GET", "/api/stats", get_stats, {HTTPStatus.OK: Stats}, "read", query=StatsQuery),
+        Operation(
+            "GET", "/api/fitness", get_fitness, {HTTPStatus.OK: Fitness}, "read", query=FitnessQuery
+        ),
+    ),
+)

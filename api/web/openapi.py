@@ -1,33 +1,16 @@
 """The OpenAPI 3.1 document, made from the table of operations and the types that validate."""
 
 import inspect
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from api.export.account import export_account
-from api.identity.accounts import change_password, register
-from api.identity.keys import create_key, rotate_key
-from api.identity.profile import update_rider
-from api.identity.sessions import log_in, log_out
-from api.identity.sign_in import finish_sign_in, start_sign_in
-from api.ingest.uploads import upload_telemetry
-from api.season.thresholds import put_thresholds
 from api.web.body import JSON
 from api.web.problems import ProblemDocument
-from api.web.routing import OPERATIONS, Operation
-from api.workouts.routes import (
-    complete_workout,
-    create_workout,
-    pause_workout,
-    resume_workout,
-    update_workout,
-)
-from api.workouts.telemetry import Telemetry
+from api.web.routing import Operation, Operations
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -37,41 +20,6 @@ _UNOPENED: Final = {
 }
 _BUSY: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
-}
-# What there is already may not allow it.
-_CONFLICTING: Final = (
-    pause_workout,
-    resume_workout,
-    complete_workout,
-    create_key,
-    rotate_key,
-    register,
-    log_out,
-)
-# What is counted, so that it may be 429.
-_COUNTED: Final[Mapping[Any, str]] = {
-    upload_telemetry: "The key's samples of this minute are used up",
-    export_account: "An export of the caller's is under way",
-    log_in: "Tried too often; wait for Retry-After",
-    register: "Tried too often; wait for Retry-After",
-    change_password: "Changed too often; wait for Retry-After",
-    start_sign_in: "Tried too often; wait for Retry-After",
-    finish_sign_in: "Tried too often; wait for Retry-After",
-}
-_NO_PROVIDER: Final = {
-    HTTPStatus.SERVICE_UNAVAILABLE: "The provider does not answer; begin again after Retry-After",
-}
-_REFUSALS_OF: Final[Mapping[Any, Mapping[HTTPStatus, str]]] = {
-    log_in: {HTTPStatus.UNAUTHORIZED: "The email address or the password is wrong"},
-    register: {HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation"},
-    start_sign_in: _NO_PROVIDER,
-    finish_sign_in: {
-        **_NO_PROVIDER,
-        HTTPStatus.BAD_REQUEST: "It was not begun in this browser, or is over",
-        HTTPStatus.UNAUTHORIZED: "The provider's proof does not hold",
-        HTTPStatus.FORBIDDEN: "The provider or this service does not let the rider in",
-        HTTPStatus.CONFLICT: "Another account has the email address",
-    },
 }
 _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
@@ -83,47 +31,6 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
-}
-# What somebody might send; a page that makes bodies of schemas alone would offer nonsense.
-_EXAMPLES: Final[Mapping[Any, Any]] = {
-    register: {"email": "me@example.com", "password": "four words of mine", "displayName": "Me"},
-    log_in: {"email": "me@example.com", "password": "four words of mine"},
-    change_password: {"password": "four other words"},
-    create_key: {"name": "head unit", "scopes": ["upload"]},
-    create_workout: {"title": "Evening ride"},
-    update_workout: {"title": "Evening ride"},
-    upload_telemetry: {
-        "samples": [
-            {"timestamp": 1_700_000_000_000, "power": 210, "cadence": 90},
-            {"timestamp": 1_700_000_001_000, "power": 214, "heartrate": 131},
-        ]
-    },
-    update_rider: {"displayName": "Me", "timeZone": "Europe/Zurich"},
-    put_thresholds: {"effectiveFrom": "2026-01-01", "ftp": 250},
-}
-# For a stranger who has nothing but this document.
-# In the order in which a stranger needs them.
-_TAGS: Final = {
-    "accounts": "Register, change the password, delete everything",
-    "sessions": "Log in and out",
-    "sign_in": "By an OpenID provider",
-    "keys": "For devices and programs",
-    "workouts": "Rides: start, list, change, end",
-    "uploads": "Send samples",
-    "telemetry": "Read samples, and what is held of them",
-    "records": "Bests and power curves",
-    "season": "Figures over many rides",
-    "riders": "The profile, and the figures that rides are judged by",
-    "export": "Take everything along",
-    "health": "For load balancers",
-}
-_TAG_OF: Final = {
-    "api.export.account": "export",
-    "api.health.routes": "health",
-    "api.identity.profile": "riders",
-    "api.season.thresholds": "riders",
-    "api.season.totals": "season",
-    "api.workouts.routes": "workouts",
 }
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
@@ -137,47 +44,30 @@ _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Set-Cookie": ("Binds what was begun to the browser", {"type": "string"}, True),
     "WWW-Authenticate": ("How to", {"type": "string"}, True),
 }
-_QUOTA: Final = ("RateLimit", "RateLimit-Policy")
-_HEADERS_OF_ANSWERS: Final[Mapping[Any, tuple[str, ...]]] = {
-    complete_workout: ("Preference-Applied",),
-    create_key: ("Cache-Control",),
-    create_workout: ("Location",),
-    log_in: ("Cache-Control",),
-    register: ("Location",),
-    rotate_key: ("Cache-Control",),
-    start_sign_in: ("Location", "Set-Cookie"),
-    finish_sign_in: ("Cache-Control",),
-    upload_telemetry: _QUOTA,
-}
 _HEADERS_OF_REFUSALS: Final = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
 }
-# What an operation makes: the name it has in paths, and where the answer says it.
-_MADE: Final = {
-    create_workout: ("id", "$response.body#/workout/id"),
-    create_key: ("key", "$response.body#/key/id"),
-    rotate_key: ("key", "$response.body#/key/id"),
-}
 
 
-@cache
-def openapi_json(version: str) -> bytes:
+def openapi_json(subjects: Sequence[Operations], version: str) -> bytes:
     """The document as JSON."""
-    return msgspec.json.encode(document(OPERATIONS, version))
+    return msgspec.json.encode(document(subjects, version))
 
 
-def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
+def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
     """The document as builtin types."""
+    operations = [each for subject in subjects for each in subject.operations]
     schemas = _Schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        item = paths.setdefault(operation.path, {})
-        described = item[operation.method.lower()] = _describe(operation, schemas)
-        if operation.handler in _MADE:
-            made = described["responses"][str(HTTPStatus.CREATED.value)]
-            made["links"] = _links(*_MADE[operation.handler], operations)
+    for subject in subjects:
+        for operation in subject.operations:
+            described = _describe(operation, subject.tag, schemas)
+            paths.setdefault(operation.path, {})[operation.method.lower()] = described
+            if operation.makes:
+                made = described["responses"][str(HTTPStatus.CREATED.value)]
+                made["links"] = _links(*operation.makes, operations)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -187,7 +77,7 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
+        "tags": _tags(subjects),
         "paths": paths,
         "components": {
             "schemas": schemas.components,
@@ -199,10 +89,18 @@ def document(operations: tuple[Operation, ...], version: str) -> dict[str, Any]:
     }
 
 
+def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
+    """Each tag once, with what the first subject of that name says about it."""
+    about: dict[str, str] = {}
+    for subject in subjects:
+        about.setdefault(subject.tag, subject.about)
+    return [{"name": tag, "description": text} for tag, text in about.items()]
+
+
 class _Schemas:
     """The JSON Schema of every type that the operations name."""
 
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
+    def __init__(self, operations: Iterable[Operation]) -> None:
         types: list[Any] = [ProblemDocument]
         for operation in operations:
             types += [*filter(None, operation.answers.values()), *operation.body.values()]
@@ -214,11 +112,11 @@ class _Schemas:
         return next(schema for known, schema in self._known if known == kind)
 
 
-def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _describe(operation: Operation, tag: str, schemas: _Schemas) -> dict[str, Any]:
     summary, _, rest = (inspect.getdoc(operation.handler) or "").partition("\n")
     described: dict[str, Any] = {
         "operationId": operation.handler.__name__,
-        "tags": [_tag(operation)],
+        "tags": [tag],
         "summary": summary,
         "parameters": _parameters(operation),
         "responses": _responses(operation, schemas),
@@ -235,14 +133,8 @@ def _describe(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     return described
 
 
-def _tag(operation: Operation) -> str:
-    module: str = operation.handler.__module__
-    return _TAG_OF.get(module, module.rpartition(".")[2])
-
-
 def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
-    handler = operation.handler
-    example = {"example": _EXAMPLES[handler]} if handler in _EXAMPLES else {}
+    example = {} if operation.example is None else {"example": operation.example}
     return {
         "description": "May be sent gzipped, with `Content-Encoding: gzip`.",
         "required": any(_needs_members(kind) for kind in operation.body.values()),
@@ -259,7 +151,7 @@ def _needs_members(kind: Any) -> bool:
     return not is_struct or any(field.required for field in msgspec.structs.fields(kind))
 
 
-def _links(name: str, place: str, operations: tuple[Operation, ...]) -> dict[str, Any]:
+def _links(name: str, place: str, operations: Iterable[Operation]) -> dict[str, Any]:
     """What can be done with what was made."""
     return {
         operation.handler.__name__: {
@@ -320,8 +212,8 @@ def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
 def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
-        content = _content(kind, schemas)
-        headers = _headers(_HEADERS_OF_ANSWERS.get(operation.handler, ()))
+        content = {} if kind is None else _content(kind, operation.media, schemas)
+        headers = _headers(operation.headers)
         described = {"description": status.phrase, "headers": headers, "content": content}
         responses[str(status.value)] = described
     problem = {_PROBLEM: {"schema": schemas.of(ProblemDocument)}}
@@ -332,16 +224,17 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     return responses
 
 
-def _content(kind: Any, schemas: _Schemas) -> dict[str, Any]:
-    """Content type → schema. None: no content; bytes: the export."""
-    if kind is None:
-        return {}
-    if kind is bytes:
-        return {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
-    content: dict[str, Any] = {"application/json": {"schema": schemas.of(kind)}}
-    if kind is Telemetry:
-        content["text/csv"] = {"schema": {"type": "string"}}
-    return content
+def _content(kind: Any, media: Iterable[str], schemas: _Schemas) -> dict[str, Any]:
+    """Content type → schema; what is neither JSON nor text is bytes."""
+    return {
+        each: {"schema": schemas.of(kind) if each == JSON else _schema_of_media(each)}
+        for each in media
+    }
+
+
+def _schema_of_media(media: str) -> dict[str, str]:
+    is_text = media.startswith("text/")
+    return {"type": "string"} if is_text else {"type": "string", "format": "binary"}
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:
@@ -352,7 +245,7 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
-    refusals = dict(_REFUSALS_OF.get(operation.handler, {}))
+    refusals: dict[HTTPStatus, str] = {}
     if operation.scope:
         refusals |= _UNOPENED
     if operation.scope or operation.body:
@@ -361,10 +254,6 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals |= _BODY_REFUSALS
     if operation.body or operation.query:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
-    if operation.handler in _COUNTED:
-        refusals[HTTPStatus.TOO_MANY_REQUESTS] = _COUNTED[operation.handler]
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
-    if operation.handler in _CONFLICTING:
-        refusals[HTTPStatus.CONFLICT] = "What there is already does not allow it"
-    return refusals
+    return {**refusals, **operation.refusals}

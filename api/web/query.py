@@ -12,13 +12,15 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import HTTPConnection
 
-from api.state import Request
 from api.web.body import fault_of
 from api.web.headers import headers
 from api.web.problems import Fault, NotFound, Unprocessable
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
+# What the ``Prefer`` header may ask for, as the document says it.
+PREFER_WAIT: Final = "`wait=N`: answer when the result is there, or after N seconds"
+PREFER_LENIENT: Final = "`handling=lenient`: store the good samples, and list what was left out"
 
 
 class WaitQuery(msgspec.Struct):
@@ -61,7 +63,7 @@ def is_lenient(request: HTTPConnection[Any]) -> bool:
     return preferences(request).get("handling", "").lower() == "lenient"
 
 
-def wait_of(request: Request) -> float:
+def wait_of(request: HTTPConnection[Any]) -> float:
     """Seconds to wait for a result: ``?wait=N``, or ``Prefer: wait=N``; 0 for none.
 
     Raises Unprocessable for a parameter that is no number of seconds; a preference that is none
@@ -90,7 +92,7 @@ def _uuid(text: str) -> UUID:
     return workout_id
 
 
-def read_query(request: Request, kind: type[T]) -> T:
+def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:
     """The query string as ``kind``. Raises Unprocessable naming the parameter."""
     parameters = {name: value for name, value in request.query_params.items() if value != ""}
     try:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg.rows import class_row
 
-from api.state import ApiState
+from api.ingest.state import IngestState
 from api.workouts.store import Workout
 from shared.connections import AsyncRedis
 from shared.redis_keys import BATCH_FIELD, samples_key
@@ -44,14 +44,14 @@ class StoredRide:
 
 
 async def read_ride(
-    state: ApiState, workout: Workout, channels: Sequence[str] | None = None
+    state: IngestState, workout: Workout, channels: Sequence[str] | None = None
 ) -> Ride:
     """Read a ride, or only the named channels of what is archived."""
     return (await fetch_ride(state, workout, channels)).decode()
 
 
 async def fetch_ride(
-    state: ApiState, workout: Workout, channels: Sequence[str] | None = None
+    state: IngestState, workout: Workout, channels: Sequence[str] | None = None
 ) -> StoredRide:
     """The same without decoding it, which takes its time.
 

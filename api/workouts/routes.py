@@ -14,11 +14,12 @@ from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.state import ApiState, Request
-from api.web.body import read_json
+from api.ingest.state import IngestRequest, IngestState
+from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, Unprocessable
-from api.web.query import read_query, wait_of, workout_id_of
+from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.rendering import to_rows
 from api.workouts.ride_reader import read_ride
@@ -95,7 +96,7 @@ class GetQuery(Struct, rename="camel"):
     include_telemetry: bool = False
 
 
-async def create_workout(request: Request, caller: Caller) -> Response:
+async def create_workout(request: IngestRequest, caller: Caller) -> Response:
     """Start a ride."""
     wanted = await read_json(request, CreateWorkout, request.state["settings"])
     workout = await fetch_workout(
@@ -113,7 +114,7 @@ async def create_workout(request: Request, caller: Caller) -> Response:
     return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
 
 
-async def list_workouts(request: Request, caller: Caller) -> Response:
+async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     """The caller's rides, newest first unless sorted otherwise.
 
     Ranges include their ends; a ride that lacks the figure is in none of them. A cursor is good for
@@ -136,7 +137,7 @@ async def list_workouts(request: Request, caller: Caller) -> Response:
     return json_response(WorkoutList(found[: query.limit], pagination))
 
 
-async def get_workout(request: Request, caller: Caller) -> Response:
+async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     """One ride; with `includeTelemetry=true` also its samples."""
     query = read_query(request, GetQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
@@ -146,7 +147,7 @@ async def get_workout(request: Request, caller: Caller) -> Response:
     return json_response(WorkoutAnswer(workout))
 
 
-async def update_workout(request: Request, caller: Caller) -> Response:
+async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     """Change title, description or sport."""
     wanted = await read_json(request, UpdateWorkout, request.state["settings"])
     workout = await fetch_workout(
@@ -165,17 +166,17 @@ async def update_workout(request: Request, caller: Caller) -> Response:
     return json_response(WorkoutChange(workout))
 
 
-async def pause_workout(request: Request, caller: Caller) -> Response:
+async def pause_workout(request: IngestRequest, caller: Caller) -> Response:
     """Pause an active ride. Devices may go on uploading what they buffered."""
     return await _change_status(request, caller, Status.ACTIVE, Status.PAUSED)
 
 
-async def resume_workout(request: Request, caller: Caller) -> Response:
+async def resume_workout(request: IngestRequest, caller: Caller) -> Response:
     """Resume a paused ride."""
     return await _change_status(request, caller, Status.PAUSED, Status.ACTIVE)
 
 
-async def complete_workout(request: Request, caller: Caller) -> Response:
+async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
     """End a ride. Completing again gives the same answer and changes nothing."""
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
     async with state["database"].connection() as connection:
@@ -199,7 +200,7 @@ async def complete_workout(request: Request, caller: Caller) -> Response:
     )
 
 
-async def delete_workout(request: Request, caller: Caller) -> Response:
+async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
     """Hide a ride and take its records back."""
     state, workout_id = request.state, workout_id_of(request)
     rider = {"id": workout_id, "user_id": caller.user_id, "workout_id": workout_id}
@@ -226,7 +227,7 @@ def _believed(start: datetime | None) -> datetime | None:
     return start
 
 
-async def _announce_completion(state: ApiState, workout_id: UUID, user_id: UUID) -> None:
+async def _announce_completion(state: IngestState, workout_id: UUID, user_id: UUID) -> None:
     state["ownerships"].remember(workout_id, user_id, finished=True)
     try:
         await state["writer"].seal(workout_id)
@@ -234,7 +235,9 @@ async def _announce_completion(state: ApiState, workout_id: UUID, user_id: UUID)
         logger.warning("completed %s, but could not announce it: %s", workout_id, error)
 
 
-async def _change_status(request: Request, caller: Caller, old: Status, new: Status) -> Response:
+async def _change_status(
+    request: IngestRequest, caller: Caller, old: Status, new: Status
+) -> Response:
     workout_id = workout_id_of(request)
     workout = await fetch_workout(
         request.state,
@@ -250,7 +253,7 @@ async def _change_status(request: Request, caller: Caller, old: Status, new: Sta
 
 
 async def _wait_for_result(
-    state: ApiState, workout: Workout, caller: Caller, wait: float
+    state: IngestState, workout: Workout, caller: Caller, wait: float
 ) -> Workout:
     deadline, pause = time.monotonic() + wait, 0.01
     while workout.status is Status.PROCESSING and time.monotonic() < deadline:
@@ -258,3 +261,77 @@ async def _wait_for_result(
         pause = min(pause * 1.15, 0.25)
         workout = await require_workout(state, workout.id, caller)
     return workout
+
+
+OPERATIONS = Operations(
+    "workouts",
+    "Rides: start, list, change, end",
+    (
+        Operation(
+            "POST",
+            "/api/workouts",
+            create_workout,
+            {HTTPStatus.CREATED: WorkoutChange},
+            "upload",
+            body={JSON: CreateWorkout},
+            example={"title": "Evening ride"},
+            headers=("Location",),
+            makes=("id", "$response.body#/workout/id"),
+        ),
+        Operation(
+            "GET",
+            "/api/workouts",
+            list_workouts,
+            {HTTPStatus.OK: WorkoutList},
+            "read",
+            query=ListQuery,
+        ),
+        Operation(
+            "GET",
+            "/api/workouts/{id}",
+            get_workout,
+            {HTTPStatus.OK: WorkoutAnswer},
+            "read",
+            query=GetQuery,
+        ),
+        Operation(
+            "PATCH",
+            "/api/workouts/{id}",
+            update_workout,
+            {HTTPStatus.OK: WorkoutChange},
+            "admin",
+            body={JSON: UpdateWorkout},
+            example={"title": "Evening ride"},
+        ),
+        Operation(
+            "DELETE", "/api/workouts/{id}", delete_workout, {HTTPStatus.OK: Deletion}, "admin"
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/pause",
+            pause_workout,
+            {HTTPStatus.OK: WorkoutChange},
+            "upload",
+            refusals=CONFLICT,
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/resume",
+            resume_workout,
+            {HTTPStatus.OK: WorkoutChange},
+            "upload",
+            refusals=CONFLICT,
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/complete",
+            complete_workout,
+            {HTTPStatus.OK: WorkoutChange, HTTPStatus.ACCEPTED: WorkoutChange},
+            "upload",
+            query=WaitQuery,
+            prefer=PREFER_WAIT,
+            headers=("Preference-Applied",),
+            refusals=CONFLICT,
+        ),
+    ),
+)

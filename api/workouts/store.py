@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from psycopg.rows import class_row
 
 from api.identity.auth import Caller
-from api.state import ApiState
+from api.ingest.state import IngestState
 from api.web.problems import NotFound
 from shared.sql import load_queries
 
@@ -62,7 +62,7 @@ class Workout(Struct, rename="camel"):
         self.excluded_ranges = [TimeRange(each.lower, each.upper) for each in ranges]
 
 
-async def fetch_workout(state: ApiState, query: str, **parameters: object) -> Workout | None:
+async def fetch_workout(state: IngestState, query: str, **parameters: object) -> Workout | None:
     """The workout that a query gives, if it gives one."""
     statement: LiteralString = QUERIES[query]
     async with (
@@ -73,7 +73,7 @@ async def fetch_workout(state: ApiState, query: str, **parameters: object) -> Wo
         return await cursor.fetchone()
 
 
-async def require_workout(state: ApiState, workout_id: UUID, caller: Caller) -> Workout:
+async def require_workout(state: IngestState, workout_id: UUID, caller: Caller) -> Workout:
     """The caller's workout. Raises NotFound."""
     workout = await fetch_workout(state, "get_workout", id=workout_id, user_id=caller.user_id)
     if workout is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -10,10 +11,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.state import Request
+from api.ingest.state import IngestRequest
+from api.web.body import JSON
 from api.web.problems import Unprocessable
 from api.web.query import Moment, moment_of, read_query, workout_id_of
 from api.web.responses import json_response
+from api.web.routing import Operation, Operations
 from api.workouts.rendering import to_columns, to_csv, to_rows
 from api.workouts.ride_reader import Ride, read_ride
 from api.workouts.store import TimeRange, require_workout
@@ -67,7 +70,7 @@ class Telemetry(Struct, rename="camel"):
     columns: dict[str, list[Any]] | UnsetType = UNSET
 
 
-async def get_receipt(request: Request, caller: Caller) -> Response:
+async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
     """What the server holds, so that a device knows what to resend and what it may forget."""
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
@@ -75,7 +78,7 @@ async def get_receipt(request: Request, caller: Caller) -> Response:
     return json_response(holdings(ride, query.gap))
 
 
-async def get_telemetry(request: Request, caller: Caller) -> Response:
+async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """The samples of a ride, those still waiting for a worker included.
 
     Upgraded to a WebSocket, the same path takes uploads: each message of JSON is a batch, and is
@@ -139,7 +142,7 @@ def _narrow(
     return samples.select(chosen)
 
 
-def _wants_csv(request: Request) -> bool:
+def _wants_csv(request: IngestRequest) -> bool:
     return "text/csv" in request.headers.get("accept", "").lower()
 
 
@@ -149,3 +152,28 @@ def _render(samples: Samples, chosen: str) -> Response:
     if chosen == "columns":
         return json_response(Telemetry(len(samples), columns=to_columns(samples)))
     return json_response(Telemetry(len(samples), samples=to_rows(samples)))
+
+
+OPERATIONS = Operations(
+    "telemetry",
+    "Read samples, and what is held of them",
+    (
+        Operation(
+            "GET",
+            "/api/workouts/{id}/telemetry",
+            get_telemetry,
+            {HTTPStatus.OK: Telemetry},
+            "read",
+            query=TelemetryQuery,
+            media=(JSON, "text/csv"),
+        ),
+        Operation(
+            "GET",
+            "/api/workouts/{id}/receipt",
+            get_receipt,
+            {HTTPStatus.OK: Holdings},
+            "upload",
+            query=ReceiptQuery,
+        ),
+    ),
+)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.web.routing import OPERATIONS
+from api.app import OPERATIONS
 from shared.connections import Database
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.api.conftest import MakeKey

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from api.app import SUBJECTS
 from api.identity.auth import REVOCATION_BOUND, Authenticator
 from api.web.openapi import document
 from api.web.problems import Unauthorized
-from api.web.routing import OPERATIONS
 from shared.connections import AsyncDatabase, Database, open_async_database
 from shared.credentials import SCOPES, make_key
 from shared.settings import Settings
@@ -37,7 +37,7 @@ OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
 OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
-DOCUMENT = document(OPERATIONS, "1")
+DOCUMENT = document(SUBJECTS, "1")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.app import OPERATIONS, SUBJECTS
 from api.web.openapi import document
-from api.web.routing import OPERATIONS, Operation
+from api.web.routing import Operation
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.conftest import Rider
 
@@ -35,7 +36,7 @@ TEXTS = [
     "2024-02-30",
 ]
 VALUES: list[Any] = [*TEXTS, None, True, 0, -1, 1e300, 10**400, 2**63, [], {}, [[]], "x" * 20_000]
-DOCUMENT = document(OPERATIONS, "1")
+DOCUMENT = document(SUBJECTS, "1")
 
 
 def described(operation: Operation) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Mount, Route
 
-from api.app import make_endpoints, routes
+from api.app import OPERATIONS, SUBJECTS, routes
+from api.identity.auth import authenticate
 from api.web.body import JSON
-from api.web.openapi import _EXAMPLES, document
-from api.web.routing import OPERATIONS, Operation
+from api.web.openapi import document
+from api.web.routing import Operation, Operations, make_endpoints
 from shared.samples.channels import CHANNELS
 from shared.settings import Settings
 from tests.api.answers import T0, seconds_of
 from tests.conftest import Rider
 
-DOCUMENT = document(OPERATIONS, "1")
+DOCUMENT = document(SUBJECTS, "1")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_the_document_is_valid_openapi(published: dict[str, Any]) -> None:
 def test_every_route_and_method_is_in_the_document(settings: Settings) -> None:
     paths = [
         route.path
-        for route in routes(make_endpoints())
+        for route in routes(make_endpoints(OPERATIONS, authenticate))
         if isinstance(route, Route | Mount) and not route.path.startswith(("/docs", "/openapi"))
     ]
     assert sorted(paths) == sorted(DOCUMENT["paths"])
@@ -149,14 +150,14 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [each for each in OPERATIONS if each.handler in _EXAMPLES],
+    [each for each in OPERATIONS if each.example],
     ids=lambda one: one.handler.__name__,
 )
 def test_an_example_of_a_body_is_one_that_is_taken(operation: Operation) -> None:
-    example = _EXAMPLES[operation.handler]
-    described = document((operation,), "0")["paths"][operation.path][operation.method.lower()]
-    assert described["requestBody"]["content"][JSON]["example"] == example
-    taken = msgspec.json.decode(msgspec.json.encode(example), type=operation.body[JSON])
+    subject = Operations("", "", (operation,))
+    described = document([subject], "0")["paths"][operation.path][operation.method.lower()]
+    assert described["requestBody"]["content"][JSON]["example"] == operation.example
+    taken = msgspec.json.decode(msgspec.json.encode(operation.example), type=operation.body[JSON])
     assert taken is not None
 
 
@@ -254,7 +255,7 @@ def test_the_page_names_no_outside_host(service: str) -> None:
 
 def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() -> None:
     used = {tag for operation in OPERATIONS for tag in described_tags(operation)}
-    names = [tag["name"] for tag in document(OPERATIONS, "1")["tags"]]
+    names = [tag["name"] for tag in document(SUBJECTS, "1")["tags"]]
     assert names[:2] == ["accounts", "sessions"]
     assert len(names) == len(set(names))
     assert set(names) == used

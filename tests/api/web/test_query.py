@@ -1,14 +1,15 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
-from api.state import Request
 from api.web.problems import Unprocessable
 from api.web.query import LONGEST_WAIT, is_lenient, moment_of, preferences, time_zone_of, wait_of
+from api.web.state import Request
 
 
-def request(prefer: Sequence[str] = (), query: str = "") -> Request:
+def request(prefer: Sequence[str] = (), query: str = "") -> Request[Any]:
     headers = [(b"prefer", header.encode()) for header in prefer]
     return Request(
         {"type": "http", "headers": headers, "query_string": query.encode(), "path": "/"}

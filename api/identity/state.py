@@ -1,0 +1,19 @@
+"""What the handlers of this room share."""
+
+from api.identity.auth import Authenticator
+from api.identity.openid import ProviderClient
+from api.identity.passwords import Passwords
+from api.identity.throttle import Throttle
+from api.web.state import Request, State
+
+
+class IdentityState(State):
+    """Resources by name."""
+
+    authenticator: Authenticator
+    passwords: Passwords
+    throttle: Throttle
+    providers: dict[str, ProviderClient]
+
+
+IdentityRequest = Request[IdentityState]

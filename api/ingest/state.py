@@ -1,0 +1,18 @@
+"""What the handlers of this room share."""
+
+from api.identity.state import IdentityState
+from api.ingest.ownership import Ownerships
+from api.ingest.quota import Quota
+from api.ingest.stream_writer import StreamWriter
+from api.web.state import Request
+
+
+class IngestState(IdentityState):
+    """Resources by name."""
+
+    ownerships: Ownerships
+    writer: StreamWriter
+    quota: Quota
+
+
+IngestRequest = Request[IngestState]

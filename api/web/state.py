@@ -1,0 +1,31 @@
+"""What the handlers of one API process share; each room adds what it needs to what lies beneath."""
+
+from typing import TypedDict, TypeVar
+
+from starlette.requests import Request as StarletteRequest
+
+from api.web.body import BodyBudget
+from shared.connections import AsyncDatabase, AsyncRedis
+from shared.settings import Settings
+
+
+class State(TypedDict):
+    """Resources by name, opened by the lifespan: ``request.state["database"]``."""
+
+    settings: Settings
+    database: AsyncDatabase
+    redis: AsyncRedis
+    bodies: BodyBudget
+
+
+S = TypeVar("S", bound=State)
+
+
+class Request(StarletteRequest[S]):
+    """A request to this API, by the state that its handler needs."""
+
+    @property
+    def state(self) -> S:
+        """What the handlers share, without Starlette's wrapping: it is asked for often."""
+        state: S = self.scope["state"]
+        return state
