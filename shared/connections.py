@@ -1,6 +1,6 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import msgspec
 import psycopg
@@ -8,7 +8,7 @@ import redis
 import redis.asyncio
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import PQGen
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -19,6 +19,7 @@ from redis.retry import Retry
 from shared.settings import Settings
 
 RV = TypeVar("RV")
+T = TypeVar("T")
 Row = dict[str, Any]
 DatabaseConnection = Connection[Row]
 Database = ConnectionPool[DatabaseConnection]
@@ -45,6 +46,18 @@ class BoundedConnection(AsyncConnection[Row]):
         except psycopg.errors._WaitTimeout:
             self.pgconn.finish()
             raise psycopg.OperationalError("PostgreSQL does not answer") from None
+
+    async def row(self, kind: type[T], query: LiteralString, **parameters: object) -> T | None:
+        """The first row as ``kind``, whose members are the columns' names; None without one."""
+        async with self.cursor(row_factory=class_row(kind)) as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchone()
+
+    async def rows(self, kind: type[T], query: LiteralString, **parameters: object) -> list[T]:
+        """Every row as ``kind``, whose members are the columns' names."""
+        async with self.cursor(row_factory=class_row(kind)) as cursor:
+            await cursor.execute(query, parameters)
+            return await cursor.fetchall()
 
 
 # reconnect_timeout, below: by default the pauses between attempts to reconnect double for five
