@@ -63,8 +63,6 @@ SUBJECTS: Final = (
     export.OPERATIONS,
     health.OPERATIONS,
 )
-
-
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
 
 
@@ -113,13 +111,13 @@ async def _open_state(settings: Settings) -> AsyncIterator[ExportState]:
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
         )
-        async with _chores(state):
+        async with _background_tasks(state):
             yield state
 
 
 @asynccontextmanager
 async def _opened(database: AsyncDatabase) -> AsyncIterator[AsyncDatabase]:
-    await database.open(wait=False)  # what is remembered can be served without it
+    await database.open(wait=False)  # what is cached can be served without it
     try:
         yield database
     finally:
@@ -136,17 +134,17 @@ async def _outbound(settings: Settings) -> AsyncIterator[BoundedTransport]:
 
 
 @asynccontextmanager
-async def _chores(state: ExportState) -> AsyncIterator[None]:
-    """What is done now and then, off the way of requests."""
-    chores = [
+async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
+    """Work that is done every so often, apart from requests."""
+    tasks = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state["quota"], state["redis"])),
     ]
     try:
         yield
     finally:
-        for chore in chores:
-            chore.cancel()
+        for task in tasks:
+            task.cancel()
         state["passwords"].close()
         await _note_key_use(state["authenticator"])
 

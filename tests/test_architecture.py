@@ -3,11 +3,19 @@
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# The rooms of each package, each standing on those before it.
+ROOMS = {
+    "shared": ["samples"],
+    "api": ["web", "health", "identity", "ingest", "workouts", "season", "export"],
+    "worker": ["metrics", "rides", "queue", "jobs"],
+    "ops": ["embedded", "admin", "demo"],
+}
 FORBIDDEN = {
     "api": {"worker", "ops", "tests", "bench"},
     "worker": {"api", "ops", "starlette", "uvicorn", "tests", "bench"},
@@ -18,12 +26,18 @@ FORBIDDEN = {
 }
 
 
+def module_of(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
 def imports_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -35,6 +49,36 @@ def test_imports_point_inward(package: str) -> None:
         if name.partition(".")[0] in FORBIDDEN[package]
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("package", "room"), [(package, room) for package, rooms in ROOMS.items() for room in rooms]
+)
+def test_a_room_stands_only_on_the_rooms_beneath_it(package: str, room: str) -> None:
+    above = ROOMS[package][ROOMS[package].index(room) + 1 :]
+    forbidden = tuple(f"{package}.{name}." for name in above)
+    wrong = [
+        (path.name, name)
+        for path in (ROOT / package / room).rglob("*.py")
+        for name in imports_of(path)
+        if f"{name}.".startswith(forbidden)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_folder_of_a_package_is_a_room_with_a_place_in_the_order(package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert folders - {"sql"} == set(ROOMS[package])
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {
+        module_of(path): set(imports_of(path))
+        for package in FORBIDDEN
+        for path in (ROOT / package).rglob("*.py")
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_metrics_need_nothing_but_numpy() -> None:
