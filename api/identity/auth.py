@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
-from api.web.cache import Memory
+from api.web.cache import Cache
 from api.web.headers import header
 from api.web.problems import Forbidden, Unauthorized
 from shared.connections import AsyncDatabase
@@ -20,7 +20,7 @@ QUERIES = load_queries("users")
 # How long a revoked key may still open a process that has just seen it.
 REVOCATION_BOUND: Final = 5.0
 # Seconds for which a key that was good may go on uploading while PostgreSQL does not answer.
-_OUTAGE_BOUND: Final = 3600.0
+OUTAGE_BOUND: Final = 3600.0
 # How long after logging in a session may do what cannot be undone.
 _FRESH: Final = timedelta(minutes=10)
 _NO_HASH: Final = bytes(32)
@@ -42,15 +42,15 @@ class Authenticator:
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
-        self._memory = Memory[bytes, Caller](100_000, REVOCATION_BOUND, _OUTAGE_BOUND)
+        self._callers = Cache[bytes, Caller](100_000, REVOCATION_BOUND, OUTAGE_BOUND)
         self._used: set[str] = set()
 
     async def authenticate(self, request: HTTPConnection[Any], scope: str) -> Caller:
         """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
         text = _key_of(request)
         digest = hash_key(text)
-        ask = partial(self._look_up, text, digest)
-        caller = await self._memory.recall(digest, ask, outlast=scope == "upload")
+        load = partial(self._look_up, text, digest)
+        caller = await self._callers.get(digest, load, allow_stale=scope == "upload")
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("the API key has expired")
         if scope not in caller.scopes:
@@ -60,15 +60,15 @@ class Authenticator:
 
     def forget(self, request: HTTPConnection[Any]) -> None:
         """The key of a request opens nothing more, in this process at once."""
-        self._memory.forget(hash_key(_key_of(request)))
+        self._callers.drop(hash_key(_key_of(request)))
 
     def forget_user(self, user_id: UUID) -> None:
         """None of a user's keys opens anything more, in this process at once."""
-        self._memory.forget_where(lambda caller: caller.user_id == user_id)
+        self._callers.drop_where(lambda caller: caller.user_id == user_id)
 
     def forget_key(self, key_id: str) -> None:
         """That key opens nothing more, in this process at once."""
-        self._memory.forget_where(lambda caller: caller.key_id == key_id)
+        self._callers.drop_where(lambda caller: caller.key_id == key_id)
 
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""

@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 from msgspec import Meta, Struct
 
 from api.identity.outbound import BoundedTransport
-from api.web.cache import Memory
+from api.web.cache import Cache
 from api.web.problems import BadRequest, ProviderUnavailable, Unauthorized
 from shared.openid import OpenIdProvider, is_as_secure
 
@@ -73,8 +73,8 @@ class ProviderClient:
         self.provider = provider
         self._redirect_uri = redirect_uri
         self._transport = transport
-        self._metadata = Memory[str, _Metadata](1, _PUBLISHED_FOR, _PUBLISHED_FOR)
-        self._keys = Memory[str, KeySet](1, _PUBLISHED_FOR, _PUBLISHED_FOR)
+        self._metadata = Cache[str, _Metadata](1, _PUBLISHED_FOR, _PUBLISHED_FOR)
+        self._keys = Cache[str, KeySet](1, _PUBLISHED_FOR, _PUBLISHED_FOR)
         self._keys_told_at = 0.0
 
     async def address(self, secrets: Secrets) -> str:
@@ -119,7 +119,7 @@ class ProviderClient:
         return self.provider.name
 
     async def _read_metadata(self) -> _Metadata:
-        return await self._metadata.recall(self._name, self._discover, outlast=False)
+        return await self._metadata.get(self._name, self._discover)
 
     async def _discover(self) -> _Metadata:
         url = self.provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
@@ -177,7 +177,7 @@ class ProviderClient:
         return jwt.decode(id_token, keys, algorithms=self.provider.algorithms)
 
     async def _read_keys(self) -> KeySet:
-        return await self._keys.recall(self._name, self._fetch_keys, outlast=False)
+        return await self._keys.get(self._name, self._fetch_keys)
 
     async def _fetch_keys(self) -> KeySet:
         metadata = await self._read_metadata()
@@ -190,7 +190,7 @@ class ProviderClient:
 
     def _forget_keys(self) -> None:
         if time.monotonic() - self._keys_told_at >= _KEYS_PAUSE:
-            self._keys.forget(self._name)
+            self._keys.drop(self._name)
 
     async def _ask_userinfo(self, url: str, tokens: _Tokens, identity: Identity) -> Identity:
         content = await self._get(url, {"Authorization": f"Bearer {tokens.access_token}"})

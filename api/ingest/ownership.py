@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from api.web.cache import Memory
+from api.web.cache import Cache
 from api.web.problems import NotFound
 from shared.connections import AsyncDatabase
 from shared.sql import load_queries
@@ -20,7 +20,7 @@ class Ownerships:
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
-        self._finished = Memory[tuple[UUID, UUID], bool](200_000, _REMEMBERED, _OUTAGE_BOUND)
+        self._finished = Cache[tuple[UUID, UUID], bool](200_000, _REMEMBERED, _OUTAGE_BOUND)
 
     async def is_finished(self, workout_id: UUID, user_id: UUID) -> bool:
         """Whether the workout was over when last seen. Raises NotFound unless it is the user's.
@@ -28,16 +28,16 @@ class Ownerships:
         An owner never changes. A ride that ends after it was seen here is noticed by its sealed
         key, which the upload itself reads.
         """
-        ask = partial(self._look_up, workout_id, user_id)
-        return await self._finished.recall((workout_id, user_id), ask, outlast=True)
+        load = partial(self._look_up, workout_id, user_id)
+        return await self._finished.get((workout_id, user_id), load, allow_stale=True)
 
     def remember(self, workout_id: UUID, user_id: UUID, *, finished: bool) -> None:
         """Note what a handler has just learned or done."""
-        self._finished.note((workout_id, user_id), finished)
+        self._finished.put((workout_id, user_id), finished)
 
     def forget(self, workout_id: UUID, user_id: UUID) -> None:
         """Ask PostgreSQL again next time."""
-        self._finished.forget((workout_id, user_id))
+        self._finished.drop((workout_id, user_id))
 
     async def _look_up(self, workout_id: UUID, user_id: UUID) -> bool:
         async with self._database.connection() as connection:

@@ -1,4 +1,4 @@
-"""What others have said, remembered: for speed, and for uploads while PostgreSQL is silent."""
+"""A cache that serves stale values while PostgreSQL is down."""
 
 import asyncio
 import time
@@ -10,78 +10,95 @@ import psycopg_pool
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-# Seconds that a caller waits for PostgreSQL when what is remembered would do.
-_PATIENCE: Final = 1.0
-_SILENT: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+_OUTAGE: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 
 
-class Memory(Generic[K, V]):
-    """Answers by key: ``fresh_for`` seconds as good as new, then asked again.
+class Cache(Generic[K, V]):
+    """Values by key, loaded when they are asked for and fresh for ``fresh_for`` seconds.
 
-    For up to ``kept_for`` seconds an answer outlasts PostgreSQL's silence, where a caller says so:
-    nobody can have committed a different one there meanwhile.
+    A stale value is loaded again by the next caller. Where PostgreSQL does not answer, callers that
+    allow it get the stale one until it is ``kept_for`` seconds old: nobody can have committed
+    another meanwhile. The first of them waits ``patience`` seconds; once PostgreSQL is known to be
+    down nobody waits, and one load at a time finds out when it is back.
+
+    The cache holds ``size`` values. ``clock`` gives the seconds by which it measures ages.
     """
 
-    def __init__(self, size: int, fresh_for: float, kept_for: float) -> None:
+    def __init__(
+        self,
+        size: int,
+        fresh_for: float,
+        kept_for: float,
+        *,
+        patience: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._size = size
         self._fresh_for = fresh_for
         self._kept_for = kept_for
-        self._known: dict[K, tuple[V, float]] = {}  # in the order of being told
-        self._asking: dict[K, asyncio.Task[V]] = {}
-        self._silent = False  # whether PostgreSQL left the last question unanswered
+        self._patience = patience
+        self._clock = clock
+        self._entries: dict[K, tuple[V, float]] = {}  # the oldest first
+        self._loads: dict[K, asyncio.Task[V]] = {}
+        self._down = False  # whether PostgreSQL left the last load without an answer
 
-    async def recall(self, key: K, ask: Callable[[], Awaitable[V]], *, outlast: bool) -> V:
-        """The answer, asked for unless fresh. Raises what ``ask`` raises."""
-        known = self._known.get(key)
-        if known is None:
-            return await asyncio.shield(self._ask(key, ask))
-        value, told_at = known
-        age = time.monotonic() - told_at
+    async def get(
+        self, key: K, load: Callable[[], Awaitable[V]], *, allow_stale: bool = False
+    ) -> V:
+        """The value of a key, by ``load`` unless it is fresh. Raises what ``load`` raises."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return await asyncio.shield(self._load(key, load))
+        value, loaded_at = entry
+        age = self._clock() - loaded_at
         if age < self._fresh_for:
             return value
-        if not outlast or age >= self._kept_for:
-            return await asyncio.shield(self._ask(key, ask))
-        if self._silent and self._asking:
-            return value  # one question at a time finds out when PostgreSQL is back
-        question = self._ask(key, ask)
-        await asyncio.wait({question}, timeout=0 if self._silent else _PATIENCE)
-        if not question.done() or isinstance(question.exception(), _SILENT):
-            return value
-        return question.result()
+        if not allow_stale or age >= self._kept_for:
+            return await asyncio.shield(self._load(key, load))
+        return await self._refresh(key, load, value)
 
-    def note(self, key: K, value: V, told_at: float | None = None) -> None:
-        """Remember what was just learned or done; the oldest is forgotten for it if need be."""
-        self._known.pop(key, None)
-        if len(self._known) >= self._size:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (value, time.monotonic() if told_at is None else told_at)
+    def put(self, key: K, value: V, loaded_at: float | None = None) -> None:
+        """Store a value that is known without loading it; the oldest makes room for it."""
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._size:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = (value, self._clock() if loaded_at is None else loaded_at)
 
-    def forget(self, key: K) -> None:
-        """Ask again next time."""
-        self._known.pop(key, None)
+    def drop(self, key: K) -> None:
+        """Forget a value: the next caller loads it."""
+        self._entries.pop(key, None)
 
-    def forget_where(self, holds: Callable[[V], bool]) -> None:
-        """Ask again for everything of which that holds."""
-        for key in [key for key, (value, _) in self._known.items() if holds(value)]:
-            del self._known[key]
+    def drop_where(self, holds: Callable[[V], bool]) -> None:
+        """Forget every value for which ``holds`` is true."""
+        for key in [key for key, (value, _) in self._entries.items() if holds(value)]:
+            del self._entries[key]
 
-    def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> "asyncio.Task[V]":
-        """The question under way, or a new one; nobody who stops waiting for it stops it."""
-        if key not in self._asking:
-            question = asyncio.create_task(self._put(key, ask))
-            self._asking[key] = question
-            question.add_done_callback(lambda done: self._answered(key, done))
-        return self._asking[key]
+    async def _refresh(self, key: K, load: Callable[[], Awaitable[V]], stale: V) -> V:
+        if self._down and self._loads:
+            return stale
+        task = self._load(key, load)
+        await asyncio.wait({task}, timeout=0 if self._down else self._patience)
+        if not task.done() or isinstance(task.exception(), _OUTAGE):
+            return stale
+        return task.result()
 
-    async def _put(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        asked_at = time.monotonic()  # what is answered slowly may be old already
-        value = await ask()
-        self.note(key, value, asked_at)
+    def _load(self, key: K, load: Callable[[], Awaitable[V]]) -> "asyncio.Task[V]":
+        """The load under way, or a new one. It goes on when a caller stops waiting for it."""
+        if key not in self._loads:
+            task = asyncio.create_task(self._load_and_put(key, load))
+            self._loads[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return self._loads[key]
+
+    async def _load_and_put(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        begun_at = self._clock()  # a value that arrives late may have changed since it was read
+        value = await load()
+        self.put(key, value, begun_at)
         return value
 
-    def _answered(self, key: K, question: "asyncio.Task[V]") -> None:
-        del self._asking[key]
-        error = None if question.cancelled() else question.exception()
-        self._silent = isinstance(error, _SILENT)
-        if error and not self._silent:
-            self.forget(key)
+    def _ended(self, key: K, task: "asyncio.Task[V]") -> None:
+        del self._loads[key]
+        error = None if task.cancelled() else task.exception()
+        self._down = isinstance(error, _OUTAGE)
+        if error and not self._down:
+            self.drop(key)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.identity.auth import _OUTAGE_BOUND, REVOCATION_BOUND
+from api.identity.auth import OUTAGE_BOUND, REVOCATION_BOUND
 from shared.connections import Database, Redis, open_redis
 from shared.redis_keys import SEALED_FOR
 from shared.settings import Settings, read_settings
@@ -217,7 +217,7 @@ def test_an_account_is_purged_only_once_no_process_remembers_its_keys(
     rider: Rider, delete: Delete, database: Database, streams: Redis, service_settings: Settings
 ) -> None:
     """Not even one whose questions PostgreSQL has not answered since."""
-    assert LATE > _OUTAGE_BOUND + 600
+    assert LATE > OUTAGE_BOUND + 600
     workout = rider.start()
     delete(rider)
     with database.connection() as connection:

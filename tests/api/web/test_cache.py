@@ -1,4 +1,4 @@
-"""What is remembered of PostgreSQL's answers, and for how long."""
+"""What is cached of PostgreSQL's answers, for how long, and what an outage changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,36 +7,36 @@ from typing import TypeVar
 import psycopg
 import pytest
 
-from api.web.cache import Memory
+from api.web.cache import Cache
 from api.web.problems import Unauthorized
 
 T = TypeVar("T")
-OLD = 0.0  # seconds that an answer is fresh for: none
-silence = psycopg.OperationalError("PostgreSQL does not answer")
+STALE = 0.0  # seconds that a value is fresh for: none
+outage = psycopg.OperationalError("PostgreSQL does not answer")
 
 
-class Questions:
-    """Answers what it was told to, counting; an error is raised."""
+class Loads:
+    """Gives one value after the other, counting; an error is raised."""
 
-    def __init__(self, *answers: str | Exception) -> None:
-        self.answers = list(answers)
-        self.asked = 0
-
-    async def __call__(self) -> str:
-        self.asked += 1
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class SlowQuestions(Questions):
-    """Answers that are under way for 0.4 s."""
+    def __init__(self, *values: str | Exception) -> None:
+        self.values = list(values)
+        self.count = 0
 
     async def __call__(self) -> str:
-        answer = await super().__call__()
-        await asyncio.sleep(0.4)
-        return answer
+        self.count += 1
+        value = self.values.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
@@ -47,141 +47,193 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(bounded())
 
 
-def recall_all(
-    memory: Memory[str, str], questions: Questions, times: int, *, outlast: bool = True
+async def loads_end() -> None:
+    """Waits until no load is under way, and the cache has heard how they ended."""
+    if loading := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(loading)
+    await asyncio.sleep(0)
+
+
+def get_each(
+    cache: Cache[str, str], loads: Loads, times: int, *, allow_stale: bool = True
 ) -> list[str]:
     async def work() -> list[str]:
-        answers = []
+        values = []
         for _ in range(times):
-            answers.append(await memory.recall("key", questions, outlast=outlast))
-            await asyncio.sleep(0.001)  # lets a question in the background end
-        return answers
+            values.append(await cache.get("key", loads, allow_stale=allow_stale))
+            await loads_end()
+        return values
 
     return run(work)
 
 
-def test_a_fresh_answer_is_not_asked_for_again() -> None:
-    questions = Questions("yes")
-    assert recall_all(Memory(10, 60, 3600), questions, 5) == ["yes"] * 5
-    assert questions.asked == 1
+def test_a_fresh_value_is_not_loaded_again() -> None:
+    loads = Loads("yes")
+    assert get_each(Cache(10, 60, 3600), loads, 5) == ["yes"] * 5
+    assert loads.count == 1
 
 
-def test_an_old_answer_is_asked_for_again() -> None:
-    questions = Questions("yes", "no")
-    assert recall_all(Memory(10, OLD, 3600), questions, 2) == ["yes", "no"]
+def test_a_stale_value_is_loaded_again() -> None:
+    loads = Loads("yes", "no")
+    assert get_each(Cache(10, STALE, 3600), loads, 2) == ["yes", "no"]
 
 
-def test_an_answer_outlasts_silence() -> None:
-    questions = Questions("yes", silence, silence, silence, "no")
-    assert recall_all(Memory(10, OLD, 3600), questions, 4) == ["yes"] * 4
+def test_a_value_is_fresh_for_as_long_as_it_should_be() -> None:
+    clock, loads = Clock(), Loads("first", "second")
+    cache = Cache[str, str](10, 5, 3600, clock=clock)
+    values = []
+    for clock.now in (0, 4.9, 5):
+        values += get_each(cache, loads, 1)
+    assert values == ["first", "first", "second"]
 
 
-def test_who_need_not_outlast_silence_is_told_of_it() -> None:
+def test_a_stale_value_is_served_during_an_outage() -> None:
+    loads = Loads("yes", outage, outage, outage, "no")
+    assert get_each(Cache(10, STALE, 3600), loads, 4) == ["yes"] * 4
+
+
+def test_who_takes_no_stale_value_is_told_of_the_outage() -> None:
     with pytest.raises(psycopg.OperationalError):
-        recall_all(Memory(10, OLD, 3600), Questions("yes", silence), 2, outlast=False)
+        get_each(Cache(10, STALE, 3600), Loads("yes", outage), 2, allow_stale=False)
 
 
-def test_nothing_outlasts_silence_that_was_never_answered() -> None:
+def test_what_was_never_loaded_is_not_served() -> None:
     with pytest.raises(psycopg.OperationalError):
-        recall_all(Memory(10, OLD, 3600), Questions(silence), 1)
+        get_each(Cache(10, STALE, 3600), Loads(outage), 1)
 
 
-def test_an_answer_outlasts_silence_only_for_so_long() -> None:
+def test_a_stale_value_is_served_only_for_so_long() -> None:
+    clock, loads = Clock(), Loads("yes", outage, outage)
+    cache = Cache[str, str](10, STALE, 60, clock=clock)
+    assert get_each(cache, loads, 1) == ["yes"]
+    clock.now = 59.9
+    assert get_each(cache, loads, 1) == ["yes"]
+    clock.now = 60
     with pytest.raises(psycopg.OperationalError):
-        recall_all(Memory(10, OLD, 0.0005), Questions("yes", silence), 2)
+        get_each(cache, loads, 1)
 
 
-def test_a_refusal_is_raised_and_ends_what_was_remembered() -> None:
-    questions = Questions("yes", Unauthorized("revoked"), silence)
-    memory = Memory[str, str](10, OLD, 3600)
-    assert recall_all(memory, questions, 1) == ["yes"]
+def test_a_refusal_is_raised_and_ends_the_value() -> None:
+    loads = Loads("yes", Unauthorized("revoked"), outage)
+    cache = Cache[str, str](10, STALE, 3600)
+    assert get_each(cache, loads, 1) == ["yes"]
     with pytest.raises(Unauthorized):
-        recall_all(memory, questions, 1)
+        get_each(cache, loads, 1)
     with pytest.raises(psycopg.OperationalError):
-        recall_all(memory, questions, 1)
+        get_each(cache, loads, 1)
 
 
-def test_one_question_at_a_time_is_put_to_a_server_that_hangs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("api.web.cache._PATIENCE", 0.01)
-    memory, asked = Memory[int, str](100, OLD, 3600), list[None]()
+def test_one_load_at_a_time_tries_a_server_that_hangs() -> None:
+    cache, loads = Cache[int, str](100, STALE, 3600, patience=0), list[None]()
 
     async def work() -> list[str]:
         hangs = asyncio.Event()
 
-        async def ask() -> str:
-            asked.append(None)
+        async def load() -> str:
+            loads.append(None)
             await hangs.wait()
-            raise silence
+            raise outage
 
         for key in range(50):
-            memory.note(key, "yes")
-        answers = [await memory.recall(0, ask, outlast=True)]
+            cache.put(key, "yes")
+        values = [await cache.get(0, load, allow_stale=True)]
         hangs.set()
-        await asyncio.sleep(0.001)  # it has ended: silence is known of
+        await loads_end()  # the outage is known of
         hangs.clear()
-        answers += [await memory.recall(key, ask, outlast=True) for key in range(50)]
+        values += [await cache.get(key, load, allow_stale=True) for key in range(50)]
         hangs.set()
-        return answers
+        return values
 
     assert run(work) == ["yes"] * 51
-    assert len(asked) == 2
+    assert len(loads) == 2
 
 
-def test_once_postgresql_is_back_every_old_answer_is_asked_for_again() -> None:
-    memory = Memory[str, str](100, OLD, 3600)
+def test_during_an_outage_that_is_known_nobody_waits() -> None:
+    cache = Cache[str, str](10, STALE, 3600, patience=3600)
+
+    async def never_ends() -> str:
+        await asyncio.Event().wait()
+        return "no"
 
     async def work() -> str:
-        memory.note("other", "yes")
-        await memory.recall("key", Questions("yes"), outlast=True)
-        await memory.recall("key", Questions(silence), outlast=True)
-        await memory.recall("key", Questions("yes"), outlast=True)
-        await asyncio.sleep(0.001)
-        return await memory.recall("other", Questions("no"), outlast=True)
+        cache.put("key", "yes")
+        await cache.get("key", Loads(outage), allow_stale=True)
+        await loads_end()
+        return await cache.get("key", never_ends, allow_stale=True)
+
+    assert run(work) == "yes"
+
+
+def test_once_postgresql_is_back_every_stale_value_is_loaded_again() -> None:
+    cache = Cache[str, str](100, STALE, 3600)
+
+    async def work() -> str:
+        cache.put("other", "yes")
+        await cache.get("key", Loads("yes"), allow_stale=True)
+        await cache.get("key", Loads(outage), allow_stale=True)
+        await cache.get("key", Loads("yes"), allow_stale=True)
+        await loads_end()
+        return await cache.get("other", Loads("no"), allow_stale=True)
 
     assert run(work) == "no"
 
 
-def test_who_stops_waiting_for_an_answer_does_not_stop_others() -> None:
-    memory = Memory[str, str](10, OLD, 3600)
+def test_who_stops_waiting_for_a_value_does_not_stop_others() -> None:
+    cache = Cache[str, str](10, STALE, 3600)
 
     async def work() -> str:
-        told = asyncio.Event()
+        loaded = asyncio.Event()
 
-        async def ask() -> str:
-            await told.wait()
+        async def load() -> str:
+            await loaded.wait()
             return "yes"
 
-        first, second = (
-            asyncio.create_task(memory.recall("key", ask, outlast=False)) for _ in range(2)
-        )
+        first, second = (asyncio.create_task(cache.get("key", load)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.sleep(0)
-        told.set()
+        loaded.set()
         return await second
 
     assert run(work) == "yes"
 
 
-def test_the_oldest_is_forgotten_for_the_newest() -> None:
-    memory = Memory[int, str](2, 60, 3600)
+def test_the_oldest_makes_room_for_the_newest() -> None:
+    cache = Cache[int, str](2, 60, 3600)
 
     async def work() -> list[str]:
         for key in range(3):
-            memory.note(key, "noted")
-        questions = Questions("asked")
-        return [await memory.recall(key, questions, outlast=True) for key in (2, 1, 0)]
+            cache.put(key, "put")
+        loads = Loads("loaded")
+        return [await cache.get(key, loads, allow_stale=True) for key in (2, 1, 0)]
 
-    assert run(work) == ["noted", "noted", "asked"]
+    assert run(work) == ["put", "put", "loaded"]
 
 
-def test_an_answer_that_took_longer_than_it_is_fresh_for_is_asked_for_again() -> None:
-    """It was read when the question arrived there, for all we know."""
-    memory, questions = Memory[str, str](1, 0.2, 60), SlowQuestions("old", "new")
+def test_what_is_dropped_is_loaded_again() -> None:
+    cache = Cache[int, str](10, 60, 3600)
 
-    async def recall_twice() -> list[str]:
-        return [await memory.recall("key", questions, outlast=False) for _ in range(2)]
+    async def work() -> list[str]:
+        for key in range(3):
+            cache.put(key, f"put {key}")
+        cache.drop(0)
+        cache.drop_where(lambda value: value == "put 1")
+        loads = Loads("loaded", "loaded")
+        return [await cache.get(key, loads) for key in range(3)]
 
-    assert run(recall_twice) == ["old", "new"]
+    assert run(work) == ["loaded", "loaded", "put 2"]
+
+
+def test_a_value_that_took_longer_to_load_than_it_is_fresh_for_is_loaded_again() -> None:
+    """PostgreSQL read it when the question arrived there, for all we know."""
+    clock, values = Clock(), ["old", "new"]
+    cache = Cache[str, str](1, 0.2, 60, clock=clock)
+
+    async def load() -> str:
+        clock.now += 0.4
+        return values.pop(0)
+
+    async def get_twice() -> list[str]:
+        return [await cache.get("key", load) for _ in range(2)]
+
+    assert run(get_twice) == ["old", "new"]
