@@ -19,7 +19,7 @@ from api.export import account as export
 from api.export.slots import Exports
 from api.export.state import ExportState
 from api.health import routes as health
-from api.identity import accounts, keys, profile, sessions, sign_in
+from api.identity import accounts, keys, logins, profile, sign_in
 from api.identity.auth import Authenticator, authenticate
 from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 # In the order in which a stranger needs them.
 SUBJECTS: Final = (
     accounts.OPERATIONS,
-    sessions.OPERATIONS,
+    logins.OPERATIONS,
     sign_in.OPERATIONS,
     keys.OPERATIONS,
     workouts.OPERATIONS,

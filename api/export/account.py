@@ -18,8 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from api.export.state import ExportRequest, ExportState
 from api.export.zip_stream import ZipStream
 from api.identity.auth import Caller
-from api.identity.keys import Key, KeyList
-from api.identity.profile import RiderAnswer, read_rider
+from api.identity.store import get_profile
+from api.identity.wire import Key, KeyList, RiderAnswer
 from api.season.records import Record, RecordList
 from api.season.thresholds import Thresholds, ThresholdsList
 from api.web.routing import Operation, Operations
@@ -134,7 +134,7 @@ class _Export:
         }
 
     async def _profile(self) -> RiderAnswer:
-        return RiderAnswer(await read_rider(self.state, self.user_id))
+        return RiderAnswer(await get_profile(self.state["database"], self.user_id))
 
     async def _keys(self) -> KeyList:
         return KeyList(await self._select(USERS["list_keys"], Key))

@@ -1,4 +1,4 @@
-"""Who calls: API keys, found by id, compared in constant time, remembered for five seconds."""
+"""Who calls: API keys, found by id, compared in constant time, cached for five seconds."""
 
 import hmac
 from dataclasses import dataclass
@@ -9,15 +9,14 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from api.identity import store
 from api.web.cache import Cache
 from api.web.headers import header
 from api.web.problems import Forbidden, Unauthorized
 from shared.connections import AsyncDatabase
 from shared.credentials import hash_key, key_id_of
-from shared.sql import load_queries
 
-QUERIES = load_queries("users")
-# How long a revoked key may still open a process that has just seen it.
+# Seconds for which a revoked key may still open a process that has just seen it.
 REVOCATION_BOUND: Final = 5.0
 # Seconds for which a key that was good may go on uploading while PostgreSQL does not answer.
 OUTAGE_BOUND: Final = 3600.0
@@ -38,7 +37,7 @@ class Caller:
 
 
 class Authenticator:
-    """Finds callers by their keys, and notes which keys were used."""
+    """Finds callers by their keys, and collects which keys were used."""
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
@@ -46,10 +45,14 @@ class Authenticator:
         self._used: set[str] = set()
 
     async def authenticate(self, request: HTTPConnection[Any], scope: str) -> Caller:
-        """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``."""
+        """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``.
+
+        While PostgreSQL is down, a key that was good lately goes on uploading, and does nothing
+        else.
+        """
         text = _key_of(request)
         digest = hash_key(text)
-        load = partial(self._look_up, text, digest)
+        load = partial(self._load, text, digest)
         caller = await self._callers.get(digest, load, allow_stale=scope == "upload")
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("the API key has expired")
@@ -59,33 +62,29 @@ class Authenticator:
         return caller
 
     def forget(self, request: HTTPConnection[Any]) -> None:
-        """The key of a request opens nothing more, in this process at once."""
+        """Drop the key of a request from the cache: if it was revoked, it opens nothing more."""
         self._callers.drop(hash_key(_key_of(request)))
 
     def forget_user(self, user_id: UUID) -> None:
-        """None of a user's keys opens anything more, in this process at once."""
+        """Drop a user's keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.user_id == user_id)
 
     def forget_key(self, key_id: str) -> None:
-        """That key opens nothing more, in this process at once."""
+        """Drop a key from the cache, so that this process asks for it again at once."""
         self._callers.drop_where(lambda caller: caller.key_id == key_id)
 
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""
         used, self._used = self._used, set()
         if used:
-            async with self._database.connection() as connection:
-                await connection.execute(QUERIES["touch_keys"], {"ids": list(used)})
+            await store.touch_keys(self._database, used)
 
-    async def _look_up(self, text: str, digest: bytes) -> Caller:
+    async def _load(self, text: str, digest: bytes) -> Caller:
         key_id = key_id_of(text) or ""  # a malformed key costs what any wrong one does
-        async with self._database.connection() as connection:
-            cursor = await connection.execute(QUERIES["find_key"], {"id": key_id})
-            row = await cursor.fetchone()
-        if not hmac.compare_digest(digest, row["hash"] if row else _NO_HASH) or row is None:
+        key = await store.find_key(self._database, key_id)
+        if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
             raise Unauthorized("the API key is malformed, unknown, revoked or expired")
-        scopes, expires_at = frozenset(row["scopes"]), row["expires_at"]
-        return Caller(row["user_id"], key_id, scopes, expires_at, row["session_since"])
+        return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
 
 
 async def authenticate(request: HTTPConnection[Any], scope: str) -> Caller:
@@ -95,7 +94,7 @@ async def authenticate(request: HTTPConnection[Any], scope: str) -> Caller:
 
 
 def require_fresh_session(caller: Caller) -> None:
-    """Raises Forbidden unless the caller has just logged in: a key that leaked is no proof."""
+    """Raises Forbidden unless the caller has just logged in: a device's key may have leaked."""
     since = caller.session_since
     if since is None or datetime.now(UTC) - since > _FRESH:
         raise Forbidden("log in again first: this needs a session of the last ten minutes")

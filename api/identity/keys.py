@@ -3,43 +3,26 @@
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
-from uuid import UUID
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
-from psycopg.rows import class_row
 from starlette.responses import Response
 
-from api.identity.audit import write_audit
+from api.identity import store
 from api.identity.auth import Caller
 from api.identity.state import IdentityRequest
+from api.identity.wire import Key, KeyList, Revocation
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, Unprocessable
 from api.web.responses import json_response
-from api.web.routing import CONFLICT, Operation, Operations
+from api.web.routing import CONFLICT, Operation, Operations, Scope
 from shared.connections import BoundedConnection
 from shared.credentials import NewKey, make_key
-from shared.sql import load_queries
 
-QUERIES = load_queries("users")
-MOST_KEYS: Final = 100
+MOST_KEYS: Final = 100  # of a user, that open at a time
 _DAY: Final = 86_400
 
-Scope = Literal["upload", "read", "admin"]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\x00]*$")]
-
-
-class Key(Struct, rename="camel"):
-    """An API key without its secret. `id` is the part after `bpt_`, which tells keys apart."""
-
-    id: str
-    name: str
-    scopes: list[Scope]
-    session: Annotated[bool, Meta(description="Made by logging in")]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: Annotated[datetime | None, Meta(description="When a rotated key ends")]
-    last_used_at: datetime | None
 
 
 class CreateKey(Struct, rename="camel"):
@@ -56,12 +39,6 @@ class RotateKey(Struct):
     overlap: Annotated[float, Meta(ge=0, le=30 * _DAY)] = _DAY
 
 
-class KeyList(Struct):
-    """The keys that open now, newest first."""
-
-    keys: list[Key]
-
-
 class FreshKey(Struct):
     """A new key. `secret` is its whole text, shown this once."""
 
@@ -70,63 +47,57 @@ class FreshKey(Struct):
     success: bool = True
 
 
-class Revocation(Struct):
-    """The key opens nothing more, everywhere within five seconds."""
-
-    success: bool = True
-
-
 async def list_keys(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's keys."""
-    async with (
-        request.state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(Key)) as cursor,
-    ):
-        await cursor.execute(QUERIES["list_keys"], {"user_id": caller.user_id})
-        return json_response(KeyList(await cursor.fetchall()))
+    keys = await store.list_keys(request.state["database"], caller.user_id)
+    return json_response(KeyList(keys))
 
 
 async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key."""
     wanted = await read_json(request, CreateKey, request.state["settings"])
-    if wanted.expires_at is not None and not _is_future(wanted.expires_at):
-        fault = Fault("is not in the future, or too far in it", "expiresAt")
-        raise Unprocessable(f"expiresAt {fault.detail}", [fault])
-    fresh = make_key()
-    parameters = {
-        "name": wanted.name,
-        "scopes": sorted(set(wanted.scopes)),
-        "expires_at": wanted.expires_at,
-    }
-    key = await _make(request, caller, fresh, "create_key", parameters)
-    assert key is not None  # INSERT … RETURNING gives a row  # noqa: S101
+    _require_future(wanted.expires_at)
+    fresh, scopes = make_key(), sorted(set(wanted.scopes))
+    async with request.state["database"].connection() as connection, connection.transaction():
+        await _require_room(connection, caller)
+        key = await store.create_key(
+            connection, caller.user_id, fresh, wanted.name, scopes, wanted.expires_at
+        )
+        await _audit(connection, caller, "create_key", key)
     return _show(key, fresh)
 
 
 async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     """Replace a key by a new one of the same name, scopes and expiry."""
     wanted = await read_json(request, RotateKey, request.state["settings"])
-    fresh, old_id = make_key(), _key_id_of(request)
-    parameters = {"old_id": old_id, "overlap": wanted.overlap}
-    key = await _make(request, caller, fresh, "rotate_key", parameters)
-    if key is None:
-        raise NotFound("no such key")
+    old_id, fresh = _key_id_of(request), make_key()
+    async with request.state["database"].connection() as connection, connection.transaction():
+        await _require_room(connection, caller)
+        key = await store.rotate_key(connection, caller.user_id, old_id, fresh, wanted.overlap)
+        if key is None:
+            raise NotFound("no such key")
+        await _audit(connection, caller, "rotate_key", key, old_id)
     return _show(key, fresh)
 
 
 async def revoke_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key open nothing more."""
-    key_id = _key_id_of(request)
+    key_id, user_id = _key_id_of(request), caller.user_id
     async with request.state["database"].connection() as connection, connection.transaction():
-        revoked = {"id": key_id, "user_id": caller.user_id}
-        cursor = await connection.execute(QUERIES["revoke_key"], revoked)
-        if await cursor.fetchone() is None:
+        if not await store.revoke_key(connection, user_id, key_id):
             raise NotFound("no such key")
-        await write_audit(
-            connection, caller.user_id, "revoke_key", {"key": key_id}, key_id=caller.key_id
-        )
+        detail = {"key": key_id}
+        await store.write_audit(connection, user_id, "revoke_key", detail, key_id=caller.key_id)
     request.state["authenticator"].forget_key(key_id)
     return json_response(Revocation())
+
+
+def _require_future(moment: datetime | None) -> None:
+    """Raises Unprocessable for what is past, or a hundred years ahead."""
+    now = datetime.now(UTC)
+    if moment is not None and not (now < moment and moment.year < now.year + 100):
+        fault = Fault("is not in the future, or too far in it", "expiresAt")
+        raise Unprocessable(f"expiresAt {fault.detail}", [fault])
 
 
 def _key_id_of(request: IdentityRequest) -> str:
@@ -137,37 +108,21 @@ def _key_id_of(request: IdentityRequest) -> str:
     return text
 
 
-async def _make(
-    request: IdentityRequest, caller: Caller, fresh: NewKey, action: str, parameters: dict[str, Any]
-) -> Key | None:
-    """Store a fresh key by the query of the action, and note who did it. Raises Conflict."""
-    stored = {"id": fresh.id, "hash": fresh.hash, "user_id": caller.user_id, **parameters}
-    async with request.state["database"].connection() as connection, connection.transaction():
-        await _require_room(connection, caller.user_id)
-        async with connection.cursor(row_factory=class_row(Key)) as cursor:
-            await cursor.execute(QUERIES[action], stored)
-            key = await cursor.fetchone()
-        if key is not None:
-            detail = {"key": key.id, "scopes": list(key.scopes), "from": parameters.get("old_id")}
-            await write_audit(connection, caller.user_id, action, detail, key_id=caller.key_id)
-    return key
-
-
-async def _require_room(connection: BoundedConnection, user_id: UUID) -> None:
+async def _require_room(connection: BoundedConnection, caller: Caller) -> None:
     """Raises Conflict. Rotated keys count for as long as they go on opening."""
-    cursor = await connection.execute(QUERIES["count_keys"], {"user_id": user_id})
-    row = await cursor.fetchone()
-    if row and row["keys"] >= MOST_KEYS:
+    if await store.count_keys(connection, caller.user_id) >= MOST_KEYS:
         raise Conflict(f"there are {MOST_KEYS} keys that open already: revoke one")
+
+
+async def _audit(
+    connection: BoundedConnection, caller: Caller, action: str, key: Key, old_id: str | None = None
+) -> None:
+    detail = {"key": key.id, "scopes": key.scopes, "from": old_id}
+    await store.write_audit(connection, caller.user_id, action, detail, key_id=caller.key_id)
 
 
 def _show(key: Key, fresh: NewKey) -> Response:
     return json_response(FreshKey(key, fresh.text), HTTPStatus.CREATED)
-
-
-def _is_future(moment: datetime) -> bool:
-    now = datetime.now(UTC)
-    return now < moment and moment.year < now.year + 100
 
 
 OPERATIONS = Operations(

@@ -1,20 +1,3 @@
--- name: get_rider
-SELECT id, email, display_name, avatar_url, coalesce(settings ->> 'timeZone', 'UTC') AS time_zone,
-    CASE WHEN password_hash IS NULL THEN provider END AS provider, created_at, last_login_at
-FROM users
-WHERE id = %(user_id)s
-
--- name: update_rider
-UPDATE users SET
-    display_name = CASE WHEN %(set_display_name)s THEN %(display_name)s ELSE display_name END,
-    avatar_url = CASE WHEN %(set_avatar_url)s THEN %(avatar_url)s ELSE avatar_url END,
-    settings = CASE
-        WHEN %(time_zone)s::text IS NULL THEN settings
-        ELSE settings || jsonb_build_object('timeZone', %(time_zone)s::text)
-    END,
-    updated_at = now()
-WHERE id = %(user_id)s
-
 -- name: list_thresholds
 SELECT effective_from, ftp, critical_power, w_prime, threshold_heartrate, max_heartrate, weight,
     source

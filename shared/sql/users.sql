@@ -6,54 +6,73 @@ ON CONFLICT (lower(email)) DO UPDATE SET email = users.email
 RETURNING id, email, created_at, xmax = 0 AS is_new
 
 -- name: register
--- A new user; no row if the address or the identity is taken.
+-- A new user; no row if the address or the provider's id is taken.
 INSERT INTO users (email, password_hash, provider, provider_id, display_name)
 VALUES (%(email)s, %(password_hash)s, %(provider)s, %(provider_id)s, %(display_name)s)
 ON CONFLICT DO NOTHING
 RETURNING id
 
 -- name: use_invitation
--- Good for one user; no row if it is none that waits.
+-- Use up an invitation, which is good for one user; nothing if it is unknown, used or expired.
 UPDATE invitations SET used_by = %(user_id)s, used_at = now()
 WHERE hash = %(hash)s AND used_at IS NULL AND expires_at > now()
-RETURNING hash
 
 -- name: create_invitation
+-- A new invitation, good for so many seconds. Only the hash of its code is kept.
 INSERT INTO invitations (hash, expires_at)
 VALUES (%(hash)s, now() + make_interval(secs => %(lifetime)s))
 
 -- name: find_login
--- Who may log in with a password.
+-- The user who may log in with an address and a password.
 SELECT id, password_hash
-FROM users
-WHERE lower(email) = lower(%(email)s) AND disabled_at IS NULL AND deleted_at IS NULL
+FROM active_users
+WHERE lower(email) = lower(%(email)s) AND password_hash IS NOT NULL
 
--- name: find_identity
--- Whom a provider means by a subject of its.
+-- name: find_provider_user
+-- The user whom a provider knows by that id, disabled or not.
 SELECT id, disabled_at IS NOT NULL AS disabled
 FROM users
 WHERE provider = %(provider)s AND provider_id = %(provider_id)s AND deleted_at IS NULL
 
+-- name: get_profile
+-- A user's own data as the API shows it. The provider is named where it alone logs the user in.
+SELECT id, email, display_name, avatar_url, coalesce(settings ->> 'timeZone', 'UTC') AS time_zone,
+    CASE WHEN password_hash IS NULL THEN provider END AS provider, created_at, last_login_at
+FROM users
+WHERE id = %(user_id)s
+
+-- name: update_profile
+-- Change the name and the picture where asked to, and the time zone where one is given.
+UPDATE users SET
+    display_name = CASE WHEN %(set_display_name)s THEN %(display_name)s ELSE display_name END,
+    avatar_url = CASE WHEN %(set_avatar_url)s THEN %(avatar_url)s ELSE avatar_url END,
+    settings = CASE
+        WHEN %(time_zone)s::text IS NULL THEN settings
+        ELSE settings || jsonb_build_object('timeZone', %(time_zone)s::text)
+    END,
+    updated_at = now()
+WHERE id = %(user_id)s
+
 -- name: set_password
+-- A new password, whatever there was before.
 UPDATE users SET password_hash = %(password_hash)s, updated_at = now()
 WHERE id = %(user_id)s
 
 -- name: renew_hash
--- The same password, hashed anew; no row if it is another one by now.
+-- The same password, hashed anew; nothing if it has been changed since it was compared.
 UPDATE users SET password_hash = %(password_hash)s
 WHERE id = %(user_id)s AND password_hash = %(compared)s
-RETURNING id
 
 -- name: note_login
--- No row if what was proved holds no more. Locks the user: whoever sets a password after this sees
--- the session that it must end.
-UPDATE users SET last_login_at = now()
-WHERE id = %(user_id)s AND disabled_at IS NULL AND deleted_at IS NULL
-    AND (%(compared)s::text IS NULL OR password_hash = %(compared)s)
-RETURNING id
+-- The time of a login; nothing if the user has been disabled or deleted, or has changed the
+-- password, since it was compared. Locks the user: whoever sets a password after this sees the
+-- session that it must end.
+UPDATE active_users SET last_login_at = now()
+WHERE id = %(user_id)s AND (%(compared)s::text IS NULL OR password_hash = %(compared)s)
 
 -- name: delete_user
--- At once nobody can tell whose the row was; workers remove what hangs on it, then the row.
+-- Empty the row, so that at once nobody can tell whose it was. Workers remove what belongs to it,
+-- and then the row.
 UPDATE users SET
     email = id || '@deleted.invalid', password_hash = NULL, provider = NULL, provider_id = NULL,
     display_name = NULL, avatar_url = NULL, settings = '{}', last_login_at = NULL,
@@ -61,25 +80,25 @@ UPDATE users SET
 WHERE id = %(user_id)s
 
 -- name: delete_keys
+-- All keys and sessions of a user.
 DELETE FROM api_keys WHERE user_id = %(user_id)s
 
 -- name: create_key
--- Only the hash of the key is kept.
+-- A new key. Only its hash is kept.
 INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
 VALUES (%(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, %(expires_at)s)
-RETURNING id, name, scopes, session, created_at, expires_at, revoked_at, last_used_at
 
 -- name: create_session
+-- A new session, which expires after so many seconds of PostgreSQL's clock.
 INSERT INTO api_keys (id, user_id, hash, name, scopes, session, expires_at)
 VALUES (
-    %(id)s, %(user_id)s, %(hash)s, %(name)s, %(scopes)s, true,
+    %(id)s, %(user_id)s, %(hash)s, 'session', %(scopes)s, true,
     now() + make_interval(secs => %(lifetime)s)
 )
-RETURNING id, name, scopes, session, created_at, expires_at, revoked_at, last_used_at
 
 -- name: end_sessions
--- All but the newest few, or but the one to keep: programs that log in again and again, and
--- whoever logged in with a password that has been changed.
+-- End a user's sessions but for the newest few (of programs that log in again and again) and for
+-- those to keep (which may outlive a change of the password).
 UPDATE open_keys SET revoked_at = now()
 WHERE session AND user_id = %(user_id)s AND id <> ALL(%(kept)s)
     AND id NOT IN (
@@ -88,33 +107,38 @@ WHERE session AND user_id = %(user_id)s AND id <> ALL(%(kept)s)
         ORDER BY created_at DESC
         LIMIT %(newest)s
     )
-RETURNING id
 
 -- name: find_key
--- A key that still opens, by its public id.
-SELECT open_keys.id, user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at,
-    CASE WHEN session THEN open_keys.created_at END AS session_since
+-- A key that opens, by its public id: whose it is, and what to compare it with.
+SELECT user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at,
+    CASE WHEN session THEN created_at END AS session_since
 FROM open_keys
-JOIN users ON users.id = user_id AND disabled_at IS NULL AND deleted_at IS NULL
+JOIN active_users ON active_users.id = user_id
 WHERE open_keys.id = %(id)s
 
 -- name: touch_keys
--- Written in batches, off the request path.
+-- Note that keys have just been used. Written in batches, off the request path.
 UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)
 
+-- name: get_key
+-- One key, as its owner sees it.
+SELECT * FROM shown_keys WHERE id = %(id)s
+
 -- name: list_keys
--- Those that still open, newest first; never a hash.
-SELECT id, name, scopes, session, created_at, expires_at, revoked_at, last_used_at
-FROM open_keys
+-- A user's keys that open, newest first.
+SELECT shown_keys.*
+FROM shown_keys
+JOIN open_keys USING (id)
 WHERE user_id = %(user_id)s
-ORDER BY created_at DESC, id
+ORDER BY shown_keys.created_at DESC, id
 
 -- name: count_keys
+-- How many keys of a user open, sessions not counted.
 SELECT count(*) AS keys FROM open_keys WHERE user_id = %(user_id)s AND NOT session
 
 -- name: rotate_key
--- A key like another one, which goes on opening for the overlap. A session is not rotated: one
--- logs in again.
+-- A new key like an old one, which goes on opening for so many seconds. A session is not rotated:
+-- its user logs in again.
 WITH old AS (
     UPDATE open_keys SET revoked_at = now() + make_interval(secs => %(overlap)s)
     WHERE id = %(old_id)s AND user_id = %(user_id)s AND revoked_at IS NULL AND NOT session
@@ -122,19 +146,19 @@ WITH old AS (
 )
 INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
 SELECT %(id)s, user_id, %(hash)s, name, scopes, expires_at FROM old
-RETURNING id, name, scopes, session, created_at, expires_at, revoked_at, last_used_at
 
 -- name: revoke_key
+-- End one of a user's keys now.
 UPDATE open_keys SET revoked_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s
-RETURNING id
 
 -- name: write_audit
+-- Record an action, and the key by which it was done.
 INSERT INTO audit_log (user_id, key_id, action, detail)
 VALUES (%(user_id)s, %(key_id)s, %(action)s, %(detail)s)
 
 -- name: list_acts
--- On the record of a user, oldest first, from a place on.
+-- A page of what is on record about a user, oldest first, after the entry of that time and id.
 SELECT id, action, key_id, detail, created_at
 FROM audit_log
 WHERE user_id = %(user_id)s
@@ -146,9 +170,11 @@ ORDER BY created_at, id
 LIMIT %(limit)s
 
 -- name: find_by_email
+-- A user for the operator, disabled or not.
 SELECT id, email FROM users WHERE lower(email) = lower(%(email)s)
 
 -- name: list_users
+-- Every user for the operator, the oldest first, with how much it has and when it was last seen.
 SELECT
     email, created_at, disabled_at,
     (SELECT count(*) FROM workouts WHERE user_id = users.id AND status <> 'DELETED') AS rides,
@@ -159,13 +185,13 @@ WHERE deleted_at IS NULL
 ORDER BY created_at, id
 
 -- name: revoke_any_key
--- By whoever runs the service.
+-- End a key now, for the operator: whose it was.
 UPDATE open_keys SET revoked_at = now()
 WHERE id = %(id)s
 RETURNING user_id
 
 -- name: set_disabled
--- Shut a user out, or let them in again.
+-- Disable a user, or enable it again.
 UPDATE users SET
     disabled_at = CASE WHEN %(disabled)s THEN coalesce(disabled_at, now()) END, updated_at = now()
 WHERE lower(email) = lower(%(email)s)

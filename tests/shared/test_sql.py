@@ -29,7 +29,7 @@ def test_every_query_of_a_file_is_loaded() -> None:
 
 def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     assert load_queries("users")["touch_keys"] == (
-        "-- Written in batches, off the request path.\n"
+        "-- Note that keys have just been used. Written in batches, off the request path.\n"
         "UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)"
     )
 

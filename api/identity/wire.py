@@ -1,0 +1,53 @@
+"""The published types that several modules of this room answer with."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from api.web.routing import Scope
+
+
+class Rider(Struct, rename="camel"):
+    """A user's profile. `timeZone` says where days, weeks, months and years begin."""
+
+    id: UUID
+    email: str
+    display_name: str | None
+    avatar_url: str | None
+    time_zone: str
+    provider: Annotated[str | None, Meta(description="Who vouches for it, if not a password")]
+    created_at: datetime
+    last_login_at: datetime | None
+
+
+class RiderAnswer(Struct):
+    """The caller."""
+
+    user: Rider
+
+
+class Key(Struct, rename="camel"):
+    """An API key without its secret. `id` is the part after `bpt_`, which tells keys apart."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    session: Annotated[bool, Meta(description="Made by logging in")]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: Annotated[datetime | None, Meta(description="When a rotated key ends")]
+    last_used_at: datetime | None
+
+
+class KeyList(Struct):
+    """The keys that open now, newest first."""
+
+    keys: list[Key]
+
+
+class Revocation(Struct):
+    """The key opens nothing more, everywhere within five seconds."""
+
+    success: bool = True

@@ -1,0 +1,2 @@
+DROP VIEW IF EXISTS shown_keys;
+DROP VIEW IF EXISTS active_users;
