@@ -1,6 +1,6 @@
-"""Addresses in settings, looked at before anybody uses them.
+"""Checks of the addresses in settings, made when the process starts.
 
-A reason for a refusal never quotes an address: its password would be in the log.
+An error never quotes an address: its password would be in the log.
 """
 
 import ipaddress
@@ -72,7 +72,7 @@ CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
 
 
 def _require_escapes(text: str, form: str) -> None:
-    """A password with one of ``/ ? # @`` in it reads as a host or a port, which are logged."""
+    """Raises ValueError for ``/ ? # @`` in a password: the rest of it would be logged as a host."""
     if not _SPLIT.fullmatch(text):
         raise ValueError(f"{form}, with / ? # @ of a password as %2F %3F %23 %40")
     try:

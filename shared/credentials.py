@@ -18,18 +18,18 @@ class NewKey(NamedTuple):
 
 
 def make_key() -> NewKey:
-    """A key that nobody has seen."""
+    """A new random key."""
     key_id = secrets.token_hex(8)
     text = f"bpt_{key_id}_{secrets.token_hex(32)}"
     return NewKey(key_id, text, hash_key(text))
 
 
 def key_id_of(text: str) -> str | None:
-    """The public id within a key, or None if the text is no key at all."""
+    """The public id within a key; None if the text does not have the form of one."""
     match = _FORMAT.fullmatch(text)
     return match[1] if match else None
 
 
 def hash_key(text: str) -> bytes:
-    """SHA-256 is enough: 256 random bits cannot be guessed, so nothing needs to be slow."""
+    """The SHA-256 of a key or another random code: too long to guess, so it need not be slow."""
     return hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""Email addresses: one form of each, by which accounts are found."""
+"""The normal form of an email address, by which users are found."""
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -9,7 +9,7 @@ def normal_email(text: str) -> str:
 
 
 def email_to_find(text: str) -> str:
-    """What an account is found by: the normal form, or the text itself where it is no address."""
+    """The normal form of an address; a text that is no address as it is, which finds nobody."""
     try:
         return normal_email(text)
     except EmailNotValidError:

@@ -1,4 +1,4 @@
-"""OpenID providers by whom riders may sign in, as the settings name them."""
+"""The OpenID providers by which users may sign in, as the settings describe them."""
 
 from ipaddress import ip_address
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-# With a key pair each: a secret that both sides hold proves less, and `none` proves nothing.
+# Those with a key pair: whoever learns a shared secret can forge tokens; `none` signs nothing.
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
@@ -14,9 +14,9 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class OpenIdProvider(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An issuer of identities, and what it has given this service to be known by.
+    """A provider, and the client that this service is registered as there.
 
-    ``name`` stands in addresses. ``algorithms``: those by which its ID tokens may be signed.
+    ``name`` is its name in the API's paths. ``algorithms``: what its ID tokens may be signed by.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
@@ -31,12 +31,12 @@ class OpenIdProvider(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("the issuer must be an https address, or one of this machine")
 
     def __repr__(self) -> str:
-        """Without the secret: settings end up in logs."""
+        """Leaves the secret out: settings end up in logs."""
         return f"OpenIdProvider({self.name!r}, {self.issuer!r})"
 
 
 def is_secure(url: str) -> bool:
-    """Whether nobody on the way can read or change what is sent there."""
+    """Whether nobody else can read or change what is sent there: https, or this machine itself."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -49,7 +49,7 @@ def is_secure(url: str) -> bool:
 
 
 def is_as_secure(url: str, issuer: str) -> bool:
-    """Whether a provider's ``url`` is no less so than its ``issuer``, whom the settings trust."""
+    """Whether ``url`` is secure, and uses https unless its provider's ``issuer`` does not."""
     return is_secure(url) and urlsplit(url).scheme in ("https", urlsplit(issuer).scheme)
 
 

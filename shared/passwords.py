@@ -1,4 +1,4 @@
-"""Passwords: argon2id, with the memory and passes of RFC 9106's second choice, in one thread."""
+"""Passwords by argon2id, with the memory and passes of RFC 9106's second recommendation."""
 
 import secrets
 import unicodedata
@@ -16,7 +16,7 @@ def hash_password(password: str) -> str:
 
 
 def matches(stored: str | None, password: str) -> bool:
-    """Whether it is the password; takes as long where nothing is stored."""
+    """Whether it is the password. Without a stored one it takes as long: the time tells nothing."""
     try:
         return _HASHER.verify(stored or _NOBODYS, _normal(password)) and stored is not None
     except VerificationError:
@@ -24,17 +24,17 @@ def matches(stored: str | None, password: str) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """Whether it was hashed with other parameters than passwords are now."""
+    """Whether a hash was made with other parameters than those of today."""
     return _HASHER.check_needs_rehash(stored)
 
 
 def make_password() -> str:
-    """A password that nobody has seen."""
+    """A random password."""
     return secrets.token_urlsafe(18)
 
 
 def _normal(password: str) -> str:
-    """One form of what looks the same: keyboards differ in how they write an accent."""
+    """One form of texts that look the same: keyboards differ in how they write an accent."""
     return unicodedata.normalize("NFKC", password)
 
 

@@ -1,1 +1,1 @@
-"""Who calls: accounts, sessions, keys, signing in, and how often one may try."""
+"""Users and who calls: accounts, sessions, keys, signing in, and limits on attempts."""

@@ -1,4 +1,4 @@
-"""Requests of the API to others: bounded in time and size, and sent nowhere but where they go."""
+"""Requests of the API to other services, with limits on their time and size; no redirects."""
 
 import asyncio
 from typing import Final
@@ -11,8 +11,8 @@ _MOST_BYTES: Final = 256 * 1024
 class BoundedTransport(httpx2.AsyncBaseTransport):
     """Gives up on an answer that takes ``time_limit`` seconds or is longer than 256 KiB.
 
-    It is shared by clients, each made for one use, and outlives them: ``shut`` ends it. Raises
-    TimeoutError, httpx2.TransportError.
+    Clients that are made for one use share it, so closing one of them leaves it open; ``shut``
+    closes it. Raises TimeoutError, httpx2.TransportError.
     """
 
     def __init__(self, time_limit: float) -> None:
@@ -31,10 +31,10 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(response.status_code, headers=response.headers, content=body)
 
     async def aclose(self) -> None:
-        """Leave the connections to the next client."""
+        """Do nothing: the next client uses the connections again."""
 
     async def shut(self) -> None:
-        """Close the connections."""
+        """Close the connections, at the end of the process."""
         await self._inner.aclose()
 
 

@@ -1,4 +1,4 @@
-"""Hashing passwords, which takes 0.1 s and 64 MB each, so that no upload waits for it."""
+"""Hash passwords in a thread of their own: each takes 0.1 s and 64 MB, and uploads do not wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,22 +13,22 @@ _MOST_WAITING: Final = 16
 
 
 class Passwords:
-    """One thread that hashes and compares, one password after the other, for a short queue."""
+    """Hashes and compares one password at a time; at most 16 are under way."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "passwords")
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """What to store. Raises ServiceUnavailable."""
+        """What to store of a password. Raises ServiceUnavailable if too many wait."""
         return await self._run(passwords.hash_password, password)
 
     async def matches(self, stored: str | None, password: str) -> bool:
-        """Whether it is the password. Raises ServiceUnavailable."""
+        """Whether it is the stored password. Raises ServiceUnavailable if too many wait."""
         return await self._run(passwords.matches, stored, password)
 
     def close(self) -> None:
-        """Drop what waits."""
+        """Cancel what waits, and let the thread end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:

@@ -1,4 +1,4 @@
-"""What the handlers of this room share."""
+"""What the handlers of this room need of their process."""
 
 from api.identity.auth import Authenticator
 from api.identity.openid import ProviderClient

@@ -1,4 +1,4 @@
-"""How often one may try to log in or register: counted in Redis, by all API processes together."""
+"""Limits on attempts to log in and to register, counted in Redis for all API processes together."""
 
 import hashlib
 import math
@@ -16,19 +16,19 @@ from api.web.problems import TooManyRequests
 from shared.connections import AsyncRedis
 from shared.settings import Settings
 
-# At one account: from one address, and from everywhere.
+# Logins to one account: from one address, and from everywhere.
 _GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")
 _TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")
-# By one user: each is hashed, and the logins of others wait for it.
+# By one user: each is hashed by the thread that also compares the passwords of logins.
 _CHANGES: Final = RateLimitItemPerHour(10, namespace="password-changes")
 
 
 class Throttle:
-    """Bounds attempts by the client's address and by the account they are aimed at."""
+    """Limits attempts by the client's address and by the account they are aimed at."""
 
     def __init__(self, redis: AsyncRedis, settings: Settings) -> None:
         self._logins = RateLimitItemPerHour(settings.max_logins_per_hour, namespace="logins")
-        # Each has two steps.
+        # A sign-in is two requests.
         self._sign_ins = RateLimitItemPerHour(
             2 * settings.max_logins_per_hour, namespace="sign-ins"
         )
@@ -41,7 +41,7 @@ class Throttle:
         self._limiter = MovingWindowRateLimiter(storage)
 
     async def admit_login(self, request: HTTPConnection[Any], email: str) -> None:
-        """Count an attempt at the account that is looked up by ``email``, as it is written.
+        """Count a login to the account that is looked up by ``email``, in just that form.
 
         Raises TooManyRequests, redis.RedisError.
         """
@@ -51,7 +51,7 @@ class Throttle:
         await self._admit(_TARGETED, account)
 
     async def admit_sign_in(self, request: HTTPConnection[Any]) -> None:
-        """Count a step of a sign-in by a provider. Raises TooManyRequests, redis.RedisError."""
+        """Count a request of a sign-in by a provider. Raises TooManyRequests, redis.RedisError."""
         await self._admit(self._sign_ins, _network_of(request))
 
     async def admit_registration(self, request: HTTPConnection[Any]) -> None:
@@ -63,7 +63,7 @@ class Throttle:
         await self._admit(_CHANGES, str(user_id))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
-        """The login was right: what went before was no guessing."""
+        """Clear this client's count of logins to an account, after the right password."""
         await self._limiter.clear(_GUESSES, _network_of(request), _digest(email))
 
     async def _admit(self, limit: Any, *who: str) -> None:
@@ -74,7 +74,7 @@ class Throttle:
 
 
 def _network_of(request: HTTPConnection[Any]) -> str:
-    """The client's address; of IPv6 its network, as one client has all of it."""
+    """The client's address; of IPv6 its network, as one client may use all the addresses in it."""
     host = request.client.host if request.client else ""
     try:
         address = ip_address(host)
@@ -86,5 +86,5 @@ def _network_of(request: HTTPConnection[Any]) -> str:
 
 
 def _digest(email: str) -> str:
-    """Redis need not know the address."""
+    """A hash, so that Redis does not hold the address."""
     return hashlib.sha256(email.encode()).hexdigest()

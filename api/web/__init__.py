@@ -1,1 +1,1 @@
-"""HTTP itself: routing, bodies, queries, problems, the document; it knows no ride and no user."""
+"""HTTP itself: routing, bodies, queries, problems, the document. It knows no workouts or users."""

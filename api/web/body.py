@@ -24,7 +24,7 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 JSON: Final = "application/json"
-# Bytes of a body that needs no key: strangers must not take the room that uploads need.
+# Bytes of a body that needs no key: strangers must not take the memory that uploads need.
 MOST_OF_STRANGERS: Final = 32 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS: Final = 100
@@ -33,7 +33,7 @@ _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyBudget:
-    """The bytes of bodies that a process holds: each request's, until it has its answer."""
+    """Bounds the bytes of bodies that a process holds: each request's, until it is answered."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -41,7 +41,7 @@ class BodyBudget:
 
     @contextmanager
     def holding(self, scope: MutableMapping[str, Any]) -> Iterator[None]:
-        """What the request takes meanwhile is given back at the end."""
+        """Release at the end what the request has taken in between."""
         scope["held_bytes"] = 0
         try:
             yield
@@ -49,7 +49,7 @@ class BodyBudget:
             self._held -= scope["held_bytes"]
 
     def take(self, scope: MutableMapping[str, Any], count: int) -> None:
-        """Hold so many bytes more. Raises ServiceUnavailable."""
+        """Hold ``count`` bytes more. Raises ServiceUnavailable if that is too many in all."""
         if self._held + count > self._limit:
             raise ServiceUnavailable("too many bodies are held at a time")
         self._held += count
@@ -62,7 +62,7 @@ def content_type(request: Request[Any]) -> str:
 
 
 async def read_body(request: Request[Any], settings: Settings, *, most: int | None = None) -> bytes:
-    """The whole body, inflated, of at most so many bytes; by default as many as an upload.
+    """The whole body, inflated, of at most ``most`` bytes; by default as many as an upload.
 
     Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable.
     """
@@ -106,7 +106,10 @@ def decode_json(body: bytes, kind: type[T]) -> T:
 
 
 def require_text(body: bytes) -> None:
-    """Raises BadRequest: the decoder skips over strings that it has no use for; this does not."""
+    """Raises BadRequest for what is not UTF-8 or holds a NUL character.
+
+    The decoder does not look into the strings of members that it skips; this does.
+    """
     if b"\\u0000" in body and _NUL.search(body):
         raise BadRequest("the body holds a NUL character")
     if body.isascii():
@@ -118,7 +121,7 @@ def require_text(body: bytes) -> None:
 
 
 def fault_of(error: msgspec.ValidationError) -> Fault:
-    """msgspec's message, its path apart: ``Expected … - at `$.title```."""
+    """msgspec's message (``Expected … - at `$.title```) as what is wrong and where."""
     detail, _, path = str(error).partition(" - at `$")
     return Fault(detail, path.rstrip("`").lstrip(".") or None)
 

@@ -23,7 +23,7 @@ _EXPOSED: Final = (
 
 
 def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """The application, for pages of these origins as well; ``*`` stands for all."""
+    """Let pages of these origins read the application's answers; ``*`` stands for all origins."""
     return CORSMiddleware(
         app,
         allow_origins=origins,
@@ -36,8 +36,8 @@ def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
 def require_origin(connection: HTTPConnection[Any], origins: Collection[str]) -> None:
     """Raises Forbidden for a handshake of a page of neither these origins nor this host.
 
-    Browsers open WebSockets to any host, and ask nobody first. Devices name no origin, and
-    libraries that do name the host they call.
+    Browsers open WebSockets to any host without asking it first. Devices send no ``Origin``, and
+    libraries that do send the host they call.
     """
     origin = header(connection, b"origin")
     if not origin or "*" in origins or origin in origins:

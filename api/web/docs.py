@@ -38,12 +38,12 @@ async def page(_: Request) -> Response:
 
 
 async def start_script(_: Request) -> Response:
-    """Its script, apart from the page so that a content security policy may forbid inline ones."""
+    """Its script, in a file of its own because the content security policy forbids inline ones."""
     return Response(_START, media_type="text/javascript")
 
 
 def assets() -> StaticFiles:
-    """Swagger UI's files, from the package that ships them; its Flask part is never imported."""
+    """Swagger UI's files, from the package that ships them, without importing its Flask part."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("flask-swagger-ui is not installed")

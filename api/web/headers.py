@@ -1,4 +1,4 @@
-"""Headers of a request, looked up in place: Starlette's mapping costs more than it gives here."""
+"""Headers of a request, without the mapping that Starlette would build for every upload."""
 
 from collections.abc import Iterator
 from typing import Any

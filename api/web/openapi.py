@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of operations and the types that validate."""
+"""The OpenAPI 3.1 document, made from the operations and the types that validate their input."""
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
@@ -146,13 +146,13 @@ def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _needs_members(kind: Any) -> bool:
-    """Whether an empty body, which is read as an empty object, will not do."""
+    """Whether a body is required: an empty one is read as an empty object."""
     is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     return not is_struct or any(field.required for field in msgspec.structs.fields(kind))
 
 
 def _links(name: str, place: str, operations: Iterable[Operation]) -> dict[str, Any]:
-    """What can be done with what was made."""
+    """Links to the operations whose path names what was made."""
     return {
         operation.handler.__name__: {
             "operationId": operation.handler.__name__,

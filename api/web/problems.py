@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems, and the one table from error class to status."""
+"""Errors as RFC 9457 problems, and the table of which error gets which status."""
 
 import logging
 from collections.abc import Mapping
@@ -52,13 +52,13 @@ class Problem(TrackerError):
 
 
 class BadRequest(Problem):
-    """The body is not what its content type says."""
+    """The body cannot be read, or there is no sign-in under way for what was sent."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 class Unauthorized(Problem):
-    """No key, or one that does not open."""
+    """No key, password or ID token that proves who calls."""
 
     status = HTTPStatus.UNAUTHORIZED
 
@@ -67,19 +67,23 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """The key's scopes do not reach this far."""
+    """Not for this caller.
+
+    Its key lacks the scope, its session is not fresh, its user may not register or is disabled, or
+    a page of its origin may not connect.
+    """
 
     status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(Problem):
-    """Absent, or another user's: the answer does not tell which."""
+    """There is no such thing, or it is another user's: the answer does not tell which."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, the method does not."""
+    """The path has other methods, which ``Allow`` names."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
@@ -91,19 +95,19 @@ class RequestTimeout(Problem):
 
 
 class Conflict(Problem):
-    """The workout's state does not allow this."""
+    """What exists already is against it: a workout's state, a taken address, too many keys."""
 
     status = HTTPStatus.CONFLICT
 
 
 class TooLarge(Problem):
-    """The body, or what it inflates to, is over the limit."""
+    """The body has too many bytes, inflated or not, or too many samples."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class TooManyRequests(Problem):
-    """The key's quota is used up; ``Retry-After`` says until when."""
+    """The user or the client asks too often; ``Retry-After`` says when it may ask again."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
@@ -115,13 +119,13 @@ class UnsupportedMediaType(Problem):
 
 
 class Unprocessable(Problem):
-    """Well-formed, but a value is out of bounds; ``errors`` says where."""
+    """Well-formed, but a value is of the wrong kind or out of bounds; ``errors`` says where."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class ProviderUnavailable(Problem):
-    """Another service, on which the answer depends, does not do its part."""
+    """The user's OpenID provider does not answer, or not as the protocol asks."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -152,7 +156,7 @@ async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Resp
 
 
 async def on_server_error(request: HTTPConnection[Any], error: Exception) -> Response:
-    """A fault of ours: logged in full, never shown."""
+    """A mistake in this program: logged with its traceback, of which the client sees nothing."""
     method = request.scope.get("method", "WebSocket")
     logger.error("failed to serve %s %s", method, request.url.path, exc_info=error)
     detail, closing = "this is our fault; it was logged", {"Connection": "close"}  # as uvicorn will

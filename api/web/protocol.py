@@ -1,4 +1,4 @@
-"""HTTP/1.1 and WebSockets as uvicorn speaks them, within limits and without indiscretions."""
+"""HTTP/1.1 and WebSockets by uvicorn, with limits on heads, and without secrets in the log."""
 
 import asyncio
 import logging
@@ -23,17 +23,17 @@ MOST_FRAMING: Final = 1024 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Closes connections on which a head does not arrive; uvicorn would hold them for ever.
+    """Closes connections whose head does not arrive in time, or is too large.
 
-    And those on which one does not end: uvicorn would hold every header, of trailers as well, and
-    nobody can count them who only sees whole requests.
+    uvicorn would keep the former open for ever, and of the latter hold every header, of trailers as
+    well. The application could not count them: it only sees whole requests.
     """
 
     # Seconds from the connection, or the first byte of a further request, to the last header.
     head_timeout = 30.0
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
-    _framing = 0  # bytes of this request that were no body, as far as they came in later pieces
+    _framing = 0  # bytes of this request that were no body, but for those of its first piece
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected, and owes a head."""
@@ -63,7 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The last header of a request."""
+        """The last header of a request: what is below /docs is answered with headers of its own."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.cycle and self.url.startswith(_DOCS_URL):
@@ -72,7 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers = _NoTrailers(self.headers)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body, which is counted by whoever reads it."""
+        """A piece of a body: `BodyBudget` counts it."""
         self._framing -= len(body)
         super().on_body(body)
 
@@ -87,14 +87,14 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _NoTrailers(list[tuple[bytes, bytes]]):
-    """Takes the headers that come after a body: nobody asks for them, and they are no others."""
+    """The headers of a request. Those that come after its body are dropped: nobody reads them."""
 
     def append(self, _: tuple[bytes, bytes]) -> None:
-        """Let it go."""
+        """Drop a header."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Logs nothing of handshakes and messages, and refuses with the headers of every answer."""
+    """Logs no handshake and no message, and adds the headers of every answer to refusals."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

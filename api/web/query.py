@@ -1,4 +1,4 @@
-"""What a client prefers (RFC 7240), and parameters of queries."""
+"""Query parameters, and the preferences of a ``Prefer`` header (RFC 7240)."""
 
 import re
 from datetime import UTC, datetime
@@ -102,7 +102,7 @@ def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:
 
 
 def time_zone_of(text: str, name: str) -> str:
-    """A name of the IANA time zone database. Raises Unprocessable."""
+    """The text, if it names a time zone of the IANA database. Raises Unprocessable."""
     if text not in _time_zones():
         detail = f"{text!r} is not a time zone of the IANA database"
         raise Unprocessable(f"{name}: {detail}", [Fault(detail, name)])
@@ -111,7 +111,7 @@ def time_zone_of(text: str, name: str) -> str:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    """Every name, from the package: the machine's own folder holds others that no server knows."""
+    """Every name in the package: the machine's own folder has others, which PostgreSQL may lack."""
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 

@@ -1,4 +1,4 @@
-"""Operations, and how a path serves its own: authenticate, handle, answer errors."""
+"""Operations, and the endpoint of a path: it authenticates, calls the handler, answers errors."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from api.web.problems import MethodNotAllowed, answer_to
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
-# Why what there is already may refuse an operation.
+# The refusal of an operation that what there is already may stand against.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
 
@@ -73,7 +73,7 @@ def make_endpoints(
 
 
 class Endpoint:
-    """Serves one path, as an ASGI application: plain functions would be given GET alone."""
+    """Serves one path as an ASGI application, which Starlette lets have every method."""
 
     def __init__(self, by_method: Mapping[str, Operation], authenticate: Authenticate) -> None:
         self._by_method = by_method
@@ -101,7 +101,7 @@ class Endpoint:
 
 
 class Route(StarletteRoute):
-    """A route for exactly its path: Starlette's would also take one that a newline follows."""
+    """A route for exactly its path: Starlette's also matches one with a newline at its end."""
 
     def __init__(self, path: str, endpoint: ASGIApp | Callable[..., Any]) -> None:
         super().__init__(path, endpoint)

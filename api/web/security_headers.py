@@ -1,4 +1,4 @@
-"""What browsers are told to make of an answer: what it says it is, and nothing more."""
+"""Security headers: a browser treats an answer as its content type says, and loads nothing else."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _EVERYWHERE: Final[Headers] = [
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ]
-# What holds of every answer but those below /docs. Uploads get them too, and each costs half a
+# Of every answer but those below /docs. Uploads get them too, and each costs half a
 # microsecond: X-Frame-Options would say what `frame-ancestors` does.
 API_HEADERS: Final[Headers] = [
     *_EVERYWHERE,
@@ -36,7 +36,7 @@ _STARTS: Final = ("http.response.start", "websocket.http.response.start", "webso
 
 
 class StrictTransport:
-    """Asks browsers that came by TLS to do so for a year, as an ASGI layer."""
+    """An ASGI layer that tells browsers which came by TLS to use only TLS for a year (HSTS)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What the handlers of one API process share; each room adds what it needs to what lies beneath."""
+"""What the handlers of one API process share; the rooms above extend it with their own."""
 
 from typing import TypedDict, TypeVar
 
@@ -26,6 +26,6 @@ class Request(StarletteRequest[S]):
 
     @property
     def state(self) -> S:
-        """What the handlers share, without Starlette's wrapping: it is asked for often."""
+        """What the handlers share, without the object that Starlette would wrap it in each time."""
         state: S = self.scope["state"]
         return state
