@@ -1,4 +1,4 @@
-"""Is the API in this container ready? ``python -m api.health.routes.probe`` exits 0 if it is."""
+"""Is the API in this container ready? ``python -m api.health.probe`` exits 0 if it is."""
 
 import os
 import sys
