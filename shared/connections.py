@@ -1,5 +1,8 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
 from typing import Any, LiteralString, TypeVar
 
 import msgspec
@@ -8,7 +11,7 @@ import redis
 import redis.asyncio
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import PQGen
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row, kwargs_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -48,16 +51,30 @@ class BoundedConnection(AsyncConnection[Row]):
             raise psycopg.OperationalError("PostgreSQL does not answer") from None
 
     async def row(self, kind: type[T], query: LiteralString, **parameters: object) -> T | None:
-        """The first row as ``kind``, whose members are the columns' names; None without one."""
-        async with self.cursor(row_factory=class_row(kind)) as cursor:
+        """The first row as ``kind``, whose members are named as the columns; None without one."""
+        async with self.cursor(row_factory=kwargs_row(_maker_of(kind))) as cursor:
             await cursor.execute(query, parameters)
             return await cursor.fetchone()
 
     async def rows(self, kind: type[T], query: LiteralString, **parameters: object) -> list[T]:
-        """Every row as ``kind``, whose members are the columns' names."""
-        async with self.cursor(row_factory=class_row(kind)) as cursor:
+        """Every row as ``kind``, whose members are named as the columns."""
+        async with self.cursor(row_factory=kwargs_row(_maker_of(kind))) as cursor:
             await cursor.execute(query, parameters)
             return await cursor.fetchall()
+
+
+def _maker_of(kind: Callable[..., T]) -> Callable[..., T]:
+    """Makes a ``kind`` of a row's columns, and leaves out those that it has no member for.
+
+    A migration may give a view one more column while older processes still read all of it.
+    """
+    members = _members_of(kind)
+    return lambda **columns: kind(**{name: columns[name] for name in members & columns.keys()})
+
+
+@cache
+def _members_of(kind: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(signature(kind).parameters)
 
 
 # reconnect_timeout, below: by default the pauses between attempts to reconnect double for five

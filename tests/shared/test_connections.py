@@ -2,6 +2,7 @@ import asyncio
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from socketserver import BaseRequestHandler, TCPServer
 from threading import Thread
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from shared.connections import Database, open_async_redis, open_redis
+from shared.connections import Database, open_async_database, open_async_redis, open_redis
 from shared.settings import Settings, read_settings
 from tests.faults.proxy import Proxy
 
@@ -71,6 +72,24 @@ def test_rows_are_read_by_name_and_json_by_value(database: Database) -> None:
     with database.connection() as connection:
         row = connection.execute("""SELECT 1 AS a, '{"b": [2]}'::jsonb AS c""").fetchone()
     assert row == {"a": 1, "c": {"b": [2]}}
+
+
+@dataclass
+class Known:
+    """What an older process knows of a view."""
+
+    a: int
+    b: str = "unread"
+
+
+def test_a_column_of_a_later_migration_is_left_out_of_a_row(settings: Settings) -> None:
+    async def read() -> list[Known]:
+        async with open_async_database(settings) as database, database.connection() as connection:
+            first = await connection.row(Known, "SELECT 1 AS a, 'read' AS b, 2 AS added_later")
+            assert first is not None
+            return [first, *await connection.rows(Known, "SELECT 3 AS a, 4 AS added_later")]
+
+    assert asyncio.run(read()) == [Known(1, "read"), Known(3)]
 
 
 def test_a_pool_heals_when_its_connections_were_cut(database: Database, database_url: str) -> None:
