@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -66,13 +67,16 @@ SUBJECTS: Final = (
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The API of one process. Opens nothing before its lifespan starts."""
+def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
+    """The API of one process. Opens nothing before its lifespan starts.
+
+    ``clock``: Unix seconds, by which quotas count their minutes.
+    """
     endpoints = make_endpoints(OPERATIONS, authenticate)
     routed = Starlette(
         routes=routes(endpoints),
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=lambda _: _open_state(settings),
+        lifespan=lambda _: _open_state(settings, clock),
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
     routed.router.redirect_slashes = False
@@ -89,7 +93,7 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _open_state(settings: Settings) -> AsyncIterator[ExportState]:
+async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[ExportState]:
     """What the handlers share, for as long as the process serves."""
     async with (
         open_async_redis(settings) as redis,
@@ -104,7 +108,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[ExportState]:
             authenticator=Authenticator(database),
             ownerships=Ownerships(database),
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
-            quota=Quota(settings.max_samples_per_minute),
+            quota=Quota(settings.max_samples_per_minute, clock),
             bodies=BodyBudget(settings.max_held_bytes),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),

@@ -1,7 +1,7 @@
 """How many samples a key may upload a minute: counted in Redis, by all API processes together."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,11 +16,13 @@ class Quota:
     """What each key has used of its samples in the current minute, as far as is known here.
 
     An upload waits for nothing: every process adds its counts to Redis once a second and learns
-    the totals, so a key overdraws by no more than it uploads in that second.
+    the totals, so a key overdraws by no more than it uploads in that second. ``clock`` gives
+    Unix seconds.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
         self._limit = limit
+        self._clock = clock
         self._minute = 0
         self._counted: dict[str, int] = {}  # Redis was told
         self._pending: dict[str, int] = {}  # used here since
@@ -76,13 +78,12 @@ class Quota:
         return self._counted.get(key_id, 0) + self._pending.get(key_id, 0)
 
     def _current_minute(self) -> int:
-        minute = int(time.time()) // WINDOW
+        minute = int(self._clock()) // WINDOW
         if minute != self._minute:
             self._minute = minute
             self._counted.clear()
             self._pending.clear()
         return minute
 
-    @staticmethod
-    def _seconds_left() -> int:
-        return WINDOW - int(time.time()) % WINDOW
+    def _seconds_left(self) -> int:
+        return WINDOW - int(self._clock()) % WINDOW

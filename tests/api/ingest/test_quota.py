@@ -2,46 +2,54 @@
 
 import asyncio
 import socket
-import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from secrets import token_hex
-from typing import Any
-from urllib.parse import urlsplit
+from threading import Thread
 
+import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.__main__ import configure
+from api.app import create_app
 from api.ingest.quota import WINDOW, Quota
 from api.web.problems import TooManyRequests
+from ops.admin.accounts import create_account
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.settings import Settings
-from tests.api.answers import T0
+from tests.api.answers import T0, seconds_of
 from tests.conftest import Rider
 
 LIMIT = 1000
-
-
-def upload(quota: Quota, key: str, samples: int) -> None:
-    with quota.taking(key, samples):
-        pass
+A_FIFTH = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}  # of 300,000
 
 
 class Clock:
     """A clock that stands still until it is told to go on."""
 
-    now = 1_700_000_030.0  # ten seconds into a minute
+    now = 1_700_000_050.0  # ten seconds into a minute
 
-    def time(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("api.ingest.quota.time", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def quota(clock: Clock) -> Quota:
+    return Quota(LIMIT, clock)
+
+
+def upload(quota: Quota, key: str, samples: int) -> None:
+    with quota.taking(key, samples):
+        pass
 
 
 def publish(settings: Settings, *quotas: Quota) -> None:
@@ -53,8 +61,7 @@ def publish(settings: Settings, *quotas: Quota) -> None:
     asyncio.run(run())
 
 
-def test_a_key_may_upload_its_quota_and_not_a_sample_more(clock: Clock) -> None:
-    quota = Quota(LIMIT)
+def test_a_key_may_upload_its_quota_and_not_a_sample_more(quota: Quota) -> None:
     upload(quota, "key", 999)
     with pytest.raises(TooManyRequests):
         upload(quota, "key", 2)
@@ -64,22 +71,16 @@ def test_a_key_may_upload_its_quota_and_not_a_sample_more(clock: Clock) -> None:
     upload(quota, "another", 1000)
 
 
-def test_the_headers_say_what_is_left_and_until_when(clock: Clock) -> None:
-    quota = Quota(LIMIT)
+def test_the_headers_say_what_is_left_and_until_when(quota: Quota) -> None:
     upload(quota, "key", 400)
-    seconds = WINDOW - int(clock.now) % WINDOW
-    left = {
-        "RateLimit-Policy": '"samples";q=1000;w=60',
-        "RateLimit": f'"samples";r=600;t={seconds}',
-    }
+    left = {"RateLimit-Policy": '"samples";q=1000;w=60', "RateLimit": '"samples";r=600;t=50'}
     assert quota.headers("key") == left
     with pytest.raises(TooManyRequests) as refused:
         upload(quota, "key", 601)
-    assert refused.value.headers == {**left, "Retry-After": str(seconds)}
+    assert refused.value.headers == {**left, "Retry-After": "50"}
 
 
-def test_the_next_minute_begins_afresh(clock: Clock) -> None:
-    quota = Quota(LIMIT)
+def test_the_next_minute_begins_afresh(quota: Quota, clock: Clock) -> None:
     upload(quota, "key", 1000)
     clock.now += WINDOW
     upload(quota, "key", 1000)
@@ -88,7 +89,7 @@ def test_the_next_minute_begins_afresh(clock: Clock) -> None:
 def test_processes_learn_what_others_admitted(
     clock: Clock, settings: Settings, redis_client: Redis
 ) -> None:
-    key, one, other = token_hex(8), Quota(LIMIT), Quota(LIMIT)
+    key, one, other = token_hex(8), Quota(LIMIT, clock), Quota(LIMIT, clock)
     upload(one, key, 600)
     upload(other, key, 300)
     publish(settings, one, other)
@@ -104,8 +105,7 @@ def test_processes_learn_what_others_admitted(
         one.require(key)
 
 
-def test_the_counts_in_redis_expire(clock: Clock, settings: Settings, redis_client: Redis) -> None:
-    quota = Quota(LIMIT)
+def test_the_counts_in_redis_expire(quota: Quota, settings: Settings, redis_client: Redis) -> None:
     upload(quota, "key", 7)
     publish(settings, quota)
     (name,) = redis_client.keys("quota:key:*")
@@ -115,7 +115,7 @@ def test_the_counts_in_redis_expire(clock: Clock, settings: Settings, redis_clie
 
 @given(st.lists(st.integers(1, 400), max_size=20))
 def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
-    quota, admitted = Quota(LIMIT), 0
+    quota, admitted = Quota(LIMIT, Clock()), 0
     for samples in batches:
         try:
             upload(quota, "key", samples)
@@ -125,8 +125,7 @@ def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
     assert admitted <= LIMIT
 
 
-def test_uploads_under_way_count_and_those_that_fail_are_given_back(clock: Clock) -> None:
-    quota = Quota(LIMIT)
+def test_uploads_under_way_count_and_those_that_fail_are_given_back(quota: Quota) -> None:
     with suppress(ServiceUnavailable), quota.taking("key", 700):
         with pytest.raises(TooManyRequests):
             upload(quota, "key", 301)
@@ -134,8 +133,9 @@ def test_uploads_under_way_count_and_those_that_fail_are_given_back(clock: Clock
     upload(quota, "key", 1000)
 
 
-def test_what_failed_in_an_earlier_minute_is_no_gift_to_this_one(clock: Clock) -> None:
-    quota = Quota(LIMIT)
+def test_what_failed_in_an_earlier_minute_is_no_gift_to_this_one(
+    quota: Quota, clock: Clock
+) -> None:
     with suppress(ServiceUnavailable), quota.taking("key", 700):
         clock.now += WINDOW
         raise ServiceUnavailable("Redis did not take it")
@@ -143,45 +143,65 @@ def test_what_failed_in_an_earlier_minute_is_no_gift_to_this_one(clock: Clock) -
         upload(quota, "key", LIMIT + 1)
 
 
+@pytest.fixture
+def make_user(clock: Clock, settings: Settings, database_url: str) -> Iterator[Callable[[], Rider]]:
+    """Makes users of an API in this process, whose quotas go by the test's clock."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as clients:
+        server = uvicorn.Server(configure(create_app(settings, clock), settings))
+        thread = Thread(target=server.run, args=[[listener]])
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def make() -> Rider:
+            account = create_account(database_url, f"{token_hex(6)}@example.com", "test")
+            client = httpx.Client(base_url=url, headers={"X-API-Key": account.api_key}, timeout=60)
+            return Rider(account, clients.enter_context(client))
+
+        yield make
+        server.should_exit = True
+        thread.join()
+
+
 def test_a_key_with_nothing_left_is_refused_before_its_body_is_read(
-    rider: Rider, service: str
+    make_user: Callable[[], Rider],
 ) -> None:
-    workout, minute = rider.start(), int(time.time()) // WINDOW
-    batch = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}
-    while rider.upload(workout, batch).status_code == 202:
-        assert int(time.time()) // WINDOW <= minute + 1
-    address = urlsplit(service)
-    with socket.create_connection((address.hostname, address.port), 20) as connection:
+    user = make_user()
+    workout = user.start()
+    assert [user.upload(workout, A_FIFTH).status_code for _ in range(5)] == [202] * 5
+    address = user.client.base_url
+    with socket.create_connection((address.host, address.port), 60) as connection:
         head = (
             f"POST /api/workouts/{workout}/telemetry HTTP/1.1\r\nHost: test\r\n"
-            f"X-API-Key: {rider.account.api_key}\r\nContent-Length: 1000000\r\n\r\n"
+            f"X-API-Key: {user.account.api_key}\r\nContent-Length: 1000000\r\n\r\n"
         )
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 429")
 
 
-def test_an_upload_is_told_what_is_left(rider: Rider) -> None:
-    def left(answer: Any) -> int:
-        assert answer.headers["RateLimit-Policy"] == '"samples";q=300000;w=60'
-        return int(answer.headers["RateLimit"].split(";")[1].removeprefix("r="))
+def test_an_upload_is_told_what_is_left(make_user: Callable[[], Rider]) -> None:
+    user = make_user()
+    workout = user.start()
+    told = [user.upload(workout, seconds_of(200, 30)).headers for _ in range(2)]
+    assert {each["RateLimit-Policy"] for each in told} == {'"samples";q=300000;w=60'}
+    assert [each["RateLimit"] for each in told] == [
+        '"samples";r=299970;t=50',
+        '"samples";r=299940;t=50',
+    ]
 
-    workout = rider.start()
-    samples = [{"timestamp": T0 + 1000 * each, "power": 200} for each in range(30)]
-    first, second = (left(rider.upload(workout, samples)) for _ in range(2))
-    assert first == 300_000 - 30
-    assert second in (300_000 - 60, 300_000 - 30)  # a new minute may have begun
 
-
-def test_who_used_it_up_gets_429_while_others_go_on(make_rider: Any) -> None:
-    greedy, modest = make_rider(), make_rider()
-    batch = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}
+def test_who_used_it_up_gets_429_while_others_go_on(
+    make_user: Callable[[], Rider], clock: Clock
+) -> None:
+    greedy, modest = make_user(), make_user()
     workout = greedy.start()
-    answers = [greedy.upload(workout, batch) for _ in range(11)]  # two minutes' worth
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused
-    assert {answer.status_code for answer in answers} == {202, 429}
-    for answer in refused:
-        assert 0 < int(answer.headers["Retry-After"]) <= WINDOW
-        assert answer.headers["RateLimit"].startswith('"samples";r=0;t=')
-        assert answer.json()["detail"] == "this key may upload 300000 samples a minute"
-    assert modest.upload(modest.start(), [{"timestamp": T0, "power": 1}]).status_code == 202
+    *taken, refused = [greedy.upload(workout, A_FIFTH) for _ in range(6)]
+    assert {answer.status_code for answer in taken} == {202}
+    assert refused.status_code == 429
+    assert (refused.headers["RateLimit"], refused.headers["Retry-After"]) == (
+        '"samples";r=0;t=50',
+        "50",
+    )
+    assert refused.json()["detail"] == "this key may upload 300000 samples a minute"
+    assert modest.upload(modest.start(), seconds_of(1, 1)).status_code == 202
+    clock.now += 50
+    assert greedy.upload(workout, A_FIFTH).status_code == 202
