@@ -1,4 +1,4 @@
-"""The slow, exact look at an upload that the fast way refused: plain objects, check by check."""
+"""The slow, exact look at a batch in which something is wrong: plain objects, check by check."""
 
 import io
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from api.ingest.wire import NDJSON, Limits, Timestamp, Upload, milliseconds
+from api.ingest.batch import NDJSON, Limits, ParsedBatch, Timestamp, milliseconds
 from api.web.problems import BadRequest, Fault, TooLarge, Unprocessable
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS, EARLIEST_TIMESTAMP, Channel
 from shared.samples.columns import FloatArray, Samples
 
 _MAX_FAULTS: Final = 20
 
-Row = tuple[int, Any]  # the index of a sample in the upload, and what stands there
-Reading = tuple[int, dict[str, float]]  # a good timestamp in ms, and the good values by channel
+Row = tuple[int, Any]  # the index of a sample in the batch, and what stands there
+GoodSample = tuple[int, dict[str, float]]  # a good timestamp in ms, and the good values by channel
 
 
-def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> Upload:
-    """The good samples of an upload, and what is wrong with the others.
+def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> ParsedBatch:
+    """The good samples of a batch, and what is wrong with the others.
 
     Raises BadRequest, TooLarge, and, unless ``lenient``, Unprocessable for the first bad samples.
     """
@@ -29,16 +29,16 @@ def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> Uplo
     else:
         rows = _plain_rows(body)
         _require_few(len(rows), limits)
-    readings = []
+    good = []
     for index, row in rows:
-        reading = _inspect_row(index, row, limits, faults)
-        if reading is not None:
-            readings.append(reading)
+        sample = _inspect_row(index, row, limits, faults)
+        if sample is not None:
+            good.append(sample)
         if len(faults) >= _MAX_FAULTS and not lenient:
             break
     if faults and not lenient:
         raise Unprocessable(f"{_where(faults[0])}; nothing was stored", faults)
-    return Upload(_to_samples(readings), faults)
+    return ParsedBatch(_to_samples(good), faults)
 
 
 def _where(fault: Fault) -> str:
@@ -102,7 +102,7 @@ def _require_few(count: int, limits: Limits) -> None:
         raise TooLarge(f"over {limits.samples} samples; send at most {limits.samples} at a time")
 
 
-def _inspect_row(index: int, row: Any, limits: Limits, faults: list[Fault]) -> Reading | None:
+def _inspect_row(index: int, row: Any, limits: Limits, faults: list[Fault]) -> GoodSample | None:
     """What is good in one sample, if its timestamp is; what is wrong is added to ``faults``."""
     if not isinstance(row, dict):
         faults.append(Fault("is not an object", index=index))
@@ -145,13 +145,13 @@ def _wrong_value(channel: Channel, value: Any) -> str | None:
     return None
 
 
-def _to_samples(readings: list[Reading]) -> Samples:
+def _to_samples(good: list[GoodSample]) -> Samples:
     def column(name: str) -> Iterator[float]:
-        return (values.get(name, np.nan) for _, values in readings)
+        return (values.get(name, np.nan) for _, values in good)
 
     channels: dict[str, FloatArray] = {
-        name: np.fromiter(column(name), np.float64, len(readings))
+        name: np.fromiter(column(name), np.float64, len(good))
         for name in CHANNEL_NAMES
-        if any(name in values for _, values in readings)
+        if any(name in values for _, values in good)
     }
-    return Samples(np.array([time for time, _ in readings], np.int64), channels)
+    return Samples(np.array([time for time, _ in good], np.int64), channels)

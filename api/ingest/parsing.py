@@ -1,8 +1,8 @@
-"""Uploaded bytes → samples. Pure: no I/O, no clock.
+"""The bytes of a batch → samples. Pure: no I/O, no clock.
 
 The fast way decodes into typed structs, bounds checked by msgspec on the way. Whatever it refuses
 is looked at again, member by member, to say exactly what is wrong (or, leniently, to keep what is
-right); so the error path costs more, and the usual path nothing.
+right); so a bad batch costs more, and the usual one nothing.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,16 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from api.ingest.batch import (
+    NDJSON,
+    Batch,
+    FewSamples,
+    Limits,
+    ParsedBatch,
+    Sample,
+    milliseconds,
+)
 from api.ingest.inspection import inspect
-from api.ingest.wire import NDJSON, Batch, Limits, Readings, Sample, Upload, milliseconds
 from api.web.body import JSON, require_text
 from api.web.problems import TooLarge, UnsupportedMediaType
 from shared.samples.channels import CHANNEL_NAMES, EARLIEST_TIMESTAMP
@@ -28,20 +36,24 @@ _channels_of: Final = attrgetter(*CHANNEL_NAMES)
 
 def parse_batch(
     body: bytes, media_type: str, limits: Limits, *, lenient: bool = False
-) -> Readings | Upload:
-    """As ``parse_upload``; a few samples, all in order, as plain lists, which cost little."""
-    decoded = _decode(body, media_type)
-    return _few(decoded, limits) or _upload(decoded, body, media_type, limits, lenient=lenient)
-
-
-def parse_upload(body: bytes, media_type: str, limits: Limits, *, lenient: bool = False) -> Upload:
-    """The samples of an upload.
+) -> FewSamples | ParsedBatch:
+    """The samples of a batch.
 
     Raises BadRequest for what cannot be read at all, TooLarge for too many samples,
     UnsupportedMediaType, and Unprocessable naming the first bad samples by index and member;
     ``lenient`` drops those instead.
     """
-    return _upload(_decode(body, media_type), body, media_type, limits, lenient=lenient)
+    return parse_fast(body, media_type, limits) or inspect(body, media_type, limits, lenient)
+
+
+def parse_fast(body: bytes, media_type: str, limits: Limits) -> FewSamples | ParsedBatch | None:
+    """The samples of a batch in which nothing is wrong; None for any other.
+
+    A few samples come as plain lists: arrays would cost more than the samples do.
+    Raises TooLarge, UnsupportedMediaType, and BadRequest for what is no text.
+    """
+    decoded = _decode(body, media_type)
+    return _few(decoded, limits) or _many(decoded, limits)
 
 
 def _decode(body: bytes, media_type: str) -> Any:
@@ -55,7 +67,7 @@ def _decode(body: bytes, media_type: str) -> Any:
         return None
 
 
-def _few(decoded: Any, limits: Limits) -> Readings | None:
+def _few(decoded: Any, limits: Limits) -> FewSamples | None:
     """None for what is not in rows, or many, or not right in every way."""
     rows = decoded
     if isinstance(decoded, Batch):
@@ -67,19 +79,19 @@ def _few(decoded: Any, limits: Limits) -> Readings | None:
         return None
     if min(times) < EARLIEST_TIMESTAMP or max(times) > limits.latest:
         return None
-    return Readings(times, list(zip(*map(_channels_of, rows), strict=True)))
+    return FewSamples(times, list(zip(*map(_channels_of, rows), strict=True)))
 
 
-def _upload(decoded: Any, body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> Upload:
+def _many(decoded: Any, limits: Limits) -> ParsedBatch | None:
     try:
         samples = _to_samples(decoded)
     except ValueError:
-        samples = None
+        return None
     if samples is None or not _timely(samples.timestamps, limits):
-        return inspect(body, media_type, limits, lenient)
+        return None
     if len(samples) > limits.samples:
         raise TooLarge(f"{len(samples)} samples; send at most {limits.samples} at a time")
-    return Upload(samples, [])
+    return ParsedBatch(samples, [])
 
 
 def _to_samples(decoded: Any) -> Samples | None:

@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
+from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, Sample
 from api.ingest.parsing import parse_batch
 from api.ingest.state import IngestRequest, IngestState
-from api.ingest.wire import NDJSON, Batch, Limits, Readings, Sample
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
 from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
@@ -75,8 +75,8 @@ async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
 async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
     """Store each message of a WebSocket as a batch, and answer each: a receipt, or a problem.
 
-    In order, the next one read once the last is answered. The key is looked at anew each time, so
-    that a revoked one ends the connection as soon as it ends requests.
+    Messages are answered in order: the next one is read once the last is answered. The key is
+    checked for each, so that a revoked one ends the connection as soon as it ends requests.
     """
     socket = WebSocket(scope, receive, send)
     try:
@@ -130,7 +130,7 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
-    batch = await _parse(state, target, body)
+    batch = await _encode(state, target, body)
     if batch.receipt.accepted:
         with state["quota"].taking(target.caller.key_id, batch.receipt.accepted):
             await state["writer"].append(target.workout_id, batch.entry, finished=target.finished)
@@ -138,33 +138,34 @@ async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _EncodedBatch:
     entry: bytes
     receipt: Receipt
 
 
-async def _parse(state: IngestState, target: Target, body: bytes) -> _Batch:
+async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
     limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
-    parse = partial(_pack, body, target.media_type, limits, lenient=target.lenient)
+    encode = partial(_encode_body, body, target.media_type, limits, lenient=target.lenient)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    return parse() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(parse)
+    return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
 
 
-def _pack(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _Batch:
+def _encode_body(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _EncodedBatch:
     batch = parse_batch(body, media_type, limits, lenient=lenient)
-    if isinstance(batch, Readings):
-        return _Batch(_pack_few(batch), Receipt(len(batch.timestamps), max(batch.timestamps)))
+    if isinstance(batch, FewSamples):
+        receipt = Receipt(len(batch.timestamps), max(batch.timestamps))
+        return _EncodedBatch(_encode_few(batch), receipt)
     samples, dropped = batch.samples, batch.dropped
     latest = int(samples.timestamps.max()) if len(samples) else None
     receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
-    return _Batch(stream_codec.encode(samples) if len(samples) else b"", receipt)
+    return _EncodedBatch(stream_codec.encode(samples) if len(samples) else b"", receipt)
 
 
-def _pack_few(readings: Readings) -> bytes:
-    if len(readings.timestamps) == 1:
-        values = [column[0] for column in readings.columns]
-        return stream_codec.encode_one(readings.timestamps[0], values)
-    return stream_codec.encode_few(*readings)
+def _encode_few(few: FewSamples) -> bytes:
+    if len(few.timestamps) == 1:
+        values = [column[0] for column in few.columns]
+        return stream_codec.encode_one(few.timestamps[0], values)
+    return stream_codec.encode_few(*few)
 
 
 OPERATIONS = Operations(

@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
+from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest, IngestState
-from api.ingest.wire import Timestamp, milliseconds
 from api.web.body import JSON, read_json
 from api.web.problems import NotFound, Unprocessable
 from api.web.query import Moment, moment_of, read_query, workout_id_of

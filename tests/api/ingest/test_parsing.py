@@ -1,8 +1,6 @@
 """Uploads as pure functions: bytes in, samples or a problem out."""
 
 import json
-import re
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from api.ingest.batch import NDJSON, FewSamples, Limits, ParsedBatch
 from api.ingest.inspection import inspect
-from api.ingest.parsing import _decode, _to_samples, parse_batch, parse_upload
-from api.ingest.wire import NDJSON, Limits, Readings, Upload
+from api.ingest.parsing import parse_batch, parse_fast
 from api.web.body import JSON
 from api.web.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
 from shared.samples import stream_codec
@@ -24,13 +22,20 @@ LIMITS = Limits.at(T0 + 1_000_000, 100)
 DAY = 86_400_000
 
 
-def parse(document: Any, *, lenient: bool = False) -> Upload:
+def parse(document: Any, *, lenient: bool = False) -> ParsedBatch:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return parse_upload(body, JSON, LIMITS, lenient=lenient)
+    return whole(parse_batch(body, JSON, LIMITS, lenient=lenient))
 
 
-def parse_lines(*lines: str, lenient: bool = False) -> Upload:
-    return parse_upload("\n".join(lines).encode(), NDJSON, LIMITS, lenient=lenient)
+def parse_lines(*lines: str, lenient: bool = False) -> ParsedBatch:
+    return whole(parse_batch("\n".join(lines).encode(), NDJSON, LIMITS, lenient=lenient))
+
+
+def whole(batch: FewSamples | ParsedBatch) -> ParsedBatch:
+    """A few samples as they are stored, like any others."""
+    if isinstance(batch, ParsedBatch):
+        return batch
+    return ParsedBatch(stream_codec.decode([stream_codec.encode_few(*batch)]), [])
 
 
 TWO = [(T0, {"power": 210.0, "cadence": 90.0}), (T0 + 1000, {"power": 0.0})]
@@ -154,7 +159,7 @@ def test_a_bad_value_is_refused_in_every_form(member: str, value: Any) -> None:
 
 def refused(body: bytes, media: str, member: str) -> None:
     with pytest.raises(Unprocessable) as caught:
-        parse_upload(body, media, LIMITS)
+        parse_batch(body, media, LIMITS)
     assert [(fault.index, fault.member) for fault in caught.value.errors] == [(1, member)]
     assert caught.value.detail.startswith(f"{member} of sample 1 ")
     assert len(caught.value.detail) < 200
@@ -169,9 +174,9 @@ def test_a_missing_timestamp_is_named() -> None:
 
 def test_a_clock_may_run_ahead_by_a_day_and_not_more() -> None:
     limits = Limits.at(T0, 10)
-    assert parse_upload(b'[{"timestamp":%d}]' % (T0 + DAY), JSON, limits).samples
+    assert parse_batch(b'[{"timestamp":%d}]' % (T0 + DAY), JSON, limits)
     with pytest.raises(Unprocessable, match="more than a day ahead"):
-        parse_upload(b'[{"timestamp":%d}]' % (T0 + DAY + 1), JSON, limits)
+        parse_batch(b'[{"timestamp":%d}]' % (T0 + DAY + 1), JSON, limits)
 
 
 def test_the_first_bad_samples_are_listed_and_not_all_of_ten_thousand() -> None:
@@ -256,7 +261,7 @@ def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
     for media in (JSON, NDJSON):
         if body or media == JSON:
             with pytest.raises(BadRequest):
-                parse_upload(body, media, LIMITS)
+                parse_batch(body, media, LIMITS)
 
 
 def test_a_broken_line_is_a_bad_request_that_names_its_index() -> None:
@@ -273,20 +278,20 @@ def test_too_many_samples_are_too_large(media: str) -> None:
     def body(lines: list[bytes]) -> bytes:
         return b"\n".join(lines) if media == NDJSON else b"[" + b",".join(lines) + b"]"
 
-    assert len(parse_upload(body(hundred), media, LIMITS).samples) == 100
+    assert len(whole(parse_batch(body(hundred), media, LIMITS)).samples) == 100
     for lines in (more, faulty):
         with pytest.raises(TooLarge, match="send at most 100 at a time"):
-            parse_upload(body(lines), media, LIMITS)
+            parse_batch(body(lines), media, LIMITS)
 
 
 @pytest.mark.parametrize("media", ["text/plain", "text/csv", "application/octet-stream"])
 def test_other_media_types_are_unsupported(media: str) -> None:
     with pytest.raises(UnsupportedMediaType, match=media):
-        parse_upload(b"[]", media, LIMITS)
+        parse_batch(b"[]", media, LIMITS)
 
 
 def test_leniently_the_good_is_kept_and_the_bad_is_listed() -> None:
-    upload = parse(
+    batch = parse(
         [
             {"timestamp": T0, "power": 210, "heartrate": 400},
             {"timestamp": T0 + 1000, "power": True, "cadence": 90},
@@ -296,12 +301,12 @@ def test_leniently_the_good_is_kept_and_the_bad_is_listed() -> None:
         ],
         lenient=True,
     )
-    assert readings_of(upload.samples) == [
+    assert readings_of(batch.samples) == [
         (T0, {"power": 210.0}),
         (T0 + 1000, {"cadence": 90.0}),
         (T0 + 4000, {"power": 0.0}),
     ]
-    assert [(fault.index, fault.member) for fault in upload.dropped] == [
+    assert [(fault.index, fault.member) for fault in batch.dropped] == [
         (0, "heartrate"),
         (1, "power"),
         (2, "timestamp"),
@@ -311,14 +316,14 @@ def test_leniently_the_good_is_kept_and_the_bad_is_listed() -> None:
 
 
 def test_leniently_a_broken_line_is_left_out() -> None:
-    upload = parse_lines(f'{{"timestamp":{T0}}}', "{broken", f'{{"timestamp":{T0}}}', lenient=True)
-    assert len(upload.samples) == 2
-    assert [fault.index for fault in upload.dropped] == [1]
+    batch = parse_lines(f'{{"timestamp":{T0}}}', "{broken", f'{{"timestamp":{T0}}}', lenient=True)
+    assert len(batch.samples) == 2
+    assert [fault.index for fault in batch.dropped] == [1]
 
 
 def test_leniently_a_good_batch_is_stored_whole() -> None:
-    upload = parse(ROWS, lenient=True)
-    assert (readings_of(upload.samples), upload.dropped) == (TWO, [])
+    batch = parse(ROWS, lenient=True)
+    assert (readings_of(batch.samples), batch.dropped) == (TWO, [])
 
 
 def test_leniently_what_is_not_json_is_still_a_bad_request() -> None:
@@ -370,17 +375,17 @@ good_documents = st.one_of(
 @given(good_documents)
 def test_the_fast_way_takes_every_good_document_and_the_slow_one_agrees(document: Any) -> None:
     body = json.dumps(document).encode()
-    fast = _to_samples(_decode(body, JSON))
+    fast = parse_fast(body, JSON, LIMITS)
     assert fast is not None
-    assert exactly(fast) == exactly(inspect(body, JSON, LIMITS, lenient=False).samples)
+    assert exactly(whole(fast).samples) == exactly(inspect(body, JSON, LIMITS, False).samples)
 
 
 @given(good_rows)
 def test_the_fast_way_takes_every_good_line_and_the_slow_one_agrees(rows: list[Any]) -> None:
     body = "\n".join(map(json.dumps, rows)).encode()
-    fast = _to_samples(_decode(body, NDJSON))
+    fast = parse_fast(body, NDJSON, LIMITS)
     assert fast is not None
-    assert exactly(fast) == exactly(inspect(body, NDJSON, LIMITS, lenient=False).samples)
+    assert exactly(whole(fast).samples) == exactly(inspect(body, NDJSON, LIMITS, False).samples)
 
 
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -393,21 +398,28 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@example({"power": [], "timestamp": False}, False)
-@given(anything, st.booleans())
-def test_whatever_is_sent_ends_in_samples_or_a_problem(document: Any, lenient: bool) -> None:
+@example({"power": [], "timestamp": False})
+@example({"samples": [{"timestamp": T0}], "timestamp": [T0 + 1000], "power": [3]})
+@example([{"timestamp": T0 + 400 * 86_400_000}] * 2)
+@example([{"timestamp": T0 + second} for second in range(21)])
+@example([{"timestamp": T0, "note": "\u0000"}])
+@given(anything)
+def test_whatever_is_sent_ends_in_samples_or_a_problem(document: Any) -> None:
     body = json.dumps(document).encode()
     for media in (JSON, NDJSON):
-        strict = outcome(lambda: parse_upload(body, media, LIMITS))  # noqa: B023
-        if isinstance(strict, Upload):
-            slow = inspect(body, media, LIMITS, lenient)
-            assert slow.dropped == []
-            assert exactly(slow.samples) == exactly(strict.samples)
+        strict = outcome(body, media)
+        for lenient in (False, True):
+            batch = outcome(body, media, lenient=lenient)
+            if isinstance(strict, ParsedBatch):
+                slow = inspect(body, media, LIMITS, lenient)
+                assert isinstance(batch, ParsedBatch)
+                assert slow.dropped == batch.dropped == []
+                assert exactly(slow.samples) == exactly(batch.samples)
 
 
-def outcome(parsing: Callable[[], Upload]) -> Upload | Problem:
+def outcome(body: bytes, media: str, *, lenient: bool = False) -> ParsedBatch | Problem:
     try:
-        return parsing()
+        return whole(parse_batch(body, media, LIMITS, lenient=lenient))
     except (BadRequest, TooLarge, Unprocessable) as refusal:
         return refusal
 
@@ -416,39 +428,17 @@ def outcome(parsing: Callable[[], Upload]) -> Upload | Problem:
 def test_any_bytes_end_in_samples_or_a_problem(body: bytes) -> None:
     for media in (JSON, NDJSON):
         for lenient in (False, True):
-            outcome(lambda: parse_upload(body, media, LIMITS, lenient=lenient))  # noqa: B023
+            outcome(body, media, lenient=lenient)
 
 
 def test_leniently_columns_beside_null_samples_are_still_columns() -> None:
-    upload = parse({"samples": None, "timestamp": [T0], "power": [-1]}, lenient=True)
-    assert (readings_of(upload.samples), len(upload.dropped)) == ([(T0, {})], 1)
-
-
-@example({"samples": [{"timestamp": T0}], "timestamp": [T0 + 1000], "power": [3]})
-@example([{"timestamp": T0 + 400 * 86_400_000}] * 2)
-@example([{"timestamp": T0 + second} for second in range(21)])
-@example([{"timestamp": T0, "note": "\u0000"}])
-@given(anything)
-def test_a_few_samples_are_what_any_upload_of_them_is(document: Any) -> None:
-    body = json.dumps(document).encode()
-    try:
-        batch = parse_batch(body, JSON, LIMITS)
-    except Problem as problem:
-        with pytest.raises(type(problem), match=re.escape(str(problem))):
-            parse_upload(body, JSON, LIMITS)
-        return
-    upload = parse_upload(body, JSON, LIMITS)
-    if isinstance(batch, Upload):
-        assert batch.dropped == upload.dropped
-        assert exactly(batch.samples) == exactly(upload.samples)
-    else:
-        few = stream_codec.decode([stream_codec.encode_few(*batch)])
-        assert exactly(few) == exactly(upload.samples)
+    batch = parse({"samples": None, "timestamp": [T0], "power": [-1]}, lenient=True)
+    assert (readings_of(batch.samples), len(batch.dropped)) == ([(T0, {})], 1)
 
 
 def test_few_samples_are_many_where_less_are_allowed() -> None:
     body = json.dumps([{"timestamp": T0 + each} for each in range(6)]).encode()
-    assert isinstance(parse_batch(body, JSON, Limits(LIMITS.latest, 6)), Readings)
+    assert isinstance(parse_batch(body, JSON, Limits(LIMITS.latest, 6)), FewSamples)
     with pytest.raises(TooLarge):
         parse_batch(body, JSON, Limits(LIMITS.latest, 5))
 
@@ -456,4 +446,4 @@ def test_few_samples_are_many_where_less_are_allowed() -> None:
 @pytest.mark.parametrize(("count", "few"), [(1, True), (20, True), (21, False)])
 def test_live_batches_take_the_short_way(count: int, few: bool) -> None:
     body = json.dumps([{"timestamp": T0 + each, "power": 1} for each in range(count)]).encode()
-    assert isinstance(parse_batch(body, JSON, LIMITS), Readings) is few
+    assert isinstance(parse_batch(body, JSON, LIMITS), FewSamples) is few

@@ -1,4 +1,4 @@
-"""What an upload looks like on the wire: types made from the table of channels, and its limits."""
+"""A batch: the types it may be sent in, made from the table of channels, and what parsing gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,15 +66,15 @@ class Limits:
         return cls(now_ms + MAX_CLOCK_LEAD, samples)
 
 
-class Readings(NamedTuple):
-    """A few samples: ms since the epoch, and the columns of all channels in their order."""
+class FewSamples(NamedTuple):
+    """A short batch in plain lists: ms since the epoch, and a column for each channel there is."""
 
     timestamps: list[int]
     columns: list[tuple[float | None, ...]]
 
 
 @dataclass(frozen=True)
-class Upload:
+class ParsedBatch:
     """The samples to store, in the order sent, and what was left out of them (leniently)."""
 
     samples: Samples
