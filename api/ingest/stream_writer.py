@@ -73,26 +73,40 @@ class StreamWriter:
             self._flusher = asyncio.create_task(self._flush())
         await done
 
-    async def seal(self, workout_id: UUID) -> None:
-        """Mark a ride as over and ask for its last fold. Raises redis.RedisError."""
-        await self._carry_out(_seal(workout_id, SEALED_COMPLETED), _ask(workout_id))
+    async def announce_completion(self, workout_id: UUID) -> None:
+        """A ride is over: later uploads ask for a fold, as this does for the one that is due."""
+        seal = _seal(workout_id, SEALED_COMPLETED)
+        await self._announce("completed", workout_id, seal, _ask(workout_id))
 
-    async def ask_for_fold(self, workout_id: UUID) -> None:
-        """Ask the workers to look at a workout. Raises redis.RedisError."""
-        await self._carry_out(_ask(workout_id))
+    async def announce_deletion(self, workout_id: UUID) -> None:
+        """A ride is deleted: every API process refuses further uploads to it."""
+        await self._announce("deleted", workout_id, _seal(workout_id, SEALED_DELETED))
 
-    async def seal_deleted(self, workout_id: UUID) -> None:
-        """Make every API process refuse uploads to a deleted workout. Raises redis.RedisError."""
-        await self._carry_out(_seal(workout_id, SEALED_DELETED))
+    async def announce_change(self, workout_id: UUID) -> None:
+        """What a ride's figures or records follow from has changed: ask for a fold."""
+        await self._announce("changed", workout_id, _ask(workout_id))
+
+    async def _announce(self, what: str, workout_id: UUID, *commands: Command) -> None:
+        """Tell of a change that is committed. A failure is logged, and does not undo it.
+
+        The sweeper asks for the folds that a row says are due, and purges stray samples.
+        """
+        try:
+            await self._carry_out(*commands)
+        except redis.RedisError as error:
+            logger.warning("%s %s, but could not announce it: %s", what, workout_id, error)
 
     async def _carry_out(self, *commands: Command) -> None:
-        """Send commands that must all succeed."""
+        """Send commands that must all succeed. Raises redis.RedisError."""
         for reply in await self._send(commands):
             if isinstance(reply, Exception):
                 raise reply
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies, errors among them: a pipeline, without what the driver's costs a command."""
+        """The replies, errors among them.
+
+        A pipeline, without what the driver's own costs for each command.
+        """
         packed = b"".join(map(hiredis.pack_command, commands))
         pool = self._redis.connection_pool
         try:

@@ -1,6 +1,5 @@
 """Personal records, power curves, and what is left out of them."""
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -8,7 +7,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-import redis
 from msgspec import Meta, Struct
 from psycopg.rows import class_row
 from psycopg.types.multirange import Multirange
@@ -33,7 +31,6 @@ RECORDS = load_queries("records")
 WORKOUTS = load_queries("workouts")
 T = TypeVar("T")
 UNITS = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
-logger = logging.getLogger(__name__)
 
 
 class Record(Struct, rename="camel"):
@@ -168,10 +165,7 @@ async def _change_exclusion(request: IngestRequest, caller: Caller, query: str) 
         if query == "exclude_workout" and ranges is None:  # at once, even if no fold can be
             for retraction in ("delete_bests", "lock_rider", "refresh_records"):
                 await connection.execute(RECORDS[retraction], change)
-    try:
-        await state["writer"].ask_for_fold(workout_id)
-    except redis.RedisError as error:  # the row is marked stale; the sweeper will ask
-        logger.warning("changed %s, but could not ask for its fold: %s", workout_id, error)
+    await state["writer"].announce_change(workout_id)
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 

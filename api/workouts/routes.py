@@ -1,14 +1,11 @@
 """Workouts: create, list, read, change, pause, resume, complete, delete."""
 
 import asyncio
-import logging
 import time
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
-from uuid import UUID
 
-import redis
 from msgspec import UNSET, Meta, Struct, UnsetType
 from psycopg.rows import class_row
 from starlette.responses import Response
@@ -31,7 +28,6 @@ from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
 RECORDS = load_queries("records")
-logger = logging.getLogger(__name__)
 
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
@@ -186,7 +182,8 @@ async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
         changed = await cursor.fetchone()
     if changed:
         failpoint("after-processing")
-        await _announce_completion(state, workout_id, caller.user_id)
+        state["ownerships"].remember(workout_id, caller.user_id, finished=True)
+        await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
     if workout.status is Status.FAILED and not changed:  # else it failed just now
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
@@ -211,10 +208,7 @@ async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
         for query in ("delete_bests", "delete_curve", "lock_rider", "refresh_records"):
             await connection.execute(RECORDS[query], rider)
     state["ownerships"].forget(workout_id, caller.user_id)
-    try:
-        await state["writer"].seal_deleted(workout_id)
-    except redis.RedisError as error:  # committed all the same; stray samples are purged later
-        logger.warning("deleted %s, but could not seal it: %s", workout_id, error)
+    await state["writer"].announce_deletion(workout_id)
     return json_response(Deletion())
 
 
@@ -225,14 +219,6 @@ def _believed(start: datetime | None) -> datetime | None:
         fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
         raise Unprocessable(f"startTime {fault.detail}", [fault])
     return start
-
-
-async def _announce_completion(state: IngestState, workout_id: UUID, user_id: UUID) -> None:
-    state["ownerships"].remember(workout_id, user_id, finished=True)
-    try:
-        await state["writer"].seal(workout_id)
-    except redis.RedisError as error:  # the committed row stands; the sweeper will ask again
-        logger.warning("completed %s, but could not announce it: %s", workout_id, error)
 
 
 async def _change_status(

@@ -17,6 +17,7 @@ from shared.settings import Settings, read_settings
 
 T = TypeVar("T")
 LIMIT = 1_000_000
+GONE = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
 
 
 def write(
@@ -72,25 +73,52 @@ def test_a_batch_of_a_ride_known_to_be_over_asks_for_a_fold(
     assert folds_asked_for(redis_client) == [workout]
 
 
-def test_sealing_asks_for_the_last_fold_and_so_does_every_later_batch(
+def test_a_completion_asks_for_the_last_fold_and_so_does_every_later_batch(
     settings: Settings, redis_client: Redis
 ) -> None:
     workout, other = uuid4(), uuid4()
 
-    async def seal_and_append(writer: StreamWriter) -> None:
-        await writer.seal(workout)
+    async def complete_and_append(writer: StreamWriter) -> None:
+        await writer.announce_completion(workout)
         await writer.append(workout, b"late", finished=False)
         await writer.append(other, b"live", finished=False)
 
-    write(settings, seal_and_append)
+    write(settings, complete_and_append)
     assert folds_asked_for(redis_client) == [workout, workout]
     assert stored(redis_client, workout) == [b"late"]
 
 
 def test_a_seal_goes_away_by_itself_some_day(settings: Settings, redis_client: Redis) -> None:
     workout = uuid4()
-    write(settings, lambda writer: writer.seal(workout))
+    write(settings, lambda writer: writer.announce_completion(workout))
     assert 3600 < redis_client.ttl(sealed_key(workout)) <= 24 * 3600
+
+
+def test_a_change_asks_for_a_fold_and_seals_nothing(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+    write(settings, lambda writer: writer.announce_change(workout))
+    assert folds_asked_for(redis_client) == [workout]
+    assert not redis_client.exists(sealed_key(workout))
+
+
+def test_what_cannot_be_announced_is_logged_and_stays_done(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    workout = uuid4()
+
+    async def announce_all(writer: StreamWriter) -> None:
+        await writer.announce_completion(workout)
+        await writer.announce_change(workout)
+        await writer.announce_deletion(workout)
+
+    write(GONE, announce_all)
+    assert [message.partition(", but")[0] for message in caplog.messages] == [
+        f"completed {workout}",
+        f"changed {workout}",
+        f"deleted {workout}",
+    ]
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -98,7 +126,7 @@ def test_a_batch_for_a_deleted_workout_is_refused_in_every_process(
     settings: Settings, redis_client: Redis, finished: bool
 ) -> None:
     workout = uuid4()
-    write(settings, lambda writer: writer.seal_deleted(workout))
+    write(settings, lambda writer: writer.announce_deletion(workout))
     with pytest.raises(NotFound, match=r"^no such workout$"):
         write(settings, lambda writer: writer.append(workout, b"x", finished=finished))
 
@@ -109,7 +137,7 @@ def test_one_deleted_workout_does_not_hold_up_the_others(
     gone, there = uuid4(), uuid4()
 
     async def append_both(writer: StreamWriter) -> list[Any]:
-        await writer.seal_deleted(gone)
+        await writer.announce_deletion(gone)
         appending = [
             writer.append(workout, batch, finished=False)
             for workout, batch in ((gone, b"x"), (there, b"y"))
@@ -143,15 +171,13 @@ def test_more_bytes_than_may_wait_are_refused_at_once(
 
 
 def test_every_waiting_request_hears_that_redis_is_gone() -> None:
-    gone = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
-
     async def append_many(writer: StreamWriter) -> list[Any]:
         return await asyncio.gather(
             *(writer.append(uuid4(), bytes(10), finished=False) for _ in range(20)),
             return_exceptions=True,
         )
 
-    answers = write(gone, append_many, limit=200)
+    answers = write(GONE, append_many, limit=200)
     assert [type(answer) for answer in answers] == [ServiceUnavailable] * 20
 
 
