@@ -6,7 +6,7 @@ COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password figures device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -29,6 +29,8 @@ check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
+figures: setup-dev ## Write the table of figures into docs/metrics.md, from shared/figures.py
+	@$(PY) -m tests.shared.figures_table
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
 	@$(PY) -m tests.rides.device_truth
 chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=…)

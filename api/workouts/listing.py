@@ -129,7 +129,8 @@ def _value_of(workout: Workout, sort: Sort) -> object:
     column = COLUMNS[sort]
     if hasattr(workout, column):
         return getattr(workout, column)
-    return (workout.summary or {}).get(sort)
+    summary: Any = workout.summary  # a dict, whatever its type says
+    return (summary or {}).get(sort)
 
 
 def _read_cursor(query: ListQuery) -> Place[Any]:

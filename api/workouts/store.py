@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from api.identity.auth import Caller
 from api.ingest.state import IngestState
 from api.web.problems import NotFound
+from shared.figures import Summary, complete
 from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
@@ -48,7 +49,7 @@ class Workout(Struct, rename="camel"):
     start_time: datetime
     end_time: datetime | None
     duration: int | None
-    summary: dict[str, Any] | None
+    summary: Summary | None
     excluded: bool
     excluded_ranges: list[TimeRange]
     created_at: datetime
@@ -56,9 +57,12 @@ class Workout(Struct, rename="camel"):
     telemetry: list[dict[str, Any]] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        # A row has the status as text, and the ranges as PostgreSQL has them.
+        # A row has the status as text, and ranges and summary as PostgreSQL has them. The summary
+        # stays a dict: as a Struct it would lose what a newer worker has put into it.
         self.status = Status(self.status)
         ranges: Any = self.excluded_ranges
+        summary: Any = self.summary
+        self.summary = summary and complete(summary)
         self.excluded_ranges = [TimeRange(each.lower, each.upper) for each in ranges]
 
 

@@ -1,12 +1,14 @@
-"""The summary of a ride, as it is stored: every figure by its definition in worker.metrics."""
+"""The summary of a ride: each figure of the table by its definition in worker.metrics."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
+from shared.figures import Gap, Parameters, Precise, Spike, Summary
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
@@ -23,59 +25,62 @@ from worker.rides.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
 METHOD_VERSION: Final = 1
-# Shown as whole numbers, as the original service does; kept unrounded under `precise`.
-_WHOLE: Final = (
-    "avgPower",
-    "maxPower",
-    "normalizedPower",
-    "totalEnergy",
-    "avgHeartrate",
-    "maxHeartrate",
-    "avgCadence",
-    "avgCadenceWithZeros",
-    "maxCadence",
-)
-
-Figures = dict[str, float | None]
 
 
-def summarize(ride: Ride, athlete: Athlete) -> dict[str, Any]:
-    """Every figure of a ride, finished or not, for a rider with these figures on the day."""
-    precise = {
-        **_power(ride, athlete),
-        **_heartrate(ride),
-        **_cadence(ride),
-        **_motion(ride),
-    }
-    whole = {name: _round_half_up(precise[name]) for name in _WHOLE}
-    return {
-        **{name: _tidy(value) for name, value in precise.items()},
-        **whole,
-        **_extent(ride),
-        **_zones(ride, athlete),
-        "spikes": _spikes(ride),
-        "precise": {name: precise[name] for name in _WHOLE},
-        "methodVersion": METHOD_VERSION,
-        "parameters": _parameters(athlete),
-    }
-
-
-def _power(ride: Ride, athlete: Athlete) -> Figures:
-    average = powers.average_power(ride.power)
-    normalized = powers.normalized_power(ride.power)
+def summarize(ride: Ride, athlete: Athlete) -> Summary:
+    """Every figure of a ride, finished or not, for an athlete with these figures on the day."""
+    precise = _precise(ride)
+    average, normalized = precise.avg_power, precise.normalized_power
     intensity = powers.intensity_factor(normalized, athlete.ftp)
-    return {
-        "avgPower": average,
-        "maxPower": powers.max_power(ride.power),
-        "normalizedPower": normalized,
-        "totalEnergy": powers.total_energy(ride.timestamps, ride.samples.channel("power")),
-        "xPower": powers.x_power(ride.power),
-        "variabilityIndex": powers.variability_index(normalized, average),
-        "intensityFactor": intensity,
-        "trainingStressScore": powers.training_stress_score(ride.recorded_time, intensity),
-        "wPrimeBalanceMin": _lowest_w_prime(ride.power, athlete),
-        "decoupling": decoupling(ride.power, ride.heartrate),
-    }
+    stress = powers.training_stress_score(ride.recorded_time, intensity)
+    gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
+    distance = _distance(ride)
+    return Summary(
+        **{name: _round_half_up(value) for name, value in asdict(precise).items()},
+        duration=_duration(ride),
+        recorded_time=ride.recorded_time,
+        moving_time=motion.moving_time(ride.speed),
+        x_power=_tidy(powers.x_power(ride.power)),
+        variability_index=_tidy(powers.variability_index(normalized, average)),
+        intensity_factor=_tidy(intensity),
+        training_stress_score=_tidy(stress),
+        w_prime_balance_min=_tidy(_lowest_w_prime(ride.power, athlete)),
+        decoupling=_tidy(decoupling(ride.power, ride.heartrate)),
+        total_distance=_tidy(distance),
+        avg_speed=_tidy(_average_speed(distance, ride.recorded_time)),
+        max_speed=_tidy(_highest(ride.samples.channel("speed"))),
+        total_elevation_gain=_tidy(gain),
+        total_elevation_loss=_tidy(loss),
+        power_zones=_zone_times(ride.power, athlete.ftp, POWER_ZONES),
+        heartrate_zones=_zone_times(ride.heartrate, athlete.threshold_heartrate, HEARTRATE_ZONES),
+        coverage=_coverage(ride),
+        gaps=tuple(Gap(start, end) for start, end in coverages.gaps(ride.timestamps)),
+        spikes=_spikes(ride),
+        sample_count=len(ride.timestamps),
+        precise=precise,
+        parameters=_parameters(athlete),
+        method_version=METHOD_VERSION,
+    )
+
+
+def _precise(ride: Ride) -> Precise:
+    """The figures that are whole numbers in the summary."""
+    return Precise(
+        avg_power=powers.average_power(ride.power),
+        max_power=powers.max_power(ride.power),
+        normalized_power=powers.normalized_power(ride.power),
+        total_energy=powers.total_energy(ride.timestamps, ride.samples.channel("power")),
+        avg_heartrate=heartrates.average_heartrate(ride.timestamps, ride.beats),
+        max_heartrate=_highest(ride.beats),
+        avg_cadence=cadences.average_cadence(ride.cadence),
+        avg_cadence_with_zeros=cadences.average_cadence_with_zeros(ride.cadence),
+        max_cadence=_highest(ride.samples.channel("cadence")),
+    )
+
+
+def _duration(ride: Ride) -> int:
+    times = ride.timestamps
+    return round(float(times[-1] - times[0]) / 1000) if len(times) else 0
 
 
 def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
@@ -86,82 +91,52 @@ def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
     return float(balance.min()) / 1000
 
 
-def _heartrate(ride: Ride) -> Figures:
-    return {
-        "avgHeartrate": heartrates.average_heartrate(ride.timestamps, ride.beats),
-        "maxHeartrate": _highest(ride.beats),
-    }
-
-
-def _cadence(ride: Ride) -> Figures:
-    return {
-        "avgCadence": cadences.average_cadence(ride.cadence),
-        "avgCadenceWithZeros": cadences.average_cadence_with_zeros(ride.cadence),
-        "maxCadence": _highest(ride.samples.channel("cadence")),
-    }
-
-
-def _motion(ride: Ride) -> Figures:
+def _distance(ride: Ride) -> float | None:
+    """As the device counted it, or else along the positions."""
     channel = ride.samples.channel
     distance = motion.recorded_distance(channel("distance"))
-    if distance is None:
-        distance = motion.travelled_distance(channel("lat"), channel("lng"))
-    recorded = ride.recorded_time
-    gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
-    return {
-        "totalDistance": distance,
-        "avgSpeed": distance / recorded if distance is not None and recorded else None,
-        "maxSpeed": _highest(channel("speed")),
-        "totalElevationGain": gain,
-        "totalElevationLoss": loss,
-    }
+    if distance is not None:
+        return distance
+    return motion.travelled_distance(channel("lat"), channel("lng"))
 
 
-def _extent(ride: Ride) -> dict[str, Any]:
-    times = ride.timestamps
-    elapsed = coverages.elapsed_seconds(times)
-    return {
-        "sampleCount": len(times),
-        "duration": round(float(times[-1] - times[0]) / 1000) if len(times) else 0,
-        "recordedTime": ride.recorded_time,
-        "movingTime": motion.moving_time(ride.speed),
-        "coverage": round(coverages.coverage(ride.power, elapsed), 4),
-        "gaps": [{"from": start, "to": end} for start, end in coverages.gaps(times)],
-    }
-
-
-def _zones(ride: Ride, athlete: Athlete) -> dict[str, list[int] | None]:
-    return {
-        "powerZones": _zone_times(ride.power, athlete.ftp, POWER_ZONES),
-        "heartrateZones": _zone_times(ride.heartrate, athlete.threshold_heartrate, HEARTRATE_ZONES),
-    }
+def _average_speed(distance: float | None, seconds: int) -> float | None:
+    return distance / seconds if distance is not None and seconds else None
 
 
 def _zone_times(
     series: Series, threshold: float | None, bounds: Sequence[float]
-) -> list[int] | None:
+) -> tuple[int, ...] | None:
     if threshold is None or not len(series):
         return None
-    return time_in_zones(series, threshold, bounds)
+    return tuple(time_in_zones(series, threshold, bounds))
 
 
-def _spikes(ride: Ride) -> list[dict[str, float]]:
+def _coverage(ride: Ride) -> float:
+    elapsed = coverages.elapsed_seconds(ride.timestamps)
+    return round(coverages.coverage(ride.power, elapsed), 4)
+
+
+def _spikes(ride: Ride) -> tuple[Spike, ...]:
     at = np.flatnonzero(ride.spikes)
     times, power = ride.timestamps[at].tolist(), ride.samples.channel("power")[at].tolist()
-    return [{"timestamp": time, "power": watts} for time, watts in zip(times, power, strict=True)]
+    return tuple(Spike(time, watts) for time, watts in zip(times, power, strict=True))
 
 
-def _parameters(athlete: Athlete) -> dict[str, Any]:
-    """What of the rider the figures were computed with; absent where unknown."""
-    names = {"ftp": "ftp", "critical_power": "criticalPower", "w_prime": "wPrime"}
-    names["threshold_heartrate"] = "thresholdHeartrate"
-    known = {names[name]: value for name, value in asdict(athlete).items() if name in names}
-    parameters: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
-    if athlete.ftp is not None:
-        parameters["powerZones"] = list(POWER_ZONES)
-    if athlete.threshold_heartrate is not None:
-        parameters["heartrateZones"] = list(HEARTRATE_ZONES)
-    return parameters
+def _parameters(athlete: Athlete) -> Parameters:
+    """What of the athlete the figures were computed with."""
+    return Parameters(
+        ftp=_known(athlete.ftp),
+        critical_power=_known(athlete.critical_power),
+        w_prime=_known(athlete.w_prime),
+        threshold_heartrate=_known(athlete.threshold_heartrate),
+        power_zones=UNSET if athlete.ftp is None else POWER_ZONES,
+        heartrate_zones=UNSET if athlete.threshold_heartrate is None else HEARTRATE_ZONES,
+    )
+
+
+def _known(value: float | None) -> float | UnsetType:
+    return UNSET if value is None else value
 
 
 def _highest(values: FloatArray) -> float | None:

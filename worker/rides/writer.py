@@ -10,6 +10,7 @@ from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
 from shared.connections import DatabaseConnection, Row
+from shared.figures import Summary
 from shared.samples.archive import ArchivedChannel, encode
 from shared.samples.columns import IntArray
 from shared.sql import load_queries
@@ -26,7 +27,7 @@ class Analysis:
     """What a fold found out: when the ride's samples were, their figures, and what is ranked."""
 
     timestamps: IntArray
-    summary: dict[str, Any]
+    summary: Summary
     efforts: Efforts
 
 
@@ -88,7 +89,7 @@ def _write_summary(
             "summary": Jsonb(analysis.summary),
             "first": _moment(times[0] if len(times) else None),
             "last": _moment(times[-1] if len(times) else None),
-            "duration": analysis.summary["duration"],
+            "duration": analysis.summary.duration,
             "received_at": _moment(received_at),
         },
     )

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from shared.connections import Database, Redis
+from shared.figures import Summary
 from shared.redis_keys import SEALED_COMPLETED, samples_key, sealed_key
 from shared.samples.columns import Samples
 from shared.settings import Settings
@@ -169,7 +170,7 @@ def test_samples_that_arrive_between_read_and_trim_stay(
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200))
 
-    def summarize_while_more_arrives(*ride: Any) -> dict[str, Any]:
+    def summarize_while_more_arrives(*ride: Any) -> Summary:
         workouts.send(workout, steady(60, begin=60, power=300))
         return summarize(*ride)
 
@@ -320,7 +321,7 @@ def test_a_fold_waits_for_the_one_under_way(
         ThreadPoolExecutor(1) as thread,
     ):
 
-        def summarize_meanwhile(*ride: Any) -> dict[str, Any]:
+        def summarize_meanwhile(*ride: Any) -> Summary:
             monkeypatch.undo()
             workouts.send(workout, steady(60, begin=60, power=300))
             second = thread.submit(fold, database, redis_client, workout)

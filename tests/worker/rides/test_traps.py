@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,7 +16,10 @@ from worker.rides.summary import summarize
 
 
 def summary_of(samples: Samples) -> dict[str, Any]:
-    return summarize(Ride(samples), Athlete())
+    """As it is stored."""
+    stored = msgspec.json.encode(summarize(Ride(samples), Athlete()))
+    summary: dict[str, Any] = msgspec.json.decode(stored)
+    return summary
 
 
 def powered(watts: list[float]) -> Samples:

@@ -1,0 +1,229 @@
+"""The table of figures: what a summary holds, in which unit, and by which definition.
+
+The fold fills a `Summary`, and the document and docs/metrics.md describe its members.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Number = TypeVar("Number", int, float)
+
+
+def defined(unit: str, definition: str) -> Meta:
+    """The unit of a figure, empty for a number without one, and what the figure is."""
+    return Meta(
+        description=f"{unit}: {definition}" if unit else definition,
+        extra_json_schema={"x-unit": unit} if unit else None,
+        extra={"unit": unit, "definition": definition},
+    )
+
+
+class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
+    """Figures shown as whole numbers, as the original service does, and unrounded in `Precise`."""
+
+    avg_power: Annotated[
+        Number | None,
+        defined("W", "mean of the seconds with power, zeros included"),
+    ]
+    max_power: Annotated[Number | None, defined("W", "highest of the seconds with power")]
+    normalized_power: Annotated[
+        Number | None,
+        defined(
+            "W",
+            "30 s moving mean over full windows, fourth power, mean, fourth root; null for less "
+            "than 30 s",
+        ),
+    ]
+    total_energy: Annotated[
+        Number | None,
+        defined(
+            "kJ",
+            "power times the time to the next reading, 10 s at most; a drop-out of the meter for "
+            "longer is not stretched over",
+        ),
+    ]
+    avg_heartrate: Annotated[
+        Number | None, defined("bpm", "mean weighted by the time to the next sample, 15 s at most")
+    ]
+    max_heartrate: Annotated[Number | None, defined("bpm", "highest reading")]
+    avg_cadence: Annotated[Number | None, defined("rpm", "mean of the seconds pedalling")]
+    avg_cadence_with_zeros: Annotated[
+        Number | None, defined("rpm", "mean of the seconds with cadence, zeros included")
+    ]
+    max_cadence: Annotated[Number | None, defined("rpm", "highest reading")]
+
+
+class Precise(Whole[float], frozen=True, kw_only=True, rename="camel"):
+    """The figures that are whole numbers in the summary, unrounded."""
+
+
+class Gap(Struct, frozen=True):
+    """Two samples with nothing between them."""
+
+    from_: Annotated[int, defined("ms", "the sample before, since the Unix epoch")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[int, defined("ms", "the sample after")]
+
+
+class Spike(Struct, frozen=True):
+    """A reading of power that no rider produces."""
+
+    timestamp: Annotated[int, defined("ms", "since the Unix epoch")]
+    power: Annotated[float, defined("W", "as it was read")]
+
+
+class Parameters(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The athlete's figures on the day of the ride; absent where there were none."""
+
+    ftp: Annotated[float | UnsetType, defined("W", "functional threshold power")] = UNSET
+    critical_power: Annotated[float | UnsetType, defined("W", "critical power")] = UNSET
+    w_prime: Annotated[float | UnsetType, defined("J", "W′, work above critical power")] = UNSET
+    threshold_heartrate: Annotated[
+        float | UnsetType, defined("bpm", "heart rate at the threshold")
+    ] = UNSET
+    power_zones: Annotated[
+        tuple[float, ...] | UnsetType,
+        defined("", "upper bounds of all power zones but the last, as shares of FTP"),
+    ] = UNSET
+    heartrate_zones: Annotated[
+        tuple[float, ...] | UnsetType,
+        defined("", "the same of heart rate zones, as shares of the threshold heart rate"),
+    ] = UNSET
+
+
+# A figure that is added may be null: the summaries stored before are without it; see `complete`.
+class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
+    """The figures of a ride. null: not measured, or not known when the summary was computed."""
+
+    duration: Annotated[
+        int,
+        defined("s", "from the first sample to the last"),
+    ]
+    recorded_time: Annotated[int, defined("s", "seconds within segments")]
+    moving_time: Annotated[
+        int | None, defined("s", "seconds faster than 0.5 m/s; null without speed")
+    ]
+    x_power: Annotated[
+        float | None,
+        defined(
+            "W",
+            "as `normalizedPower`, over an exponentially weighted mean with a time constant of "
+            "25 s, begun anew in each segment",
+        ),
+    ]
+    variability_index: Annotated[float | None, defined("", "normalized over average power")]
+    intensity_factor: Annotated[float | None, defined("", "normalized power over FTP")]
+    training_stress_score: Annotated[
+        float | None, defined("", "100 × hours of recorded time × intensity factor²")
+    ]
+    w_prime_balance_min: Annotated[
+        float | None,
+        defined(
+            "kJ",
+            "the lowest W′ balance: spent by the excess above critical power, recovering by "
+            "(CP − P)·(W′₀ − W′)/W′₀ a second below it; what was not recorded neither spends nor "
+            "recovers",
+        ),
+    ]
+    decoupling: Annotated[
+        float | None,
+        defined(
+            "%",
+            "(r₁ − r₂)/r₁, r being mean power over mean heart rate, of the halves of the seconds "
+            "that have both",
+        ),
+    ]
+    total_distance: Annotated[
+        float | None,
+        defined(
+            "m",
+            "last less first reading of the device; without two of them, along the positions by "
+            "great circles",
+        ),
+    ]
+    avg_speed: Annotated[float | None, defined("m/s", "distance over recorded time")]
+    max_speed: Annotated[float | None, defined("m/s", "highest reading")]
+    total_elevation_gain: Annotated[
+        float | None,
+        defined(
+            "m",
+            "10 s mean within segments, then the ways up of 3 m or more between turning points of "
+            "the whole ride",
+        ),
+    ]
+    total_elevation_loss: Annotated[float | None, defined("m", "the same of the ways down")]
+    power_zones: Annotated[
+        tuple[int, ...] | None,
+        defined("s", "in each of seven zones: to 55, 75, 90, 105, 120, 150 % of FTP and beyond"),
+    ]
+    heartrate_zones: Annotated[
+        tuple[int, ...] | None,
+        defined(
+            "s",
+            "in each of five zones: to 68, 83, 94, 105 % of the threshold heart rate and beyond",
+        ),
+    ]
+    coverage: Annotated[
+        float, defined("", "the share of the seconds from first to last that has power, 0 to 1")
+    ]
+    gaps: Annotated[
+        tuple[Gap, ...],
+        defined("", "the samples before and after each stretch of more than 10 missing seconds"),
+    ]
+    spikes: Annotated[
+        tuple[Spike, ...],
+        defined(
+            "",
+            "readings over 2,500 W, or over 1,500 W and five times the median of the 30 s around: "
+            "flagged, never altered; for bests they are missing readings",
+        ),
+    ]
+    sample_count: Annotated[int, defined("", "timestamps stored")]
+    precise: Annotated[Precise, defined("", "the figures that are whole numbers above, unrounded")]
+    parameters: Annotated[
+        Parameters, defined("", "what of the athlete the figures were computed with")
+    ]
+    method_version: Annotated[int, defined("", "the version of these definitions")]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A member of the summary, as the table has it."""
+
+    name: str
+    member: str
+    unit: str
+    definition: str
+    nullable: bool
+
+
+def figures_of(kind: type[Struct]) -> Iterator[Figure]:
+    """The figures of a Struct, in the order of the table."""
+    for field in msgspec.structs.fields(kind):
+        of, *marks = get_args(field.type)
+        meta = next(mark for mark in marks if isinstance(mark, Meta))
+        yield Figure(
+            field.name,
+            field.encode_name,
+            **(meta.extra or {}),
+            nullable=type(None) in get_args(of),
+        )
+
+
+FIGURES: Final = tuple(figures_of(Summary))
+_UNKNOWN: Final = {figure.member: None for figure in FIGURES if figure.nullable}
+_UNKNOWN_PRECISE: Final = {figure.member: None for figure in figures_of(Precise)}
+
+
+def complete(stored: Mapping[str, Any]) -> Any:
+    """A stored summary as the API serves it: null for each figure that it was computed without.
+
+    The members of newer versions stay: an API beside a newer worker is not to hide them.
+    """
+    precise = {**_UNKNOWN_PRECISE, **stored.get("precise", {})}
+    return {**_UNKNOWN, **stored, "precise": precise}
