@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 import psycopg
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier
 
 from shared.connections import Row
 from shared.listing import COLUMNS, COUNT_WORKOUTS, Order, Sort, list_statement
@@ -59,7 +59,7 @@ def _history(rider: str, last: Row) -> list[Question]:
         _search("last page, by offset", rider, offset=last["offset"]),
         _search("words, common", rider, q="morning ride"),
         replace(_search("words, rare", rider, q=rare), index=_WORDS),
-        replace(_search("words, rare, by power", rider, Sort.AVG_POWER, q=rare), index=_WORDS),
+        replace(_search("words, rare, by power", rider, Sort("avgPower"), q=rare), index=_WORDS),
         _search("power, few", rider, min_power=249, max_power=249),
         _search("energy and duration, few", rider, max_energy=541, min_duration=3600),
         _count("number of workouts", rider),
@@ -163,7 +163,7 @@ def _complete(statement: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _before_last_page(
-    connection: psycopg.Connection[Row], rider: str, column: LiteralString, order: Order
+    connection: psycopg.Connection[Row], rider: str, column: str, order: Order
 ) -> Row:
     """The workout that the last page comes after, and the middle of the rider's history."""
     statement = SQL(
@@ -179,7 +179,7 @@ def _before_last_page(
             SELECT count(*) FROM workouts WHERE user_id = %(rider)s AND status <> 'DELETED'
         ) - %(page)s - 1 LIMIT 1
         """
-    ).format(column=SQL(column), order=SQL(order))
+    ).format(column=Identifier(column), order=SQL(order))
     row = connection.execute(statement, {"rider": rider, "page": _PAGE}).fetchone()
     assert row is not None
     return row

@@ -1,6 +1,7 @@
 """The table of figures: what a summary holds, in which unit, and by which definition.
 
-The fold fills a `Summary`, and the document and docs/metrics.md describe its members.
+The fold fills a `Summary`, the document and docs/metrics.md describe its members, and the list of
+workouts is sorted and narrowed by those marked as `Listed`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,26 @@ from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from shared.samples.channels import CHANNEL
+
 Number = TypeVar("Number", int, float)
+_HIGHEST_POWER: Final = CHANNEL["power"].maximum
+_LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Marks a figure that the list of workouts can be sorted by and narrowed to a range of.
+
+    ``range``: what follows `min` and `max` in the parameters; ``most``: the highest bound to ask
+    for; ``ends``: how the document calls the bounds. The table `workouts` has the column, of the
+    figure's name and this ``kind``, and the index `workouts_by_<name>`.
+    """
+
+    range: str
+    most: float
+    ends: tuple[str, str] = ("Lowest", "Highest")
+    kind: type[int] | type[float] = float
 
 
 def defined(unit: str, definition: str) -> Meta:
@@ -28,6 +48,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
     avg_power: Annotated[
         Number | None,
         defined("W", "mean of the seconds with power, zeros included"),
+        Listed("power", _HIGHEST_POWER),
     ]
     max_power: Annotated[Number | None, defined("W", "highest of the seconds with power")]
     normalized_power: Annotated[
@@ -37,6 +58,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
             "30 s moving mean over full windows, fourth power, mean, fourth root; null for less "
             "than 30 s",
         ),
+        Listed("normalized_power", _HIGHEST_POWER),
     ]
     total_energy: Annotated[
         Number | None,
@@ -45,6 +67,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
             "power times the time to the next reading, 10 s at most; a drop-out of the meter for "
             "longer is not stretched over",
         ),
+        Listed("energy", 1e9),
     ]
     avg_heartrate: Annotated[
         Number | None, defined("bpm", "mean weighted by the time to the next sample, 15 s at most")
@@ -103,6 +126,7 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
     duration: Annotated[
         int,
         defined("s", "from the first sample to the last"),
+        Listed("duration", _LARGEST_INTEGER, ("Shortest", "Longest"), int),
     ]
     recorded_time: Annotated[int, defined("s", "seconds within segments")]
     moving_time: Annotated[
@@ -193,13 +217,14 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(frozen=True)
 class Figure:
-    """A member of the summary, as the table has it."""
+    """A member of the summary, as the table has it; ``name`` is also that of its column."""
 
     name: str
     member: str
     unit: str
     definition: str
     nullable: bool
+    listed: Listed | None
 
 
 def figures_of(kind: type[Struct]) -> Iterator[Figure]:
@@ -207,11 +232,13 @@ def figures_of(kind: type[Struct]) -> Iterator[Figure]:
     for field in msgspec.structs.fields(kind):
         of, *marks = get_args(field.type)
         meta = next(mark for mark in marks if isinstance(mark, Meta))
+        listed = next((mark for mark in marks if isinstance(mark, Listed)), None)
         yield Figure(
             field.name,
             field.encode_name,
             **(meta.extra or {}),
             nullable=type(None) in get_args(of),
+            listed=listed,
         )
 
 

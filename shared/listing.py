@@ -4,9 +4,13 @@ from enum import StrEnum
 from functools import cache
 from typing import Final, LiteralString
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed, Identifier, Placeholder
 
+from shared.figures import FIGURES
 from shared.sql import load_queries
+
+# The list can be sorted by these, and has a range of each.
+LISTED: Final = {figure: figure.listed for figure in FIGURES if figure.listed}
 
 
 class Sort(StrEnum):
@@ -15,11 +19,11 @@ class Sort(StrEnum):
     Those, and equals, are sorted by their start.
     """
 
+    _ignore_ = "members, figure"  # names in this body that are none of the values
     START_TIME = "startTime"
-    AVG_POWER = "avgPower"
-    NORMALIZED_POWER = "normalizedPower"
-    TOTAL_ENERGY = "totalEnergy"
-    DURATION = "duration"
+    members = vars()
+    for figure in LISTED:
+        members[figure.name.upper()] = figure.member
     SPORT = "sport"
     STATUS = "status"
 
@@ -31,27 +35,37 @@ class Order(StrEnum):
     ASC = "asc"
 
 
-COLUMNS: Final[dict[Sort, LiteralString]] = {
-    Sort.START_TIME: "start_time",
-    Sort.AVG_POWER: "avg_power",
-    Sort.NORMALIZED_POWER: "normalized_power",
-    Sort.TOTAL_ENERGY: "total_energy",
-    Sort.DURATION: "duration",
-    Sort.SPORT: "sport",
-    Sort.STATUS: "status",
-}
+COLUMNS: Final = {sort: sort.name.lower() for sort in Sort}
 _DIRECTIONS: Final[dict[Order, dict[str, SQL]]] = {
     Order.DESC: {"order": SQL("DESC"), "beyond": SQL("<")},
     Order.ASC: {"order": SQL("ASC"), "beyond": SQL(">")},
 }
+_TYPES: Final = {int: Identifier("int4"), float: Identifier("float8")}
 _QUERIES: Final = load_queries("workouts")
-_MATCHING: Final = SQL(_QUERIES["matching_workouts"])
+
+
+def _matching() -> Composed:
+    """Every filter of the list: those of its own, and the range of each figure."""
+    within = SQL(_QUERIES["within_range"])
+    ranges = [
+        within.format(
+            column=Identifier(figure.name),
+            type=_TYPES[listed.kind],
+            least=Placeholder(f"min_{listed.range}"),
+            most=Placeholder(f"max_{listed.range}"),
+        )
+        for figure, listed in LISTED.items()
+    ]
+    return SQL(_QUERIES["matching_workouts"]).format(ranges=SQL("\n    ").join(ranges))
+
+
+_MATCHING: Final = _matching()
 
 
 @cache
 def list_statement(sort: Sort, order: Order) -> LiteralString:
     """The statement of a page of the list."""
-    template, column = SQL(_QUERIES["list_workouts"]), SQL(COLUMNS[sort])
+    template, column = SQL(_QUERIES["list_workouts"]), Identifier(COLUMNS[sort])
     return template.format(matching=_MATCHING, column=column, **_DIRECTIONS[order]).as_string()
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -11,28 +11,19 @@ from msgspec import Meta, Struct
 from api.web.problems import Fault, Unprocessable
 from api.web.query import Moment, moment_of
 from api.workouts.store import Status, Workout
-from shared.listing import COLUMNS, Order, Sort
-from shared.samples.channels import CHANNEL
+from shared.figures import Figure, Listed
+from shared.listing import COLUMNS, LISTED, Order, Sort
 
 T = TypeVar("T")
-_LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
 Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
-Watts = Annotated[float, Meta(ge=0, le=CHANNEL["power"].maximum)]
-Kilojoules = Annotated[float, Meta(ge=0, le=1e9)]
-Seconds = Annotated[int, Meta(ge=0, le=_LARGEST_INTEGER)]
 Start = Annotated[datetime, Meta(tz=True)]
 
-_RANGES: Final = ("power", "normalized_power", "energy", "duration")
 
-
-class ListQuery(Struct, rename="camel"):
-    """Filters, the order, and the place in it: `page`, or the `nextCursor` of the page before.
-
-    A workout without a figure is in no range of it.
-    """
+class Listing(Struct, rename="camel"):
+    """The order, the place in it: `page`, or the `nextCursor` of the page before; and filters."""
 
     page: Annotated[int, Meta(ge=1, le=100_000)] = 1
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
@@ -48,20 +39,28 @@ class ListQuery(Struct, rename="camel"):
     )
     to: Annotated[Moment | None, Meta(description="Starts before")] = None
     q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
-    min_power: Annotated[Watts | None, Meta(description="Lowest `avgPower`, W")] = None
-    max_power: Annotated[Watts | None, Meta(description="Highest `avgPower`, W")] = None
-    min_normalized_power: Annotated[
-        Watts | None, Meta(description="Lowest `normalizedPower`, W")
-    ] = None
-    max_normalized_power: Annotated[
-        Watts | None, Meta(description="Highest `normalizedPower`, W")
-    ] = None
-    min_energy: Annotated[Kilojoules | None, Meta(description="Lowest `totalEnergy`, kJ")] = None
-    max_energy: Annotated[Kilojoules | None, Meta(description="Highest `totalEnergy`, kJ")] = None
-    min_duration: Annotated[Seconds | None, Meta(description="Shortest `duration`, s")] = None
-    max_duration: Annotated[Seconds | None, Meta(description="Longest `duration`, s")] = None
 
 
+def _range(figure: Figure, listed: Listed) -> list[tuple[str, Any, None]]:
+    """The two parameters of a range."""
+    bound: Any = Annotated[listed.kind, Meta(ge=0, le=listed.most)]
+    least, most = (
+        Annotated[bound | None, Meta(description=f"{end} `{figure.member}`, {figure.unit}")]
+        for end in listed.ends
+    )
+    return [(f"min_{listed.range}", least, None), (f"max_{listed.range}", most, None)]
+
+
+# Made from the table of figures. A workout without a figure is in no range of it.
+ListQuery: Final = cast(
+    type[Listing],
+    msgspec.defstruct(
+        "ListQuery",
+        [member for figure, listed in LISTED.items() for member in _range(figure, listed)],
+        bases=(Listing,),
+        rename="camel",
+    ),
+)
 _MEMBERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(ListQuery)}
 
 
@@ -75,27 +74,31 @@ class Place(Struct, Generic[T], array_like=True, forbid_unknown_fields=True):
     id: UUID
 
 
+def _place(listed: Listed) -> Any:
+    """A place by a figure: of an integer, no more than its column can be compared with."""
+    bounds = Meta(ge=0, le=listed.most) if listed.kind is int else Meta()
+    value: Any = Annotated[listed.kind, bounds]
+    return Place[value | None]
+
+
 _PLACES: Final[dict[Sort, Any]] = {
     Sort.START_TIME: Place[Start],
-    Sort.AVG_POWER: Place[float | None],
-    Sort.NORMALIZED_POWER: Place[float | None],
-    Sort.TOTAL_ENERGY: Place[float | None],
-    Sort.DURATION: Place[Seconds | None],
     Sort.SPORT: Place[Sport],
     Sort.STATUS: Place[Status],
+    **{Sort(figure.member): _place(listed) for figure, listed in LISTED.items()},
 }
 
 
-def filters_of(query: ListQuery) -> dict[str, Any]:
+def filters_of(query: Listing) -> dict[str, Any]:
     """The filters as parameters. Raises Unprocessable for a range that ends before it begins."""
     filters = msgspec.structs.asdict(query)
-    for name in _RANGES:
-        _require_range(filters, name)
+    for listed in LISTED.values():
+        _require_range(filters, listed.range)
     moments = {"from": moment_of(query.from_, "from"), "to": moment_of(query.to, "to")}
     return {**filters, **moments}
 
 
-def place_of(query: ListQuery) -> dict[str, Any]:
+def place_of(query: Listing) -> dict[str, Any]:
     """The place as parameters. Raises Unprocessable for a cursor of another order, or of none."""
     place = _read_cursor(query) if query.cursor else None
     return {
@@ -107,7 +110,7 @@ def place_of(query: ListQuery) -> dict[str, Any]:
     }
 
 
-def next_cursor(query: ListQuery, found: list[Workout]) -> str | None:
+def next_cursor(query: Listing, found: list[Workout]) -> str | None:
     """Where the next page begins: after the last workout of this one, in the list's order."""
     if len(found) <= query.limit:
         return None
@@ -133,7 +136,7 @@ def _value_of(workout: Workout, sort: Sort) -> object:
     return (summary or {}).get(sort)
 
 
-def _read_cursor(query: ListQuery) -> Place[Any]:
+def _read_cursor(query: Listing) -> Place[Any]:
     place: Place[Any] | None
     try:
         text = base64.urlsafe_b64decode(query.cursor or "")

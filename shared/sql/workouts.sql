@@ -90,15 +90,13 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(sport)s::text IS NULL OR sport = %(sport)s)
     AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
     AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
-    AND (%(min_power)s::float8 IS NULL OR avg_power >= %(min_power)s)
-    AND (%(max_power)s::float8 IS NULL OR avg_power <= %(max_power)s)
-    AND (%(min_normalized_power)s::float8 IS NULL OR normalized_power >= %(min_normalized_power)s)
-    AND (%(max_normalized_power)s::float8 IS NULL OR normalized_power <= %(max_normalized_power)s)
-    AND (%(min_energy)s::float8 IS NULL OR total_energy >= %(min_energy)s)
-    AND (%(max_energy)s::float8 IS NULL OR total_energy <= %(max_energy)s)
-    AND (%(min_duration)s::integer IS NULL OR duration >= %(min_duration)s)
-    AND (%(max_duration)s::integer IS NULL OR duration <= %(max_duration)s)
+    {ranges}
     AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+
+-- name: within_range
+-- A filter of the list: a range of one figure, either end of which may be missing.
+AND ({least}::{type} IS NULL OR {column} >= {least})
+AND ({most}::{type} IS NULL OR {column} <= {most})
 
 -- name: list_ids
 -- Every ride there is, newest first.

@@ -1,8 +1,12 @@
-"""The table of figures, beside what hangs on it: the document and stored summaries."""
+"""The table of figures, beside what hangs on it: the document, the schema, and stored summaries."""
 
 from typing import Any
 
-from shared.figures import FIGURES, complete
+import pytest
+
+from shared.connections import Database
+from shared.figures import FIGURES, Figure, Listed, complete
+from shared.listing import LISTED
 from tests.shared.figures_table import BEGIN, DOCUMENT, END, table
 
 # In every summary there is: it was stored after migration 0004, which had all others made anew.
@@ -17,6 +21,7 @@ ALWAYS_THERE = {
     "parameters",
     "methodVersion",
 }
+POSTGRESQL = {int: "integer", float: "double precision"}
 
 
 def test_the_document_has_every_figure_with_its_unit_and_no_other() -> None:
@@ -26,6 +31,25 @@ def test_the_document_has_every_figure_with_its_unit_and_no_other() -> None:
 
 def test_a_figure_that_older_summaries_lack_may_be_null() -> None:
     assert {figure.member for figure in FIGURES if not figure.nullable} == ALWAYS_THERE
+
+
+@pytest.mark.parametrize(("figure", "listed"), LISTED.items(), ids=[each.name for each in LISTED])
+def test_a_listed_figure_has_its_column_and_index(
+    database: Database, figure: Figure, listed: Listed
+) -> None:
+    with database.connection() as connection:
+        column = connection.execute(
+            "SELECT data_type FROM information_schema.columns"
+            " WHERE table_name = 'workouts' AND column_name = %s",
+            [figure.name],
+        ).fetchone()
+        index = connection.execute(
+            "SELECT indexdef FROM pg_indexes WHERE indexname = %s",
+            [f"workouts_by_{figure.name}"],
+        ).fetchone()
+    assert column == {"data_type": POSTGRESQL[listed.kind]}
+    assert index is not None
+    assert f"(user_id, {figure.name}, start_time, id) WHERE" in index["indexdef"]
 
 
 def test_a_summary_of_another_version_is_served_with_null_for_what_it_lacks() -> None:

@@ -11,8 +11,9 @@ TOPICS = sorted(path.name[:-4] for path in files("shared.sql").iterdir() if ".sq
 QUERIES = {
     f"{topic}.{name}": query for topic in TOPICS for name, query in load_queries(topic).items()
 }
-# These two are made from others.
-del QUERIES["workouts.list_workouts"], QUERIES["workouts.count_workouts"]
+# The statements of the list are made from these.
+for part in ("list_workouts", "count_workouts", "matching_workouts", "within_range"):
+    del QUERIES[f"workouts.{part}"]
 QUERIES |= {"workouts.count_workouts": COUNT_WORKOUTS}
 QUERIES |= {
     f"workouts.list_workouts by {sort} {order}": list_statement(sort, order)
