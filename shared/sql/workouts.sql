@@ -1,45 +1,46 @@
 -- name: create_workout
-INSERT INTO workouts (user_id, title, description, sport, start_time)
+-- A new ride, which starts now unless it says when.
+INSERT INTO visible_workouts (user_id, title, description, sport, start_time)
 VALUES (
     %(user_id)s, %(title)s, %(description)s, %(sport)s,
     coalesce(%(start_time)s::timestamptz, now())
 )
-RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+RETURNING *
 
 -- name: get_workout
-SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
-FROM workouts
-WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+-- One of the user's own.
+SELECT * FROM visible_workouts WHERE id = %(id)s AND user_id = %(user_id)s
 
--- name: get_ownership
--- What an upload must know; another user's workout is as absent as a deleted one.
-SELECT status IN ('PROCESSING', 'COMPLETED', 'ARCHIVED', 'FAILED') AS finished
-FROM workouts
-WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+-- name: get_workouts
+-- Those of the given ones that are still there, in the same order.
+SELECT * FROM visible_workouts
+WHERE id = ANY(%(ids)s) AND user_id = %(user_id)s
+ORDER BY array_position(%(ids)s::uuid[], id)
+
+-- name: list_ids
+-- Every ride of the user, newest first.
+SELECT id FROM visible_workouts WHERE user_id = %(user_id)s ORDER BY start_time DESC, id DESC
 
 -- name: update_workout
 -- A member that was not sent keeps its value: the flags tell absent from null.
-UPDATE workouts SET
+UPDATE visible_workouts SET
     title = CASE WHEN %(set_title)s THEN %(title)s ELSE title END,
     description = CASE WHEN %(set_description)s THEN %(description)s ELSE description END,
     sport = coalesce(%(sport)s, sport),
     updated_at = now()
-WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+WHERE id = %(id)s AND user_id = %(user_id)s
+RETURNING *
 
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.
-UPDATE workouts SET status = %(to)s::workout_status, updated_at = now()
+UPDATE visible_workouts SET status = %(to)s::workout_status, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status = ANY(%(from)s::workout_status[])
-RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+RETURNING *
 
 -- name: complete_workout
--- The committed row is the promise; the event that follows only makes it prompt.
--- Asked for again while it is due, it is announced again: the first event may have been lost.
+-- The ride is over, and its last fold due. The committed row is the promise; the event that follows
+-- only makes it prompt. Asked for again while it is due, it is announced again: the first event may
+-- have been lost.
 UPDATE workouts SET
     status = 'PROCESSING',
     completed_at = CASE WHEN status = 'PROCESSING' THEN completed_at ELSE now() END,
@@ -53,23 +54,28 @@ WHERE id = %(id)s AND user_id = %(user_id)s
 RETURNING id
 
 -- name: delete_workout
--- Hides the workout; its rows are purged later.
+-- Hides the workout at once; its rows are purged later.
 UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id
 
+-- name: get_ownership
+-- What an upload must know; another user's workout is as absent as a deleted one.
+SELECT status IN ('PROCESSING', 'COMPLETED', 'ARCHIVED', 'FAILED') AS finished
+FROM visible_workouts
+WHERE id = %(id)s AND user_id = %(user_id)s
+
 -- name: exclude_workout
--- From records: the whole ride, or a range of it.
+-- Leave the whole ride, or a range of it, out of the records; its efforts are to be ranked anew.
 UPDATE workouts SET
     excluded = excluded OR %(whole)s,
     excluded_ranges = excluded_ranges + %(range)s::int8multirange,
     stale = true, fold_asked_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+RETURNING id
 
 -- name: include_workout
--- The way back; the whole ride includes every range of it.
+-- The way back; including the whole ride also includes every range of it.
 UPDATE workouts SET
     excluded = excluded AND NOT %(whole)s,
     excluded_ranges = CASE
@@ -78,8 +84,7 @@ UPDATE workouts SET
     END,
     stale = true, fold_asked_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+RETURNING id
 
 -- name: matching_workouts
 -- The filters of the list and of its number. No statement is prepared on the server, so each is
@@ -98,22 +103,8 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
 AND ({least}::{type} IS NULL OR {column} >= {least})
 AND ({most}::{type} IS NULL OR {column} <= {most})
 
--- name: list_ids
--- Every ride there is, newest first.
-SELECT id
-FROM workouts
-WHERE user_id = %(user_id)s AND status <> 'DELETED'
-ORDER BY start_time DESC, id DESC
-
--- name: get_workouts
--- Those of the given ones that are still there, in the same order.
-SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
-FROM workouts
-WHERE id = ANY(%(ids)s) AND user_id = %(user_id)s AND status <> 'DELETED'
-ORDER BY array_position(%(ids)s::uuid[], id)
-
 -- name: count_workouts
+-- How many workouts the filters let pass.
 SELECT count(*) AS total FROM ({matching}) AS matching
 
 -- name: list_workouts
@@ -153,8 +144,8 @@ LIMIT %(limit)s OFFSET %(offset)s
 -- The archived channels of a user's workout, or those named.
 SELECT part, channel, encoding, samples, data
 FROM workout_channels
-JOIN workouts ON workouts.id = workout_id
-WHERE workout_id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+JOIN visible_workouts ON visible_workouts.id = workout_id
+WHERE workout_id = %(id)s AND user_id = %(user_id)s
     AND (%(channels)s::text[] IS NULL OR channel = ANY(%(channels)s))
 
 -- name: read_channels
