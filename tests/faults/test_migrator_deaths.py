@@ -16,7 +16,7 @@ def test_a_migrator_killed_before_its_mark_leaves_nothing_in_the_way_of_the_next
     system: System,
 ) -> None:
     newest = migrations.roll_back(system.database_url)
-    command = "import sys; from ops import migrations; migrations.apply(sys.argv[1])"
+    command = "import sys; from ops.admin import migrations; migrations.apply(sys.argv[1])"
     with psycopg.connect(system.database_url) as holder:
         holder.execute("LOCK TABLE _yoyo_migration IN EXCLUSIVE MODE")  # may be read
         migrator = subprocess.Popen([sys.executable, "-c", command, system.database_url], cwd=ROOT)

@@ -66,7 +66,7 @@ def test_a_rollback_takes_the_newest_one_only(empty_database: str) -> None:
 
 
 def test_of_five_migrators_at_once_one_applies(empty_database: str) -> None:
-    command = "import sys; from ops import migrations; print(migrations.apply(sys.argv[1]))"
+    command = "import sys; from ops.admin import migrations; print(migrations.apply(sys.argv[1]))"
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", command, empty_database],
