@@ -72,6 +72,15 @@ def test_every_folder_of_a_package_is_a_room_with_a_place_in_the_order(package: 
     assert folders - {"sql"} == set(ROOMS[package])
 
 
+@pytest.mark.parametrize("room", ["ingest", "workouts", "season", "export"])
+def test_only_the_store_of_a_room_speaks_with_postgresql(room: str) -> None:
+    sql = re.compile(r"load_queries|\.connection\(|\.rows?\(|psycopg\.rows")
+    speakers = {
+        path.name for path in (ROOT / "api" / room).glob("*.py") if sql.search(path.read_text())
+    }
+    assert speakers == {"store.py"}
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {
         module_of(path): set(imports_of(path))

@@ -1,41 +1,34 @@
-"""The export: all that is stored of a rider, as a zip file that is made while it is being read."""
+"""The export: all that is stored of a user, as a zip file that is made while it is being read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
-from psycopg.rows import class_row
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.export.state import ExportRequest, ExportState
+from api.export.store import Act, list_acts
 from api.export.zip_stream import ZipStream
 from api.identity.auth import Caller
-from api.identity.store import get_profile
-from api.identity.wire import Key, KeyList, RiderAnswer
-from api.season.records import Record, RecordList
-from api.season.thresholds import Thresholds, ThresholdsList
+from api.identity.store import get_profile, list_keys
+from api.identity.wire import KeyList, RiderAnswer
+from api.season.records import RecordList
+from api.season.store import list_records, list_thresholds
+from api.season.thresholds import ThresholdsList
 from api.web.routing import Operation, Operations
+from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.rendering import csv_parts
-from api.workouts.ride_reader import StoredRide, fetch_ride
-from api.workouts.store import Workout
-from shared.sql import load_queries
+from api.workouts.store import Workout, find_workouts, list_ids
 
-WORKOUTS = load_queries("workouts")
-USERS = load_queries("users")
-RIDERS = load_queries("riders")
-SEASON = load_queries("season")
 _RIDES_A_PAGE: Final = 50
-_ACTS_A_PAGE: Final = 1000
 _TYPE: Final = "application/zip"
-T = TypeVar("T")
 
 README: Final = """\
 All that Bike Power Tracker stores of your account. Text is UTF-8; moments are UTC.
@@ -53,16 +46,6 @@ A ride that went on during the export is in it as far as it had got. Deleted rid
 """
 
 
-class Act(Struct, rename="camel"):
-    """Something done to keys or the account; `keyId`: with which key."""
-
-    id: int
-    action: str
-    key_id: str | None
-    detail: dict[str, Any]
-    created_at: datetime
-
-
 @dataclass(frozen=True)
 class Member:
     """A file of the export. Its contents are made as they are iterated over, in a thread."""
@@ -78,27 +61,23 @@ async def export_account(request: ExportRequest, caller: Caller) -> Response:
     key is revoked meanwhile, is no zip file.
     """
     state = request.state
-    rides = await _select(state, WORKOUTS["list_ids"], _Id, user_id=caller.user_id)
+    rides = await list_ids(state["database"], caller.user_id)
     state["exports"].require_room(caller.user_id)
     name = f"bike-power-tracker-{datetime.now(UTC):%Y-%m-%d}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_TYPE)
-    export = _Export(request, caller, [ride.id for ride in rides])
+    export = _Export(request, caller, rides)
     return _ExportResponse(export, headers=headers, media_type=_TYPE)
 
 
-@dataclass(frozen=True)
-class _Id:
-    id: UUID
-
-
 class _Export:
-    """What is in the export of a rider. No connection is held while a piece is on its way."""
+    """What is in the export of a user. No connection is held while a piece is on its way."""
 
     def __init__(self, request: ExportRequest, caller: Caller, rides: list[UUID]) -> None:
         self.state: ExportState = request.state
         self.user_id = caller.user_id
+        self._database = request.state["database"]
         self._request = request
         self._rides = rides
 
@@ -115,15 +94,16 @@ class _Export:
     async def _members(self) -> AsyncIterator[Member]:
         yield Member("README.txt", _whole(README.encode()))
         for name, read in self._documents().items():
+            await self._require_key()
             yield Member(name, _whole(msgspec.json.encode(await read())))
         yield Member("audit.ndjson", _lines(self._acts()))
         yield Member("workouts.ndjson", _lines(self._pages()))
         async for page in self._pages():
             for workout in page:
                 await self._require_key()
-                ride = await fetch_ride(self.state, workout)
+                samples = await fetch_samples(self.state, workout)
                 name = f"telemetry/{workout.start_time:%Y-%m-%d}-{workout.id}.csv"
-                yield Member(name, _csv(ride))
+                yield Member(name, _csv(samples))
 
     def _documents(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -137,29 +117,30 @@ class _Export:
         return RiderAnswer(await get_profile(self.state["database"], self.user_id))
 
     async def _keys(self) -> KeyList:
-        return KeyList(await self._select(USERS["list_keys"], Key))
+        return KeyList(await list_keys(self._database, self.user_id))
 
     async def _thresholds(self) -> ThresholdsList:
-        return ThresholdsList(await self._select(RIDERS["list_thresholds"], Thresholds))
+        return ThresholdsList(await list_thresholds(self._database, self.user_id))
 
     async def _records(self) -> RecordList:
-        return RecordList(await self._select(SEASON["list_records"], Record, metric=None))
+        return RecordList(await list_records(self._database, self.user_id))
 
     async def _acts(self) -> AsyncIterator[list[Act]]:
-        place: dict[str, Any] = {"after_time": None, "after_id": None}
-        while page := await self._select(USERS["list_acts"], Act, limit=_ACTS_A_PAGE, **place):
+        page = await self._acts_after(None)
+        while page:
             yield page
-            place = {"after_time": page[-1].created_at, "after_id": page[-1].id}
+            page = await self._acts_after(page[-1])
+
+    async def _acts_after(self, last: Act | None) -> list[Act]:
+        await self._require_key()
+        return await list_acts(self._database, self.user_id, after=last)
 
     async def _pages(self) -> AsyncIterator[list[Workout]]:
         """The rides there were at the start, by their ids: a start may be corrected meanwhile."""
         for start in range(0, len(self._rides), _RIDES_A_PAGE):
             ids = self._rides[start : start + _RIDES_A_PAGE]
-            yield await self._select(WORKOUTS["get_workouts"], Workout, ids=ids)
-
-    async def _select(self, query: LiteralString, kind: type[T], **parameters: object) -> list[T]:
-        await self._require_key()
-        return await _select(self.state, query, kind, user_id=self.user_id, **parameters)
+            await self._require_key()
+            yield await find_workouts(self._database, ids, self.user_id)
 
     async def _require_key(self) -> None:
         """Raises Unauthorized once the key has been revoked, or the account deleted."""
@@ -189,17 +170,6 @@ class _ExportResponse(StreamingResponse):
             await super().__call__(scope, receive, send_in_time)
 
 
-async def _select(
-    state: ExportState, query: LiteralString, kind: type[T], **parameters: object
-) -> list[T]:
-    async with (
-        state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(kind)) as cursor,
-    ):
-        await cursor.execute(query, parameters)
-        return await cursor.fetchall()
-
-
 async def _whole(content: bytes) -> AsyncIterator[Iterable[bytes]]:
     yield [content]
 
@@ -210,9 +180,9 @@ async def _lines(pages: AsyncIterator[list[Any]]) -> AsyncIterator[Iterable[byte
         yield (msgspec.json.encode(value) + b"\n" for value in page)
 
 
-async def _csv(ride: StoredRide) -> AsyncIterator[Iterable[bytes]]:
+async def _csv(samples: EncodedSamples) -> AsyncIterator[Iterable[bytes]]:
     def encode() -> Iterator[bytes]:
-        for part in csv_parts(ride.decode().samples()):
+        for part in csv_parts(samples.decode().merged()):
             yield part.encode()
 
     yield encode()

@@ -1,18 +1,17 @@
-"""Whose a workout is, remembered so that an upload costs PostgreSQL nothing."""
+"""Whose a workout is, cached so that an upload costs PostgreSQL nothing."""
 
 from functools import partial
 from typing import Final
 from uuid import UUID
 
+from api.ingest.store import find_ownership
 from api.web.cache import Cache
 from api.web.problems import NotFound
 from shared.connections import AsyncDatabase
-from shared.sql import load_queries
 
-QUERIES = load_queries("workouts")
-# Seconds; both must be well within streams.SEALED_FOR.
-_REMEMBERED: Final = 3600.0
-_OUTAGE_BOUND: Final = 12 * 3600.0
+# Seconds; both must be well within redis_keys.SEALED_FOR.
+FRESH_FOR: Final = 3600.0
+OUTAGE_BOUND: Final = 12 * 3600.0
 
 
 class Ownerships:
@@ -20,7 +19,7 @@ class Ownerships:
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
-        self._finished = Cache[tuple[UUID, UUID], bool](200_000, _REMEMBERED, _OUTAGE_BOUND)
+        self._finished = Cache[tuple[UUID, UUID], bool](200_000, FRESH_FOR, OUTAGE_BOUND)
 
     async def is_finished(self, workout_id: UUID, user_id: UUID) -> bool:
         """Whether the workout was over when last seen. Raises NotFound unless it is the user's.
@@ -40,11 +39,7 @@ class Ownerships:
         self._finished.drop((workout_id, user_id))
 
     async def _look_up(self, workout_id: UUID, user_id: UUID) -> bool:
-        async with self._database.connection() as connection:
-            cursor = await connection.execute(
-                QUERIES["get_ownership"], {"id": workout_id, "user_id": user_id}
-            )
-            row = await cursor.fetchone()
-        if row is None:
+        found = await find_ownership(self._database, workout_id, user_id)
+        if found is None:
             raise NotFound("no such workout")
-        return bool(row["finished"])
+        return found.finished

@@ -1,1 +1,1 @@
-"""What rides add up to: records, totals, and the athlete's dated figures."""
+"""What rides add up to: records, totals, and the athlete's thresholds."""

@@ -9,22 +9,22 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
-from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
-from api.ingest.state import IngestRequest
-from api.season.records import PeriodQuery, period_of
+from api.identity.state import IdentityRequest
+from api.season import store
+from api.season.period import PeriodQuery, period_of
+from api.season.store import Fit, Period, Totals
 from api.web.problems import Unprocessable
 from api.web.query import Moment, TimeZone, moment_of, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
-from shared.sql import load_queries
 
-SEASON = load_queries("season")
 FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
+_FEWEST_BESTS: Final = 3  # two would always lie on a line
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
 
@@ -38,18 +38,6 @@ class StatsQuery(Struct, rename="camel"):
     )
     to: Annotated[Moment | None, Meta(description="Started before")] = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
-
-
-class Totals(Struct, rename="camel"):
-    """Sums over the completed rides of a period that begins on `start`."""
-
-    start: date
-    workouts: int
-    recorded_time: Annotated[float, Meta(description="Seconds")]
-    total_distance: Annotated[float, Meta(description="Metres")]
-    total_elevation_gain: Annotated[float, Meta(description="Metres")]
-    total_energy: Annotated[float, Meta(description="Kilojoules")]
-    training_stress_score: float
 
 
 class Stats(Struct, rename="camel"):
@@ -100,52 +88,48 @@ class Fitness(Struct, rename="camel"):
     fitness: list[FitnessDay]
 
 
-async def get_stats(request: IngestRequest, caller: Caller) -> Response:
+async def get_stats(request: IdentityRequest, caller: Caller) -> Response:
     """Totals by day, week, month or year of the rider's time zone."""
+    state = request.state
     query = read_query(request, StatsQuery)
-    time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
-    parameters = {
-        "user_id": caller.user_id,
-        "period": query.period,
-        "time_zone": time_zone,
-        "start": moment_of(query.from_, "from", time_zone),
-        "end": moment_of(query.to, "to", time_zone),
-    }
-    async with (
-        request.state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(Totals)) as cursor,
-    ):
-        await cursor.execute(SEASON["totals"], parameters)
-        return json_response(Stats(query.period, time_zone, await cursor.fetchall()))
+    zone = await time_zone_or_own(state, caller, query.time_zone)
+    period = Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
+    totals = await store.list_totals(state["database"], caller.user_id, query.period, zone, period)
+    return json_response(Stats(query.period, zone, totals))
 
 
-async def get_critical_power(request: IngestRequest, caller: Caller) -> Response:
+async def get_critical_power(request: IdentityRequest, caller: Caller) -> Response:
     """Critical power and W′, from the bests of all rides or those of some dates."""
-    query = read_query(request, PeriodQuery)
-    parameters = await period_of(request.state, caller, query)
-    async with request.state["database"].connection() as connection:
-        cursor = await connection.execute(SEASON["critical_power"], parameters)
-        row = await cursor.fetchone() or {}
-    bests = [Best(each["duration"], each["power"]) for each in row["bests"]]
-    if row["points"] < 3:
-        return json_response(CriticalPower(None, None, None, bests))
-    return json_response(CriticalPower(row["critical_power"], row["w_prime"], row["r2"], bests))
+    state = request.state
+    period = await period_of(state, caller, read_query(request, PeriodQuery))
+    fit = await store.fit_critical_power(state["database"], caller.user_id, period)
+    return json_response(_critical_power_of(fit))
 
 
-async def get_fitness(request: IngestRequest, caller: Caller) -> Response:
+def _critical_power_of(fit: Fit) -> CriticalPower:
+    bests = [Best(int(each["duration"]), each["power"]) for each in fit.bests]
+    if len(bests) < _FEWEST_BESTS:
+        return CriticalPower(None, None, None, bests)
+    return CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests)
+
+
+async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     """Fitness (CTL), fatigue (ATL) and form (TSB) by day."""
+    state = request.state
     query = read_query(request, FitnessQuery)
-    time_zone = await time_zone_or_own(request.state, caller, query.time_zone)
-    last = query.to or datetime.now(UTC).astimezone(ZoneInfo(time_zone)).date()
+    zone = await time_zone_or_own(state, caller, query.time_zone)
+    first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
+    stress = await store.read_daily_stress(state["database"], caller.user_id, zone)
+    return json_response(Fitness([day for day in fitness(stress, last) if day.date >= first]))
+
+
+def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
+    """The first and the last day; by default the last 90 to ``today``. Raises Unprocessable."""
+    last = query.to or today
     first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
     if not _EARLIEST <= first <= last <= _LATEST:
         raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
-    async with request.state["database"].connection() as connection:
-        cursor = await connection.execute(
-            SEASON["daily_stress"], {"user_id": caller.user_id, "time_zone": time_zone}
-        )
-        stress = {row["day"]: row["training_stress_score"] for row in await cursor.fetchall()}
-    return json_response(Fitness([day for day in fitness(stress, last) if day.date >= first]))
+    return first, last
 
 
 def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:

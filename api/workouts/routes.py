@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from psycopg.rows import class_row
 from starlette.responses import Response
 
 from api.identity.auth import Caller
@@ -17,17 +16,14 @@ from api.web.problems import Conflict, Fault, NotFound, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
+from api.workouts import store
+from api.workouts.answers import WorkoutChange, require_workout
+from api.workouts.held_samples import read_samples
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.rendering import to_rows
-from api.workouts.ride_reader import read_ride
-from api.workouts.store import Status, Workout, fetch_workout, require_workout
+from api.workouts.store import Status, Workout
 from shared.failpoints import failpoint
-from shared.listing import COUNT_WORKOUTS, list_statement
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
-from shared.sql import load_queries
-
-QUERIES = load_queries("workouts")
-RECORDS = load_queries("records")
 
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
@@ -54,13 +50,6 @@ class WorkoutAnswer(Struct):
     """One workout."""
 
     workout: Workout
-
-
-class WorkoutChange(Struct):
-    """A workout as it is after the change."""
-
-    workout: Workout
-    success: bool = True
 
 
 class Deletion(Struct):
@@ -94,18 +83,17 @@ class GetQuery(Struct, rename="camel"):
 
 async def create_workout(request: IngestRequest, caller: Caller) -> Response:
     """Start a ride."""
-    wanted = await read_json(request, CreateWorkout, request.state["settings"])
-    workout = await fetch_workout(
-        request.state,
-        "create_workout",
-        user_id=caller.user_id,
+    state = request.state
+    wanted = await read_json(request, CreateWorkout, state["settings"])
+    workout = await store.create_workout(
+        state["database"],
+        caller.user_id,
         title=wanted.title,
         description=wanted.description,
         sport=wanted.sport,
-        start_time=_believed(wanted.start_time),
+        start_time=_checked_start(wanted.start_time),
     )
-    assert workout is not None  # INSERT … RETURNING gives a row  # noqa: S101
-    request.state["ownerships"].remember(workout.id, caller.user_id, finished=False)
+    state["ownerships"].remember(workout.id, caller.user_id, finished=False)
     location = {"Location": f"/api/workouts/{workout.id}"}
     return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
 
@@ -119,18 +107,19 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     query = read_query(request, ListQuery)
     matching = {**filters_of(query), "user_id": caller.user_id}
     # One more than the page tells whether there is a next one.
-    page = {**matching, **place_of(query), "limit": query.limit + 1}
-    async with request.state["database"].connection() as connection:
-        async with connection.cursor(row_factory=class_row(Workout)) as cursor:
-            await cursor.execute(list_statement(query.sort, query.order), page)
-            found = await cursor.fetchall()
-        pagination = Pagination(query.page, query.limit, next_cursor(query, found))
-        if not query.cursor:
-            counted = await connection.execute(COUNT_WORKOUTS, matching)
-            row = await counted.fetchone()
-            total = row["total"] if row else 0
-            pagination.total, pagination.total_pages = total, -(-total // query.limit)
-    return json_response(WorkoutList(found[: query.limit], pagination))
+    place = {**place_of(query), "limit": query.limit + 1}
+    page = await store.list_workouts(
+        request.state["database"],
+        query.sort,
+        query.order,
+        matching,
+        place,
+        count=not query.cursor,
+    )
+    pagination = Pagination(query.page, query.limit, next_cursor(query, page.workouts))
+    if page.total is not None:
+        pagination.total, pagination.total_pages = page.total, -(-page.total // query.limit)
+    return json_response(WorkoutList(page.workouts[: query.limit], pagination))
 
 
 async def get_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -138,24 +127,22 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     query = read_query(request, GetQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
     if query.include_telemetry:
-        ride = await read_ride(request.state, workout)
-        workout.telemetry = await asyncio.to_thread(lambda: to_rows(ride.samples()))
+        held = await read_samples(request.state, workout)
+        workout.telemetry = await asyncio.to_thread(lambda: to_rows(held.merged()))
     return json_response(WorkoutAnswer(workout))
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     """Change title, description or sport."""
-    wanted = await read_json(request, UpdateWorkout, request.state["settings"])
-    workout = await fetch_workout(
-        request.state,
-        "update_workout",
-        id=workout_id_of(request),
-        user_id=caller.user_id,
-        set_title=wanted.title is not UNSET,
-        title=wanted.title or None,
-        set_description=wanted.description is not UNSET,
-        description=wanted.description or None,
-        sport=wanted.sport or None,
+    state = request.state
+    wanted = await read_json(request, UpdateWorkout, state["settings"])
+    workout = await store.update_workout(
+        state["database"],
+        workout_id_of(request),
+        caller.user_id,
+        title=wanted.title,
+        description=wanted.description,
+        sport=wanted.sport,
     )
     if workout is None:
         raise NotFound("no such workout")
@@ -175,11 +162,7 @@ async def resume_workout(request: IngestRequest, caller: Caller) -> Response:
 async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
     """End a ride. Completing again gives the same answer and changes nothing."""
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
-    async with state["database"].connection() as connection:
-        cursor = await connection.execute(
-            QUERIES["complete_workout"], {"id": workout_id, "user_id": caller.user_id}
-        )
-        changed = await cursor.fetchone()
+    changed = await store.complete_workout(state["database"], workout_id, caller.user_id)
     if changed:
         failpoint("after-processing")
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
@@ -200,20 +183,15 @@ async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
 async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
     """Hide a ride and take its records back."""
     state, workout_id = request.state, workout_id_of(request)
-    rider = {"id": workout_id, "user_id": caller.user_id, "workout_id": workout_id}
-    async with state["database"].connection() as connection, connection.transaction():
-        cursor = await connection.execute(QUERIES["delete_workout"], rider)
-        if await cursor.fetchone() is None:
-            raise NotFound("no such workout")
-        for query in ("delete_bests", "delete_curve", "lock_rider", "refresh_records"):
-            await connection.execute(RECORDS[query], rider)
+    if not await store.delete_workout(state["database"], workout_id, caller.user_id):
+        raise NotFound("no such workout")
     state["ownerships"].forget(workout_id, caller.user_id)
     await state["writer"].announce_deletion(workout_id)
     return json_response(Deletion())
 
 
-def _believed(start: datetime | None) -> datetime | None:
-    """A start within the bounds of a sample's timestamp: not every year of PostgreSQL's is ours."""
+def _checked_start(start: datetime | None) -> datetime | None:
+    """The start that is given. Raises Unprocessable beyond the bounds of a sample's timestamp."""
     latest = time.time() * 1000 + MAX_CLOCK_LEAD
     if start and not EARLIEST_TIMESTAMP <= start.timestamp() * 1000 <= latest:
         fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
@@ -224,16 +202,10 @@ def _believed(start: datetime | None) -> datetime | None:
 async def _change_status(
     request: IngestRequest, caller: Caller, old: Status, new: Status
 ) -> Response:
-    workout_id = workout_id_of(request)
-    workout = await fetch_workout(
-        request.state,
-        "change_status",
-        id=workout_id,
-        user_id=caller.user_id,
-        **{"from": [old], "to": new},
-    )
+    state, workout_id = request.state, workout_id_of(request)
+    workout = await store.change_status(state["database"], workout_id, caller.user_id, old, new)
     if workout is None:
-        now = (await require_workout(request.state, workout_id, caller)).status
+        now = (await require_workout(state, workout_id, caller)).status
         raise Conflict(f"the workout is {now} and cannot become {new}")
     return json_response(WorkoutChange(workout))
 

@@ -1,21 +1,26 @@
-"""Workouts as PostgreSQL has them, for their owner alone."""
+"""Workouts as PostgreSQL has them, for their users alone. Each function is one transaction.
 
+Only those that take a connection are part of their caller's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-from psycopg.rows import class_row
 
-from api.identity.auth import Caller
-from api.ingest.state import IngestState
-from api.web.problems import NotFound
+from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
+from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
+from shared.samples.archive import ArchivedChannel
 from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
+RECORDS = load_queries("records")
 
 
 class TimeRange(Struct):
@@ -66,20 +71,158 @@ class Workout(Struct, rename="camel"):
         self.excluded_ranges = [TimeRange(each.lower, each.upper) for each in ranges]
 
 
-async def fetch_workout(state: IngestState, query: str, **parameters: object) -> Workout | None:
-    """The workout that a query gives, if it gives one."""
-    statement: LiteralString = QUERIES[query]
-    async with (
-        state["database"].connection() as connection,
-        connection.cursor(row_factory=class_row(Workout)) as cursor,
-    ):
-        await cursor.execute(statement, parameters)
-        return await cursor.fetchone()
+@dataclass(frozen=True)
+class Page:
+    """Workouts in the list's order, and the number of all that match, if it was asked for."""
+
+    workouts: list[Workout]
+    total: int | None
 
 
-async def require_workout(state: IngestState, workout_id: UUID, caller: Caller) -> Workout:
-    """The caller's workout. Raises NotFound."""
-    workout = await fetch_workout(state, "get_workout", id=workout_id, user_id=caller.user_id)
-    if workout is None:
-        raise NotFound("no such workout")
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+@dataclass(frozen=True)
+class _Total:
+    total: int
+
+
+async def create_workout(
+    database: AsyncDatabase,
+    user_id: UUID,
+    *,
+    title: str | None,
+    description: str | None,
+    sport: str,
+    start_time: datetime | None,
+) -> Workout:
+    """A new ride of a user's."""
+    named = {"title": title, "description": description, "sport": sport}
+    async with database.connection() as connection:
+        workout = await connection.row(
+            Workout, QUERIES["create_workout"], user_id=user_id, start_time=start_time, **named
+        )
+    assert workout is not None  # INSERT … RETURNING gives a row  # noqa: S101
     return workout
+
+
+async def find_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> Workout | None:
+    """The workout, if it is there and the user's."""
+    async with database.connection() as connection:
+        return await connection.row(Workout, QUERIES["get_workout"], id=workout_id, user_id=user_id)
+
+
+async def find_workouts(
+    database: AsyncDatabase, ids: Sequence[UUID], user_id: UUID
+) -> list[Workout]:
+    """Those of the given workouts that are there and the user's, in the same order."""
+    async with database.connection() as connection:
+        return await connection.rows(Workout, QUERIES["get_workouts"], ids=ids, user_id=user_id)
+
+
+async def list_ids(database: AsyncDatabase, user_id: UUID) -> list[UUID]:
+    """Every workout of the user, newest first."""
+    async with database.connection() as connection:
+        found = await connection.rows(_Id, QUERIES["list_ids"], user_id=user_id)
+    return [each.id for each in found]
+
+
+async def list_workouts(
+    database: AsyncDatabase,
+    sort: Sort,
+    order: Order,
+    matching: Mapping[str, Any],
+    place: Mapping[str, Any],
+    *,
+    count: bool,
+) -> Page:
+    """A page of the user's workouts: those ``matching``, from a ``place`` in the order on."""
+    async with database.connection() as connection:
+        chosen = {**matching, **place}
+        workouts = await connection.rows(Workout, list_statement(sort, order), **chosen)
+        if not count:
+            return Page(workouts, None)
+        counted = await connection.row(_Total, COUNT_WORKOUTS, **matching)
+    return Page(workouts, counted.total if counted else 0)
+
+
+async def update_workout(
+    database: AsyncDatabase,
+    workout_id: UUID,
+    user_id: UUID,
+    *,
+    title: str | UnsetType | None,
+    description: str | UnsetType | None,
+    sport: str | UnsetType,
+) -> Workout | None:
+    """The workout after a change of what is given; None if it is not there, or not the user's."""
+    change = {
+        "set_title": title is not UNSET,
+        "title": title or None,
+        "set_description": description is not UNSET,
+        "description": description or None,
+        "sport": sport or None,
+    }
+    async with database.connection() as connection:
+        return await connection.row(
+            Workout, QUERIES["update_workout"], id=workout_id, user_id=user_id, **change
+        )
+
+
+async def change_status(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, old: Status, new: Status
+) -> Workout | None:
+    """The workout in its new state; None if it was not in the old one, or not there at all."""
+    states = {"from": [old], "to": new}
+    async with database.connection() as connection:
+        return await connection.row(
+            Workout, QUERIES["change_status"], id=workout_id, user_id=user_id, **states
+        )
+
+
+async def complete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
+    """End a ride: its last fold is due. Whether that is to be announced."""
+    async with database.connection() as connection:
+        ended = await connection.row(
+            _Id, QUERIES["complete_workout"], id=workout_id, user_id=user_id
+        )
+    return ended is not None
+
+
+async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
+    """Hide a ride and take its records back. Whether it was there, and the user's."""
+    async with database.connection() as connection, connection.transaction():
+        hidden = await connection.row(
+            _Id, QUERIES["delete_workout"], id=workout_id, user_id=user_id
+        )
+        if hidden:
+            await connection.execute(RECORDS["delete_curve"], {"workout_id": workout_id})
+            await take_records_back(connection, workout_id, user_id)
+    return hidden is not None
+
+
+async def take_records_back(connection: BoundedConnection, workout_id: UUID, user_id: UUID) -> None:
+    """What the ride held of the user's records passes to the next best ride.
+
+    In the transaction that has changed the workout: whoever writes records locks the workout
+    first and the user last, so that no two wait for each other.
+    """
+    ride = {"workout_id": workout_id, "user_id": user_id}
+    for query in ("delete_bests", "lock_rider", "refresh_records"):
+        await connection.execute(RECORDS[query], ride)
+
+
+async def read_channels(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, channels: Sequence[str] | None
+) -> list[ArchivedChannel]:
+    """The archived channels of the user's workout, or the named ones of them."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            ArchivedChannel,
+            QUERIES["read_own_channels"],
+            id=workout_id,
+            user_id=user_id,
+            channels=channels,
+        )

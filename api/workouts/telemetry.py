@@ -17,9 +17,10 @@ from api.web.problems import Unprocessable
 from api.web.query import Moment, moment_of, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
+from api.workouts.answers import require_workout
+from api.workouts.held_samples import HeldSamples, read_samples
 from api.workouts.rendering import to_columns, to_csv, to_rows
-from api.workouts.ride_reader import Ride, read_ride
-from api.workouts.store import TimeRange, require_workout
+from api.workouts.store import TimeRange
 from shared.samples.channels import CHANNEL_NAMES
 from shared.samples.columns import IntArray, Samples, downsample
 
@@ -74,8 +75,8 @@ async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
     """What the server holds, so that a device knows what to resend and what it may forget."""
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    ride = await read_ride(request.state, workout, channels=[])
-    return json_response(holdings(ride, query.gap))
+    held = await read_samples(request.state, workout, channels=[])
+    return json_response(holdings(held, query.gap))
 
 
 async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
@@ -89,10 +90,10 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     moments = moment_of(query.from_, "from"), moment_of(query.to, "to")
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    ride = await read_ride(request.state, workout, channels)
+    held = await read_samples(request.state, workout, channels)
 
     def render() -> Response:
-        samples = _narrow(ride.samples(), *moments, channels)
+        samples = _narrow(held.merged(), *moments, channels)
         if query.resolution:
             samples = downsample(samples, query.resolution)
         return _render(samples, chosen)
@@ -100,21 +101,21 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     return await asyncio.to_thread(render)
 
 
-def holdings(ride: Ride, gap_seconds: float) -> Holdings:
-    """What of a ride has arrived, what of it is archived, and where nothing has."""
-    times = ride.samples().timestamps
+def holdings(held: HeldSamples, gap_seconds: float) -> Holdings:
+    """How far samples have arrived, how far they are archived, and where there are none."""
+    times = held.merged().timestamps
     if not len(times):
         return Holdings(None, None, 0, [])
     wide = np.flatnonzero(np.diff(times) > gap_seconds * 1000)
     missing = [TimeRange(int(times[at]), int(times[at + 1])) for at in wide]
-    return Holdings(int(times[-1]), _durable_through(ride), len(times), missing)
+    return Holdings(int(times[-1]), _durable_through(held), len(times), missing)
 
 
-def _durable_through(ride: Ride) -> int | None:
+def _durable_through(held: HeldSamples) -> int | None:
     """The last archived timestamp before the first that is not."""
-    archived: IntArray = ride.archived.timestamps
-    if len(ride.waiting):
-        archived = archived[archived < ride.waiting.timestamps.min()]
+    archived: IntArray = held.archived.timestamps
+    if len(held.waiting):
+        archived = archived[archived < held.waiting.timestamps.min()]
     return int(archived[-1]) if len(archived) else None
 
 

@@ -1,22 +1,26 @@
 -- name: list_records
+-- The user's personal records, of every metric or of one.
 SELECT metric, duration, value, workout_id, started_at
 FROM personal_records
 WHERE user_id = %(user_id)s AND (%(metric)s::text IS NULL OR metric = %(metric)s)
 ORDER BY metric, duration
 
 -- name: workout_curve
+-- The power curve of one of the user's rides.
 SELECT point.duration, point.power, workout_id
 FROM workout_curves, unnest(durations, watts) AS point (duration, power)
 WHERE workout_id = %(id)s AND user_id = %(user_id)s
 ORDER BY point.duration
 
 -- name: workout_bests
+-- What is ranked of one of the user's rides.
 SELECT metric, duration, value, workout_id, started_at
 FROM workout_bests
 WHERE workout_id = %(id)s AND user_id = %(user_id)s
 ORDER BY metric, duration
 
 -- name: season_curve
+-- The best of every duration over the user's rides of a period, and the ride that holds it.
 SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id
 FROM workout_curves
 JOIN workouts ON workouts.id = workout_id AND NOT excluded,
@@ -39,7 +43,6 @@ WITH bests AS (
     GROUP BY duration
 )
 SELECT
-    count(*) AS points,
     regr_slope(power * duration, duration) AS critical_power,
     regr_intercept(power * duration, duration) AS w_prime,
     regr_r2(power * duration, duration) AS r2,
@@ -48,7 +51,7 @@ SELECT
 FROM bests
 
 -- name: totals
--- By day, week (from Monday), month or year of the rider's time zone.
+-- Sums over the user's rides, by day, week (from Monday), month or year of the time zone given.
 SELECT
     date_trunc(%(period)s, start_time AT TIME ZONE %(time_zone)s)::date AS start,
     count(*) AS workouts,
@@ -65,6 +68,7 @@ GROUP BY 1
 ORDER BY 1 DESC
 
 -- name: daily_stress
+-- The training stress of each day with any, in the time zone given.
 SELECT
     (start_time AT TIME ZONE %(time_zone)s)::date AS day,
     sum(training_stress_score) AS training_stress_score
@@ -73,3 +77,68 @@ WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
     AND training_stress_score IS NOT NULL
 GROUP BY 1
 ORDER BY 1
+
+-- name: exclude_workout
+-- Leave the whole ride, or a range of it, out of the records; its efforts are to be ranked anew.
+UPDATE workouts SET
+    excluded = excluded OR %(whole)s,
+    excluded_ranges = excluded_ranges + %(range)s::int8multirange,
+    stale = true, fold_asked_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id
+
+-- name: include_workout
+-- The way back; including the whole ride also includes every range of it.
+UPDATE workouts SET
+    excluded = excluded AND NOT %(whole)s,
+    excluded_ranges = CASE
+        WHEN %(whole)s THEN '{}'
+        ELSE excluded_ranges - %(range)s::int8multirange
+    END,
+    stale = true, fold_asked_at = now(), updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+RETURNING id
+
+-- name: list_thresholds
+-- Every day on which the athlete gave figures, the newest first.
+SELECT effective_from, ftp, critical_power, w_prime, threshold_heartrate, max_heartrate, weight,
+    source
+FROM athlete_thresholds
+WHERE user_id = %(user_id)s
+ORDER BY effective_from DESC
+
+-- name: put_thresholds
+-- Give figures for a day; those that are not given stay as they were given for it before.
+INSERT INTO athlete_thresholds AS old (
+    user_id, effective_from, ftp, critical_power, w_prime, threshold_heartrate, max_heartrate,
+    weight, source
+) VALUES (
+    %(user_id)s, %(effective_from)s, %(ftp)s, %(critical_power)s, %(w_prime)s,
+    %(threshold_heartrate)s, %(max_heartrate)s, %(weight)s, %(source)s
+)
+ON CONFLICT (user_id, effective_from) DO UPDATE SET
+    ftp = CASE WHEN 'ftp' = ANY(%(given)s) THEN excluded.ftp ELSE old.ftp END,
+    critical_power = CASE WHEN 'critical_power' = ANY(%(given)s)
+        THEN excluded.critical_power ELSE old.critical_power END,
+    w_prime = CASE WHEN 'w_prime' = ANY(%(given)s) THEN excluded.w_prime ELSE old.w_prime END,
+    threshold_heartrate = CASE WHEN 'threshold_heartrate' = ANY(%(given)s)
+        THEN excluded.threshold_heartrate ELSE old.threshold_heartrate END,
+    max_heartrate = CASE WHEN 'max_heartrate' = ANY(%(given)s)
+        THEN excluded.max_heartrate ELSE old.max_heartrate END,
+    weight = CASE WHEN 'weight' = ANY(%(given)s) THEN excluded.weight ELSE old.weight END,
+    source = CASE WHEN 'source' = ANY(%(given)s) THEN excluded.source ELSE old.source END
+RETURNING *
+
+-- name: delete_empty_thresholds
+-- A day of which every figure was taken back is no day any more.
+DELETE FROM athlete_thresholds
+WHERE user_id = %(user_id)s AND effective_from = %(effective_from)s
+    AND coalesce(
+        ftp, critical_power, w_prime, threshold_heartrate, max_heartrate, weight
+    ) IS NULL
+
+-- name: count_stale
+-- How many of the user's workouts are still to be computed anew, and how many there are.
+SELECT count(*) FILTER (WHERE stale AND status <> 'FAILED') AS pending, count(*) AS workouts
+FROM workouts
+WHERE status <> 'DELETED' AND user_id = %(user_id)s

@@ -59,33 +59,6 @@ UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id
 
--- name: get_ownership
--- What an upload must know; another user's workout is as absent as a deleted one.
-SELECT status IN ('PROCESSING', 'COMPLETED', 'ARCHIVED', 'FAILED') AS finished
-FROM visible_workouts
-WHERE id = %(id)s AND user_id = %(user_id)s
-
--- name: exclude_workout
--- Leave the whole ride, or a range of it, out of the records; its efforts are to be ranked anew.
-UPDATE workouts SET
-    excluded = excluded OR %(whole)s,
-    excluded_ranges = excluded_ranges + %(range)s::int8multirange,
-    stale = true, fold_asked_at = now(), updated_at = now()
-WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id
-
--- name: include_workout
--- The way back; including the whole ride also includes every range of it.
-UPDATE workouts SET
-    excluded = excluded AND NOT %(whole)s,
-    excluded_ranges = CASE
-        WHEN %(whole)s THEN '{}'
-        ELSE excluded_ranges - %(range)s::int8multirange
-    END,
-    stale = true, fold_asked_at = now(), updated_at = now()
-WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id
-
 -- name: matching_workouts
 -- The filters of the list and of its number. No statement is prepared on the server, so each is
 -- planned with its parameters: a filter that is null leaves nothing in the plan.

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.crc import key_slot
 
+from api.ingest.ownership import FRESH_FOR, OUTAGE_BOUND
 from shared.connections import Redis
 from shared.errors import MalformedEntry
 from shared.events import FoldRequest
@@ -47,6 +48,4 @@ def test_the_keys_of_a_workout_live_on_one_node_of_a_cluster() -> None:
 
 
 def test_a_seal_outlives_every_memory_of_the_ride_as_unfinished() -> None:
-    from api.ingest.ownership import _REMEMBERED
-
-    assert _REMEMBERED * 2 <= SEALED_FOR
+    assert 2 * max(FRESH_FOR, OUTAGE_BOUND) <= SEALED_FOR

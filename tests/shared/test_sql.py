@@ -47,10 +47,9 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 # Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
 OF_NO_USER |= {"riders.count_marked"}
+OF_USERS = ("workouts", "riders", "season", "ingest")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in QUERIES if name.startswith(("workouts.", "riders.", "season."))]
-)
+@pytest.mark.parametrize("name", [name for name in QUERIES if name.partition(".")[0] in OF_USERS])
 def test_every_query_of_the_api_over_a_users_rows_carries_the_user(name: str) -> None:
     assert ("%(user_id)s" in QUERIES[name]) == (name not in OF_NO_USER)

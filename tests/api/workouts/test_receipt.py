@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from api.workouts.ride_reader import Ride
+from api.workouts.held_samples import HeldSamples
 from api.workouts.store import TimeRange
 from api.workouts.telemetry import Holdings, holdings
 from shared.connections import open_redis
@@ -24,32 +24,32 @@ def at(*seconds: float) -> Any:
 
 
 def test_nothing_held_is_nothing_received() -> None:
-    assert holdings(Ride(no_samples(), no_samples()), 10) == Holdings(None, None, 0, [])
+    assert holdings(HeldSamples(no_samples(), no_samples()), 10) == Holdings(None, None, 0, [])
 
 
 def test_what_only_waits_is_not_durable() -> None:
-    assert holdings(Ride(no_samples(), at(1, 2)), 10) == Holdings(2000, None, 2, [])
+    assert holdings(HeldSamples(no_samples(), at(1, 2)), 10) == Holdings(2000, None, 2, [])
 
 
 def test_what_is_archived_is_durable() -> None:
-    assert holdings(Ride(at(1, 2), no_samples()), 10) == Holdings(2000, 2000, 2, [])
+    assert holdings(HeldSamples(at(1, 2), no_samples()), 10) == Holdings(2000, 2000, 2, [])
 
 
 def test_durable_ends_before_the_first_sample_that_waits() -> None:
-    held = holdings(Ride(at(1, 2, 3, 4), at(9, 3)), 10)
+    held = holdings(HeldSamples(at(1, 2, 3, 4), at(9, 3)), 10)
     assert (held.received_through, held.durable_through, held.sample_count) == (9000, 2000, 5)
 
 
 def test_nothing_is_durable_if_the_first_sample_waits() -> None:
-    assert holdings(Ride(at(2, 3), at(1)), 10).durable_through is None
+    assert holdings(HeldSamples(at(2, 3), at(1)), 10).durable_through is None
 
 
 def test_missing_is_what_lies_between_samples_further_apart_than_the_gap() -> None:
-    ride = Ride(at(0, 10, 20.001), at(100, 50))
+    held = HeldSamples(at(0, 10, 20.001), at(100, 50))
     missing = [TimeRange(10_000, 20_001), TimeRange(20_001, 50_000), TimeRange(50_000, 100_000)]
-    assert holdings(ride, 10).missing == missing
-    assert holdings(ride, 10.001).missing == missing[1:]
-    assert holdings(ride, 50).missing == []
+    assert holdings(held, 10).missing == missing
+    assert holdings(held, 10.001).missing == missing[1:]
+    assert holdings(held, 50).missing == []
 
 
 def receipt(rider: Rider, workout: str, **query: str) -> dict[str, Any]:

@@ -1,0 +1,271 @@
+"""Records, totals and thresholds as PostgreSQL has them. Each function is one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+from api.workouts.store import take_records_back
+from shared.connections import AsyncDatabase
+from shared.sql import load_queries
+
+QUERIES = load_queries("season")
+RIDERS = load_queries("riders")
+UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
+_FIGURES: Final = (
+    "ftp",
+    "critical_power",
+    "w_prime",
+    "threshold_heartrate",
+    "max_heartrate",
+    "weight",
+    "source",
+)
+
+Metric = Literal["power", "heartrate", "speed"]
+Watts = Annotated[float, Meta(ge=10, le=3000)]
+Beats = Annotated[float, Meta(ge=20, le=300)]
+Joules = Annotated[float, Meta(ge=1000, le=200_000)]
+Kilograms = Annotated[float, Meta(ge=10, le=500)]
+Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
+
+
+class Record(Struct, rename="camel"):
+    """The best of a rider over a duration: `value` in the metric's unit, held from `startedAt`."""
+
+    metric: Metric
+    duration: Annotated[int, Meta(description="Seconds")]
+    value: float
+    workout_id: UUID
+    started_at: datetime
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        self.unit = UNITS[self.metric]
+
+
+class CurvePoint(Struct, rename="camel"):
+    """The highest mean power held for a duration, and the ride it was held on."""
+
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+    workout_id: UUID
+
+
+class Totals(Struct, rename="camel"):
+    """Sums over the completed rides of a period that begins on `start`."""
+
+    start: date
+    workouts: int
+    recorded_time: Annotated[float, Meta(description="Seconds")]
+    total_distance: Annotated[float, Meta(description="Metres")]
+    total_elevation_gain: Annotated[float, Meta(description="Metres")]
+    total_energy: Annotated[float, Meta(description="Kilojoules")]
+    training_stress_score: float
+
+
+class Thresholds(Struct, rename="camel"):
+    """Figures of the rider that hold from a day on, each until a later one is given."""
+
+    effective_from: date
+    ftp: Annotated[Watts | None, Meta(description="Functional threshold power, W")] = None
+    critical_power: Annotated[Watts | None, Meta(description="W")] = None
+    w_prime: Annotated[Joules | None, Meta(description="W′, in joules")] = None
+    threshold_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
+    max_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
+    weight: Annotated[Kilograms | None, Meta(description="kg")] = None
+    source: Source | None = None
+
+
+class Recompute(Struct):
+    """How many of the rider's workouts are still to be computed anew."""
+
+    pending: int
+    workouts: int
+
+
+@dataclass(frozen=True)
+class Period:
+    """The rides that start from ``start`` on and before ``end``; None leaves an end open."""
+
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Work = W′ + CP · time through the bests, by least squares; None where nothing can be fit."""
+
+    critical_power: float | None
+    w_prime: float | None
+    r2: float | None
+    bests: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class _DayOfStress:
+    day: date
+    training_stress_score: float
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+async def list_records(
+    database: AsyncDatabase, user_id: UUID, metric: Metric | None = None
+) -> list[Record]:
+    """The user's personal records, of every metric or of one."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            Record, QUERIES["list_records"], user_id=user_id, metric=metric
+        )
+
+
+async def read_season_curve(
+    database: AsyncDatabase, user_id: UUID, period: Period
+) -> list[CurvePoint]:
+    """The power curve of all the user's rides of a period."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            CurvePoint,
+            QUERIES["season_curve"],
+            user_id=user_id,
+            start=period.start,
+            end=period.end,
+        )
+
+
+async def read_workout_curve(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID
+) -> list[CurvePoint]:
+    """The power curve of one of the user's rides."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            CurvePoint, QUERIES["workout_curve"], id=workout_id, user_id=user_id
+        )
+
+
+async def list_bests(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> list[Record]:
+    """What is ranked of one of the user's rides."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            Record, QUERIES["workout_bests"], id=workout_id, user_id=user_id
+        )
+
+
+async def exclude_workout(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+) -> bool:
+    """Leave a range of a ride out of the records, or all of it. Whether it was there.
+
+    The whole ride loses its records here and now, even if no worker runs; a range does so by the
+    fold that is now due.
+    """
+    async with database.connection() as connection, connection.transaction():
+        changed = await connection.row(
+            _Id,
+            QUERIES["exclude_workout"],
+            id=workout_id,
+            user_id=user_id,
+            **_excluded(range_),
+        )
+        if changed and range_ is None:
+            await take_records_back(connection, workout_id, user_id)
+    return changed is not None
+
+
+async def include_workout(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+) -> bool:
+    """Let a range of a ride, or all of it, count again. Whether it was there."""
+    async with database.connection() as connection:
+        changed = await connection.row(
+            _Id,
+            QUERIES["include_workout"],
+            id=workout_id,
+            user_id=user_id,
+            **_excluded(range_),
+        )
+    return changed is not None
+
+
+async def list_totals(
+    database: AsyncDatabase, user_id: UUID, by: str, time_zone: str, period: Period
+) -> list[Totals]:
+    """Sums over the user's rides ``by`` day, week, month or year of a time zone."""
+    async with database.connection() as connection:
+        return await connection.rows(
+            Totals,
+            QUERIES["totals"],
+            user_id=user_id,
+            period=by,
+            time_zone=time_zone,
+            start=period.start,
+            end=period.end,
+        )
+
+
+async def fit_critical_power(database: AsyncDatabase, user_id: UUID, period: Period) -> Fit:
+    """Critical power and W′ by the bests of 2 to 20 minutes of the user's rides of a period."""
+    async with database.connection() as connection:
+        fit = await connection.row(
+            Fit,
+            QUERIES["critical_power"],
+            user_id=user_id,
+            start=period.start,
+            end=period.end,
+        )
+    assert fit is not None  # an aggregate gives a row  # noqa: S101
+    return fit
+
+
+async def read_daily_stress(
+    database: AsyncDatabase, user_id: UUID, time_zone: str
+) -> dict[date, float]:
+    """The training stress of each day with any."""
+    async with database.connection() as connection:
+        days = await connection.rows(
+            _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone
+        )
+    return {each.day: each.training_stress_score for each in days}
+
+
+async def list_thresholds(database: AsyncDatabase, user_id: UUID) -> list[Thresholds]:
+    """Every day on which the athlete gave figures, the newest first."""
+    async with database.connection() as connection:
+        return await connection.rows(Thresholds, QUERIES["list_thresholds"], user_id=user_id)
+
+
+async def put_thresholds(
+    database: AsyncDatabase, user_id: UUID, given: Mapping[str, Any]
+) -> Thresholds:
+    """Give figures for a day, and mark the rides from that day on to be computed anew.
+
+    The figures of the day as they are then. A day without any is forgotten.
+    """
+    change = {**dict.fromkeys(_FIGURES), **given, "given": list(given), "user_id": user_id}
+    day = {"user_id": user_id, "effective_from": given["effective_from"]}
+    async with database.connection() as connection, connection.transaction():
+        thresholds = await connection.row(Thresholds, QUERIES["put_thresholds"], **change)
+        await connection.execute(QUERIES["delete_empty_thresholds"], day)
+        await connection.execute(RIDERS["mark_stale_from"], day)
+    assert thresholds is not None  # INSERT … RETURNING gives a row  # noqa: S101
+    return thresholds
+
+
+async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
+    """How far the recomputation of the user's workouts has come."""
+    async with database.connection() as connection:
+        counted = await connection.row(Recompute, QUERIES["count_stale"], user_id=user_id)
+    return counted or Recompute(0, 0)
+
+
+def _excluded(range_: Range[int] | None) -> dict[str, Any]:
+    return {"whole": range_ is None, "range": Multirange([range_] if range_ else [])}
