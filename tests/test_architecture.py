@@ -72,7 +72,7 @@ def test_every_folder_of_a_package_is_a_room_with_a_place_in_the_order(package: 
     assert folders - {"sql"} == set(ROOMS[package])
 
 
-@pytest.mark.parametrize("room", ["ingest", "workouts", "season", "export"])
+@pytest.mark.parametrize("room", ["health", "ingest", "workouts", "season", "export"])
 def test_only_the_store_of_a_room_speaks_with_postgresql(room: str) -> None:
     sql = re.compile(r"load_queries|\.connection\(|\.rows?\(|psycopg\.rows")
     speakers = {

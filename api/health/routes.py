@@ -11,6 +11,7 @@ import redis
 from msgspec import Struct
 from starlette.responses import Response
 
+from api.health.store import is_migrated
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
@@ -72,12 +73,10 @@ async def ready(request: Request[State]) -> Response:
 
 async def _database_problems(state: State) -> list[str]:
     try:
-        async with state["database"].connection() as connection:
-            cursor = await connection.execute("SELECT to_regclass('workout_channels') AS found")
-            row = await cursor.fetchone()
+        migrated = await is_migrated(state["database"])
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
         return ["PostgreSQL does not answer"]
-    return [] if row and row["found"] else ["PostgreSQL is not migrated: run `make migrate`"]
+    return [] if migrated else ["PostgreSQL is not migrated: run `make migrate`"]
 
 
 async def _redis_problems(state: State) -> list[str]:
