@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
+from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
 from shared.sql import load_queries
 
@@ -37,7 +38,7 @@ class Status(StrEnum):
     PAUSED = "PAUSED"
     PROCESSING = "PROCESSING"
     COMPLETED = "COMPLETED"
-    ARCHIVED = "ARCHIVED"
+    ARCHIVED = "ARCHIVED"  # as COMPLETED everywhere; published, but nothing here sets it
     FAILED = "FAILED"
 
 
@@ -69,6 +70,7 @@ class Workout(Struct, rename="camel"):
         summary: Any = self.summary
         self.summary = summary and complete(summary)
         self.excluded_ranges = [TimeRange(each.lower, each.upper) for each in ranges]
+        self.stream_name = samples_key(self.id)  # follows from the id: its column stays empty
 
 
 @dataclass(frozen=True)

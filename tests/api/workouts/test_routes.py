@@ -1,13 +1,14 @@
 """The life of a workout, from start to deletion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from shared.connections import Database
+from shared.connections import Database, open_redis
+from shared.settings import read_settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
 from tests.conftest import Rider
 
@@ -31,6 +32,15 @@ def test_a_new_workout_is_active_and_has_a_place(rider: Rider) -> None:
     )
     assert workout["endTime"] is workout["summary"] is workout["description"] is None
     assert rider.workout(workout["id"]) == workout
+
+
+def test_the_stream_name_is_that_of_the_stream_with_its_waiting_samples(
+    rider: Rider, urls: Mapping[str, str]
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 60))
+    with open_redis(read_settings(urls)) as redis:
+        assert redis.xlen(rider.workout(workout)["streamName"]) == 1
 
 
 def test_every_member_may_be_left_out_and_so_may_the_body(rider: Rider) -> None:
