@@ -1,4 +1,4 @@
-"""Which exports a process is making: they are long, and uploads come first."""
+"""The exports that a process is making: few at a time, for they take long, and uploads go first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class Exports:
 
     @contextmanager
     def making(self, user_id: UUID) -> Iterator[None]:
-        """Take up room, as long as it lasts."""
+        """Count as one of the exports under way until the block ends."""
         self._users.add(user_id)
         try:
             yield

@@ -1,4 +1,4 @@
-"""A zip file that is given away while it is being written. It does no I/O of its own."""
+"""A zip file in pieces, each of which may be sent before the next is made. It does no I/O."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _PIECE: Final = 64 * 1024  # bytes
 class ZipStream:
     """Takes members one after the other, and keeps nothing of them but their names and places.
 
-    Whoever gets the pieces up to a fault has no zip file: what makes it one comes at the end.
+    Pieces that end early, as by a fault, are no zip file: its list of members is the last piece.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -43,7 +43,7 @@ class ZipStream:
 
 
 class _Sink:
-    """Neither seeks nor tells: so the sizes of a member are written after it."""
+    """A file that cannot seek, so that ZipFile writes the sizes of a member after it."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

@@ -1,5 +1,6 @@
 -- name: athlete_on
--- Each figure as last given on or before the day of the ride, in the rider's time zone.
+-- Each figure of the athlete as last given on or before the day of the ride, in the user's time
+-- zone.
 SELECT
     (array_agg(ftp ORDER BY effective_from DESC)
         FILTER (WHERE ftp IS NOT NULL))[1] AS ftp,
@@ -21,10 +22,11 @@ WHERE user_id = %(user_id)s
     )::date
 
 -- name: delete_bests
+-- Nothing of the ride is ranked any more.
 DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 
 -- name: write_bests
--- All of a ride's in one statement: columns of equal lengths.
+-- What is to be ranked of a ride, in one statement: columns of equal lengths.
 INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
 SELECT %(workout_id)s, %(user_id)s, metric, duration, value, to_timestamp(started)
 FROM unnest(
@@ -32,18 +34,20 @@ FROM unnest(
 ) AS best (metric, duration, value, started)
 
 -- name: delete_curve
+-- The ride has no power curve any more.
 DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
 
 -- name: write_curve
+-- The power curve of a ride: durations and watts, in arrays of equal lengths.
 INSERT INTO workout_curves (workout_id, user_id, ridden_at, durations, watts)
 VALUES (%(workout_id)s, %(user_id)s, %(ridden_at)s, %(durations)b::int[], %(watts)b::float8[])
 
 -- name: lock_rider
--- One refresh of a rider's records at a time; always after the workout's own lock.
+-- One refresh of a user's records at a time; always after the workout's own lock.
 SELECT id FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
 
 -- name: refresh_records
--- Each of the rider's records becomes the best there now is; the earlier of equals.
+-- Each of the user's records becomes the best there now is; the earlier of equals.
 WITH keys AS (
     SELECT metric, duration FROM personal_records WHERE user_id = %(user_id)s
     UNION

@@ -35,6 +35,12 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     )
 
 
+@pytest.mark.parametrize("topic", ["workouts", "season", "records", "riders", "ingest", "health"])
+def test_every_query_has_its_line_of_intent(topic: str) -> None:
+    bare = [name for name, query in load_queries(topic).items() if not query.startswith("-- ")]
+    assert bare == []
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
     query = QUERIES[name]
