@@ -14,8 +14,15 @@ class MalformedEntry(TrackerError):
 
 
 class ServiceUnavailable(TrackerError):
-    """PostgreSQL or Redis does not answer now; the same call may work later."""
+    """The service cannot answer now; the same call may work later."""
 
     def __init__(self, detail: str, retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class LeaveToNewer(ServiceUnavailable):
+    """A newer version of this program wrote this; leave it as it is, to a process of that version.
+
+    That is no fault of the data: nothing may be given up, overwritten or acknowledged over it.
+    """

@@ -4,8 +4,13 @@ So power is read without the rest, and new samples rewrite the parts they belong
 
 Encoding ``pco1``: decimals u8 (255: plain floats), length of the mask u32, the mask (zlib of the
 presence bits; empty where every sample has a value), then the present values by pcodec.
+
+Another encoding with a name of this form, and another channel than those of CHANNELS, are a newer
+version's. Readers leave such a channel out. Whoever merges new samples into its part must not: the
+channel would then lack the new timestamps.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pcodec import ChunkConfig, standalone
 
-from shared.errors import MalformedEntry
+from shared.errors import LeaveToNewer, MalformedEntry
 from shared.samples.channels import CHANNEL, CHANNEL_NAMES
 from shared.samples.columns import BoolArray, FloatArray, IntArray, Samples, concatenate
 from shared.samples.decimals import from_whole, to_whole
@@ -27,6 +32,7 @@ _PART: Final = 4 * 3600 * 1000  # ms
 _PLAIN_FLOATS: Final = 255
 _HEAD: Final = struct.Struct("<BI")
 _CONFIG: Final = ChunkConfig()
+_ENCODING_NAME: Final = re.compile("[a-z]{2,16}[0-9]{1,4}")
 
 
 class ArchivedChannel(NamedTuple):
@@ -77,16 +83,18 @@ def encode(samples: Samples, part: int = WHOLE) -> list[ArchivedChannel]:
 def decode(rows: Iterable[ArchivedChannel]) -> Samples:
     """The samples of archived rows, part after part: in order of time, as each part is.
 
-    Raises MalformedEntry where a row cannot be decoded.
+    Without the channels that only a newer version knows. Raises MalformedEntry where a row cannot
+    be decoded, LeaveToNewer where its encoding is a newer version's.
     """
-    parts = decode_parts(rows)
+    parts = decode_parts(row for row in rows if _is_known(row))
     return concatenate([parts[number] for number in sorted(parts)])
 
 
 def decode_parts(rows: Iterable[ArchivedChannel]) -> dict[int, Samples]:
     """The samples of each part; the timestamps' row of each must be among the rows.
 
-    Raises MalformedEntry where a row cannot be decoded.
+    Raises MalformedEntry where a row cannot be decoded, LeaveToNewer where its channel or encoding
+    is a newer version's.
     """
     parts: dict[int, dict[str, bytes]] = {}
     for row in rows:
@@ -124,9 +132,17 @@ def _compress(values: NDArray[Any]) -> bytes:
 
 
 def _checked(row: ArchivedChannel) -> bytes:
+    if not _is_known(row):
+        raise LeaveToNewer(f"an archived channel {row.channel}")
     if row.encoding != ENCODING:
-        raise MalformedEntry(f"channel {row.channel} has the unknown encoding {row.encoding}")
+        problem = f"channel {row.channel} has the unknown encoding {row.encoding}"
+        newer = _ENCODING_NAME.fullmatch(row.encoding)
+        raise LeaveToNewer(problem) if newer else MalformedEntry(problem)
     return row.data
+
+
+def _is_known(row: ArchivedChannel) -> bool:
+    return row.channel == TIMESTAMP or row.channel in CHANNEL
 
 
 def _decompress(data: bytes) -> tuple[int, bytes, FloatArray | IntArray]:

@@ -6,6 +6,10 @@
 
 Little-endian throughout. Entries with equal layouts have bodies of equal shape, so that many of
 them are decoded in one step.
+
+What a newer version may write: a version up to LAST_VERSION, whose layout nobody here knows; or, in
+an entry that is right in every other way, a channel with a number beyond CHANNELS. Whatever else
+does not decode is malformed. So a new channel needs no new version, and anything else does.
 """
 
 import math
@@ -16,15 +20,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import MalformedEntry
+from shared.errors import LeaveToNewer, MalformedEntry
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS
 from shared.samples.columns import FloatArray, IntArray, Samples, no_samples
 from shared.samples.decimals import from_whole, to_whole
 
 VERSION: Final = 1
+LAST_VERSION: Final = 31  # so that no text and few accidents look like an entry of the future
 HAS_MASK: Final = 0x80
 _FLOAT: Final = 7
-# Kind → numpy type. Append, never reorder.
+# Kind → numpy type. One more, like any other order, needs a new version.
 _KINDS: Final = tuple(map(np.dtype, ("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f8")))
 _HEAD: Final = struct.Struct("<BIBB")
 _BOUNDS: Final = tuple(
@@ -110,7 +115,7 @@ def encode_few(timestamps: Sequence[int], columns: Iterable[Sequence[float | Non
 def decode(entries: Sequence[bytes]) -> Samples:
     """The samples of many entries, in the order of the entries.
 
-    Raises MalformedEntry if any of them is not of this format.
+    Raises MalformedEntry if any of them is not of this format, LeaveToNewer if one is of a newer.
     """
     groups = _by_layout(entries)
     counts = np.array([_HEAD.unpack_from(entry)[1] for entry in entries], np.int64)
@@ -178,10 +183,13 @@ def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:
         length = len(layout) + _body_width(layout)
         if any(len(entries[position]) != length for position in positions):
             raise MalformedEntry(f"a batch of samples is not {length} bytes long")
+        _require_known_channels(layout)
     return groups
 
 
 def _layout_of(entry: bytes) -> bytes:
+    if entry and VERSION < entry[0] <= LAST_VERSION:
+        raise LeaveToNewer(f"a batch of samples of version {entry[0]}")
     if len(entry) < _HEAD.size or entry[0] != VERSION:
         raise MalformedEntry(f"not a batch of samples of version {VERSION}")
     length = _HEAD.size + 2 * _HEAD.unpack_from(entry)[2]
@@ -191,12 +199,18 @@ def _layout_of(entry: bytes) -> bytes:
 
 
 def _body_width(layout: bytes) -> int:
-    """The bytes that follow a layout. Raises MalformedEntry for an unknown channel or kind."""
+    """The bytes that follow a layout. Raises MalformedEntry for an unknown kind."""
     _, count, _, offsets_kind = _HEAD.unpack_from(layout)
-    if offsets_kind == _FLOAT or any(code >= len(CHANNELS) for code, _ in _columns(layout)):
-        raise MalformedEntry("a batch of samples with an unknown channel or kind of time")
+    if offsets_kind == _FLOAT:
+        raise MalformedEntry("a batch of samples with an unknown kind of time")
     width: int = 8 + count * _kind(offsets_kind).itemsize
     return width + sum(_column_width(kind, count) for _, kind in _columns(layout))
+
+
+def _require_known_channels(layout: bytes) -> None:
+    for code, _ in _columns(layout):
+        if code >= len(CHANNELS):
+            raise LeaveToNewer(f"a batch of samples of channel {code}")
 
 
 def _columns(layout: bytes) -> list[tuple[int, int]]:

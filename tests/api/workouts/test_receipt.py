@@ -11,7 +11,8 @@ from api.workouts.store import TimeRange
 from api.workouts.telemetry import Holdings, holdings
 from shared.connections import open_redis
 from shared.events import FoldRequest
-from shared.redis_keys import EVENTS
+from shared.redis_keys import BATCH_FIELD, EVENTS, samples_key
+from shared.samples import stream_codec
 from shared.samples.columns import no_samples
 from shared.settings import read_settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
@@ -111,3 +112,18 @@ def test_a_checkpoint_makes_a_ride_under_way_durable_so_far(
 def test_a_gap_must_be_some_seconds(rider: Rider, gap: str) -> None:
     response = rider.client.get(f"/api/workouts/{rider.start()}/receipt", params={"gap": gap})
     assert problem_of(response, 422)["detail"].startswith("gap: ")
+
+
+def test_what_a_newer_version_holds_is_left_to_it_and_uploads_go_on(
+    rider: Rider, urls: Mapping[str, str]
+) -> None:
+    """As by an older API process during a deploy: it cannot say what is held, but lose nothing."""
+    workout = rider.start()
+    batch: Any = {BATCH_FIELD: bytes([stream_codec.VERSION + 1]) + b"whatever this means"}
+    with open_redis(read_settings(urls)) as redis:
+        redis.xadd(samples_key(UUID(workout)), batch)
+    for path in ("receipt", "telemetry"):
+        answer = rider.client.get(f"/api/workouts/{workout}/{path}")
+        problem_of(answer, 503)
+        assert answer.headers["retry-after"] == "1"
+    assert rider.upload(workout, seconds_of(200, 60)).status_code == 202

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import MalformedEntry
+from shared.errors import LeaveToNewer, MalformedEntry
 from shared.samples import archive
 from shared.samples.archive import ENCODING, ArchivedChannel
 from shared.samples.channels import CHANNELS
@@ -89,10 +89,26 @@ def test_channels_without_timestamps_are_malformed() -> None:
         archive.decode([power])
 
 
-def test_an_unknown_encoding_is_malformed() -> None:
-    rows = archive.encode(samples_of([1], power=[5]))
-    with pytest.raises(MalformedEntry, match="power has the unknown encoding pco2"):
-        archive.decode([rows[0], rows[1]._replace(encoding="pco2")])
+@pytest.mark.parametrize("encoding", ["", "pco", "PCO2", "pco2\n", "2", "what is this?"])
+def test_what_is_no_name_of_an_encoding_is_malformed(encoding: str) -> None:
+    times, power = archive.encode(samples_of([1], power=[5]))
+    with pytest.raises(MalformedEntry, match="power has the unknown encoding"):
+        archive.decode([times, power._replace(encoding=encoding)])
+
+
+def test_a_newer_encoding_is_left_to_whoever_knows_it() -> None:
+    times, power = archive.encode(samples_of([1], power=[5]))
+    for rows in ([times, power._replace(encoding="pco2")], [times._replace(encoding="zstd1")]):
+        with pytest.raises(LeaveToNewer, match="has the unknown encoding"):
+            archive.decode(rows)
+
+
+def test_a_newer_channel_is_left_out_by_who_reads_and_left_alone_by_who_merges() -> None:
+    times, power = archive.encode(samples_of([1], power=[5]))
+    rows = [times, power, power._replace(channel="saddle-pressure")]
+    assert readings_of(archive.decode(rows)) == [(1, {"power": 5.0})]
+    with pytest.raises(LeaveToNewer, match="saddle-pressure"):
+        archive.decode_parts(rows)
 
 
 def test_a_channel_of_another_length_is_malformed() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.errors import MalformedEntry
+from shared.errors import LeaveToNewer, MalformedEntry
 from shared.samples import stream_codec
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS
 from shared.samples.columns import Samples, concatenate
@@ -100,23 +100,23 @@ def test_an_entry_cut_short_or_overlong_is_malformed(samples: Samples, data: st.
 
 
 @given(any_samples(largest=4), st.data())
-def test_a_flipped_byte_gives_other_samples_or_a_malformed_entry(
+def test_a_flipped_byte_gives_other_samples_or_an_error(
     samples: Samples, data: st.DataObject
 ) -> None:
     entry = bytearray(stream_codec.encode(samples))
     entry[data.draw(st.integers(0, len(entry) - 1))] ^= data.draw(st.integers(1, 255))
-    decodes_or_is_malformed([bytes(entry)])
+    decodes_or_is_refused([bytes(entry)])
 
 
 @given(st.lists(st.binary(max_size=60).map(lambda rest: b"\x01" + rest), max_size=3))
-def test_garbage_gives_samples_or_a_malformed_entry(entries: list[bytes]) -> None:
-    decodes_or_is_malformed(entries)
+def test_garbage_gives_samples_or_an_error(entries: list[bytes]) -> None:
+    decodes_or_is_refused(entries)
 
 
-def decodes_or_is_malformed(entries: list[bytes]) -> None:
+def decodes_or_is_refused(entries: list[bytes]) -> None:
     try:
         decoded = stream_codec.decode(entries)
-    except MalformedEntry:
+    except (MalformedEntry, LeaveToNewer):
         return
     assert len(decoded) <= sum(map(len, entries))
 
@@ -133,20 +133,46 @@ def test_two_wrong_lengths_do_not_make_a_right_one() -> None:
         stream_codec.decode([one[:-1], two + b"\0"])
 
 
+def with_byte(at: int, value: int) -> bytes:
+    """Ten seconds of power, with one byte of their entry changed."""
+    entry = bytearray(stream_codec.encode(ten_seconds(power=200)))
+    entry[at] = value
+    return bytes(entry)
+
+
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        (0, stream_codec.VERSION + 1),
+        (0, 0),
+        (0, stream_codec.LAST_VERSION + 1),  # where text begins
+        (0, 0xFF),
         (6, 200),
-        (7, len(CHANNEL_NAMES)),
         (8, 8),
     ],
 )
-def test_an_unknown_version_channel_or_kind_is_malformed(at: int, value: int) -> None:
-    entry = bytearray(stream_codec.encode(ten_seconds(power=200)))
-    entry[at] = value
+def test_a_version_or_kind_that_never_was_is_malformed(at: int, value: int) -> None:
     with pytest.raises(MalformedEntry):
-        stream_codec.decode([bytes(entry)])
+        stream_codec.decode([with_byte(at, value)])
+
+
+@pytest.mark.parametrize("version", [stream_codec.VERSION + 1, stream_codec.LAST_VERSION])
+def test_a_newer_version_is_left_to_whoever_knows_it(version: int) -> None:
+    known = stream_codec.encode(ten_seconds(power=200))
+    for entry in (with_byte(0, version), bytes([version])):  # whatever its layout
+        with pytest.raises(LeaveToNewer, match=f"version {version}"):
+            stream_codec.decode([known, entry])
+
+
+@pytest.mark.parametrize("channel", [len(CHANNEL_NAMES), 255])
+def test_a_newer_channel_is_left_to_whoever_knows_it(channel: int) -> None:
+    with pytest.raises(LeaveToNewer, match=f"channel {channel}"):
+        stream_codec.decode([with_byte(7, channel)])
+
+
+def test_a_newer_channel_in_an_entry_that_is_wrong_otherwise_is_malformed() -> None:
+    for wrong in (with_byte(7, 200)[:-1], with_byte(7, 200) + b"\0"):
+        with pytest.raises(MalformedEntry):
+            stream_codec.decode([wrong])
 
 
 def test_times_are_never_floats() -> None:
