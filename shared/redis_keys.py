@@ -1,14 +1,15 @@
 """Every Redis key.
 
-| key                 | type   | meaning                                                        |
-|---------------------|--------|----------------------------------------------------------------|
-| ``{w:ID}:samples``  | stream | batches not yet folded; field ``b``: see stream_codec          |
-| ``{w:ID}:sealed``   | string | the ride is over (``completed``) or gone (``deleted``)         |
-| ``quota:KEY:MINUTE``| number | samples that a key has uploaded in a minute                    |
-| ``sign-in:STATE``   | string | a rider sent to an OpenID provider, and not yet back           |
-| ``failing``         | zset   | rides whose folds fail, by when they first did; see breaker.py  |
-| ``folded``          | zset   | rides folded lately, by when                                    |
-| ``events``          | stream | what to do: ``kind``, ``workout``; consumer group ``workers``  |
+| key                  | type    | meaning                                                       |
+|----------------------|---------|---------------------------------------------------------------|
+| ``{w:ID}:samples``   | stream  | batches not yet folded; field ``b``: see stream_codec         |
+| ``{w:ID}:sealed``    | string  | the ride is over (``completed``) or gone (``deleted``)        |
+| ``quota:KEY:MINUTE`` | number  | samples that a key has uploaded in a minute                   |
+| ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
+| ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
+| ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
+| ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
+| ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 
 The keys of one workout share a hash tag, so that nodes could share workouts
 out; no client does so yet.
@@ -21,7 +22,7 @@ from uuid import UUID
 EVENTS: Final = "events"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
-FOLDED: Final = "folded"
+SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
 BATCH_FIELD: Final = b"b"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"

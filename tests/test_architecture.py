@@ -87,7 +87,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 @pytest.mark.parametrize("room", ROOMS["api"])
 def test_only_the_store_of_a_room_runs_sql(room: str) -> None:
     """Handlers, and what they call, say what they want by name."""
-    running = re.compile(r"((?<!pipe)\.execute|\.cursor|\.fetch(one|all))\(|load_queries|psycopg\.rows")
+    running = re.compile(
+        r"((?<!pipe)\.execute|\.cursor|\.fetch(one|all))\(|load_queries|psycopg\.rows"
+    )
     wrong = [
         path.name
         for path in (ROOT / "api" / room).rglob("*.py")

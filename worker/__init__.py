@@ -1,1 +1,1 @@
-"""Workers: fold waiting samples into PostgreSQL, one event at a time."""
+"""Workers: do what events ask for, one at a time; above all, fold waiting samples."""

@@ -11,36 +11,44 @@ from threading import Event
 import redis
 
 from shared.breaker import Breaker
-from shared.connections import open_database, open_redis
+from shared.connections import Database, Redis, open_database, open_redis
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
-from worker.jobs.fold import fold
+from worker.jobs.fold import FoldJob
 from worker.jobs.sweep import Sweeper
-from worker.queue.dead_letters import bury
-from worker.queue.inbox import BLOCK, Inbox
+from worker.queue.inbox import Inbox
+from worker.queue.jobs import Job, Jobs, Unreadable
 from worker.queue.loop import Worker
+from worker.queue.pace import Pace
 
 logger = logging.getLogger(__name__)
+
+
+def make_jobs(database: Database, client: Redis) -> list[Job]:
+    """A job for each kind of event: a line here, and a module of ``worker.jobs``."""
+    return [
+        FoldJob(database, client),
+    ]
 
 
 def work(settings: Settings, stop: Event) -> None:
     """Open the connections and work until ``stop`` is set."""
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    pace = Pace(lease=settings.lease, breaker_pause=settings.breaker_pause)
     with (
         open_database(settings) as database,
         open_redis(settings) as client,
-        open_redis(settings, longest_block=BLOCK) as blocking,
+        open_redis(settings, longest_block=pace.block) as blocking,
     ):
-        inbox = Inbox(client, blocking, consumer, settings.lease)
+        inbox = Inbox(client, blocking, consumer, pace)
         worker = Worker(
             inbox,
             Breaker(client),
-            fold=lambda workout_id: fold(database, client, workout_id),
-            bury=lambda delivery, error: bury(database, delivery, error),
+            Jobs(make_jobs(database, client), Unreadable(database)),
             sweep=Sweeper(database, client, settings).sweep_if_due,
             stop=stop,
-            breaker_pause=settings.breaker_pause,
+            pace=pace,
         )
         logger.info("started worker %s", consumer)
         worker.run()

@@ -13,7 +13,7 @@ from shared.settings import Settings, read_settings
 
 
 def is_working(settings: Settings) -> bool:
-    """Whether a consumer of this host has asked for events, or renewed a lease, of late."""
+    """Whether a consumer of this host has asked for events or renewed a lease lately."""
     with open_redis(settings) as client:
         consumers: Any = client.xinfo_consumers(EVENTS, GROUP)
     ours = f"{socket.gethostname()}-".encode()
@@ -30,7 +30,7 @@ def main() -> None:
     except redis.RedisError as error:
         sys.exit(f"Redis does not tell: {error}")
     if not working:
-        sys.exit("no worker of this host has asked for events of late")
+        sys.exit("no worker of this host has asked for events lately")
 
 
 if __name__ == "__main__":

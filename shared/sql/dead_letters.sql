@@ -1,22 +1,9 @@
--- name: bury
--- A letter, unless this event has one or its workout failed before; and only with a letter is the
--- workout FAILED. Its samples stay where they are.
-WITH letter AS (
-    INSERT INTO dead_letters (
-        event_id, workout_id, status_before, event, reason, traceback, deliveries
-    )
-    SELECT
-        %(event_id)s, workouts.id, workouts.status,
-        %(event)s, %(reason)s, %(traceback)s, %(deliveries)s
-    FROM (VALUES (%(workout_id)s::uuid)) AS named (workout_id)
-    LEFT JOIN workouts ON workouts.id = named.workout_id
-    WHERE workouts.status IS DISTINCT FROM 'FAILED'
-    ON CONFLICT (event_id) DO NOTHING
-    RETURNING workout_id
-)
-UPDATE workouts SET status = 'FAILED', updated_at = now()
-FROM letter
-WHERE workouts.id = letter.workout_id AND status <> 'DELETED'
+-- name: write_letter
+-- A letter, unless this event has one. What it means for a workout is said by fail_workout.
+INSERT INTO dead_letters (event_id, event, reason, traceback, deliveries)
+VALUES (%(event_id)s, %(event)s, %(reason)s, %(traceback)s, %(deliveries)s)
+ON CONFLICT (event_id) DO NOTHING
+RETURNING id
 
 -- name: list_dead_letters
 -- Those still waiting for a person, newest first; or one, whatever became of it.

@@ -8,6 +8,7 @@ SELECT
 -- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
 SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges,
+    coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (
         SELECT coalesce(sum(samples), 0)::int FROM workout_channels
@@ -28,6 +29,7 @@ ON CONFLICT (workout_id, part, channel) DO UPDATE SET
     encoding = excluded.encoding, samples = excluded.samples, data = excluded.data
 
 -- name: delete_archive
+-- Before it is written in other parts than it has now.
 DELETE FROM workout_channels WHERE workout_id = %(workout_id)s
 
 -- name: note_arrival
@@ -52,6 +54,17 @@ UPDATE workouts SET
     last_received_at = greatest(last_received_at, %(received_at)s),
     updated_at = now()
 WHERE id = %(id)s
+
+-- name: fail_workout
+-- Its fold was given up by this letter, which is told what a replay must know. The samples stay.
+WITH told AS (
+    UPDATE dead_letters SET workout_id = workouts.id, status_before = workouts.status
+    FROM workouts
+    WHERE event_id = %(event_id)s AND workouts.id = %(id)s
+)
+UPDATE workouts SET status = 'FAILED', updated_at = now()
+WHERE id = %(id)s AND status <> 'DELETED'
+RETURNING id
 
 -- name: elect_sweeper
 -- One worker at a time; the lock ends with the transaction.
@@ -104,6 +117,7 @@ WHERE status IN ('ACTIVE', 'PAUSED')
 LIMIT 500
 
 -- name: complete_silent
+-- Rides that nobody will complete any more; the row asks for the fold, as when a user does.
 UPDATE workouts SET
     status = 'PROCESSING', completed_at = now(), fold_asked_at = now(), updated_at = now()
 WHERE id = ANY(%(ids)s) AND status IN ('ACTIVE', 'PAUSED')
@@ -120,6 +134,7 @@ SELECT id FROM unnest(%(ids)s::uuid[]) AS waiting (id)
 WHERE NOT EXISTS (SELECT FROM workouts WHERE workouts.id = waiting.id)
 
 -- name: find_purgeable
+-- Workouts that were deleted longer ago than they are kept; in portions.
 SELECT id FROM workouts
 WHERE status = 'DELETED' AND deleted_at < now() - make_interval(secs => %(retention)s)
 LIMIT 100
@@ -143,4 +158,5 @@ WHERE deleted_at < now() - interval '2 hours'
     AND NOT EXISTS (SELECT FROM workouts WHERE user_id = users.id)
 
 -- name: purge
+-- For good, with all that refers to them.
 DELETE FROM workouts WHERE id = ANY(%(ids)s)

@@ -20,10 +20,10 @@ from shared.redis_keys import EVENTS, GROUP, samples_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import ArchivedChannel
 from shared.samples.columns import Samples, concatenate, merge
-from worker.jobs.fold import read_waiting
 from worker.rides.athlete import Athlete
 from worker.rides.efforts import rank_efforts
 from worker.rides.ride import Ride
+from worker.rides.stream import read_waiting
 from worker.rides.summary import summarize
 
 Reading = tuple[int, str, float]  # ms, channel, value
@@ -210,7 +210,7 @@ def _held(ride: RideHistory, connection: DatabaseConnection, client: Redis) -> S
         archived = archive.decode(cursor.fetchall())
     if _workout(connection, ride)["status"] != "FAILED":
         return archived
-    waiting = stream_codec.decode(read_waiting(client, samples_key(ride.workout_id)).entries)
+    waiting = stream_codec.decode(read_waiting(client, ride.workout_id).entries)
     return merge(concatenate([archived, waiting]))
 
 

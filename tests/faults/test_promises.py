@@ -82,7 +82,7 @@ def test_a_deploy_on_which_every_fold_fails_pauses_and_gives_nothing_up(system: 
     for recording in recordings:
         recording.complete()
     eventually(lambda: Breaker(system.redis_client).is_open())
-    eventually(lambda: system.log_of("worker").count("most folds fail") > 5)  # tries, in vain
+    eventually(lambda: system.log_of("worker").count("most jobs fail") > 5)  # tries, in vain
     assert {status_of(system, each) for each in recordings} == {"PROCESSING"}
     for worker in bad:
         worker.kill()

@@ -1,10 +1,16 @@
 """The worker's parts, driven inside the test process on a database that no other worker sweeps."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -13,16 +19,28 @@ import redis
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
+from ops.processes import spawn, stop
 from shared.breaker import Breaker
 from shared.connections import Database, Redis, open_redis
+from shared.events import Fields, FoldRequest
 from shared.settings import Settings
+from tests.conftest import ROOT
 from tests.worker.workouts import Workouts
-from worker.queue.dead_letters import bury
-from worker.queue.inbox import BLOCK, Inbox
-from worker.queue.loop import Fold, Worker
+from worker.jobs.fold import FoldJob
+from worker.queue.inbox import Inbox
+from worker.queue.jobs import Job, Jobs, Unreadable
+from worker.queue.loop import Worker
+from worker.queue.pace import Pace
 
+# Waits for nothing, and looks for abandoned events each time.
+IMPATIENT = Pace(breaker_pause=0.01, block=0.02, claim_every=0, pass_over=0.1, longest_pause=0.01)
+
+LEASE = 0.5  # seconds, of worker processes
+
+Fold = Callable[[UUID], bool]  # whether there was anything to do
 OpenInbox = Callable[..., Inbox]
 Running = Callable[..., AbstractContextManager[None]]
+StartWorker = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +60,13 @@ def workouts(database: Database, redis_client: Redis, settings: Settings) -> Wor
 
 
 @pytest.fixture
-def open_inbox(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenInbox]:
-    """Opens inboxes that wait for nothing and look for abandoned events each time."""
-    monkeypatch.setattr("worker.queue.inbox.BLOCK", 0.02)
-    monkeypatch.setattr("worker.queue.inbox._CLAIM_EVERY", 0.0)
+def open_inbox(settings: Settings) -> Iterator[OpenInbox]:
+    """Opens inboxes; their pace is impatient but for what is named."""
     inboxes = []
-    with open_redis(settings) as client, open_redis(settings, longest_block=BLOCK) as blocking:
+    with open_redis(settings) as client, open_redis(settings, longest_block=1) as blocking:
 
-        def open_(consumer: str = "first", lease: float = 60) -> Inbox:
-            inboxes.append(Inbox(client, blocking, consumer, lease))
+        def open_(consumer: str = "first", **pace: float) -> Inbox:
+            inboxes.append(Inbox(client, blocking, consumer, replace(IMPATIENT, **pace)))
             inboxes[-1].ensure_group()
             return inboxes[-1]
 
@@ -60,32 +76,43 @@ def open_inbox(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
                 inbox.close()
 
 
+class FoldBy(FoldJob):
+    """The job of folding, but by a function of the test's."""
+
+    def __init__(self, database: Database, client: Redis, fold: Fold) -> None:
+        super().__init__(database, client)
+        self._fold = fold
+
+    def run(self, event: Fields) -> bool:
+        return self._fold(FoldRequest.from_fields(event).workout_id)
+
+
 @pytest.fixture
-def running(
-    open_inbox: OpenInbox, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-) -> Running:
-    """Runs a worker with the given fold, impatient in everything, for as long as the block."""
-    monkeypatch.setattr("worker.queue.loop._LONGEST_PAUSE", 0.01)
+def running(open_inbox: OpenInbox, database: Database, redis_client: Redis) -> Running:
+    """Runs a worker for as long as the block, with the given fold in place of the real one.
+
+    ``more``: jobs of other kinds. The worker's pace is impatient but for what is named.
+    """
 
     @contextmanager
     def run(
-        fold: Fold,
-        *,
+        fold: Fold | None = None,
+        *more: Job,
         stop: threading.Event | None = None,
-        lease: float = 0.05,
         consumer: str = "first",
         sweep: Callable[[], None] = lambda: None,
-        breaker_pause: float = 0.01,
+        lease: float = 0.05,
+        **pace: float,
     ) -> Iterator[None]:
         stop = stop or threading.Event()
+        job = FoldBy(database, redis_client, fold) if fold else FoldJob(database, redis_client)
         worker = Worker(
-            open_inbox(consumer, lease),
+            open_inbox(consumer, lease=lease, **pace),
             Breaker(redis_client),
-            fold=fold,
-            bury=lambda delivery, error: bury(database, delivery, error),
+            Jobs([job, *more], Unreadable(database)),
             sweep=sweep,
             stop=stop,
-            breaker_pause=breaker_pause,
+            pace=replace(IMPATIENT, lease=lease, **pace),
         )
         with ThreadPoolExecutor(1) as thread:
             end = thread.submit(worker.run)
@@ -96,3 +123,26 @@ def running(
             end.result()
 
     return run
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts worker processes, which log to worker.log."""
+    processes = []
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "LEASE": str(LEASE),
+    }
+
+    def start(**variables: str) -> "subprocess.Popen[bytes]":
+        argv = [sys.executable, "-m", "worker"]
+        log = tmp_path / "worker.log"
+        processes.append(spawn(argv, log=log, environ={**environ, **variables}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        stop(process)

@@ -1,1 +1,1 @@
-"""What workers do: fold a ride, sweep up what is due."""
+"""What workers do: a module for each kind of event, and the sweeper that asks for what is due."""

@@ -6,7 +6,6 @@ Any worker may sweep; a lock in PostgreSQL elects one at a time.
 import logging
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,35 +13,41 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Database, DatabaseConnection, Redis
+from shared.errors import LeaveToNewer
 from shared.events import FoldRequest
-from shared.redis_keys import (
-    EVENTS,
-    GROUP,
-    SEALED_DELETED,
-    SEALED_FOR,
-    samples_key,
-    sealed_key,
-    workout_of,
-)
+from shared.redis_keys import EVENTS, GROUP, workout_of
 from shared.settings import Settings
-from shared.sql import load_queries
+from worker.jobs import store
 from worker.jobs.fold import fold
+from worker.queue.inbox import events_handed_out
+from worker.rides import stream
 
-QUERIES = load_queries("folds")
-OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
-_DEAD_CONSUMER: Final = 3600.0  # seconds of silence
-_SCAN_STEP: Final = 1000
+_FOLD: Final = FoldRequest.KIND.encode()
 _MOST_QUEUED: Final = 1000  # events, recomputations among them
 logger = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Sweeps at most once an interval. ``sweep_if_due`` is cheap when nothing is due."""
+    """Sweeps at most once an interval. ``sweep_if_due`` is cheap when nothing is due.
 
-    def __init__(self, database: Database, client: Redis, settings: Settings) -> None:
+    ``scan_step``: how many keys of Redis a sweep looks at; ``dead_after``: the seconds of silence
+    after which a consumer counts as dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: Redis,
+        settings: Settings,
+        *,
+        scan_step: int = 1000,
+        dead_after: float = 3600.0,
+    ) -> None:
         self._database = database
         self._redis = client
         self._settings = settings
+        self._scan_step = scan_step
+        self._dead_after = dead_after
         self._due_at = 0.0
         self._scan_cursor = 0
 
@@ -54,36 +59,29 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Ask for the folds that are due, complete silent rides, purge, tidy the group."""
-        settings = self._settings
         with self._database.connection() as connection:
-            elected = connection.execute(QUERIES["elect_sweeper"]).fetchone()
-            if elected is None or not elected["elected"]:
+            if not store.elect(connection):
                 return
             due = [
-                *_ids(connection, "ask_for_overdue_folds", overdue=OVERDUE),
-                *_ids(connection, "ask_for_stale_folds", overdue=OVERDUE, portion=self._portion()),
-                *_ids(connection, "ask_for_checkpoints", interval=settings.checkpoint_interval),
+                *store.due_folds(connection, self._settings, self._most_recomputed()),
                 *self._complete_silent(connection),
                 *self._find_stranded(connection),
             ]
             self._purge(connection)
-        self._ask_for_folds(due)
+        if due:
+            self._ask_for_folds(due)
         self._remove_dead_consumers()
 
-    def _portion(self) -> int:
+    def _most_recomputed(self) -> int:
         """How many recomputations to ask for: as many as keep the queue short."""
         return max(_MOST_QUEUED - int(self._redis.xlen(EVENTS)), 0)
 
     def _complete_silent(self, connection: DatabaseConnection) -> list[UUID]:
         silence = self._settings.idle_timeout
-        candidates = _ids(connection, "find_silent", silence=silence)
-        silent = [each for each in candidates if self._newest_arrival(each) < time.time() - silence]
-        return _ids(connection, "complete_silent", ids=silent) if silent else []
-
-    def _newest_arrival(self, workout_id: UUID) -> float:
-        """When the newest waiting batch arrived, in Unix seconds; 0 if none waits."""
-        newest: Any = self._redis.xrevrange(samples_key(workout_id), count=1)
-        return int(newest[0][0].partition(b"-")[0]) / 1000 if newest else 0.0
+        before = time.time() - silence
+        candidates = store.silent(connection, silence)
+        silent = [each for each in candidates if stream.newest_arrival(self._redis, each) < before]
+        return store.complete(connection, silent) if silent else []
 
     def _find_stranded(self, connection: DatabaseConnection) -> list[UUID]:
         """Look through a part of the streams for samples of rides that are over, or unknown.
@@ -91,47 +89,54 @@ class Sweeper:
         Redis may have lost a seal with its last second; then an API process that remembers the
         ride as active appends samples without asking for their fold.
         """
-        step: Any = self._redis.scan(self._scan_cursor, match="{w:*}:samples", count=_SCAN_STEP)
+        step: Any = self._redis.scan(
+            self._scan_cursor, match="{w:*}:samples", count=self._scan_step
+        )
         self._scan_cursor, keys = step
         ids = [workout_of(key.decode()) for key in keys]
         if not ids:
             return []
-        for workout_id in _ids(connection, "find_absent", ids=ids):
+        for workout_id in store.absent(connection, ids):
             # A backup was restored that is older than the ride, or its workout was purged. API
             # processes that remember it must not acknowledge what nobody will fold.
-            with suppress(OutOfMemoryError):  # then uploads are refused as it is
-                self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
-        return _ids(connection, "find_stranded", ids=ids)
+            stream.seal_deleted(self._redis, workout_id)
+        return store.over(connection, ids)
 
     def _ask_for_folds(self, due: Iterable[UUID]) -> None:
+        """Ask for each, unless an event that some worker has or has left asks for it already.
+
+        Else a ride that is left to a newer worker would get another event with every sweep.
+        """
+        events = events_handed_out(self._redis)
+        asked = {event.get(b"workout") for event in events if event.get(b"kind") == _FOLD}
         for workout_id in due:
-            try:
-                self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
-                logger.info("asked for a fold of %s", workout_id)
-            except OutOfMemoryError:
-                self._make_room(workout_id)
+            if str(workout_id).encode() not in asked:
+                self._ask_for_fold(workout_id)
+
+    def _ask_for_fold(self, workout_id: UUID) -> None:
+        try:
+            self._redis.xadd(EVENTS, FoldRequest(workout_id).fields())
+            logger.info("asked for a fold of %s", workout_id)
+        except OutOfMemoryError:
+            self._make_room(workout_id)
 
     def _make_room(self, workout_id: UUID) -> None:
         """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""
         try:
             fold(self._database, self._redis, workout_id)
-        except Exception:  # an event will ask again, and bury it if need be, once there is room
+        except LeaveToNewer as error:
+            logger.warning("left %s to a newer worker: %s", workout_id, error)
+        except Exception:  # an event will ask again, and give it up if need be, once there is room
             logger.exception("could not make room by folding %s", workout_id)
 
     def _purge(self, connection: DatabaseConnection) -> None:
         """Redis first: whoever dies in between leaves the row, and the row says what is to do."""
-        doomed = [
-            *_ids(connection, "find_purgeable", retention=self._settings.deleted_retention),
-            *_ids(connection, "find_orphaned"),
-        ]
+        doomed = store.doomed(connection, self._settings.deleted_retention)
         for workout_id in doomed:
-            with suppress(OutOfMemoryError):  # then uploads are refused as it is
-                self._redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
-            self._redis.delete(samples_key(workout_id))
+            stream.seal_deleted(self._redis, workout_id)
+            stream.drop(self._redis, workout_id)
             logger.info("purged %s", workout_id)
-        if doomed:
-            connection.execute(QUERIES["purge"], {"ids": doomed})
-        connection.execute(QUERIES["purge_users"])
+        store.purge(connection, doomed)
 
     def _remove_dead_consumers(self) -> None:
         try:
@@ -139,9 +144,5 @@ class Sweeper:
         except redis.ResponseError:  # no group yet
             return
         for consumer in consumers:
-            if consumer["idle"] > _DEAD_CONSUMER * 1000 and not consumer["pending"]:
+            if consumer["idle"] > self._dead_after * 1000 and not consumer["pending"]:
                 self._redis.xgroup_delconsumer(EVENTS, GROUP, consumer["name"])
-
-
-def _ids(connection: DatabaseConnection, query: str, **parameters: object) -> list[UUID]:
-    return [row["id"] for row in connection.execute(QUERIES[query], parameters)]

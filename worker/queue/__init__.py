@@ -1,1 +1,1 @@
-"""Events: read, lease, hand to their job, acknowledge, or bury. It knows no ride."""
+"""Events: read, lease, hand to the job of their kind, acknowledge or give up. It knows no ride."""

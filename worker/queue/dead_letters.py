@@ -1,47 +1,62 @@
-"""Events that will never succeed, kept for a person to look at."""
+"""Dead letters: events that were given up, kept for a person to look at and to replay."""
 
-import logging
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from shared.connections import Database
+from shared.connections import DatabaseConnection
 from shared.errors import MalformedEntry
-from shared.events import FoldRequest
+from shared.events import Fields
 from shared.sql import load_queries
 from worker.queue.inbox import Delivery
 
 QUERIES = load_queries("dead_letters")
-FOLDS = load_queries("folds")
 _ROOT: Final = Path(__file__).resolve().parents[2]
-logger = logging.getLogger(__name__)
 
 
 class TooManyDeliveries(Exception):
     """Every worker that took the event died or stalled over it."""
 
 
-def bury(database: Database, delivery: Delivery, error: BaseException) -> None:
-    """Write the event with its reason, and mark its workout FAILED; the samples stay."""
-    try:
-        workout_id = FoldRequest.from_fields(delivery.fields).workout_id
-    except MalformedEntry:
-        workout_id = None
-    letter = {
-        "event_id": delivery.id.decode(),
-        "workout_id": workout_id,
-        "event": Jsonb({_text(name): _text(value) for name, value in delivery.fields.items()}),
-        "reason": explain(error).replace("\0", ""),
-        "traceback": "".join(traceback.format_exception(error)).replace("\0", ""),
-        "deliveries": delivery.deliveries,
-    }
-    with database.connection() as connection:
-        connection.execute(FOLDS["lock_workout"], {"id": workout_id})
-        connection.execute(QUERIES["bury"], letter)
-    logger.error("gave up on event %s of workout %s: %s", delivery.id.decode(), workout_id, error)
+@dataclass(frozen=True)
+class DeadLetter:
+    """An event that is given up, and why."""
+
+    event_id: str
+    event: Fields
+    reason: str
+    traceback: str
+    deliveries: int
+
+
+def letter_about(delivery: Delivery, error: BaseException) -> DeadLetter:
+    """The letter that says why this delivery was the event's last."""
+    return DeadLetter(
+        delivery.id.decode(),
+        delivery.fields,
+        explain(error).replace("\0", ""),
+        "".join(traceback.format_exception(error)).replace("\0", ""),
+        delivery.deliveries,
+    )
+
+
+def write_letter(connection: DatabaseConnection, letter: DeadLetter) -> bool:
+    """Write the letter, about no workout so far. False if the event has one already."""
+    written = connection.execute(
+        QUERIES["write_letter"],
+        {
+            "event_id": letter.event_id,
+            "event": Jsonb({_text(name): _text(value) for name, value in letter.event.items()}),
+            "reason": letter.reason,
+            "traceback": letter.traceback,
+            "deliveries": letter.deliveries,
+        },
+    )
+    return written.fetchone() is not None
 
 
 def explain(error: BaseException) -> str:
@@ -51,7 +66,7 @@ def explain(error: BaseException) -> str:
         case TooManyDeliveries():
             return f"{error}: each worker died or stalled over it; is there enough memory for it?"
         case MemoryError():
-            return "a worker has not enough memory for this ride"
+            return "a worker has not enough memory for it"
         case MalformedEntry():
             return f"what is stored cannot be read: {error}"
         case psycopg.Error():

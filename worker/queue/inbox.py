@@ -1,4 +1,4 @@
-"""The consumer group: claim, read, keep the lease, acknowledge."""
+"""The consumer group: claim, read, keep the lease, acknowledge, hand back or leave."""
 
 import logging
 import threading
@@ -11,10 +11,11 @@ from typing import Any, Final
 import redis
 
 from shared.connections import Redis
+from shared.events import Fields
 from shared.redis_keys import EVENTS, GROUP
+from worker.queue.pace import Pace
 
-BLOCK: Final = 1.0  # seconds that a read waits for new events; also how soon a stop is noticed
-_CLAIM_EVERY: Final = 5.0  # seconds between looks for abandoned events, if not a lease
+_MOST_LISTED: Final = 10_000  # events that were handed out
 logger = logging.getLogger(__name__)
 
 
@@ -26,24 +27,21 @@ class Delivery:
     fields: dict[bytes, bytes]
     deliveries: int
 
-    @property
-    def subject(self) -> bytes:
-        """What it is about: the workout, if it names one."""
-        return self.fields.get(b"workout", self.id)
-
 
 class Inbox:
     """This worker's place in the group. ``blocking`` waits longer than ``client`` may."""
 
-    def __init__(self, client: Redis, blocking: Redis, consumer: str, lease: float) -> None:
+    def __init__(self, client: Redis, blocking: Redis, consumer: str, pace: Pace) -> None:
         self._redis = client
         self._blocking = blocking
         self._consumer = consumer
-        self._lease_ms = int(lease * 1000)
+        self._pace = pace
+        self._lease_ms = int(pace.lease * 1000)
         self._cursor: bytes | str = "0-0"
         self._claim_at = 0.0
         self._own_from: bytes | None = b"-"  # a reply may have been lost, and its event with it
-        self._leases = _LeaseKeeper(client, consumer, lease)
+        self._left: dict[bytes, float] = {}  # to newer workers, and until when to pass them over
+        self._leases = _LeaseKeeper(client, consumer, pace.lease)
 
     def ensure_group(self) -> None:
         """Create the group at the beginning of the stream, so that no event is skipped."""
@@ -100,6 +98,11 @@ class Inbox:
             justid=True,
         )
 
+    def leave(self, delivery: Delivery) -> None:
+        """Hand the event back, and pass it over for a while: a newer worker is to have it."""
+        self._left[delivery.id] = time.monotonic() + self._pace.pass_over
+        self.hand_back(delivery)
+
     def forgive(self, delivery: Delivery) -> None:
         """Do not count this delivery, whatever comes of it; the lease stays as it is."""
         self._redis.xclaim(
@@ -127,29 +130,47 @@ class Inbox:
                 EVENTS, GROUP, self._own_from, "+", 1, self._consumer
             )
             self._own_from = b"(" + found[0]["message_id"] if found else None
-            if found and (delivery := self._pending(found[0]["message_id"])):
+            delivery = self._pending(found[0]["message_id"]) if found else None
+            if delivery and not self._is_left(delivery):
                 return delivery
         return None
 
     def _claim_abandoned(self) -> Delivery | None:
-        if time.monotonic() < self._claim_at:
-            return None
+        """The next event whose lease ran out; on the way, those that were left are handed back.
+
+        At once, that is: a newer worker finds them free whenever it looks.
+        """
+        while time.monotonic() >= self._claim_at:
+            delivery, is_last = self._claim_next()
+            if delivery and not self._is_left(delivery):
+                logger.info(
+                    "took over event %s (delivery %d)", delivery.id.decode(), delivery.deliveries
+                )
+                return delivery
+            if delivery:
+                self.hand_back(delivery)
+            if is_last:
+                break
+        return None
+
+    def _claim_next(self) -> tuple[Delivery | None, bool]:
+        """The next event whose lease ran out, if the step finds one, and whether it was the last.
+
+        After the last step through all of them it is some time until the next first one.
+        """
         reply: Any = self._redis.xautoclaim(
             EVENTS, GROUP, self._consumer, self._lease_ms, self._cursor, count=1
         )
         self._cursor, entries = reply[0], reply[1]
-        if self._cursor in (b"0-0", "0-0"):
-            self._claim_at = time.monotonic() + min(_CLAIM_EVERY, self._lease_ms / 1000)
-        delivery = self._pending(entries[0][0]) if entries else None
-        if delivery:
-            logger.info(
-                "took over event %s (delivery %d)", delivery.id.decode(), delivery.deliveries
-            )
-        return delivery
+        is_last = self._cursor in (b"0-0", "0-0")
+        if is_last:
+            self._claim_at = time.monotonic() + min(self._pace.claim_every, self._pace.lease)
+            self._left = {id_: until for id_, until in self._left.items() if not _is_past(until)}
+        return self._pending(entries[0][0]) if entries else None, is_last
 
     def _read_new(self) -> Delivery | None:
         reply: Any = self._blocking.xreadgroup(
-            GROUP, self._consumer, {EVENTS: ">"}, count=1, block=int(BLOCK * 1000)
+            GROUP, self._consumer, {EVENTS: ">"}, count=1, block=int(self._pace.block * 1000)
         )
         for _, entries in reply or ():
             for entry_id, fields in entries:
@@ -163,6 +184,28 @@ class Inbox:
         if not entries or not pending:
             return None
         return Delivery(entry_id, entries[0][1], pending[0]["times_delivered"])
+
+    def _is_left(self, delivery: Delivery) -> bool:
+        """Whether it was left to a newer worker, and is not to be tried again yet."""
+        return not _is_past(self._left.get(delivery.id, 0))
+
+
+def events_handed_out(client: Redis) -> list[Fields]:
+    """What workers are at, have failed to do or have left: all of it is still to be done."""
+    try:
+        pending: Any = client.xpending_range(EVENTS, GROUP, "-", "+", _MOST_LISTED)
+    except redis.ResponseError as error:
+        if str(error).startswith("NOGROUP"):
+            return []
+        raise
+    with client.pipeline(transaction=False) as pipe:
+        for event in pending:
+            pipe.xrange(EVENTS, event["message_id"], event["message_id"])
+        return [entries[0][1] for entries in pipe.execute() if entries]
+
+
+def _is_past(moment: float) -> bool:
+    return time.monotonic() >= moment
 
 
 class _LeaseKeeper:

@@ -1,4 +1,4 @@
-"""The worker's loop: read, handle, acknowledge; and what to do when that fails."""
+"""The worker's loop: read, hand to the event's job, acknowledge; and what to do when that fails."""
 
 import logging
 import random
@@ -6,25 +6,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
 from typing import Final, TypeVar
-from uuid import UUID
 
 import psycopg
 import redis
 
 from shared.breaker import Breaker
-from shared.errors import MalformedEntry
-from shared.events import FoldRequest
+from shared.errors import LeaveToNewer, MalformedEntry
 from shared.failpoints import failpoint
-from worker.queue.dead_letters import TooManyDeliveries
+from worker.queue.dead_letters import TooManyDeliveries, letter_about
 from worker.queue.inbox import Delivery, Inbox
+from worker.queue.jobs import Job, Jobs
+from worker.queue.pace import Pace
 
 T = TypeVar("T")
 # An event handed out this often, and still not done, is poison.
 MOST_DELIVERIES: Final = 5
-_LONGEST_PAUSE: Final = 5.0  # seconds
 logger = logging.getLogger(__name__)
 
-# Failures of the servers, not of the event: the same fold works once they are back. A missing
+# Failures of the servers, not of the event: the same job works once they are back. A missing
 # table or column is a migration that has not run yet.
 TRANSIENT: Final = (
     psycopg.OperationalError,
@@ -40,9 +39,6 @@ TRANSIENT: Final = (
 # How Redis begins its refusals of the moment: no replica, a full disk, a failover.
 _REFUSALS: Final = ("BUSY ", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN")
 
-Fold = Callable[[UUID], bool]  # whether there was anything to do
-Bury = Callable[[Delivery, BaseException], None]
-
 
 class Stopped(Exception):
     """The worker was asked to stop while it waited; what it held is handed back."""
@@ -55,21 +51,19 @@ class Worker:
         self,
         inbox: Inbox,
         breaker: Breaker,
+        jobs: Jobs,
         *,
-        fold: Fold,
-        bury: Bury,
         sweep: Callable[[], None],
         stop: Event,
-        breaker_pause: float,
+        pace: Pace,
     ) -> None:
         self._inbox = inbox
         self._breaker = breaker
-        self._breaker_pause = breaker_pause
-        self._succeeded = False  # the last fold
-        self._fold = fold
-        self._bury = bury
+        self._jobs = jobs
         self._sweep = sweep
         self._stop = stop
+        self._pace = pace
+        self._succeeded = False  # the last job
 
     def run(self) -> None:
         """Work until ``stop`` is set; the event in hand is finished first."""
@@ -94,17 +88,11 @@ class Worker:
 
     def _work_once(self) -> None:
         doubtful = self._breaker.is_open()
-        if doubtful and not self._succeeded and self._stop.wait(self._breaker_pause):
+        if doubtful and not self._succeeded and self._stop.wait(self._pace.breaker_pause):
             return
         if delivery := self._inbox.next_delivery(new_first=doubtful):
             failpoint("after-read")
-            try:
-                with self._inbox.lease(delivery):
-                    self._succeeded = False
-                    self._handle(delivery)
-            except Stopped:
-                self._inbox.hand_back(delivery)
-                raise
+            self._take(delivery)
         self._sweep_safely()
 
     def _sweep_safely(self) -> None:
@@ -116,43 +104,57 @@ class Worker:
                 raise
             logger.exception("could not sweep")
 
-    def _handle(self, delivery: Delivery) -> None:
-        """Fold, or bury what cannot be folded; acknowledge only what is committed."""
+    def _take(self, delivery: Delivery) -> None:
+        """Handle the event, or let others have it: all of them, or only newer workers."""
+        self._succeeded = False
         try:
-            self._try(delivery)
+            with self._inbox.lease(delivery):
+                self._handle(delivery, self._jobs.job_for(delivery.fields))
+        except LeaveToNewer as error:
+            logger.warning("left event %s to a newer worker: %s", delivery.id.decode(), error)
+            self._persist(lambda: self._inbox.leave(delivery))
         except Stopped:
+            self._inbox.hand_back(delivery)
+            raise
+
+    def _handle(self, delivery: Delivery, job: Job) -> None:
+        """Do the job, or give up what cannot be done; acknowledge only what is committed."""
+        subject = job.subject_of(delivery.fields) or delivery.id
+        try:
+            self._try(delivery, job, subject)
+        except (Stopped, LeaveToNewer):
             raise
         except Exception as error:
-            if not self._gave_up(delivery, error):
+            if not self._is_final(delivery, subject, error):
                 return
+            letter = letter_about(delivery, error)
+            self._persist(lambda: job.give_up(letter))
+            logger.error("gave up on event %s: %s", letter.event_id, letter.reason)
         failpoint("before-acknowledge")
         self._persist(lambda: self._inbox.acknowledge(delivery))
 
-    def _try(self, delivery: Delivery) -> None:
-        ride = delivery.subject
+    def _try(self, delivery: Delivery, job: Job, subject: bytes) -> None:
         if delivery.deliveries > 2:  # two workers have died over it, or could not do it
-            self._persist(lambda: self._breaker.note_failure(ride))
-        if self._persist(lambda: self._breaker.excuses(ride)):
+            self._persist(lambda: self._breaker.note_failure(subject))
+        if self._persist(lambda: self._breaker.excuses(subject)):
             self._persist(lambda: self._inbox.forgive(delivery))  # should we die over it, too
         elif delivery.deliveries > MOST_DELIVERIES:
             raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
-        workout_id = FoldRequest.from_fields(delivery.fields).workout_id
-        if self._persist(lambda: self._fold(workout_id)):
-            self._persist(lambda: self._breaker.note_success(ride))
+        if self._persist(lambda: job.run(delivery.fields)):
+            self._persist(lambda: self._breaker.note_success(subject))
             self._succeeded = True
 
-    def _gave_up(self, delivery: Delivery, error: Exception) -> bool:
-        """Bury an event that fails; False if it is to be tried again, once its lease runs out."""
-        event, ride = delivery.id.decode(), delivery.subject
-        noted = self._persist(lambda: self._breaker.note_failure(ride))
-        if not noted or self._persist(lambda: self._breaker.excuses(ride)):
-            logger.error("most folds fail, so event %s waits", event, exc_info=error)
+    def _is_final(self, delivery: Delivery, subject: bytes, error: Exception) -> bool:
+        """Whether the event is to be given up; else it is tried again once its lease runs out."""
+        event = delivery.id.decode()
+        noted = self._persist(lambda: self._breaker.note_failure(subject))
+        if not noted or self._persist(lambda: self._breaker.excuses(subject)):
+            logger.error("most jobs fail, so event %s waits", event, exc_info=error)
             self._persist(lambda: self._inbox.forgive(delivery))
             return False
         if not _is_permanent(error) and delivery.deliveries < MOST_DELIVERIES:
             logger.error("failed event %s; it will be tried again", event, exc_info=error)
             return False
-        self._persist(lambda: self._bury(delivery, error))
         return True
 
     def _persist(self, action: Callable[[], T]) -> T:
@@ -170,7 +172,7 @@ class Worker:
 
     def _pause(self, failures: int) -> None:
         """Exponential back-off with jitter. Raises Stopped."""
-        longest = min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE)
+        longest = min(0.1 * 2 ** min(failures, 10), self._pace.longest_pause)
         if self._stop.wait(longest * random.uniform(0.5, 1.0)):  # noqa: S311
             raise Stopped
 

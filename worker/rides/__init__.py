@@ -1,1 +1,1 @@
-"""One ride in a worker's hands: its archive, its figures, its rows."""
+"""One ride in a worker's hands: its batches, its archive, its figures, its rows."""

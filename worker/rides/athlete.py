@@ -1,11 +1,11 @@
-"""The rider's figures that held on the day of a ride."""
+"""The athlete's figures that held on the day of a ride."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Athlete:
-    """Watts, joules and beats a minute; None where the rider gave none for the day."""
+    """Watts, joules and beats a minute; None where none was given for the day."""
 
     ftp: float | None = None
     critical_power: float | None = None

@@ -28,7 +28,7 @@ class Ride:
 
     @cached_property
     def spikes(self) -> BoolArray:
-        """Which samples have a power that no rider produces."""
+        """Which samples have a power that no athlete produces."""
         return find_spikes(self.timestamps, self.samples.channel("power"))
 
     @cached_property

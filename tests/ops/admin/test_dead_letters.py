@@ -199,7 +199,7 @@ def test_an_event_of_no_workout_is_given_back_as_it_was(
         ]
 
     with open_redis(served) as redis:
-        redis.xadd(EVENTS, {"kind": "sing", "song": "replayed"})
+        redis.xadd(EVENTS, {"kind": "", "song": "replayed"})
     eventually(lambda: len(found()) == 1)
     (letter,) = found()
     assert letter["workout_id"] is None

@@ -9,40 +9,21 @@ import psycopg
 import pytest
 
 from shared.connections import Database, Redis
-from shared.figures import Summary
 from shared.redis_keys import SEALED_COMPLETED, samples_key, sealed_key
 from shared.samples.columns import Samples
 from shared.settings import Settings
+from tests.worker.interruptions import Interrupted, Killed, refusing
 from tests.worker.readings import T0, steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts
-from worker.jobs import fold as fold_module
 from worker.jobs.fold import fold
-from worker.rides.summary import summarize
-from worker.rides.writer import write_workout
 
 START = datetime.fromtimestamp(T0 / 1000, UTC)
 
 
-class Killed(BaseException):
-    """The worker is no more."""
-
-
-def kill(*_: object, **__: object) -> None:
-    raise Killed
-
-
-@pytest.fixture
-def crash(database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Folds a workout with the worker killed instead of taking the named step."""
-
-    def crash_at(step: str, workout_id: UUID) -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(fold_module, step, kill)
-            with pytest.raises(Killed):
-                fold(database, redis_client, workout_id)
-
-    return crash_at
+def fold_until_killed(database: Database, client: Interrupted, workout_id: UUID) -> None:
+    with pytest.raises(Killed):
+        fold(database, client, workout_id)
 
 
 def test_a_checkpoint_moves_the_samples_and_leaves_the_ride_active(
@@ -118,12 +99,12 @@ def test_folding_the_same_batches_again_gives_identical_rows(
 
 
 def test_a_crash_between_commit_and_trim_repeats_harmlessly(
-    workouts: Workouts, database: Database, redis_client: Redis, crash: Any
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200), steady(60, begin=30, power=300))
     workouts.complete(workout)
-    crash("_trim", workout)
+    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
     first = workouts.result(workout)
     assert first[0]["status"] == "COMPLETED"
     assert workouts.waiting(workout) == 2
@@ -132,51 +113,43 @@ def test_a_crash_between_commit_and_trim_repeats_harmlessly(
     assert workouts.waiting(workout) == 0
 
 
-@pytest.mark.parametrize("step", ["read_waiting", "summarize", "write_workout"])
-def test_a_crash_before_the_commit_changes_nothing(
-    workouts: Workouts, database: Database, redis_client: Redis, crash: Any, step: str
+def test_a_crash_after_reading_changes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200))
     workouts.complete(workout)
     before = workouts.result(workout)
-    crash(step, workout)
+    fold_until_killed(database, Interrupted(redis_client, after="XRANGE"), workout)
     assert workouts.result(workout) == before
     assert workouts.waiting(workout) == 1
     fold(database, redis_client, workout)
     assert workouts.row(workout)["summary"]["sampleCount"] == 60
 
 
-def test_a_crash_after_writing_but_before_the_commit_changes_nothing(
-    workouts: Workouts, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_in_the_middle_of_writing_changes_nothing(
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
-    def write_and_die(*arguments: Any) -> None:
-        write_workout(*arguments)
-        raise Killed
-
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200))
     before = workouts.result(workout)
-    monkeypatch.setattr(fold_module, "write_workout", write_and_die)
-    with pytest.raises(Killed):
+    # The archive is written before the row is updated.
+    with refusing(database, "UPDATE", workout), pytest.raises(psycopg.errors.RaiseException):
         fold(database, redis_client, workout)
     assert workouts.result(workout) == before
     assert workouts.waiting(workout) == 1
 
 
 def test_samples_that_arrive_between_read_and_trim_stay(
-    workouts: Workouts, database: Database, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200))
 
-    def summarize_while_more_arrives(*ride: Any) -> Summary:
+    def send_more() -> None:
         workouts.send(workout, steady(60, begin=60, power=300))
-        return summarize(*ride)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fold_module, "summarize", summarize_while_more_arrives)
-        fold(database, redis_client, workout)
+    fold(database, Interrupted(redis_client, after="XRANGE", happens=send_more), workout)
     assert len(workouts.archived(workout)) == 60
     assert workouts.waiting(workout) == 1
     fold(database, redis_client, workout)
@@ -234,10 +207,10 @@ def test_a_workout_that_nobody_knows_is_nothing_to_fold(
 
 
 def test_a_completing_ride_is_sealed_before_its_samples_are_read(
-    workouts: Workouts, database: Database, redis_client: Redis, crash: Any
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start("PROCESSING")
-    crash("read_waiting", workout)
+    fold_until_killed(database, Interrupted(redis_client, before="XRANGE"), workout)
     assert redis_client.get(sealed_key(workout)) == SEALED_COMPLETED
     assert redis_client.ttl(sealed_key(workout)) > 3600  # what an API process remembers
 
@@ -306,11 +279,7 @@ def _result_of(
 
 
 def test_a_fold_waits_for_the_one_under_way(
-    workouts: Workouts,
-    database: Database,
-    redis_client: Redis,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
+    workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
     # Otherwise the second one would archive and trim both batches, and the first would then
     # overwrite the archive with its own.
@@ -321,15 +290,12 @@ def test_a_fold_waits_for_the_one_under_way(
         ThreadPoolExecutor(1) as thread,
     ):
 
-        def summarize_meanwhile(*ride: Any) -> Summary:
-            monkeypatch.undo()
+        def fold_meanwhile() -> None:
             workouts.send(workout, steady(60, begin=60, power=300))
             second = thread.submit(fold, database, redis_client, workout)
             eventually(lambda: second.done() or waits_for_a_lock(observer))
-            return summarize(*ride)
 
-        monkeypatch.setattr(fold_module, "summarize", summarize_meanwhile)
-        fold(database, redis_client, workout)
+        fold(database, Interrupted(redis_client, after="XRANGE", happens=fold_meanwhile), workout)
     assert workouts.archived(workout).channels["power"].tolist() == [200] * 60 + [300] * 60
     assert workouts.waiting(workout) == 0
 

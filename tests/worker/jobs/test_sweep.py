@@ -1,8 +1,10 @@
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg
 import pytest
 
 from ops.admin.accounts import create_account
@@ -10,13 +12,16 @@ from shared.connections import Database, Redis
 from shared.redis_keys import EVENTS, GROUP, SEALED_DELETED, samples_key, sealed_key
 from shared.settings import Settings
 from shared.sql import load_queries
+from tests.worker.interruptions import refusing
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
-from worker.jobs.fold import fold
-from worker.jobs.sweep import OVERDUE, QUERIES, Sweeper
-from worker.queue.dead_letters import bury
+from worker.jobs.fold import FoldJob, fold
+from worker.jobs.store import OVERDUE
+from worker.jobs.sweep import Sweeper
+from worker.queue.dead_letters import letter_about
 from worker.queue.inbox import Delivery
+from worker.rides.store import lock_workout
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -54,6 +59,38 @@ def test_a_fold_that_is_overdue_is_asked_for_again_but_not_at_once(
 
 def test_a_fold_just_asked_for_is_awaited(workouts: Workouts, asked_for: AskedFor) -> None:
     assert not asked_for(workouts.start("PROCESSING", fold_asked_at=OVERDUE / 2))
+
+
+def test_a_fold_whose_event_some_worker_has_is_not_asked_for_again(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    """Or a ride that is left to newer workers would get another event with every sweep."""
+    taken = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
+    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    workouts.ask(taken)
+    redis_client.xreadgroup(GROUP, "older", {EVENTS: ">"})
+    other = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
+    sweeper.sweep()
+    assert workouts.asked().count(taken) == 1
+    assert workouts.asked().count(other) == 1
+    [event] = pending(redis_client)
+    redis_client.xack(EVENTS, GROUP, event["message_id"])  # and its deletion was lost
+    workouts.backdate(taken, fold_asked_at=OVERDUE + 1)
+    sweeper.sweep()
+    assert workouts.asked().count(taken) == 2
+
+
+def test_an_event_of_another_kind_does_not_stand_for_a_fold(
+    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
+    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    redis_client.xadd(EVENTS, {"kind": "tell-strava", "workout": str(workout)})
+    redis_client.xreadgroup(GROUP, "newer", {EVENTS: ">"})
+    sweeper.sweep()
+    entries: Any = redis_client.xrange(EVENTS)
+    fold_request = {b"kind": b"fold", b"workout": str(workout).encode()}
+    assert fold_request in [fields for _, fields in entries]
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "ARCHIVED", "FAILED", "DELETED"])
@@ -137,14 +174,13 @@ def test_a_deleted_ride_is_purged_with_its_samples_after_its_retention(
 
 
 def test_a_purge_cut_short_is_done_by_the_next_sweep(
-    workouts: Workouts, sweeper: Sweeper, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    workouts: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start("DELETED", deleted_at=31 * DAY)
     workouts.send(workout, steady(60, power=200))
-    with monkeypatch.context() as patch:
-        patch.delitem(QUERIES, "purge")  # dies after Redis was emptied
-        with pytest.raises(KeyError):
-            sweeper.sweep()
+    with refusing(database, "DELETE", workout), pytest.raises(psycopg.errors.RaiseException):
+        sweeper.sweep()  # Redis was emptied before
+    assert not redis_client.exists(samples_key(workout))
     assert workouts.status(workout) == "DELETED"
     sweeper.sweep()
     assert not redis_client.exists(samples_key(workout))
@@ -184,9 +220,9 @@ def test_a_finished_ride_without_waiting_samples_is_left_alone(
 
 
 def test_stranded_samples_are_found_among_thousands_of_streams(
-    workouts: Workouts, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+    workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
-    monkeypatch.setattr("worker.jobs.sweep._SCAN_STEP", 10)
+    sweeper = Sweeper(database, redis_client, settings, scan_step=10)
     finished = [workouts.start("COMPLETED") for _ in range(50)]
     for workout in finished:
         workouts.send(workout, steady(1, power=200))
@@ -199,12 +235,9 @@ def test_stranded_samples_are_found_among_thousands_of_streams(
 
 
 def test_a_dead_consumer_is_removed_unless_events_are_its_own(
-    workouts: Workouts,
-    sweeper: Sweeper,
-    redis_client: Redis,
-    monkeypatch: pytest.MonkeyPatch,
+    workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
-    monkeypatch.setattr("worker.jobs.sweep._DEAD_CONSUMER", 0.1)
+    sweeper = Sweeper(database, redis_client, settings, dead_after=0.1)
     redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
     workouts.ask(workouts.start())
     redis_client.xreadgroup(GROUP, "holder", {EVENTS: ">"})
@@ -324,7 +357,7 @@ def test_a_ride_that_is_being_folded_is_purged_once_the_fold_has_ended(
     leaver.send(folding, steady(60, power=200))
     delete_account(leaver)
     with database.connection() as connection:
-        connection.execute(QUERIES["lock_workout"], {"id": folding})
+        lock_workout(connection, folding)
         sweeper.sweep()  # does not wait for it
         assert leaver.waiting(folding) == 1
     assert left_of(leaver) == (1, 1)
@@ -340,11 +373,12 @@ def test_a_ride_that_is_being_folded_is_purged_once_the_fold_has_ended(
 
 
 def test_a_dead_letter_goes_with_its_deleted_user(
-    leaver: Workouts, sweeper: Sweeper, database: Database
+    leaver: Workouts, sweeper: Sweeper, database: Database, redis_client: Redis
 ) -> None:
     workout = leaver.start()
     event: dict[bytes, bytes] = {b"kind": b"fold", b"workout": str(workout).encode()}
-    bury(database, Delivery(b"1-1", event, 5), ValueError("poison"))
+    letter = letter_about(Delivery(b"1-1", event, 5), ValueError("poison"))
+    FoldJob(database, redis_client).give_up(letter)
     assert len(leaver.dead_letters(workout)) == 1
     delete_account(leaver)
     sweeper.sweep()

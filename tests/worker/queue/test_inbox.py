@@ -142,11 +142,11 @@ def test_an_abandoned_event_is_claimed_after_its_lease_and_counted(
 ) -> None:
     workout = uuid4()
     workouts.ask(workout)
-    taken = take(open_inbox("first", LEASE))
+    taken = take(open_inbox("first", lease=LEASE))
     assert taken[0].deliveries == 1
     for turn, consumer in enumerate(("second", "third"), start=2):
         wait_out_the_lease(redis_client)
-        (claimed,) = take(open_inbox(consumer, LEASE))
+        (claimed,) = take(open_inbox(consumer, lease=LEASE))
         assert ids([claimed]) == [workout]
         assert claimed.deliveries == turn
 
@@ -155,8 +155,8 @@ def test_an_event_within_its_lease_is_left_to_its_worker(
     workouts: Workouts, open_inbox: OpenInbox
 ) -> None:
     workouts.ask(uuid4())
-    take(open_inbox("first", 60))
-    assert open_inbox("second", 60).next_delivery() is None
+    take(open_inbox("first", lease=60))
+    assert open_inbox("second", lease=60).next_delivery() is None
 
 
 def test_every_abandoned_event_is_found_in_the_end(
@@ -164,9 +164,9 @@ def test_every_abandoned_event_is_found_in_the_end(
 ) -> None:
     events = [uuid4() for _ in range(30)]
     workouts.ask(*events)
-    take(open_inbox("first", LEASE), count=30)
+    take(open_inbox("first", lease=LEASE), count=30)
     wait_out_the_lease(redis_client)
-    second, found = open_inbox("second", LEASE), set()
+    second, found = open_inbox("second", lease=LEASE), set()
 
     def all_found() -> bool:
         if delivery := second.next_delivery():
@@ -180,7 +180,7 @@ def test_every_abandoned_event_is_found_in_the_end(
 def test_an_event_deleted_from_the_stream_is_let_go(
     workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
-    inbox = open_inbox("first", LEASE)
+    inbox = open_inbox("first", lease=LEASE)
     workouts.ask(uuid4())
     (taken,) = take(inbox)
     redis_client.xdel(EVENTS, taken.id)
@@ -193,7 +193,7 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
     workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
     lease = 0.3
-    first, second = open_inbox("first", lease), open_inbox("second", lease)
+    first, second = open_inbox("first", lease=lease), open_inbox("second", lease=lease)
     workouts.ask(uuid4())
     (taken,) = take(first)
     renewed = renewals(redis_client)
@@ -206,25 +206,76 @@ def test_a_lease_is_renewed_while_the_work_goes_on(
 def test_a_lease_is_not_renewed_once_the_work_is_over(
     workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
-    first = open_inbox("first", LEASE)
+    first = open_inbox("first", lease=LEASE)
     workouts.ask(uuid4())
     (taken,) = take(first)
     with first.lease(taken):
         pass
     wait_out_the_lease(redis_client)
-    assert open_inbox("second", LEASE).next_delivery()
+    assert open_inbox("second", lease=LEASE).next_delivery()
 
 
 def test_an_event_handed_back_is_free_at_once_and_was_never_delivered(
     workouts: Workouts, open_inbox: OpenInbox
 ) -> None:
-    first, workout = open_inbox("first", 60), uuid4()
+    first, workout = open_inbox("first", lease=60), uuid4()
     workouts.ask(workout)
     (taken,) = take(first)
     first.hand_back(taken)
-    (again,) = take(open_inbox("second", 60))
+    (again,) = take(open_inbox("second", lease=60))
     assert ids([again]) == [workout]
     assert again.deliveries == 1
+
+
+def test_an_event_left_to_newer_workers_is_free_at_once_and_was_never_delivered(
+    workouts: Workouts, open_inbox: OpenInbox
+) -> None:
+    first, workout = open_inbox("first", lease=60), uuid4()
+    workouts.ask(workout)
+    (taken,) = take(first)
+    first.leave(taken)
+    (again,) = take(open_inbox("newer", lease=60))
+    assert ids([again]) == [workout]
+    assert again.deliveries == 1
+
+
+def test_an_event_left_is_passed_over_and_stays_free(
+    workouts: Workouts, open_inbox: OpenInbox
+) -> None:
+    first, workout = open_inbox("first", lease=60, pass_over=60), uuid4()
+    workouts.ask(workout)
+    first.leave(*take(first))
+    for _ in range(3):
+        assert first.next_delivery() is None
+    first.reread_own()
+    assert first.next_delivery() is None
+    (again,) = take(open_inbox("newer", lease=60))
+    assert (ids([again]), again.deliveries) == ([workout], 1)
+
+
+def test_an_event_left_is_tried_again_after_a_while(
+    workouts: Workouts, open_inbox: OpenInbox
+) -> None:
+    first, workout = open_inbox("first", lease=60, pass_over=0), uuid4()
+    workouts.ask(workout)
+    first.leave(*take(first))
+    (again,) = take(first)
+    assert (ids([again]), again.deliveries) == ([workout], 1)
+
+
+def test_events_left_hide_no_abandoned_one(
+    workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
+) -> None:
+    first, abandoned = open_inbox("first", lease=LEASE, pass_over=60), uuid4()
+    workouts.ask(*(uuid4() for _ in range(30)))
+    for _ in range(30):
+        first.leave(*take(first))
+    workouts.ask(abandoned)
+    take(open_inbox("second", lease=60))
+    wait_out_the_lease(redis_client)
+    delivery = first.next_delivery()
+    assert delivery
+    assert ids([delivery]) == [abandoned]
 
 
 def test_acknowledging_takes_the_event_out_of_group_and_stream(
@@ -249,9 +300,9 @@ def test_closing_leaves_the_group(redis_client: Redis, open_inbox: OpenInbox) ->
 def test_closing_keeps_the_place_of_a_worker_with_unfinished_events(
     workouts: Workouts, redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
-    inbox, workout = open_inbox("first", LEASE), uuid4()
+    inbox, workout = open_inbox("first", lease=LEASE), uuid4()
     workouts.ask(workout)
     take(inbox)
     inbox.close()
     wait_out_the_lease(redis_client)
-    assert ids(take(open_inbox("second", LEASE))) == [workout]
+    assert ids(take(open_inbox("second", lease=LEASE))) == [workout]

@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from itertools import count
 from threading import Event
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -13,13 +14,14 @@ import redis
 
 from shared.connections import Database, Redis
 from shared.errors import MalformedEntry
-from shared.redis_keys import BATCH_FIELD, EVENTS, GROUP, samples_key
+from shared.events import Fields
+from shared.redis_keys import BATCH_FIELD, EVENTS, FAILING, GROUP, SUCCEEDED, samples_key
 from tests.worker.conftest import Running
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending, renewals
-from worker.jobs.fold import fold
-from worker.queue.dead_letters import bury
+from worker.jobs.fold import FoldJob
+from worker.queue.dead_letters import DeadLetter, letter_about
 from worker.queue.inbox import Delivery
 from worker.queue.loop import MOST_DELIVERIES
 
@@ -102,32 +104,30 @@ def test_an_outage_is_waited_out_however_long_it_lasts(
 
 
 def test_an_outage_may_last_for_hours(
-    workouts: Workouts, redis_client: Redis, running: Running, monkeypatch: pytest.MonkeyPatch
+    workouts: Workouts, redis_client: Redis, running: Running
 ) -> None:
-    monkeypatch.setattr("worker.queue.loop._LONGEST_PAUSE", 0.0001)
     folds = Folds(*[psycopg.OperationalError()] * 1100)  # 90 minutes of 5 s pauses
     workouts.ask(workouts.start())
-    with running(folds, lease=60):
+    with running(folds, lease=60, longest_pause=0.0001):
         eventually(lambda: done(redis_client))
     assert len(folds.calls) == 1101
 
 
 def test_each_failure_in_a_row_is_waited_out_for_longer_up_to_five_seconds(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running,
 ) -> None:
     def fail() -> None:
         raise redis.ConnectionError
 
     waits = Waits(10)
-    monkeypatch.setattr("worker.queue.loop._LONGEST_PAUSE", 5.0)
-    with running(Folds(), stop=waits, sweep=fail):
+    with running(Folds(), stop=waits, sweep=fail, longest_pause=5):
         eventually(waits.is_set)
     longest = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
     assert all(most / 2 <= wait <= most for wait, most in zip(waits.seconds, longest, strict=True))
 
 
 def test_a_failure_after_a_success_is_waited_out_briefly_again(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running,
 ) -> None:
     sweeps = count()
 
@@ -136,8 +136,7 @@ def test_a_failure_after_a_success_is_waited_out_briefly_again(
             raise redis.ConnectionError
 
     waits = Waits(10)
-    monkeypatch.setattr("worker.queue.loop._LONGEST_PAUSE", 5.0)
-    with running(Folds(), stop=waits, sweep=fail_now_and_then):
+    with running(Folds(), stop=waits, sweep=fail_now_and_then, longest_pause=5):
         eventually(waits.is_set)
     assert max(waits.seconds) <= 0.1
 
@@ -233,7 +232,7 @@ def test_five_deliveries_are_the_end_of_an_event(
     assert letter["workout_id"] == workout
     assert letter["event"] == {"kind": "fold", "workout": str(workout)}
     assert re.fullmatch(
-        r"the computation fails at tests/worker/test_loop\.py:\d+: ZeroDivisionError: no power",
+        r"the computation fails at tests/worker/queue/\S+py:\d+: ZeroDivisionError: no power",
         letter["reason"],
     )
     assert "raise self.errors.pop()" in letter["traceback"]
@@ -299,12 +298,12 @@ def test_a_malformed_event_is_buried_at_once(
 
 
 def test_a_malformed_batch_fails_its_workout_at_once_and_stays(
-    workouts: Workouts, database: Database, redis_client: Redis, running: Running
+    workouts: Workouts, redis_client: Redis, running: Running
 ) -> None:
     workout = workouts.start()
     redis_client.xadd(samples_key(workout), {BATCH_FIELD: b"\xffgarbage"})
     workouts.ask(workout)
-    with running(lambda workout_id: fold(database, redis_client, workout_id)):
+    with running():
         eventually(lambda: done(redis_client))
     (letter,) = workouts.dead_letters(workout)
     assert letter["deliveries"] == 1
@@ -313,25 +312,69 @@ def test_a_malformed_batch_fails_its_workout_at_once_and_stays(
     assert workouts.waiting(workout) == 1
 
 
-def test_burying_again_after_a_lost_reply_writes_one_letter(
-    workouts: Workouts, database: Database
+class Songs:
+    """A job of another kind, which sings what can be sung."""
+
+    kind: ClassVar = "sing"
+
+    def __init__(self) -> None:
+        self.sung: list[bytes] = []
+        self.given_up: list[DeadLetter] = []
+
+    def subject_of(self, event: Fields) -> bytes | None:
+        return b"song " + event[b"song"]
+
+    def run(self, event: Fields) -> bool:
+        if event[b"song"] == b"4'33":
+            raise MalformedEntry("there is nothing to sing")
+        self.sung.append(event[b"song"])
+        return True
+
+    def give_up(self, letter: DeadLetter) -> None:
+        self.given_up.append(letter)
+
+
+def test_each_kind_of_event_has_a_job_that_does_it_or_gives_it_up(
+    workouts: Workouts, redis_client: Redis, running: Running
+) -> None:
+    ride, folds, songs = workouts.start(), Folds(), Songs()
+    for song in ("Bicycle Race", "4'33"):
+        redis_client.xadd(EVENTS, {"kind": "sing", "song": song})
+    workouts.ask(ride)
+    with running(folds, songs):
+        eventually(lambda: done(redis_client))
+    assert folds.calls == [ride]
+    assert songs.sung == [b"Bicycle Race"]
+    (letter,) = songs.given_up
+    assert letter.event == {b"kind": b"sing", b"song": b"4'33"}
+    assert letter.reason == "what is stored cannot be read: there is nothing to sing"
+    assert redis_client.zrange(FAILING, 0, -1) == [b"song 4'33"]
+    succeeded = {b"song Bicycle Race", str(ride).encode()}
+    assert set(redis_client.zrange(SUCCEEDED, 0, -1)) == succeeded
+
+
+def test_giving_up_again_after_a_lost_reply_writes_one_letter(
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
     workout = workouts.start("PROCESSING")
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
     delivery = Delivery(f"{time.time_ns()}-0".encode(), event, 5)
     for _ in range(2):
-        bury(database, delivery, MemoryError())
+        FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     (letter,) = workouts.dead_letters(workout)
     assert letter["status_before"] == "PROCESSING"
-    assert letter["reason"] == "a worker has not enough memory for this ride"
+    assert letter["reason"] == "a worker has not enough memory for it"
 
 
-def test_a_ride_that_failed_gets_no_second_letter(workouts: Workouts, database: Database) -> None:
+def test_a_ride_that_failed_gets_no_second_letter(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
     """Its replay would take it for one that had failed before."""
     workout = workouts.start("PAUSED")
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
     for nth in range(2):
-        bury(database, Delivery(f"{time.time_ns()}-{nth}".encode(), event, 5), MemoryError())
+        delivery = Delivery(f"{time.time_ns()}-{nth}".encode(), event, 5)
+        FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     (letter,) = workouts.dead_letters(workout)
     assert letter["status_before"] == "PAUSED"
 

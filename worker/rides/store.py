@@ -1,0 +1,188 @@
+"""A ride's rows in PostgreSQL: locked, read and written, all in the transaction of the caller."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Cursor
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from shared.connections import DatabaseConnection, Row
+from shared.figures import Summary
+from shared.samples.archive import ArchivedChannel, decode_parts, encode
+from shared.samples.columns import IntArray, Samples
+from shared.sql import load_queries
+from worker.metrics.bests import Effort
+from worker.rides.archive import RideArchive
+from worker.rides.athlete import Athlete
+from worker.rides.efforts import Efforts
+
+FOLDS = load_queries("folds")
+RECORDS = load_queries("records")
+WORKOUTS = load_queries("workouts")
+
+
+@dataclass(frozen=True)
+class LockedWorkout:
+    """What a fold needs of a row that nobody else changes meanwhile.
+
+    ``archived`` and ``summarized``: how many samples the archive has, and the figures are made of.
+    ``method_version``: by which definitions the figures were computed; 0 without figures.
+    """
+
+    id: UUID
+    user_id: UUID
+    status: str
+    start_time: datetime
+    stale: bool
+    excluded: bool
+    excluded_ranges: Any  # a multirange of ms
+    method_version: int
+    summarized: int
+    archived: int
+
+    @property
+    def excluded_seconds(self) -> list[tuple[float, float]]:
+        """From when to when the ride sets no records, in Unix seconds."""
+        return [(each.lower / 1000, each.upper / 1000) for each in self.excluded_ranges]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a fold found out: when the ride's samples were, their figures, and what is ranked."""
+
+    timestamps: IntArray
+    summary: Summary
+    efforts: Efforts
+
+
+def limit_waits(connection: DatabaseConnection) -> None:
+    """Let PostgreSQL end this transaction if the worker stalls, or waits too long for a lock."""
+    connection.execute(FOLDS["limit_waits"])
+
+
+def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
+    """Lock the row against other folds until the transaction ends; None if there is no such one."""
+    with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
+        return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+
+
+def read_parts(
+    connection: DatabaseConnection, workout_id: UUID, parts: list[int] | None = None
+) -> dict[int, Samples]:
+    """The archived parts of a workout, or those of the given numbers.
+
+    Raises MalformedEntry or LeaveToNewer.
+    """
+    with connection.cursor(row_factory=class_row(ArchivedChannel)) as cursor:
+        cursor.execute(WORKOUTS["read_channels"], {"id": workout_id, "parts": parts})
+        return decode_parts(cursor.fetchall())
+
+
+def athlete_on(connection: DatabaseConnection, user_id: UUID, moment: datetime) -> Athlete:
+    """The figures of the athlete that held on the day of that moment, where they live."""
+    with connection.cursor(row_factory=class_row(Athlete)) as cursor:
+        cursor.execute(RECORDS["athlete_on"], {"user_id": user_id, "moment": moment})
+        return cursor.fetchone() or Athlete()
+
+
+def fail_workout(connection: DatabaseConnection, workout_id: UUID, event_id: str) -> bool:
+    """Mark the workout FAILED, and tell the event's dead letter what it was before.
+
+    False if it is deleted, and stays so.
+    """
+    failed = connection.execute(FOLDS["fail_workout"], {"id": workout_id, "event_id": event_id})
+    return failed.fetchone() is not None
+
+
+def write_workout(
+    connection: DatabaseConnection,
+    workout: LockedWorkout,
+    archive: RideArchive,
+    analysis: Analysis,
+    received_at: float | None,
+) -> None:
+    """Write archive, summary, bests and records; a PROCESSING workout becomes COMPLETED.
+
+    The user's row is locked last, and by everyone in that order: no deadlock, and whoever ranks
+    records sees the bests of all that ranked before.
+    """
+    with connection.pipeline(), connection.cursor() as cursor:
+        _write_archive(cursor, workout.id, archive)
+        _write_summary(cursor, workout.id, analysis, received_at)
+        _write_efforts(cursor, workout, analysis)
+        owned = {"user_id": workout.user_id, "workout_id": workout.id}
+        cursor.execute(RECORDS["lock_rider"], owned)
+        cursor.execute(RECORDS["refresh_records"], owned)
+
+
+def write_checkpoint(
+    connection: DatabaseConnection,
+    workout_id: UUID,
+    archive: RideArchive,
+    received_at: float | None,
+) -> None:
+    """Write what has changed of the archive; the figures stay as they are."""
+    with connection.pipeline(), connection.cursor() as cursor:
+        _write_archive(cursor, workout_id, archive)
+        arrival = {"id": workout_id, "received_at": _moment(received_at)}
+        cursor.execute(FOLDS["note_arrival"], arrival)
+
+
+def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) -> None:
+    if archive.anew:
+        cursor.execute(FOLDS["delete_archive"], {"workout_id": workout_id})
+    rows = [row for part in archive.changed for row in encode(archive.parts[part], part)]
+    if rows:
+        columns = _columns(ArchivedChannel._fields, rows)
+        cursor.execute(FOLDS["write_channels"], {"workout_id": workout_id, **columns})
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _write_summary(
+    cursor: Cursor[Row], workout_id: UUID, analysis: Analysis, received_at: float | None
+) -> None:
+    times = analysis.timestamps / 1000
+    cursor.execute(
+        FOLDS["write_summary"],
+        {
+            "id": workout_id,
+            "summary": Jsonb(analysis.summary),
+            "first": _moment(times[0] if len(times) else None),
+            "last": _moment(times[-1] if len(times) else None),
+            "duration": analysis.summary.duration,
+            "received_at": _moment(received_at),
+        },
+    )
+
+
+def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analysis) -> None:
+    owned = {"user_id": workout.user_id, "workout_id": workout.id}
+    curve = analysis.efforts.power_curve
+    cursor.execute(RECORDS["delete_bests"], owned)
+    bests = [
+        (metric, *effort)
+        for metric, efforts in sorted(analysis.efforts.bests.items())
+        for effort in efforts
+    ]
+    if bests:
+        columns = _columns(("metric", *Effort._fields), bests)
+        cursor.execute(RECORDS["write_bests"], {**owned, **columns})
+    cursor.execute(RECORDS["delete_curve"], owned)
+    if curve:
+        drawn = {
+            "ridden_at": _moment(analysis.timestamps[0] / 1000),
+            "durations": [effort.duration for effort in curve],
+            "watts": [round(effort.value, 2) for effort in curve],
+        }
+        cursor.execute(RECORDS["write_curve"], {**owned, **drawn})
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,88 @@
+"""A ride's batches in Redis: sealed, read whole, and trimmed by exactly what was read."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from redis.exceptions import OutOfMemoryError
+
+from shared.connections import Redis
+from shared.redis_keys import (
+    BATCH_FIELD,
+    SEALED_COMPLETED,
+    SEALED_DELETED,
+    SEALED_FOR,
+    samples_key,
+    sealed_key,
+)
+
+_CHUNK: Final = 1000  # entries a reply
+# An empty stream would stay for ever; in one step, as an upload may come between two.
+_TRIM: Final = """
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Batches not yet folded, in order of arrival; ``last_id`` is the newest one's entry id."""
+
+    entries: list[bytes]
+    last_id: str | None
+
+    @property
+    def received_at(self) -> float | None:
+        """When the newest batch arrived, in Unix seconds: Redis put it into the id."""
+        return _seconds(self.last_id) if self.last_id else None
+
+
+def read_waiting(redis: Redis, workout_id: UUID) -> Waiting:
+    """The whole stream, read in chunks."""
+    entries: list[bytes] = []
+    last_id, start = None, "-"
+    while True:
+        chunk: Any = redis.xrange(samples_key(workout_id), min=start, count=_CHUNK)
+        entries += [fields[BATCH_FIELD] for _, fields in chunk]
+        if chunk:
+            last_id = chunk[-1][0].decode()
+            start = f"({last_id}"
+        if len(chunk) < _CHUNK:
+            return Waiting(entries, last_id)
+
+
+def newest_arrival(redis: Redis, workout_id: UUID) -> float:
+    """When the newest waiting batch arrived, in Unix seconds; 0 if none waits."""
+    newest: Any = redis.xrevrange(samples_key(workout_id), count=1)
+    return _seconds(newest[0][0].decode()) if newest else 0.0
+
+
+def trim(redis: Redis, workout_id: UUID, last_id: str) -> None:
+    """Remove exactly the entries up to ``last_id``; later ones were not read."""
+    milliseconds, _, sequence = last_id.partition("-")
+    redis.eval(_TRIM, 1, samples_key(workout_id), f"{milliseconds}-{int(sequence) + 1}")
+
+
+def seal_completed(redis: Redis, workout_id: UUID) -> None:
+    """From now on each upload to the ride asks for a fold.
+
+    A full Redis refuses, as it does uploads; the sweeper finds what slips in all the same.
+    """
+    with suppress(OutOfMemoryError):
+        redis.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
+
+
+def seal_deleted(redis: Redis, workout_id: UUID) -> None:
+    """From now on uploads to the workout are refused, as they are by a full Redis anyway."""
+    with suppress(OutOfMemoryError):
+        redis.set(sealed_key(workout_id), SEALED_DELETED, ex=SEALED_FOR)
+
+
+def drop(redis: Redis, workout_id: UUID) -> None:
+    """Throw the batches away."""
+    redis.delete(samples_key(workout_id))
+
+
+def _seconds(entry_id: str) -> float:
+    return int(entry_id.partition("-")[0]) / 1000
