@@ -40,6 +40,7 @@ from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.state import Request
 from api.workouts import routes as workouts
 from api.workouts import telemetry
+from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
 from shared.settings import Settings
 
@@ -112,6 +113,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             bodies=BodyBudget(settings.max_held_bytes),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
+            announcements=Announcements(redis),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
         )
@@ -143,6 +145,7 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state["quota"], state["redis"])),
+        asyncio.create_task(state["announcements"].listen()),
     ]
     try:
         yield

@@ -1,9 +1,15 @@
-"""Events: what the API and the sweeper ask of the workers."""
+"""What API and workers tell one another: requests for work, and announcements of what happened.
+
+A request is an entry of the stream of events, and stays there until its work is done. An
+announcement is told once to whoever listens at that moment, so nothing may depend on hearing it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
+
+import msgspec
 
 from shared.errors import MalformedEntry
 
@@ -30,3 +36,29 @@ class FoldRequest:
             return cls(UUID(fields[b"workout"].decode("ascii")))
         except (KeyError, ValueError) as error:
             raise MalformedEntry(f"not a fold request: {dict(fields)!r}") from error
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """Something has happened: ``kind`` of it, to the ``subject`` of that id, and how it ended.
+
+    After a fold, the subject is the workout and the outcome its status.
+    """
+
+    kind: str
+    subject: UUID
+    outcome: str
+
+    def encode(self) -> bytes:
+        """The announcement as a message of the channel."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, message: bytes) -> "Announcement":
+        """The announcement of a message; members that a newer version has added are ignored.
+
+        Raises MalformedEntry.
+        """
+        try:
+            return msgspec.json.decode(message, type=cls)
+        except msgspec.DecodeError as error:
+            raise MalformedEntry(f"not an announcement: {message!r}") from error

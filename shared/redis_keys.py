@@ -1,4 +1,4 @@
-"""Every Redis key.
+"""Every Redis key, and the one channel.
 
 | key                  | type    | meaning                                                       |
 |----------------------|---------|---------------------------------------------------------------|
@@ -10,6 +10,7 @@
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
+| ``announcements``    | channel | what has happened: see events.Announcement                    |
 
 The keys of one workout share a hash tag, so that nodes could share workouts
 out; no client does so yet.
@@ -23,6 +24,7 @@ EVENTS: Final = "events"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
 SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
+ANNOUNCEMENTS: Final = "announcements"
 BATCH_FIELD: Final = b"b"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"

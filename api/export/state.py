@@ -1,11 +1,11 @@
 """What the handlers of this room share."""
 
 from api.export.slots import Exports
-from api.ingest.state import IngestState
 from api.web.state import Request
+from api.workouts.state import WorkoutsState
 
 
-class ExportState(IngestState):
+class ExportState(WorkoutsState):
     """Resources by name."""
 
     exports: Exports

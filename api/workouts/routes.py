@@ -5,12 +5,13 @@ import time
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.ingest.state import IngestRequest, IngestState
+from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
@@ -21,6 +22,7 @@ from api.workouts.answers import WorkoutChange, require_workout
 from api.workouts.held_samples import read_samples
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.rendering import to_rows
+from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import Status, Workout
 from shared.failpoints import failpoint
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
@@ -159,7 +161,7 @@ async def resume_workout(request: IngestRequest, caller: Caller) -> Response:
     return await _change_status(request, caller, Status.PAUSED, Status.ACTIVE)
 
 
-async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
+async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """End a ride. Completing again gives the same answer and changes nothing."""
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
     changed = await store.complete_workout(state["database"], workout_id, caller.user_id)
@@ -172,7 +174,7 @@ async def complete_workout(request: IngestRequest, caller: Caller) -> Response:
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
-    workout = await _wait_for_result(state, workout, caller, wait)
+    workout = await _wait_for_result(state, workout_id, caller, wait)
     done = workout.status is not Status.PROCESSING
     applied = {"Preference-Applied": f"wait={wait:g}"}
     return json_response(
@@ -211,14 +213,15 @@ async def _change_status(
 
 
 async def _wait_for_result(
-    state: IngestState, workout: Workout, caller: Caller, wait: float
+    state: WorkoutsState, workout_id: UUID, caller: Caller, wait: float
 ) -> Workout:
-    deadline, pause = time.monotonic() + wait, 0.01
-    while workout.status is Status.PROCESSING and time.monotonic() < deadline:
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.15, 0.25)
-        workout = await require_workout(state, workout.id, caller)
-    return workout
+    """The workout once it is no longer PROCESSING, or as it is when the time is up."""
+    return await state["announcements"].wait(
+        workout_id,
+        lambda: require_workout(state, workout_id, caller),
+        lambda workout: workout.status is not Status.PROCESSING,
+        wait,
+    )
 
 
 OPERATIONS = Operations(

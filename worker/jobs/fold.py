@@ -8,11 +8,12 @@ from uuid import UUID
 
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.errors import LeaveToNewer, MalformedEntry
-from shared.events import Fields, FoldRequest
+from shared.events import Announcement, Fields, FoldRequest
 from shared.failpoints import failpoint
 from shared.samples import stream_codec
 from shared.samples.archive import WHOLE, split
 from shared.samples.columns import Samples
+from worker.jobs.announcing import announce
 from worker.queue.dead_letters import DeadLetter, write_letter
 from worker.rides import store, stream
 from worker.rides.archive import MOST_PARTS, merge_archive
@@ -55,7 +56,9 @@ class FoldJob:
                 return
             if not (write_letter(connection, letter) and workout):
                 return
-            store.fail_workout(connection, workout.id, letter.event_id)
+            failed = store.fail_workout(connection, workout.id, letter.event_id)
+        if failed:
+            announce(self._redis, Announcement(self.kind, workout.id, "FAILED"))
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
     failpoint("after-commit")
     if folded is None:
         return False
+    announce(redis, Announcement(FoldRequest.KIND, workout_id, folded.status))
     if folded.waiting.last_id:
         stream.trim(redis, workout_id, folded.waiting.last_id)
     return True

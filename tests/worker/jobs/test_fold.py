@@ -1,4 +1,6 @@
 import random
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,16 +9,20 @@ from uuid import UUID, uuid4
 import numpy as np
 import psycopg
 import pytest
+import redis
 
 from shared.connections import Database, Redis
-from shared.redis_keys import SEALED_COMPLETED, samples_key, sealed_key
+from shared.events import Announcement
+from shared.redis_keys import ANNOUNCEMENTS, SEALED_COMPLETED, samples_key, sealed_key
 from shared.samples.columns import Samples
 from shared.settings import Settings
 from tests.worker.interruptions import Interrupted, Killed, refusing
 from tests.worker.readings import T0, steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts
-from worker.jobs.fold import fold
+from worker.jobs.fold import FoldJob, fold
+from worker.queue.dead_letters import letter_about
+from worker.queue.inbox import Delivery
 
 START = datetime.fromtimestamp(T0 / 1000, UTC)
 
@@ -98,13 +104,14 @@ def test_folding_the_same_batches_again_gives_identical_rows(
     assert workouts.result(workout) == first
 
 
+@pytest.mark.parametrize("step", ["PUBLISH", "EVAL"])
 def test_a_crash_between_commit_and_trim_repeats_harmlessly(
-    workouts: Workouts, database: Database, redis_client: Redis
+    workouts: Workouts, database: Database, redis_client: Redis, step: str
 ) -> None:
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200), steady(60, begin=30, power=300))
     workouts.complete(workout)
-    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    fold_until_killed(database, Interrupted(redis_client, before=step), workout)
     first = workouts.result(workout)
     assert first[0]["status"] == "COMPLETED"
     assert workouts.waiting(workout) == 2
@@ -315,3 +322,76 @@ def test_a_stream_that_was_folded_whole_is_gone(
     workouts.send(workout, steady(60, power=200))
     fold(database, redis_client, workout)
     assert not redis_client.exists(samples_key(workout))
+
+
+Outcome = Callable[[UUID], str]
+
+
+@pytest.fixture
+def outcome(redis_client: Redis) -> Iterator[Outcome]:
+    """What the next announcement about a workout says has become of it."""
+    client: Any = redis_client
+    with client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(ANNOUNCEMENTS)
+        assert channel.get_message(timeout=30) is None  # the subscription
+
+        def next_outcome(workout_id: UUID) -> str:
+            while True:  # other databases of this Redis share the channel
+                announcement = Announcement.decode(channel.get_message(timeout=30)["data"])
+                if announcement.subject == workout_id:
+                    assert announcement.kind == "fold"
+                    return announcement.outcome
+
+        yield next_outcome
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("PROCESSING", "COMPLETED"), ("ACTIVE", "ACTIVE"), ("PAUSED", "PAUSED")]
+)
+def test_a_fold_says_how_it_left_the_ride(
+    workouts: Workouts,
+    database: Database,
+    redis_client: Redis,
+    outcome: Outcome,
+    before: str,
+    after: str,
+) -> None:
+    workout = workouts.start(before)
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    assert outcome(workout) == after
+
+
+def test_a_fold_says_so_only_once_it_is_committed(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout, seen = workouts.start("PROCESSING"), []
+
+    def look() -> None:
+        seen.append(workouts.status(workout))
+
+    fold(database, Interrupted(redis_client, before="PUBLISH", happens=look), workout)
+    assert seen == ["COMPLETED"]
+
+
+def test_a_fold_that_nobody_can_be_told_of_is_as_good(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    def refuse() -> None:
+        raise redis.ConnectionError
+
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    assert fold(database, Interrupted(redis_client, before="PUBLISH", happens=refuse), workout)
+    assert workouts.status(workout) == "COMPLETED"
+    assert workouts.waiting(workout) == 0
+
+
+def test_a_fold_that_is_given_up_says_so(
+    workouts: Workouts, database: Database, redis_client: Redis, outcome: Outcome
+) -> None:
+    workout = workouts.start("PROCESSING")
+    event = {b"kind": b"fold", b"workout": str(workout).encode()}
+    delivery = Delivery(f"{time.time_ns()}-0".encode(), event, 5)
+    FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
+    assert outcome(workout) == "FAILED"

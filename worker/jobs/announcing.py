@@ -1,0 +1,19 @@
+"""Telling whoever listens what a job has done."""
+
+import logging
+
+import redis
+
+from shared.connections import Redis
+from shared.events import Announcement
+from shared.redis_keys import ANNOUNCEMENTS
+
+logger = logging.getLogger(__name__)
+
+
+def announce(client: Redis, announcement: Announcement) -> None:
+    """Say it once, after the commit. Whoever does not hear it looks at the row in a while."""
+    try:
+        client.publish(ANNOUNCEMENTS, announcement.encode())
+    except redis.RedisError as error:
+        logger.warning("could not announce %s: %s", announcement, error)
