@@ -19,7 +19,7 @@ from bench.load import Address
 from ops.admin import migrations
 from ops.admin.accounts import Account, create_account
 from ops.embedded.servers import embedded_servers
-from ops.processes import Process, spawn, stop, wait_until
+from ops.processes import Process, Supervisor, spawn, stop, wait_until
 from shared.connections import Row
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -116,12 +116,12 @@ class System:
 @contextmanager
 def running_system() -> Iterator[System]:
     """Everything but API and workers, in a temporary folder."""
-    watched: list[Process] = []
-    with temporary_folder() as folder, embedded_servers(folder, watched) as urls:
+    supervisor = Supervisor()
+    with temporary_folder() as folder, embedded_servers(folder, supervisor) as urls:
         migrations.apply(urls["DATABASE_URL"])
         environ = {**os.environ, **urls, **_VARIABLES, "PYTHONPATH": str(_ROOT)}
         account = create_account(urls["DATABASE_URL"], "rider@example.com", "bench")
-        postgres, redis = watched
+        postgres, redis = supervisor.processes
         yield System(environ, folder / "logs", postgres, redis, account)
 
 

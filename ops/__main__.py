@@ -23,6 +23,7 @@ from ops.admin.backup import back_up, find_program, restore
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
 from ops.embedded.servers import servers
+from ops.private_files import create_private
 from ops.processes import Supervisor, spawn, stop_on_signals
 from shared.credentials import SCOPES
 from shared.errors import TrackerError
@@ -322,21 +323,18 @@ def _open_private(file: str) -> IO[bytes]:
     """A backup holds what nobody else should read."""
     if file == "-":
         return click.open_file(file, "wb")
-    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    return create_private(Path(file))
 
 
 def _serve(module: str, count: int, environ: dict[str, str]) -> None:
     """Run processes of ours in the foreground until a signal comes."""
     stop_on_signals()
-    supervisor = Supervisor()
-    try:
+    with Supervisor() as supervisor:
         for _ in range(count):
             supervisor.start(
                 lambda: spawn([sys.executable, "-m", module], log=None, environ=environ)
             )
         supervisor.watch(lambda event: click.echo(event, err=True), lambda: True)
-    finally:
-        supervisor.stop()
 
 
 if __name__ == "__main__":

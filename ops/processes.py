@@ -1,20 +1,22 @@
 """Child processes that end when we do, and in the order we choose."""
 
 import ctypes
-import fcntl
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from pwd import struct_passwd
 from types import FrameType
+from typing import Final, Self
 
 from shared.errors import TrackerError
 
 _PR_SET_PDEATHSIG = 1
+_RESTART_INTERVAL: Final = 1.0  # seconds
 
 Process = subprocess.Popen[bytes]
 
@@ -53,17 +55,18 @@ def spawn(
     return process
 
 
-def run_as(user: struct_passwd | None, argv: Sequence[str | Path]) -> str:
-    """Run a program to its end, as ``user`` where given; its output. Raises ProcessFailed."""
-    identity = {} if user is None else _identity(user)
+def run_as(user: struct_passwd | None, argv: Sequence[str | Path], typed: str = "") -> None:
+    """Run a program to its end, as ``user`` where given. Raises ProcessFailed."""
+    how = {} if user is None else _identity(user)
     command = [str(argument) for argument in argv]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **identity)  # type: ignore[call-overload]
+        done = subprocess.run(  # type: ignore[call-overload]
+            command, input=typed, capture_output=True, text=True, cwd="/", **how
+        )
     except OSError as error:
         raise ProcessFailed(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         raise ProcessFailed(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
-    return str(done.stdout)
 
 
 def wait_until(
@@ -77,55 +80,57 @@ def wait_until(
         time.sleep(0.02)
 
 
-@contextmanager
-def exclusive(lock: Path, timeout: float = 60) -> Iterator[int]:
-    """Hold a lock file; yields its descriptor, to be passed on to a server.
-
-    The server then holds the lock too, until it ends: should we die first, the next run waits
-    here for a server that is still stopping, instead of starting a second one on the same data.
-    """
-    deadline = time.monotonic() + timeout
-    with lock.open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ProcessFailed(f"{lock.stem} of an earlier run is still up") from None
-                time.sleep(0.05)
-        yield file.fileno()
+@dataclass
+class _Supervised:
+    start: Callable[[], Process]
+    stop_signal: signal.Signals
+    process: Process
+    started_at: float
 
 
 class Supervisor:
-    """Runs processes, and starts anew the ones that end."""
+    """Runs processes, starts anew the ones that end, and stops them all when it is left."""
 
     def __init__(self) -> None:
-        self._starters: list[Callable[[], Process]] = []
-        self._running: list[Process] = []
+        self._supervised: list[_Supervised] = []
 
-    def start(self, starter: Callable[[], Process]) -> Process:
-        """Start a process; ``starter`` will be called again whenever it has ended."""
-        process = starter()
-        self._starters.append(starter)
-        self._running.append(process)
-        return process
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._supervised:
+            if each.process.poll() is None:
+                each.process.send_signal(each.stop_signal)
+        for each in self._supervised:
+            stop(each.process, each.stop_signal)
+
+    @property
+    def processes(self) -> list[Process]:
+        """Those that run now, in the order in which they were first started."""
+        return [each.process for each in self._supervised]
+
+    def start(
+        self, start: Callable[[], Process], stop_signal: signal.Signals = signal.SIGTERM
+    ) -> Process:
+        """Start a process; ``start`` will be called again whenever it has ended."""
+        supervised = _Supervised(start, stop_signal, start(), time.monotonic())
+        self._supervised.append(supervised)
+        return supervised.process
 
     def watch(self, report: Callable[[str], None], possible: Callable[[], bool]) -> None:
-        """Start anew what ended, at most once a second; for as long as it is ``possible``."""
+        """Start anew what ends, for as long as it is ``possible``."""
         while possible():
-            time.sleep(1)
-            for at, process in enumerate(self._running):
-                if (code := process.poll()) is not None:
-                    report(f"{_name(process)} {process.pid} ended ({code}); starting another")
-                    self._running[at] = self._starters[at]()
+            self.restart_ended(report)
+            time.sleep(_RESTART_INTERVAL)
 
-    def stop(self) -> None:
-        """Ask all of them to end, then see to it."""
-        for process in self._running:
-            process.terminate()
-        for process in self._running:
-            stop(process)
+    def restart_ended(self, report: Callable[[str], None]) -> None:
+        """Start anew what has ended, each at most once a second."""
+        for each in self._supervised:
+            code = each.process.poll()
+            if code is not None and time.monotonic() > each.started_at + _RESTART_INTERVAL:
+                pid = each.process.pid
+                report(f"{_name(each.process)} {pid} ended ({code}); starting another")
+                each.started_at, each.process = time.monotonic(), each.start()
 
 
 def stop(process: Process, how: signal.Signals = signal.SIGTERM, grace: float = 30) -> None:

@@ -1,6 +1,5 @@
 """`make run`: everything from an empty folder to a ride with its figures, then serve."""
 
-import fcntl
 import json
 import socket
 import sys
@@ -21,7 +20,9 @@ from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.demo.ride_player import play_ride, read_ride, to_lines
 from ops.demo.ride_simulator import SECONDS, simulate_ride
-from ops.embedded.servers import keeper_lives, servers, write_private
+from ops.embedded.guest import keeper_lives
+from ops.embedded.servers import servers
+from ops.private_files import InUse, locked, write_private
 from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
 from shared.settings import read_settings
 
@@ -47,7 +48,7 @@ def run(
     lines, title = _ride(ride)
     with ExitStack() as stack:
         console.print("Starting PostgreSQL and Redis …")
-        urls = stack.enter_context(servers(environ, data_dir))
+        urls = stack.enter_context(servers(environ, data_dir, console.print))
         run_file = stack.enter_context(_run_file(data_dir, required=forever))
         applied = migrations.apply(urls["DATABASE_URL"])
         console.print(f"Applying migrations … {len(applied)} applied")
@@ -69,19 +70,17 @@ def run(
 def _run_file(data_dir: Path, *, required: bool) -> Iterator[Path | None]:
     """Where to tell others how to reach us; None if another run of this checkout does so."""
     path = data_dir / "run.json"
-    with (data_dir / "run.lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(locked(data_dir / "run.lock"))
+        except InUse:
             if required:
                 raise ProcessFailed(f"already running; see {path}") from None
             yield None
             return
         path.unlink(missing_ok=True)
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+        stack.callback(path.unlink, missing_ok=True)
+        yield path
 
 
 @contextmanager
@@ -91,34 +90,30 @@ def start_service(
     """The API and workers; yields its address. The API's socket is bound here and kept, so that
     nobody else can take the port, and a request that comes while it restarts waits."""
     logs = data_dir / "logs"
-    supervisor = Supervisor()
-    with _bind(environ.get("HOST") or "127.0.0.1", port) as listener:
+    environ = {**environ, "PYTHONPATH": str(_ROOT)}
+    with _bind(environ.get("HOST") or "127.0.0.1", port) as listener, Supervisor() as supervisor:
         fd = listener.fileno()
         url = _address(listener)
         log = _fresh(logs / "api.log")
-        environ = {**environ, "PYTHONPATH": str(_ROOT)}
-        try:
-            api = supervisor.start(
-                lambda: spawn(
-                    [sys.executable, "-m", "api"],
-                    log=log,
-                    environ={**environ, "LISTEN_FD": str(fd)},
-                    pass_fds=[fd],
+        api = supervisor.start(
+            lambda: spawn(
+                [sys.executable, "-m", "api"],
+                log=log,
+                environ={**environ, "LISTEN_FD": str(fd)},
+                pass_fds=[fd],
+            )
+        )
+        wait_until(lambda: _is_ready(url), api, log)
+        for number in range(1, WORKERS + 1):
+            supervisor.start(
+                partial(
+                    spawn,
+                    [sys.executable, "-m", "worker"],
+                    log=_fresh(logs / f"worker-{number}.log"),
+                    environ=environ,
                 )
             )
-            wait_until(lambda: _is_ready(url), api, log)
-            for number in range(1, WORKERS + 1):
-                supervisor.start(
-                    partial(
-                        spawn,
-                        [sys.executable, "-m", "worker"],
-                        log=_fresh(logs / f"worker-{number}.log"),
-                        environ=environ,
-                    )
-                )
-            yield url, supervisor
-        finally:
-            supervisor.stop()
+        yield url, supervisor
 
 
 def _fresh(log: Path) -> Path:

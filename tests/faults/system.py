@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +17,10 @@ from psycopg.rows import dict_row
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
-from ops.embedded.postgres import run_postgres
+from ops.embedded.postgres import postgres_server
+from ops.embedded.server import Server as EmbeddedServer
 from ops.embedded.servers import prepare
-from ops.embedded.valkey import run_valkey
+from ops.embedded.valkey import valkey_server
 from ops.processes import Process, spawn, stop, wait_until
 from tests.conftest import ROOT, Rider, reachable_folder
 from tests.faults.proxy import Proxy
@@ -43,33 +44,24 @@ SOUND_REDIS = {
 class Server:
     """PostgreSQL or Valkey on a folder of its own, behind a proxy; its data outlives a kill."""
 
-    def __init__(self, run: object, data_dir: Path, sockets: Path) -> None:
-        self._run, self._data_dir, self._sockets = run, data_dir, sockets
-        self._context: AbstractContextManager[str] | None = None
-        self.process: Process
-        self.url: str  # around the proxy
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+        self.url = server.url  # around the proxy
         self.start()
 
     def start(self) -> None:
-        watched: list[Process] = []
-        self._context = self._run(self._data_dir, self._sockets, watched)  # type: ignore[operator]
-        assert self._context is not None
-        self.url = self._context.__enter__()
-        self.process = watched[0]
+        self.process = self._server.spawn()
+        wait_until(self._server.answers, self.process, self._server.log)
 
     def stop(self) -> None:
         """As an orderly restart does."""
-        if self._context:
-            if self.process.poll() is None:
-                self.resume()
-            self._context.__exit__(None, None, None)
-            self._context = None
+        if self.is_running:
+            self.resume()
+            stop(self.process, self._server.stop_signal)
 
     def kill(self) -> None:
-        """SIGKILL, then whatever its manager does on the way out."""
         self._signal(signal.SIGKILL)
         self.process.wait()
-        self.stop()
 
     def restart(self) -> None:
         """Stop it, if it still runs, and start it on the same data."""
@@ -78,7 +70,7 @@ class Server:
 
     @property
     def is_running(self) -> bool:
-        return self._context is not None and self.process.poll() is None
+        return self.process.poll() is None
 
     def pause(self) -> None:
         """SIGSTOP to the server and all its children: it accepts and never answers."""
@@ -115,8 +107,8 @@ class System:
         sockets.chmod(0o777)
         prepare(data_dir)
         self.logs = data_dir / "logs"
-        self.postgres = Server(run_postgres, data_dir, sockets)
-        self.redis = Server(run_valkey, data_dir, sockets)
+        self.postgres = Server(postgres_server(data_dir, sockets))
+        self.redis = Server(valkey_server(data_dir, sockets))
         migrations.apply(self.postgres.url)
         self.postgres_proxy = Proxy(self.postgres.socket_path)
         self.redis_proxy = Proxy(self.redis.socket_path)

@@ -1,6 +1,5 @@
 """The embedded servers: real, private to a folder, lasting."""
 
-import fcntl
 import os
 import pwd
 import shutil
@@ -11,15 +10,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 import psycopg
 import pytest
 import redis
 
+from ops.embedded.guest import keeper_lives
 from ops.embedded.postgres import programs
-from ops.embedded.servers import embedded_servers, keeper_lives, keeper_lock, prepare, servers
+from ops.embedded.servers import embedded_servers, servers
 from ops.processes import ProcessFailed
 from shared.errors import InvalidSettings
 
@@ -100,7 +102,7 @@ def test_servers_stay_for_those_who_came_later(data_dir: Path) -> None:
             remember(first, "stays")
             urls = second.enter_context(servers({}, data_dir))
         assert recall(urls) == ("stays", "stays")
-    assert not (data_dir / "servers.json").exists()
+    assert not keeper_lives(data_dir)
 
 
 def test_servers_that_do_not_start_say_why(data_dir: Path) -> None:
@@ -128,24 +130,50 @@ def test_many_may_come_at_once_and_find_the_same_servers(data_dir: Path) -> None
     assert len(answers) == 1
 
 
-def test_whoever_asks_for_a_keeper_is_not_taken_for_one(data_dir: Path) -> None:
-    prepare(data_dir)
-    with keeper_lock(data_dir) as asking:
-        fcntl.flock(asking, fcntl.LOCK_SH)
-        assert not keeper_lives(data_dir)
-
-
-def test_a_server_that_ends_by_itself_ends_the_keeper(data_dir: Path) -> None:
-    with servers({}, data_dir) as urls:
-        with redis.Redis.from_url(urls["REDIS_URL"]) as client:
-            pid = client.info("server")["process_id"]
-        os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while keeper_lives(data_dir):
+@pytest.mark.parametrize("which", ["postgres", "valkey-server"])
+def test_a_server_that_is_killed_is_started_again_on_its_data(data_dir: Path, which: str) -> None:
+    events = SimpleQueue[str]()
+    with servers({}, data_dir, events.put) as urls:
+        remember(urls, "kept")
+        os.kill(pids_of(urls, data_dir)[which], signal.SIGKILL)
+        assert f"{which} " in events.get(timeout=60)
+        deadline = time.monotonic() + 60
+        while (found := recall_if_up(urls)) is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    with servers({}, data_dir) as urls, redis.Redis.from_url(urls["REDIS_URL"]) as client:
-        assert client.ping()
+        assert found == ("kept", "kept")
+
+
+def pids_of(urls: dict[str, str], data_dir: Path) -> dict[str, int]:
+    with redis.Redis.from_url(urls["REDIS_URL"]) as client:
+        valkey = client.info("server")["process_id"]
+    postmaster = (data_dir / "postgres").resolve() / "cluster" / "postmaster.pid"
+    return {"valkey-server": valkey, "postgres": int(postmaster.read_text().splitlines()[0])}
+
+
+def recall_if_up(urls: dict[str, str]) -> tuple[str, str] | None:
+    try:
+        return recall(urls)
+    except (psycopg.OperationalError, redis.ConnectionError):
+        return None
+
+
+def test_who_comes_while_the_keeper_stops_finds_servers_all_the_same(data_dir: Path) -> None:
+    def leave_and_come_back() -> tuple[str, str]:
+        with servers({}, data_dir) as urls:
+            return recall(urls)
+
+    with ThreadPoolExecutor() as others:
+        with ExitStack() as stack:
+            urls = stack.enter_context(servers({}, data_dir))
+            remember(urls, "found")
+            valkey = pids_of(urls, data_dir)["valkey-server"]
+            os.kill(valkey, signal.SIGSTOP)  # so that the keeper waits for it
+            leaving = others.submit(stack.pop_all().close)
+        coming = others.submit(leave_and_come_back)
+        os.kill(valkey, signal.SIGCONT)
+        leaving.result(timeout=60)
+        assert coming.result(timeout=60) == ("found", "found")
 
 
 def test_named_servers_are_used_as_they_are(data_dir: Path) -> None:
