@@ -1,63 +1,58 @@
-"""A small Redis prompt, for machines without redis-cli or valkey-cli."""
+"""A Redis prompt: the machine's own client, or, where it has none, a plain one."""
 
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
 
 import redis
 
 
 def open_prompt(redis_url: str, command: Sequence[str]) -> int:
-    """Run one command, or those typed until end of file; redis-cli's own prompt where it is."""
+    """Run one command, or those typed until the end of the input."""
     for name in ("valkey-cli", "redis-cli"):
         if program := shutil.which(name):
-            return subprocess.call([program, *_address(redis_url), *command])
-    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+            path = redis_url.removeprefix("unix://")
+            address = ["-u", redis_url] if path == redis_url else ["-s", path]
+            return subprocess.call([program, *address, *command])
+    how = {"decode_responses": True, "encoding_errors": "backslashreplace", "protocol": 2}
+    with redis.Redis.from_url(redis_url, **how) as client:
+        client.response_callbacks.clear()  # they would make True of a PONG
         if command:
-            return _execute(client, command)
-        _converse(client)
+            return 0 if _execute(client, command) else 1
+        for words in _typed():
+            _execute(client, words)
     return 0
 
 
-def _address(redis_url: str) -> list[str]:
-    parts = urlsplit(redis_url)
-    return ["-s", parts.path] if parts.scheme == "unix" else ["-u", redis_url]
-
-
-def _converse(client: redis.Redis) -> None:
+def _typed() -> Iterator[list[str]]:
     while True:
         try:
             words = shlex.split(input("redis> " if sys.stdin.isatty() else ""))
         except EOFError:
             return
         except ValueError as error:
-            _show([f"(error) {error}"])
+            print(f"(error) {error}")
             continue
-        if words[:1] in (["quit"], ["exit"]):
+        if words in (["quit"], ["exit"]):
             return
         if words:
-            _execute(client, words)
+            yield words
 
 
-def _execute(client: redis.Redis, words: Sequence[str]) -> int:
+def _execute(client: redis.Redis, words: Sequence[str]) -> bool:
     try:
-        reply = client.execute_command(*words)  # type: ignore[no-untyped-call]
+        _show(client.execute_command(*words))  # type: ignore[no-untyped-call]
     except redis.RedisError as error:
-        _show([f"(error) {error}"])
-        return 1
-    _show(_lines(reply))
-    return 0
+        print(f"(error) {error}")
+        return False
+    return True
 
 
-def _lines(reply: object) -> list[object]:
-    if isinstance(reply, dict):
-        return [f"{name}: {value}" for name, value in reply.items()]
-    return reply if isinstance(reply, list) else [reply]
-
-
-def _show(lines: Iterable[object]) -> None:
-    for line in lines:
-        print(line)
+def _show(reply: object) -> None:
+    for part in reply if isinstance(reply, list) else [reply]:
+        if isinstance(part, list):
+            _show(part)
+        else:
+            print("(nil)" if part is None else part)
