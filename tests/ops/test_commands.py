@@ -1,9 +1,12 @@
 """The commands behind make."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from shared.credentials import key_id_of
-from tests.conftest import run_ops
+from tests.conftest import ROOT, run_ops
 
 
 def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> None:
@@ -29,9 +32,25 @@ def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> 
     assert counted.stdout.strip() == "0"
 
 
-def test_the_redis_prompt_runs_a_command(data_dir: Path) -> None:
-    done = run_ops("redis-cli", "CONFIG", "GET", "maxmemory-policy", data_dir=data_dir)
-    assert "noeviction" in done.stdout
+def test_the_redis_prompt_answers_in_the_server_s_words(urls: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "redis-cli"],
+        cwd=ROOT,
+        env={**os.environ, **urls},
+        input="PING\nCONFIG GET maxmemory-policy\n",
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "PONG\nmaxmemory-policy\nnoeviction\n", done.stderr
+
+
+def test_a_missing_package_costs_one_line() -> None:
+    script = "import sys, runpy; sys.modules['click'] = None; "
+    script += "runpy.run_module('ops', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "make clean setup" in done.stderr
 
 
 def test_an_address_that_is_none_is_refused(data_dir: Path) -> None:

@@ -1,0 +1,333 @@
+"""The commands behind make. Their options may come as environment variables."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from ops.admin import accounts, migrations
+from ops.admin import dead_letters as letters
+from ops.admin.accounts import create_account
+from ops.admin.backup import back_up, find_program, restore
+from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
+from ops.admin.redis_prompt import open_prompt
+from ops.embedded.servers import servers
+from ops.private_files import create_private
+from ops.processes import Supervisor, spawn, stop_on_signals
+from shared.credentials import SCOPES
+from shared.settings import read_settings
+
+LETTER = click.IntRange(1, 2**63 - 1)
+
+
+@click.group()
+@click.option("--data-dir", envvar="DATA_DIR", default=".data", type=click.Path(path_type=Path))
+@click.pass_context
+def main(context: click.Context, data_dir: Path) -> None:
+    """Bike Power Tracker operations."""
+    context.obj = data_dir.resolve()
+
+
+@contextmanager
+def _servers(context: click.Context) -> Iterator[dict[str, str]]:
+    with servers(os.environ, context.obj) as environ:
+        yield environ
+
+
+@main.command()
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535))
+@click.option("--ride", envvar="RIDE", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Exit once the ride is completed.")
+@click.pass_obj
+def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None:
+    """Play a ride through everything, then serve."""
+    from ops.demo.run import run as run_all
+
+    run_all(os.environ, data_dir, port=port, ride=ride, forever=not once)
+
+
+@main.command()
+@click.pass_context
+def api(context: click.Context) -> None:
+    """Run one API process."""
+    with _servers(context) as environ:
+        _serve("api", 1, environ)
+
+
+@main.command()
+@click.option("--count", envvar="N", default=1, type=click.IntRange(1, 256))
+@click.pass_context
+def worker(context: click.Context, count: int) -> None:
+    """Run worker processes."""
+    with _servers(context) as environ:
+        _serve("worker", count, environ)
+
+
+@main.command()
+@click.pass_context
+def migrate(context: click.Context) -> None:
+    """Apply the migrations that are missing."""
+    with _servers(context) as environ:
+        applied = migrations.apply(environ["DATABASE_URL"])
+    click.echo("\n".join(f"applied {each}" for each in applied) or "nothing to apply")
+
+
+@main.command()
+@click.pass_context
+def migrate_status(context: click.Context) -> None:
+    """List the migrations, and which are applied."""
+    with _servers(context) as environ:
+        for migration, applied in migrations.status(environ["DATABASE_URL"]):
+            click.echo(f"{'applied' if applied else 'missing'}  {migration}")
+
+
+@main.command()
+@click.pass_context
+def rollback(context: click.Context) -> None:
+    """Roll the newest migration back."""
+    with _servers(context) as environ:
+        for migration in migrations.roll_back(environ["DATABASE_URL"]):
+            click.echo(f"rolled back {migration}")
+
+
+@main.command()
+@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@click.pass_context
+def reset_db(context: click.Context, yes: bool) -> None:
+    """Throw every row away: roll everything back and apply it again."""
+    if not yes:
+        click.confirm("This deletes every user and workout. Go on?", abort=True)
+    with _servers(context) as environ:
+        migrations.empty(environ["DATABASE_URL"])
+        migrations.roll_back(environ["DATABASE_URL"], everything=True)
+        for migration in migrations.apply(environ["DATABASE_URL"]):
+            click.echo(f"applied {migration}")
+
+
+@main.command()
+@click.option(
+    "--id",
+    "letter_id",
+    envvar="ID",
+    type=click.IntRange(1, 2**63 - 1),
+    help="Show all of one, its traceback too.",
+)
+@click.pass_context
+def dead_letters(context: click.Context, letter_id: int | None) -> None:
+    """Show what the workers gave up on, and why."""
+    with _servers(context) as environ:
+        found = letters.read_letters(environ["DATABASE_URL"], letter_id)
+        paused = letters.consumption_is_paused(read_settings(environ))
+    if letter_id is None:
+        click.echo(letters.summarize(found) or "no dead letters")
+    elif not found:
+        raise click.ClickException(f"there is no dead letter {letter_id}")
+    else:
+        click.echo(letters.describe(found[0]))
+    if paused:
+        click.echo("\nMost folds fail now: the workers try one now and then, and give few up.")
+
+
+@main.command()
+@click.option("--id", "letter_id", envvar="ID", type=LETTER)
+@click.option("--all", "everything", envvar="ALL", is_flag=True)
+@click.pass_context
+def replay(context: click.Context, letter_id: int | None, everything: bool) -> None:
+    """Give dead letters back to the workers."""
+    if (letter_id is None) != everything:
+        raise click.UsageError("say ID=… of one that `make dead-letters` shows, or ALL=1")
+    with _servers(context) as environ:
+        count = letters.replay(read_settings(environ), letter_id)
+    click.echo(f"given back to the workers: {count}")
+
+
+@main.command()
+@click.option("--name", envvar="NAME", required=True)
+def migration(name: str) -> None:
+    """Write the two empty files of a new migration."""
+    if not re.fullmatch(r"[A-Za-z][\w ]*", name):
+        raise click.BadParameter(f"{name!r} is no name of words", param_hint="NAME")
+    for path in migrations.create(name):
+        click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--key-name", envvar="KEY_NAME", default="make user")
+@click.pass_context
+def user(context: click.Context, email: str, key_name: str) -> None:
+    """Create a user, and print a key that is never shown again."""
+    if "@" not in email.strip("@"):
+        raise click.BadParameter(f"{email!r} is no email address", param_hint="EMAIL")
+    with _servers(context) as environ:
+        account = create_account(environ["DATABASE_URL"], email, key_name)
+    click.echo(f"user {account.user_id} {account.email}", err=True)
+    click.echo(account.api_key)
+
+
+@main.command()
+@click.pass_context
+def users(context: click.Context) -> None:
+    """List the users."""
+    with _servers(context) as environ:
+        found = accounts.read_users(environ["DATABASE_URL"])
+    for each in found:
+        seen = (
+            f"last seen {each['last_seen_at']:%Y-%m-%d}" if each["last_seen_at"] else "never seen"
+        )
+        shut = ", disabled" if each["disabled_at"] else ""
+        since = f"since {each['created_at']:%Y-%m-%d}"
+        counts = f"{each['rides']} rides, {each['keys']} keys"
+        click.echo(f"{each['email']}: {since}, {seen}, {counts}{shut}")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--name", envvar="NAME", default="make key")
+@click.option("--scopes", envvar="SCOPES", default="upload", help="Of upload, read, admin.")
+@click.option("--expires", envvar="EXPIRES", type=click.DateTime(), help="UTC.")
+@click.pass_context
+def key(
+    context: click.Context, email: str, name: str, scopes: str, expires: datetime | None
+) -> None:
+    """Print a further key of a user, never shown again."""
+    chosen = [each.strip() for each in scopes.split(",") if each.strip()]
+    if not chosen or set(chosen) - set(SCOPES):
+        raise click.BadParameter(f"{scopes!r}: of {', '.join(SCOPES)}", param_hint="SCOPES")
+    until = expires and expires.replace(tzinfo=UTC)
+    with _servers(context) as environ:
+        made = accounts.create_key(environ["DATABASE_URL"], email, name, chosen, until)
+    click.echo(made.api_key)
+
+
+@main.command()
+@click.option("--key", "key_id", envvar="KEY", required=True, help="Its id, or the whole key.")
+@click.pass_context
+def revoke(context: click.Context, key_id: str) -> None:
+    """Make a key open nothing more."""
+    with _servers(context) as environ:
+        accounts.revoke_key(environ["DATABASE_URL"], key_id)
+    click.echo("revoked: it opens nothing more, everywhere within five seconds")
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--undo", envvar="UNDO", is_flag=True, help="Let the user in again.")
+@click.pass_context
+def disable_user(context: click.Context, email: str, undo: bool) -> None:
+    """Shut a user out; nothing is deleted."""
+    with _servers(context) as environ:
+        accounts.set_disabled(environ["DATABASE_URL"], email, disabled=not undo)
+    click.echo(f"{email} is {'let in again' if undo else 'shut out'}, within five seconds")
+
+
+@main.command()
+@click.option("--days", envvar="DAYS", default=7, type=click.IntRange(1, 3650))
+@click.pass_context
+def invite(context: click.Context, days: int) -> None:
+    """Print a code that makes one account, where REGISTRATION=invite."""
+    with _servers(context) as environ:
+        click.echo(accounts.create_invitation(environ["DATABASE_URL"], days * 86_400))
+
+
+@main.command()
+@click.option("--email", envvar="EMAIL", required=True)
+@click.pass_context
+def reset_password(context: click.Context, email: str) -> None:
+    """Print a new password of a user; whoever is logged in is logged out."""
+    with _servers(context) as environ:
+        click.echo(accounts.reset_password(environ["DATABASE_URL"], email))
+
+
+@main.command()
+@click.option("--user", help="Only the workouts of this address.")
+@click.option("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
+@click.pass_context
+def recompute(context: click.Context, user: str | None, since: datetime | None) -> None:
+    """Compute the figures of archived workouts anew, by the workers.
+
+    May be broken off: the marked rows remember, and the workers go on.
+    """
+    scope = Scope(user, since and since.replace(tzinfo=UTC))
+    with _servers(context) as environ:
+        url = environ["DATABASE_URL"]
+        mark_stale(url, scope)
+        click.echo(f"{pending(url, scope)} workouts to compute anew")
+        await_recompute(url, scope, lambda count: click.echo(f"{count} to do"))
+    click.echo("done")
+
+
+@main.command()
+@click.argument("arguments", nargs=-1)
+@click.pass_context
+def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database."""
+    with _servers(context) as environ:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's
+        sys.exit(subprocess.call([find_program("psql"), environ["DATABASE_URL"], *arguments]))
+
+
+@main.command()
+@click.argument("command", nargs=-1)
+@click.pass_context
+def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
+    """Open a prompt on Redis."""
+    with _servers(context) as environ:
+        sys.exit(open_prompt(environ["REDIS_URL"], command))
+
+
+@main.command()
+@click.option("--file", envvar="FILE", help="Where to; - for standard output.")
+@click.pass_context
+def backup(context: click.Context, file: str | None) -> None:
+    """Back up the database and the samples not yet folded."""
+    file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with _servers(context) as environ, _open_private(file) as target:
+        back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
+    click.echo(f"wrote {file}", err=True)
+
+
+@main.command("restore")
+@click.option(
+    "--file",
+    envvar="FILE",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Which; - for standard input.",
+)
+@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@click.pass_context
+def restore_command(context: click.Context, file: str, yes: bool) -> None:
+    """Replace the database by a backup."""
+    if not yes:
+        click.confirm("This replaces every user and workout. Go on?", abort=True)
+    with _servers(context) as environ, click.open_file(file, "rb") as source:
+        count = restore(environ["DATABASE_URL"], environ["REDIS_URL"], source)
+    click.echo(f"restored {file}; {count} batches wait to be folded")
+
+
+def _open_private(file: str) -> IO[bytes]:
+    """A backup holds what nobody else should read."""
+    if file == "-":
+        return click.open_file(file, "wb")
+    return create_private(Path(file))
+
+
+def _serve(module: str, count: int, environ: dict[str, str]) -> None:
+    """Run processes of ours in the foreground until a signal comes."""
+    stop_on_signals()
+    with Supervisor() as supervisor:
+        for _ in range(count):
+            supervisor.start(
+                lambda: spawn([sys.executable, "-m", module], log=None, environ=environ)
+            )
+        supervisor.watch(lambda event: click.echo(event, err=True), lambda: True)
