@@ -18,7 +18,10 @@ import pytest
 from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.processes import spawn, stop
-from tests.api.answers import T0, seconds_of
+from shared.connections import Redis, open_redis
+from shared.redis_keys import EVENTS
+from shared.settings import read_settings
+from tests.api.answers import T0, eventually, seconds_of
 from tests.conftest import ROOT, Rider, serving
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -36,10 +39,13 @@ pytestmark = pytest.mark.xdist_group("contributing")  # they share a system that
 
 @dataclass(frozen=True)
 class System:
-    """A user of the copy's API, and the document that it serves."""
+    """A user of the copy's API and the document that it serves; its settings, queue and worker."""
 
     rider: Rider
     document: dict[str, Any]
+    environ: dict[str, str]
+    redis: Redis
+    worker_log: Path
 
 
 def follow(copy: Path, step: re.Match[str]) -> None:
@@ -61,12 +67,12 @@ def modules_of(copy: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(copy), "PYTHONSAFEPATH": "1"}
 
 
-def run(copy: Path, *command: str) -> str:
+def run(copy: Path, *command: str, **variables: str) -> str:
     """A program on the copy, to its end; what it prints."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=copy,
-        env={**os.environ, **modules_of(copy)},
+        env={**os.environ, **modules_of(copy), **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -109,24 +115,25 @@ def system(
             httpx.Client(
                 base_url=url, headers={"X-API-Key": account.api_key}, timeout=30
             ) as client,
+            open_redis(read_settings(own)) as redis,
         ):
-            yield System(Rider(account, client), client.get("/openapi.json").json())
+            document = client.get("/openapi.json").json()
+            yield System(Rider(account, client), document, own, redis, logs / "worker.log")
     finally:
         stop(worker)
 
 
-def test_there_is_a_recipe_for_a_channel_a_metric_a_route_and_a_setting() -> None:
+def test_each_recipe_edits_one_file_that_there_is_or_two() -> None:
     recipes = re.findall(r"^### (.*)$", GUIDE, re.MULTILINE)
-    assert recipes == ["A channel", "A metric", "A route", "A setting"]
+    assert recipes == ["A channel", "A metric", "A query", "A route", "A setting", "A job"]
     parts = re.split(r"^### .*$", GUIDE, flags=re.MULTILINE)[1:]
     assert [len(list(STEP.finditer(part))) for part in parts] == [
         part.count("\n```") // 2 for part in parts
     ]
-    # In how many files, new ones left out, one edits for each.
     edited = [
         len({each["file"] for each in STEP.finditer(part) if each["where"]}) for part in parts
     ]
-    assert edited == [1, 2, 1, 2]
+    assert edited == [1, 2, 2, 1, 2, 1]
 
 
 def test_every_file_that_the_guide_names_is_there() -> None:
@@ -168,6 +175,23 @@ def test_a_new_metric_gets_its_line_in_the_docs(copy: Path) -> None:
     assert "| `coastingTime` | s | seconds at 0 W; null without power |" in table
 
 
+def test_a_new_query_is_run(copy: Path, system: System) -> None:
+    system.rider.start(sport="polo")
+    program = (
+        "import asyncio, os, sys\n"
+        "from uuid import UUID\n"
+        "from api.season.store import count_sports\n"
+        "from shared.connections import open_async_database\n"
+        "from shared.settings import read_settings\n"
+        "async def main():\n"
+        "    async with open_async_database(read_settings(os.environ)) as database:\n"
+        "        print(await count_sports(database, UUID(sys.argv[1])))\n"
+        "asyncio.run(main())"
+    )
+    printed = run(copy, "-c", program, system.rider.account.user_id, **system.environ)
+    assert "SportCount(sport='polo', workouts=1)" in printed
+
+
 def test_a_new_route_is_described_and_answers(system: System) -> None:
     assert system.document["paths"]["/health/clock"]["get"]["operationId"] == "clock"
     assert system.rider.client.get("/health/clock").json()["now"] > T0
@@ -181,3 +205,9 @@ def test_a_new_setting_is_read_and_listed(copy: Path) -> None:
     )
     assert run(copy, "-c", program) == "80\n"
     assert "# MAX_TITLE_LENGTH=200\n" in (copy / ".env.example").read_text()
+
+
+def test_a_new_job_is_run_and_its_event_acknowledged(system: System) -> None:
+    system.redis.xadd(EVENTS, {"kind": "greet", "whom": "Ada"})
+    eventually(lambda: "greeted Ada\n" in system.worker_log.read_text())
+    eventually(lambda: system.redis.xlen(EVENTS) == 0)
