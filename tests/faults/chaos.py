@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from tests.faults.history import History, Verdict, check, find_unfinished, store
 from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
 from tests.faults.system import System, running_system
 
-_RIDERS: Final = 6
+RIDERS: Final = 6
 _REPORT_EVERY: Final = 15.0  # seconds
 _LONGEST_PEACE: Final = 1.0  # seconds between two faults
 _TO_SETTLE: Final = 120.0  # seconds after the last fault
@@ -69,23 +69,30 @@ class Outcome:
 
 
 def run(
-    seconds: float, seed: int, report: Report = lambda _: None, kinds: Sequence[str] = tuple(FAULTS)
+    seed: int,
+    kinds: Sequence[str] = tuple(FAULTS),
+    seconds: float | None = None,
+    report: Report = lambda _: None,
 ) -> Outcome:
-    """Devices and random faults for so long; then heal, settle and compare."""
-    history, injected = History(), Counter[str]()
+    """Devices and faults in random order; then heal, settle and compare.
+
+    Without ``seconds``, until each kind has taken effect once.
+    """
+    history = History()
     with running_system(CHECKPOINT_INTERVAL="5") as system:
         keep_promises(system)
         hire(system)
         system.start_api()
+        faults = _Faults(system, history, random.Random(seed))
         with _devices(system, history, seed):
-            for line in _inject(system, history, injected, random.Random(seed), seconds, kinds):
+            for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
             heal(system)
         report("healed; settling")
         with stores(system.database_url, system.redis_url) as connections:
             unfinished = _settle(lambda: find_unfinished(history, *connections))
             verdict = check(history, *connections)
-        outcome = Outcome(seed, history, injected, verdict, unfinished)
+        outcome = Outcome(seed, history, faults.injected, verdict, unfinished)
         if outcome.wrong:
             outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
             shutil.copytree(system.logs, outcome.logs)
@@ -96,8 +103,8 @@ def run(
 def _devices(system: System, history: History, seed: int) -> Iterator[None]:
     """Rides under way meanwhile; on leaving, those begun are finished."""
     stop = threading.Event()
-    with ThreadPoolExecutor(_RIDERS) as threads:
-        for number in range(_RIDERS):
+    with ThreadPoolExecutor(RIDERS) as threads:
+        for number in range(RIDERS):
             rider = system.make_rider(timeout=5)
             device = Device(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
             threads.submit(_ride, device, stop, history)
@@ -114,43 +121,56 @@ def _ride(device: Device, stop: threading.Event, history: History) -> None:
         history.surprises.append(f"a device failed: {error!r}")
 
 
-def _inject(
-    system: System,
-    history: History,
-    injected: Counter[str],
-    chance: random.Random,
-    seconds: float,
-    kinds: Sequence[str],
-) -> Iterator[str]:
-    """One fault after another, every kind once before any comes again; yields progress."""
-    start = reported = time.monotonic()
-    for kind in _shuffled(kinds, chance):
-        now = time.monotonic()
-        if now > start + seconds:
-            return
-        if now > reported + _REPORT_EVERY:
-            reported = now
-            samples = history.samples_acknowledged
-            yield f"{now - start:4.0f} s: {injected.total()} faults, {samples} samples acknowledged"
-        if FAULTS[kind](system, chance):
-            injected[kind] += 1
-        time.sleep(chance.uniform(0, _LONGEST_PEACE))
-        _replace_the_dead(system, history, kind)
+@dataclass
+class _Faults:
+    """Does harm, notes what took effect, and replaces what ended by it."""
 
+    system: System
+    history: History
+    chance: random.Random
+    injected: Counter[str] = field(default_factory=Counter)
 
-def _shuffled(kinds: Sequence[str], chance: random.Random) -> Iterator[str]:
-    while True:
-        yield from chance.sample(kinds, len(kinds))
+    def each(self, kinds: Sequence[str]) -> Iterator[str]:
+        """Every kind until it has taken effect, for some wait for an occasion; yields progress."""
+        for kind in self.chance.sample(kinds, len(kinds)):
+            while not self.injected[kind]:
+                self._inject(kind)
+            yield kind
 
+    def during(self, seconds: float, kinds: Sequence[str]) -> Iterator[str]:
+        """For so long, every kind once before any comes again; yields progress now and then."""
+        start = reported = time.monotonic()
+        for kind in self._shuffled(kinds):
+            now = time.monotonic()
+            if now > start + seconds:
+                return
+            if now > reported + _REPORT_EVERY:
+                reported = now
+                yield f"{now - start:4.0f} s: {self._progress()}"
+            self._inject(kind)
 
-def _replace_the_dead(system: System, history: History, kind: str) -> None:
-    """Faults replace what they kill; whatever else ended did so by itself."""
-    if dead := dismiss_dead(system):
-        history.surprises.append(f"{dead} workers ended by themselves during: {kind}")
-        hire(system)
-    if system.api is None or system.api.poll() is not None:
-        history.surprises.append(f"the API ended by itself during: {kind}")
-        system.start_api()
+    def _progress(self) -> str:
+        samples = self.history.samples_acknowledged
+        return f"{self.injected.total()} faults, {samples} samples acknowledged"
+
+    def _shuffled(self, kinds: Sequence[str]) -> Iterator[str]:
+        while True:
+            yield from self.chance.sample(kinds, len(kinds))
+
+    def _inject(self, kind: str) -> None:
+        if FAULTS[kind](self.system, self.chance):
+            self.injected[kind] += 1
+        time.sleep(self.chance.uniform(0, _LONGEST_PEACE))
+        self._replace_the_dead(kind)
+
+    def _replace_the_dead(self, kind: str) -> None:
+        """Faults replace what they kill; whatever else ended did so by itself."""
+        if dead := dismiss_dead(self.system):
+            self.history.surprises.append(f"{dead} workers ended by themselves during: {kind}")
+            hire(self.system)
+        if self.system.api is None or self.system.api.poll() is not None:
+            self.history.surprises.append(f"the API ended by itself during: {kind}")
+            self.system.start_api()
 
 
 def _settle(find: Callable[[], list[str]]) -> list[str]:
@@ -168,7 +188,7 @@ def main(minutes: float, seed: int | None) -> None:
     """Inject random faults for so many minutes; fail if a sample was lost or counted twice."""
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     click.echo(f"{minutes:g} minutes of faults, SEED={seed}")
-    outcome = run(minutes * 60, seed, report=click.echo)
+    outcome = run(seed, seconds=minutes * 60, report=click.echo)
     for line in outcome.lines():
         click.echo(line)
     if outcome.wrong:

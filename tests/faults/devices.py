@@ -42,7 +42,7 @@ class Device:
         history: History,
         chance: random.Random,
         pause: float = 0,
-        patience: float = 60,
+        patience: float = 120,
     ) -> None:
         self._rider = rider
         self._history = history
@@ -52,8 +52,10 @@ class Device:
         self._rides = 0
 
     def ride_until(self, stop: threading.Event) -> None:
-        """One ride after the other; the one under way is finished."""
-        while not stop.is_set():
+        """One ride after the other, at least one; the one under way is finished."""
+        is_first = True
+        while is_first or not stop.is_set():
+            is_first = False
             try:
                 self.ride()
             except GaveUp as error:

@@ -15,8 +15,9 @@ from tests.faults.proxy import Proxy
 from tests.faults.system import Server, System
 
 WORKERS: Final = 3
-_PATIENCE: Final = 4.0  # seconds that a fault waits for its occasion
+_PATIENCE: Final = 8.0  # seconds that a fault waits for its occasion
 _LEASE: Final = 2.0  # seconds; as in tests.faults.system
+_SERVES: Final = "Application startup complete"  # in the log of an API process
 
 Inject = Callable[[System, random.Random], bool]
 
@@ -82,14 +83,17 @@ def _stop_api(system: System, chance: random.Random) -> bool:
     """As a deployment does: the new process serves before the old one ends."""
     old = system.api
     assert old is not None
-    system.start_api()
+    started = system.log_of("api").count(_SERVES)
+    system.launch_api()
+    system.await_log("api", _SERVES, started + 1)
     stop(old)
     return True
 
 
 def _kill_api_at(step: str, system: System, chance: random.Random) -> bool:
+    """Devices may be so quick that it dies before anybody has seen it alive."""
     system.kill_api()
-    doomed = system.start_api(FAILPOINT=f"{step}=kill")
+    doomed = system.launch_api(FAILPOINT=f"{step}=kill")
     died = _within(_PATIENCE, lambda: doomed.poll() is not None)
     system.kill_api()
     system.start_api()

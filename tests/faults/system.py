@@ -24,6 +24,7 @@ from ops.embedded.valkey import valkey_server
 from ops.processes import Process, spawn, stop, wait_until
 from tests.conftest import ROOT, Rider, reachable_folder
 from tests.faults.proxy import Proxy
+from tests.worker.waiting import eventually
 
 # Impatient, so that a test need not wait for what a rider would hardly notice.
 IMPATIENT = {
@@ -123,6 +124,9 @@ class System:
             **variables,
         }
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # Passed on to each connection: whatever the machine, the kernel takes little of an answer
+        # that nobody reads.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 * 1024)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.api: Process | None = None
         self.workers: list[Process] = []
@@ -140,11 +144,16 @@ class System:
     def start_api(self, **variables: str) -> Process:
         """A new API process on the same socket, ready to serve, in place of an earlier one."""
         self.kill_api()
+        api = self.launch_api(**variables)
+        wait_until(self._serves, api, self.logs / "api.log")
+        return api
+
+    def launch_api(self, **variables: str) -> Process:
+        """A new API process beside an earlier one. One with a failpoint may not live to serve."""
         fd = self._listener.fileno()
         log = self.logs / "api.log"
         environ = {**self.environ, "LISTEN_FD": str(fd), **variables}
         self.api = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
-        wait_until(self._serves, self.api, log)
         return self.api
 
     def start_worker(self, **variables: str) -> Process:
@@ -193,6 +202,10 @@ class System:
         log = self.logs / f"{name}.log"
         return log.read_text() if log.exists() else ""
 
+    def await_log(self, name: str, text: str, times: int = 1) -> None:
+        """Return once ``api`` or ``worker`` processes have logged a text so often."""
+        eventually(lambda: self.log_of(name).count(text) >= times)
+
     def reset(self) -> None:
         """Empty servers that work, and no other process."""
         self.kill_api()
@@ -211,7 +224,7 @@ class System:
         for name in ("api", "worker"):
             (self.logs / f"{name}.log").unlink(missing_ok=True)
 
-    def make_rider(self, timeout: float = 30) -> Rider:
+    def make_rider(self, timeout: float = 60) -> Rider:
         """A user that nobody else is, with a client that sends its key."""
         account = create_account(self.database_url, f"{os.urandom(6).hex()}@example.com", "test")
         headers = {"X-API-Key": account.api_key}
@@ -251,3 +264,10 @@ def running_system(**variables: str) -> Iterator[System]:
             yield system
         finally:
             system.close()
+
+
+def most_memory(process: Process) -> int:
+    """The most that a process has had in memory, in KiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    [line] = [line for line in status if line.startswith("VmHWM")]
+    return int(line.split()[1])
