@@ -1,4 +1,4 @@
-"""Servers for the tests of a module; API and workers are each test's own."""
+"""Servers for the tests of faults; API and workers are each test's own."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from tests.faults.system import System, running_system
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers() -> Iterator[System]:
     with running_system() as system:
         yield system

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, to cut, freeze and delay what passes, and to drop replies."""
+"""A TCP proxy before a server, to cut and freeze what passes, and to drop replies."""
 
 import asyncio
 import threading
@@ -26,7 +26,6 @@ class Proxy:
         self._lose_after: bytes | None = None
         self._refusing = False
         self.lost = 0  # replies dropped so far
-        self.delay = 0.0  # seconds before each reply is passed on
         self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
@@ -47,17 +46,11 @@ class Proxy:
         """Let everything pass again."""
         self._refusing = False
         self._lose_after = None
-        self.delay = 0.0
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def lose_reply_to(self, command: bytes) -> None:
         """Once: pass on what contains ``command``, then break the connection for its reply."""
         self._lose_after = command
-
-    @property
-    def is_armed(self) -> bool:
-        """Whether the request whose reply will be lost has yet to come."""
-        return self._lose_after is not None
 
     def close(self) -> None:
         self.restore()
@@ -124,7 +117,6 @@ class Proxy:
                 if reply_lost.is_set():
                     self.lost += 1
                     return  # the connection is closed, and the reply with it
-                await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
 

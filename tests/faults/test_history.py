@@ -14,6 +14,7 @@ from shared.samples import archive
 from shared.samples.columns import Samples, concatenate
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
+from tests.faults.sweeps import worker_that_never_sweeps
 from tests.faults.system import System, running_system
 from tests.worker.readings import T0
 from tests.worker.waiting import eventually
@@ -44,8 +45,8 @@ class Finished:
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     with running_system() as system:
-        system.start_worker()
         system.start_api()
+        worker_that_never_sweeps(system, system.make_rider())  # what is damaged stays so
         yield system
 
 

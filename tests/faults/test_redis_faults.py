@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import pairwise
 
-import httpx
 import pytest
 
+from shared.connections import Redis
 from shared.redis_keys import EVENTS, GROUP
 from tests.api.answers import problem_of
 from tests.faults.invariants import (
@@ -25,7 +27,6 @@ from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
 
 ROOM = 512 * 1024  # bytes
-BUDGET = 5.0  # seconds for an answer: twice SERVICE_TIMEOUT, and some for a busy machine
 
 
 @contextmanager
@@ -125,12 +126,23 @@ def test_a_ride_completed_while_redis_is_away_is_folded_once_it_is_back(system: 
 
 
 def test_workers_wait_for_a_redis_that_is_away_without_haste(system: System) -> None:
+    """Each pause is half to all of twice the one before, the first of 0.1 s."""
     system.start_worker()
     eventually(lambda: system.redis_client.exists(EVENTS) == 1)
     system.redis.kill()
-    eventually(lambda: "cannot go on" in system.log_of("worker"))
-    time.sleep(3)
-    assert system.log_of("worker").count("cannot go on") < 15
+    system.await_log("worker", "cannot go on", times=6)
+    tries = [moment_of(line) for line in failures(system)]
+    for nth, (before, after) in enumerate(pairwise(tries)):
+        assert (after - before).total_seconds() > 0.05 * 2**nth - 0.002  # as milliseconds are cut
+
+
+def failures(system: System) -> list[str]:
+    return [line for line in system.log_of("worker").splitlines() if "cannot go on" in line]
+
+
+def moment_of(line: str) -> datetime:
+    """When a line was logged, to the millisecond."""
+    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
 
 
 def test_what_was_archived_survives_a_redis_that_forgets_everything(system: System) -> None:
@@ -145,22 +157,43 @@ def test_what_was_archived_survives_a_redis_that_forgets_everything(system: Syst
     assert_all_is_kept(system, recording)
 
 
-def test_a_fold_whose_event_was_forgotten_is_asked_for_again(system: System) -> None:
+def forget_everything(client: Redis) -> None:
+    client.flushall()
+
+
+def leave_no_room(client: Redis) -> None:
+    client.config_set("maxmemory", "1")
+
+
+@pytest.mark.parametrize("harm", [forget_everything, leave_no_room])
+def test_a_completion_that_redis_forgets_or_has_no_room_for_is_folded(
+    system: System, harm: Callable[[Redis], None]
+) -> None:
     system.start_api()
     recording = record(system.make_rider(), readings(600))
     system.start_worker(CHECKPOINT_INTERVAL="1")
     eventually(lambda: durable(system, recording))
     system.kill_workers()
     recording.complete()
-    system.redis_client.flushall()
-    system.start_worker()
     assert status_of(system, recording) == "PROCESSING"
+    harm(system.redis_client)
+    system.start_worker()
     make_overdue(system)
     assert_all_is_kept(system, recording)
 
 
-@pytest.mark.parametrize("loss", ["flush", "destroy", "delete"])
-def test_a_lost_group_is_made_anew_without_haste(system: System, loss: str) -> None:
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda client: client.flushall(),
+        lambda client: client.xgroup_destroy(EVENTS, GROUP),
+        lambda client: client.delete(EVENTS),
+    ],
+    ids=["flush", "destroy", "delete"],
+)
+def test_a_lost_group_is_made_anew_without_haste(
+    system: System, lose: Callable[[Redis], None]
+) -> None:
     system.start_api()
     for _ in range(2):
         system.start_worker()
@@ -169,19 +202,15 @@ def test_a_lost_group_is_made_anew_without_haste(system: System, loss: str) -> N
     eventually(lambda: is_idle(system))
     client = system.redis_client
     eventually(lambda: len(client.xinfo_consumers(EVENTS, GROUP)) == 2)
-    before = calls_of(system)
-    if loss == "flush":
-        client.flushall()
-    elif loss == "destroy":
-        client.xgroup_destroy(EVENTS, GROUP)
-    else:
-        client.delete(EVENTS)
+    before, began = calls_of(system), time.monotonic()
+    lose(client)
     eventually(lambda: client.exists(EVENTS) == 1 and client.xinfo_groups(EVENTS) != [])
     second = record(system.make_rider(), readings(60))
     second.rider.complete(second.workout_id)
     assert_all_is_kept(system, first, second)
-    assert calls_of(system) - before < 150
-    assert system.log_of("worker").count("cannot go on") <= 6
+    # Without pauses there are thousands a second, or as many lines.
+    assert calls_of(system) - before < 100 + 20 * (time.monotonic() - began)
+    assert len(failures(system)) <= 6
 
 
 def fill(system: System, recording: Recording) -> None:
@@ -215,49 +244,11 @@ def test_a_full_redis_refuses_uploads_until_the_workers_have_drained_it(
     assert_all_is_kept(system, recording, later)
 
 
-def test_an_announced_completion_is_folded_though_redis_is_full(system: System) -> None:
-    system.start_api()
-    recording = record(system.make_rider(), readings(600))
-    system.start_worker(CHECKPOINT_INTERVAL="1")
-    eventually(lambda: durable(system, recording))
-    system.kill_workers()
-    recording.complete()
-    system.redis_client.config_set("maxmemory", "1")
-    system.start_worker()
-    assert_all_is_kept(system, recording)
-
-
-def test_a_frozen_redis_costs_an_error_in_time_and_never_the_event_loop(system: System) -> None:
-    system.start_api()
-    system.start_worker()
-    rider = system.make_rider(timeout=BUDGET)
-    recording = record(rider, readings(60))
-    system.redis.pause()
-    with ThreadPoolExecutor(8) as threads:
-        answers = [threads.submit(recording.send, readings(60, 60)) for _ in range(8)]
-        for _ in range(10):
-            assert httpx.get(f"{system.url}/health/live", timeout=1).status_code == 200
-        for answer in answers:
-            problem_of(answer.result(), 503)
-            assert int(answer.result().headers["retry-after"]) >= 1
-    health = httpx.get(f"{system.url}/health", timeout=BUDGET).json()
-    assert health["status"] == "degraded"
-    assert (health["redis"], health["database"]) == ("disconnected", "connected")
-    ready = httpx.get(f"{system.url}/health/ready", timeout=BUDGET)
-    assert ready.status_code == 503
-    assert ready.json()["problems"] == ["Redis does not answer"]
-    system.redis.resume()
-    recording.insist(readings(60, 60))
-    recording.complete()
-    assert_all_is_kept(system, recording)
-
-
 def test_a_batch_whose_reply_was_lost_counts_once(system: System) -> None:
     system.start_api()
     recording = record(system.make_rider(), readings(60))
-    system.redis_proxy.lose_reply_to(b"XADD")
-    problem_of(recording.send(readings(60, 60)), 503)
-    assert system.redis_proxy.lost == 1
+    with losing_reply_to(b"XADD", system):
+        problem_of(recording.send(readings(60, 60)), 503)
     assert waiting(system, recording) == 2  # the batch is there, though nobody was told
     recording.upload(readings(60, 60))
     assert waiting(system, recording) == 3
@@ -269,14 +260,11 @@ def test_a_batch_whose_reply_was_lost_counts_once(system: System) -> None:
 def test_an_event_whose_delivery_was_lost_is_found_by_the_worker_it_was_for(
     system: System,
 ) -> None:
-    lost = system.redis_proxy.lost
     system.start_api()
-    system.start_worker(LEASE="600", SWEEP_INTERVAL="600")
     recording = record(system.make_rider(), readings(60))
-    system.redis_proxy.lose_reply_to(b"XREADGROUP")
-    eventually(lambda: not system.redis_proxy.is_armed)
     recording.complete()
-    eventually(lambda: system.redis_proxy.lost == lost + 1)
+    with losing_reply_to(b"XREADGROUP", system):  # the first, for which the event is there
+        system.start_worker(LEASE="600")
     assert_all_is_kept(system, recording)
     assert "took over event" not in system.log_of("worker")
 
@@ -285,10 +273,18 @@ def test_an_acknowledgement_whose_reply_was_lost_is_repeated(system: System) -> 
     system.start_api()
     system.start_worker(LEASE="600")
     recording = record(system.make_rider(), readings(60))
-    system.redis_proxy.lose_reply_to(b"XACK")
-    recording.complete()
+    with losing_reply_to(b"XACK", system):
+        recording.complete()
     assert_all_is_kept(system, recording)
-    assert not system.redis_proxy.is_armed
+
+
+@contextmanager
+def losing_reply_to(command: bytes, system: System) -> Iterator[None]:
+    """Something within the block asks for a reply, which does not arrive."""
+    lost = system.redis_proxy.lost
+    system.redis_proxy.lose_reply_to(command)
+    yield
+    eventually(lambda: system.redis_proxy.lost == lost + 1)
 
 
 def test_a_redis_whose_connections_break_all_the_time_still_gets_everything_done(

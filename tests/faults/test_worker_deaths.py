@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from ops.processes import Process
 from tests.faults.invariants import (
     are_completed,
     assert_all_is_kept,
@@ -15,6 +14,7 @@ from tests.faults.invariants import (
     waiting,
 )
 from tests.faults.recordings import Recording, batches_of, readings, record
+from tests.faults.stalls import is_stopped, keep_awake, stalled_worker, wake
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
@@ -42,21 +42,6 @@ def rows_of(system: System, recording: Recording) -> object:
 
 def await_end_of_lease(system: System) -> None:
     eventually(lambda: pending(system.redis_client)[0]["time_since_delivered"] > 500)
-
-
-def is_stopped(process: Process) -> bool:
-    with open(f"/proc/{process.pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "T"
-
-
-def keep_awake(process: Process, system: System) -> None:
-    """Wake a process whenever it stalls again, until all is done."""
-
-    def is_idle_while_awake() -> bool:
-        process.send_signal(signal.SIGCONT)
-        return is_idle(system)
-
-    eventually(is_idle_while_awake)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -90,19 +75,19 @@ def test_a_worker_killed_over_late_samples_leaves_true_records(system: System, s
 def test_a_worker_that_stalls_past_its_lease_adds_nothing_when_it_wakes(
     system: System, step: str
 ) -> None:
+    """By then another one has done its work; it alone is left to fold what comes later."""
     system.start_api()
     recording = completed_ride(system)
-    sleeper = system.start_worker(FAILPOINT=f"{step}=stop", LEASE=LEASE)
-    eventually(lambda: is_stopped(sleeper))
+    sleeper = stalled_worker(system, step, LEASE=LEASE)
     await_end_of_lease(system)
-    system.start_worker(LEASE=LEASE)
+    other = system.start_worker(LEASE=LEASE)
     eventually(lambda: are_completed(system, [recording]) and is_idle(system))
     before = rows_of(system, recording)
-    sleeper.send_signal(signal.SIGCONT)
-    recording.upload(readings(60, 1800))  # folded by either of them
+    other.kill()
+    recording.upload(readings(60, 1800))
+    keep_awake(sleeper, system)
     assert_all_is_kept(system, recording)
     assert rows_of(system, recording) != before
-    assert sleeper.poll() is None
 
 
 @pytest.mark.parametrize("step", ["mid-fold", "before-commit"])
@@ -111,13 +96,12 @@ def test_while_a_worker_stalls_in_its_transaction_another_waits_for_the_row(
 ) -> None:
     system.start_api()
     recording = completed_ride(system)
-    sleeper = system.start_worker(FAILPOINT=f"{step}=stop", LEASE=LEASE)
-    eventually(lambda: is_stopped(sleeper))
+    sleeper = stalled_worker(system, step, LEASE=LEASE)
     await_end_of_lease(system)
     system.start_worker(LEASE=LEASE)
     eventually(system.has_waiting_transaction)
     assert status_of(system, recording) == "PROCESSING"
-    sleeper.send_signal(signal.SIGCONT)
+    wake(sleeper)
     assert_all_is_kept(system, recording)
 
 
@@ -127,8 +111,7 @@ def test_a_stronger_ride_whose_worker_stalls_keeps_its_records(system: System) -
     rider = system.make_rider()
     stronger, weaker = (record(rider, readings(600, effort=effort)) for effort in (2, 1))
     stronger.complete()
-    sleeper = system.start_worker(FAILPOINT="before-commit=stop", LEASE="60")
-    eventually(lambda: is_stopped(sleeper))
+    sleeper = stalled_worker(system, "before-commit", LEASE="60")
     weaker.complete()
     system.start_worker(LEASE="60")
     eventually(system.has_waiting_transaction)
@@ -143,8 +126,7 @@ def test_a_worker_whose_transaction_was_ended_while_it_stalled_starts_over(
     """PostgreSQL ends it after idle_in_transaction_session_timeout; here, at once."""
     system.start_api()
     recording = completed_ride(system)
-    sleeper = system.start_worker(FAILPOINT=f"{step}=stop", LEASE=LEASE)
-    eventually(lambda: is_stopped(sleeper))
+    sleeper = stalled_worker(system, step, LEASE=LEASE)
     system.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"
     )
@@ -152,6 +134,7 @@ def test_a_worker_whose_transaction_was_ended_while_it_stalled_starts_over(
     system.start_worker(LEASE=LEASE)
     eventually(lambda: are_completed(system, [recording]))
     keep_awake(sleeper, system)
+    system.await_log("worker", "waiting for the servers")
     assert_all_is_kept(system, recording)
     assert sleeper.poll() is None
 
@@ -159,11 +142,10 @@ def test_a_worker_whose_transaction_was_ended_while_it_stalled_starts_over(
 def test_samples_that_arrive_while_a_worker_stalls_before_the_trim_stay(system: System) -> None:
     system.start_api()
     recording = completed_ride(system)
-    sleeper = system.start_worker(FAILPOINT="after-commit=stop", LEASE="60")
-    eventually(lambda: is_stopped(sleeper))
+    sleeper = stalled_worker(system, "after-commit", LEASE="60")
     recording.upload(readings(60, 1800))
     assert waiting(system, recording) == 4
-    sleeper.send_signal(signal.SIGCONT)
+    wake(sleeper)
     eventually(lambda: is_stopped(sleeper) and waiting(system, recording) == 1)
     keep_awake(sleeper, system)
     assert_all_is_kept(system, recording)
