@@ -15,7 +15,7 @@ class Browser:
     """Keeps cookies as browsers do: by host, whatever the port."""
 
     def __init__(self) -> None:
-        self.client = httpx.Client(timeout=30)
+        self.client = httpx.Client(timeout=60)
 
     def __enter__(self) -> Self:
         return self

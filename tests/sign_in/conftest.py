@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -25,21 +25,26 @@ CLIENT, SECRET = "bike-power-tracker", secrets.token_urlsafe(24)
 
 @dataclass
 class Django:
-    """A process of the real provider."""
+    """A process of the real provider. While none runs, who connects has to wait for the next."""
 
-    url: str
+    listener: socket.socket
     folder: Path
-    redirect_uris: set[str]
+    redirect_uris: set[str] = field(default_factory=set)
     process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def start(self) -> None:
         """With a key that it has never had."""
         key = jwk.JWK.generate(kty="RSA", size=2048)
         (self.folder / "key.pem").write_bytes(key.export_to_pem(private_key=True, password=None))
-        log, port = self.folder / "provider.log", self.url.rpartition(":")[2]
-        program = [sys.executable, "-m", "tests.sign_in.django_provider", port, str(self.folder)]
+        log, fd = self.folder / "provider.log", self.listener.fileno()
+        module = "tests.sign_in.django_provider"
+        program = [sys.executable, "-m", module, str(fd), str(self.folder)]
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = spawn(program, log=log, environ=environ)
+        self.process = spawn(program, log=log, environ=environ, pass_fds=[fd])
         wait_until(self._is_up, self.process, log)
 
     def stop(self) -> None:
@@ -89,13 +94,11 @@ ServeApi = Callable[..., AbstractContextManager[Api]]
 
 @pytest.fixture(scope="session")
 def django(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Django]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    provider = Django(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("django"), set())
-    provider.start()
-    yield provider
-    provider.stop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        provider = Django(listener, tmp_path_factory.mktemp("django"))
+        provider.start()
+        yield provider
+        provider.stop()
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +139,7 @@ def serve_api(
                     "PUBLIC_URL": url,
                     "OIDC_PROVIDERS": json.dumps(providers),
                     "LISTEN_FD": str(listener.fileno()),
-                    "SERVICE_TIMEOUT": "2",
+                    "SERVICE_TIMEOUT": "30",  # for the provider, on a busy machine
                     "LOG_LEVEL": "debug",
                     "PYTHONPATH": str(ROOT),
                 }

@@ -1,16 +1,18 @@
 """A real OpenID provider for the tests: django-oauth-toolkit, with a login page, by itself.
 
-``python -m tests.sign_in.django_provider PORT FOLDER`` serves; FOLDER has its key and database.
+``python -m tests.sign_in.django_provider FD FOLDER`` serves on an inherited socket; FOLDER has its
+key and database.
 Everything that makes it a provider is the package's; here stand its settings, and a way for the
 tests to set riders and clients up.
 """
 
 import json
+import socket
 import sys
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import django
 from django.conf import settings
@@ -119,21 +121,32 @@ def make_urlpatterns() -> list[Any]:
     ]
 
 
-class Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
 class Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
 
+class Server(ThreadingMixIn, WSGIServer):
+    """Serves on a socket that listens already: its port was never free for others to take."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(listener.getsockname(), Quiet, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()
+        self.setup_environ()
+
+
 def main() -> None:
-    port, folder = int(sys.argv[1]), Path(sys.argv[2])
-    configure(port, folder)
+    listener, folder = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    configure(listener.getsockname()[1], folder)
     call_command("migrate", verbosity=0)
     urlpatterns.extend(make_urlpatterns())
-    make_server("127.0.0.1", port, get_wsgi_application(), Server, Quiet).serve_forever()
+    server = Server(listener)
+    server.set_app(get_wsgi_application())
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -112,9 +112,9 @@ def hostile_provider() -> Iterator[HostileProvider]:
             self.answer(self.path)
 
         def answer(self, what: str) -> None:
-            provider.hold.wait(30)
             provider.asked.append(what)
             provider.authorization = self.headers.get("Authorization", "")
+            provider.hold.wait(30)
             status, headers, body = provider.answers.get(what, json_answer({}, 404))
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():

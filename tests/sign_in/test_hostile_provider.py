@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.answers import problem_of
+from tests.api.answers import eventually, problem_of
 from tests.sign_in.browser import Browser, query_of
 from tests.sign_in.conftest import SECRET, Api, ServeApi
 from tests.sign_in.hostile_provider import (
@@ -52,8 +52,17 @@ def sign_in(api: Api, browser: Browser, hostile: HostileProvider, forge: Forge) 
 
 
 def having(**claims: Any) -> Forge:
-    """A token that is signed as it should be."""
-    return lambda hostile, nonce: sign(hostile.key, hostile.claims(nonce, **fresh(**claims)))
+    """A token that is signed as it should be. Claims that depend on the clock are functions."""
+
+    def forge(hostile: HostileProvider, nonce: str) -> str:
+        told = {name: claim() if callable(claim) else claim for name, claim in claims.items()}
+        return sign(hostile.key, hostile.claims(nonce, **fresh(**told)))
+
+    return forge
+
+
+def from_now(seconds: int) -> Callable[[], int]:
+    return lambda: int(time.time()) + seconds
 
 
 def test_a_good_token_opens_and_so_the_others_fail_by_what_is_wrong_with_them(
@@ -66,10 +75,9 @@ def test_a_good_token_opens_and_so_the_others_fail_by_what_is_wrong_with_them(
     assert form["redirect_uri"] == f"{api.start_url('hostile')}/callback"
 
 
-NOW = int(time.time())
 GOOD: dict[str, Forge] = {
     "several audiences, for us": having(aud=[CLIENT, "another"], azp=CLIENT),
-    "a clock a little behind": having(iat=NOW + 30),
+    "a clock a little behind": having(iat=from_now(30)),
     "a verified address as a text": having(email_verified="true"),
     "no name": having(name=None),
     "a long name with a NUL": having(name="\x00" + 300 * "n"),
@@ -103,10 +111,10 @@ BAD: dict[str, tuple[str, Forge]] = {
     "no audience": ("missing_claim", having(aud=None)),
     "audiences, for another": ("invalid_claim", having(aud=[CLIENT, "another"], azp="another")),
     "audiences, for nobody": ("missing_claim", having(aud=[CLIENT, "another"])),
-    "expired": ("expired_token", having(exp=NOW - 3600)),
+    "expired": ("expired_token", having(exp=from_now(-3600))),
     "no end": ("missing_claim", having(exp=None)),
     "an end that is no number": ("invalid_claim", having(exp="tomorrow")),
-    "from the future": ("invalid_claim", having(iat=NOW + 3600)),
+    "from the future": ("invalid_claim", having(iat=from_now(3600))),
     "no beginning": ("missing_claim", having(iat=None)),
     "no subject": ("missing_claim", having(sub=None)),
     "empty subject": ("malformed", having(sub="")),
@@ -295,15 +303,16 @@ def test_a_redirect_of_the_provider_is_not_followed(
 
 
 def test_a_provider_that_hangs_is_503_and_the_api_goes_on(
-    api: Api, browser: Browser, hostile: HostileProvider
+    serve_api: ServeApi, browser: Browser, hostile: HostileProvider
 ) -> None:
-    asked = begin(api, browser)
-    hostile.hold.clear()
-    with ThreadPoolExecutor(1) as pool:
+    with serve_api(SERVICE_TIMEOUT="2") as api, ThreadPoolExecutor(1) as pool:
+        asked = begin(api, browser)
+        hostile.hold.clear()
         answer = pool.submit(finish, api, browser, asked["state"])
-        assert httpx.get(f"{api.url}/health/live").status_code == 200
+        eventually(lambda: "/token a code" in hostile.asked)
+        assert httpx.get(f"{api.url}/health/live", timeout=60).status_code == 200
         problem_of(answer.result(), 503)
-    hostile.hold.set()
+        hostile.hold.set()
 
 
 BAD_DISCOVERY: dict[str, dict[str, Any]] = {
@@ -327,19 +336,26 @@ def test_metadata_that_would_lead_elsewhere_are_not_believed(
 
 @pytest.fixture(scope="module")
 def unaware_api(serve_api: ServeApi) -> Any:
-    """It has not seen any metadata of the hostile provider's yet."""
+    """It has not seen any metadata of the hostile provider's that it could believe."""
+    with serve_api() as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def keyless_api(serve_api: ServeApi) -> Any:
+    """It has not seen any keys of the hostile provider's."""
     with serve_api() as api:
         yield api
 
 
 @pytest.mark.parametrize("keys", [{}, {"keys": []}, {"keys": [{"kty": "RSA"}]}, {"keys": 5}, []])
 def test_keys_that_are_none_are_503(
-    unaware_api: Api, browser: Browser, hostile: HostileProvider, keys: Any
+    keyless_api: Api, browser: Browser, hostile: HostileProvider, keys: Any
 ) -> None:
-    asked = begin(unaware_api, browser)
+    asked = begin(keyless_api, browser)
     hostile.answers["/keys"] = json_answer(keys)
     hostile.give(sign(hostile.key, hostile.claims(asked["nonce"], **fresh())))
-    problem_of(finish(unaware_api, browser, asked["state"]), 503)
+    problem_of(finish(keyless_api, browser, asked["state"]), 503)
 
 
 def test_what_the_provider_says_is_not_more_than_it_is(
