@@ -4,16 +4,13 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.conftest import ROOT, Rider
+from tests.conftest import ROOT, Rider, need
 from tests.examples.rides import rows
 
 # A refusal fails, and the interpreter is the one that runs the tests.
@@ -56,10 +53,10 @@ def fill_in(name: str, answer: Any, service: str, rider: Rider) -> str:
     return str(answer["secret"]) if answer else rider.account.api_key
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_the_first_five_minutes_are_as_the_readme_says(
-    service: str, rider: Rider, tmp_path: Path
+    service: str, rider: Rider, unthrottled: None, tmp_path: Path
 ) -> None:
+    need("curl")
     (tmp_path / "ride.ndjson").write_text("\n".join(map(json.dumps, rows(60))))
     environ = {**os.environ, "FOLDER": str(tmp_path)}
     ran, answer = 0, None
