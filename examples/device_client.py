@@ -128,6 +128,16 @@ class Device:
         """Whether a ride is under way, be it from before a restart."""
         return any(not ride.is_over for ride in self._buffer.rides())
 
+    @property
+    def unsent(self) -> int:
+        """How many samples the server has yet to acknowledge."""
+        return self._buffer.total("state = 0")
+
+    @property
+    def kept(self) -> int:
+        """How many readings are on disk: what is not yet durable there, or was refused."""
+        return self._buffer.total("reading IS NOT NULL")
+
     def start(self, **details: str) -> None:
         """Begin a ride (title, description, sport). One still under way is completed."""
         self._buffer.start(json.dumps(details))
@@ -356,6 +366,10 @@ class _Buffer:
         [[count]] = self._query(
             f"SELECT count(*) FROM samples WHERE {wanted}", ride, newest, _REFUSED
         )
+        return int(count)
+
+    def total(self, condition: str) -> int:
+        [[count]] = self._query(f"SELECT count(*) FROM samples WHERE {condition}")
         return int(count)
 
     def send_again(self, ride: int) -> None:

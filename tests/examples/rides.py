@@ -57,18 +57,3 @@ def assert_one_ride(rider: Rider, expected: list[Row]) -> None:
     [ride] = rides_of(rider)
     assert ride["status"] == "COMPLETED"
     assert held(rider, ride["id"]) == sorted(expected, key=lambda row: row["timestamp"])
-
-
-def unsent(device: Device) -> int:
-    """How many samples wait to be sent, or have not yet been acknowledged."""
-    return _count(device, "state = 0")
-
-
-def kept(device: Device) -> int:
-    """How many readings the device still has."""
-    return _count(device, "reading IS NOT NULL")
-
-
-def _count(device: Device, condition: str) -> int:
-    [[count]] = device._buffer._query(f"SELECT count(*) FROM samples WHERE {condition}")
-    return int(count)

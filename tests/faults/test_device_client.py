@@ -1,6 +1,7 @@
 """The client that device makers copy: every sample handed to it is in the ride, whatever fails."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,8 @@ from tests.examples.rides import (
     assert_one_ride,
     device_of,
     held,
-    kept,
     rides_of,
     rows,
-    unsent,
     upload_key,
 )
 from tests.faults.proxy import Proxy
@@ -52,42 +51,37 @@ def test_an_api_that_is_killed_again_and_again_costs_a_device_nothing(
     rider = system.make_rider()
     with device_on(way, rider, tmp_path / "rides.db") as (device, troubles):
         device.start()
-        for part in range(4):
+        for part in range(3):
             device.add(*rows(30, 60 * part))
-            eventually(lambda: unsent(device) == 0)
-            device.add(*rows(30, 60 * part + 30))
+            eventually(lambda: device.unsent == 0)
             system.kill_api()
+            device.add(*rows(30, 60 * part + 30))
+            kill_over_an_upload(system, troubles)
             system.start_api()
         device.complete()
         assert device.wait(60)
-    assert troubles != []
-    assert_one_ride(rider, rows(240))
+    assert_one_ride(rider, rows(180))
 
 
-@pytest.mark.parametrize("request_line", [b"/telemetry", b"/complete", b"/receipt"])
+def kill_over_an_upload(system: System, troubles: list[Trouble]) -> None:
+    """An API that stores what the device sends, and dies before it says so."""
+    told = len(troubles)
+    api = system.launch_api(FAILPOINT="after-append=kill")
+    assert api.wait(60) == -signal.SIGKILL
+    eventually(lambda: len(troubles) > told)
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"POST /api/workouts HTTP", b"/telemetry", b"/complete", b"/receipt"]
+)
 def test_a_lost_answer_costs_a_device_nothing(
     system: System, way: Proxy, tmp_path: Path, request_line: bytes
 ) -> None:
+    """That to a start leaves an empty ride behind."""
     system.start_api()
     system.start_worker()
     rider = system.make_rider()
     way.lose_reply_to(request_line)
-    with device_on(way, rider, tmp_path / "rides.db") as (device, _):
-        device.start()
-        device.add(*rows(60))
-        device.complete()
-        assert device.wait(60)
-    assert way.lost == 1
-    assert_one_ride(rider, rows(60))
-
-
-def test_a_start_whose_answer_was_lost_leaves_an_empty_ride_and_loses_no_sample(
-    system: System, way: Proxy, tmp_path: Path
-) -> None:
-    system.start_api()
-    system.start_worker()
-    rider = system.make_rider()
-    way.lose_reply_to(b"POST /api/workouts HTTP")
     with device_on(way, rider, tmp_path / "rides.db") as (device, _):
         device.start()
         device.add(*rows(60))
@@ -124,11 +118,11 @@ def test_a_device_makes_good_what_redis_lost(system: System, way: Proxy, tmp_pat
     with device_on(way, rider, tmp_path / "rides.db") as (device, troubles):
         device.start()
         device.add(*rows(60))
-        eventually(lambda: kept(device) == 0)
+        eventually(lambda: device.kept == 0)
         system.kill_workers()
         device.add(*rows(30, 60))
-        eventually(lambda: unsent(device) == 0)
-        assert kept(device) == 30
+        eventually(lambda: device.unsent == 0)
+        assert device.kept == 30
         way.refuse()
         system.redis_client.flushall()
         device.add(*rows(10, 90))
@@ -200,13 +194,13 @@ def test_a_ride_that_failed_holds_up_no_other_and_is_asked_for_again(
     with device_on(way, rider, tmp_path / "rides.db") as (device, troubles):
         device.start()
         device.add(*rows(10))
-        eventually(lambda: device.receipt is not None and unsent(device) == 0)
+        eventually(lambda: device.receipt is not None and device.unsent == 0)
         system.execute("UPDATE workouts SET status = 'FAILED'")
         device.start()
         device.add(*rows(10, 1000))
         device.complete()
         eventually(lambda: {ride["status"] for ride in rides_of(rider)} == {"FAILED", "COMPLETED"})
-        assert {trouble.status for trouble in troubles} == {409}
+        assert 409 in {trouble.status for trouble in troubles}
         system.execute("UPDATE workouts SET status = 'ACTIVE' WHERE status = 'FAILED'")
         assert device.wait(60)
     assert [held(rider, ride["id"]) for ride in rides_of(rider)] == [rows(10, 1000), rows(10)]
@@ -224,20 +218,3 @@ def test_a_batch_that_is_too_large_goes_in_halves(
         device.complete()
         assert device.wait(60)
     assert_one_ride(rider, rows(100))
-
-
-def test_a_device_that_sent_too_much_waits_as_long_as_it_is_told(
-    system: System, way: Proxy, tmp_path: Path
-) -> None:
-    system.start_api(MAX_SAMPLES_PER_MINUTE="20", MAX_BATCH_SAMPLES="20")
-    system.start_worker()
-    rider = system.make_rider()
-    with device_on(way, rider, tmp_path / "rides.db") as (device, troubles):
-        device.start()
-        device.add(*rows(15))
-        eventually(lambda: device.receipt is not None and unsent(device) == 0)
-        device.add(*rows(10, 15))
-        device.complete()
-        assert device.wait(120)
-    assert [trouble.status for trouble in troubles] in ([429], [])  # [] if a minute just began
-    assert_one_ride(rider, rows(25))
