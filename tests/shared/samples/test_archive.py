@@ -78,9 +78,10 @@ def test_nothing_archived_is_no_samples() -> None:
 
 
 def test_channels_come_back_in_their_order_whatever_that_of_the_rows() -> None:
-    rows = archive.encode(an_hour())
-    decoded = archive.decode(reversed(rows))
-    assert list(decoded.channels) == [channel.name for channel in CHANNELS]
+    measured = an_hour().channels
+    decoded = archive.decode(reversed(archive.encode(an_hour())))
+    assert len(measured) > 5
+    assert list(decoded.channels) == [each.name for each in CHANNELS if each.name in measured]
 
 
 def test_channels_without_timestamps_are_malformed() -> None:
