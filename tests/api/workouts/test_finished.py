@@ -51,7 +51,9 @@ async def listening(client: AsyncRedis, **patience: float) -> AsyncIterator[Anno
         task.cancel()
 
 
-def test_who_waits_looks_when_it_is_said_and_at_no_other_time(settings: Settings) -> None:
+def test_who_waits_looks_when_it_is_said_and_at_no_other_time(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario() -> tuple[bool, int]:
         row, subject = Row(), uuid4()
         async with open_async_redis(settings) as client, listening(client) as announcements:
@@ -64,6 +66,7 @@ def test_who_waits_looks_when_it_is_said_and_at_no_other_time(settings: Settings
             return await waiting, row.looks
 
     assert asyncio.run(scenario()) == (True, 2)
+    assert "hear no announcements" not in caplog.text
 
 
 def test_one_subscription_serves_everyone_who_waits(settings: Settings) -> None:

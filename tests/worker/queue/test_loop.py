@@ -353,16 +353,17 @@ def test_each_kind_of_event_has_a_job_that_does_it_or_gives_it_up(
     assert set(redis_client.zrange(SUCCEEDED, 0, -1)) == succeeded
 
 
+@pytest.mark.parametrize("status", ["PROCESSING", "DELETED"])
 def test_giving_up_again_after_a_lost_reply_writes_one_letter(
-    workouts: Workouts, database: Database, redis_client: Redis
+    workouts: Workouts, database: Database, redis_client: Redis, status: str
 ) -> None:
-    workout = workouts.start("PROCESSING")
+    workout = workouts.start(status)
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
     delivery = Delivery(f"{time.time_ns()}-0".encode(), event, 5)
     for _ in range(2):
         FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     (letter,) = workouts.dead_letters(workout)
-    assert letter["status_before"] == "PROCESSING"
+    assert letter["status_before"] == status
     assert letter["reason"] == "a worker has not enough memory for it"
 
 
