@@ -31,6 +31,8 @@ check: setup-dev ## Lint, formatting and types
 	@$(PY) -m mypy
 figures: setup-dev ## Write the table of figures into docs/metrics.md, from shared/figures.py
 	@$(PY) -m tests.shared.figures_table
+picture: setup-dev ## Draw which room imports which, from the imports, into docs/architecture.md
+	@$(PY) -m docs.picture
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
 	@$(PY) -m tests.rides.device_truth
 chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=…)
