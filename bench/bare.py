@@ -24,19 +24,9 @@ async def app(
     await send({"type": "http.response.body", "body": _BODY})
 
 
-def main() -> None:
-    """Serve on the inherited socket."""
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(os.environ["LISTEN_FD"]))])
-
-
 if __name__ == "__main__":
-    main()
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", lifespan="off", log_config=None, access_log=False
+    )
+    config.server_header = False
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(os.environ["LISTEN_FD"]))])

@@ -1,51 +1,38 @@
-"""What a benchmark found: a figure's runs beside its limit's and the peer's, and its targets."""
+"""What a measurement found: a figure's runs beside its limit's and the peer's, and its target."""
 
 import statistics
-from enum import StrEnum
+from collections.abc import Sequence
+from typing import Literal
 
 from msgspec import Struct
 
-
-class Against(StrEnum):
-    """What a target compares the figure with."""
-
-    ITSELF = ""
-    LIMIT = "limit"
-    PEER = "peer"
+Run = dict[str, float]  # what one run measured, by name
+Against = Literal["limit", "peer"]
 
 
 class Target(Struct, frozen=True):
-    """At least, or at most, so many times what it is compared with; or in the figure's unit."""
+    """At least, or at most, so much in the figure's unit; or so many times what it names."""
 
     bound: float
-    against: Against = Against.ITSELF
+    against: Against | None = None
     at_least: bool = False
 
-    def is_met(self, value: float, other: float | None) -> bool | None:
-        """None where what it is compared with was not measured."""
-        if self.against is Against.ITSELF:
-            other = 1
-        if other is None:
-            return None
-        return value >= self.bound * other if self.at_least else value <= self.bound * other
 
-
-class Figure(Struct, frozen=True, kw_only=True):
+class Figure(Struct, frozen=True):
     """A figure in its unit, by run; what the machine (limit) and the peer do, by run as well."""
 
-    section: str
     name: str
     unit: str
     runs: list[float]
+    limit: str = ""  # what the limit is
     limit_runs: list[float] = []
-    limit: str = ""
     peer_runs: list[float] = []
-    targets: list[Target] = []
-    digits: int = 1
+    target: Target | None = None
+    section: str = ""  # filled in by whoever asked for the measurement
 
     @property
     def key(self) -> str:
-        """What names it in the JSON file."""
+        """What names it in the table."""
         return f"{self.section}: {self.name}"
 
     @property
@@ -55,7 +42,7 @@ class Figure(Struct, frozen=True, kw_only=True):
 
     def other(self, against: Against) -> float | None:
         """The median of the limit or of the peer, if it was measured."""
-        runs = {Against.LIMIT: self.limit_runs, Against.PEER: self.peer_runs}.get(against)
+        runs = self.limit_runs if against == "limit" else self.peer_runs
         return statistics.median(runs) if runs else None
 
     def ratio(self, against: Against) -> float | None:
@@ -63,40 +50,27 @@ class Figure(Struct, frozen=True, kw_only=True):
         other = self.other(against)
         return self.median / other if other else None
 
-    def verdicts(self) -> list[tuple[Target, bool | None]]:
-        """Each target, and whether it is met."""
-        return [(each, each.is_met(self.median, self.other(each.against))) for each in self.targets]
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is; None without one, or if what it is compared with is unknown."""
+        if (target := self.target) is None:
+            return None
+        value = self.ratio(target.against) if target.against else self.median
+        if value is None:
+            return None
+        return value >= target.bound if target.at_least else value <= target.bound
 
 
-def least(bound: float, against: Against = Against.ITSELF) -> Target:
+def least(bound: float, against: Against | None = None) -> Target:
     """At least so much."""
     return Target(bound, against, at_least=True)
 
 
-def most(bound: float, against: Against = Against.ITSELF) -> Target:
+def most(bound: float, against: Against | None = None) -> Target:
     """At most so much."""
     return Target(bound, against)
 
 
-class Machine(Struct, frozen=True):
-    """Where a run took place."""
-
-    cpu: str
-    cores: int
-    memory_gib: float
-    kernel: str
-    python: str
-    load_average: float  # of the last minute, before the run
-    versions: dict[str, str]
-
-
-class Report(Struct, frozen=True):
-    """A whole run. ``date``: RFC 3339."""
-
-    date: str
-    machine: Machine
-    figures: list[Figure]
-
-    def median(self, key: str) -> float:
-        """The median of a figure. Raises KeyError."""
-        return {each.key: each.median for each in self.figures}[key]
+def series(runs: Sequence[Run], name: str) -> list[float]:
+    """One value of each run that has it."""
+    return [run[name] for run in runs if name in run]

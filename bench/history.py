@@ -1,90 +1,217 @@
-"""`make bench-history`: a rider's history and season among a million workouts, and the plans."""
+"""A user's history and season among a million workouts: what each page takes, and its plan."""
 
-import statistics
-import sys
+import re
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, LiteralString
+from uuid import UUID
 
 import click
 import psycopg
 from psycopg.rows import dict_row
-from rich.console import Console
-from rich.table import Table
+from psycopg.sql import SQL, Identifier
 
-from bench.history_plans import Question, faults_of, plan_of, questions
-from bench.history_rows import WORKOUTS, generate
-from bench.system import temporary_folder
-from ops.admin import migrations
-from ops.embedded.servers import embedded_servers
-from shared.connections import Row
+from bench.figures import Figure, most
+from bench.meters import spent
+from bench.system import Options, System
+from shared.connections import DatabaseConnection, Row
+from shared.listing import COLUMNS, COUNT_WORKOUTS, Order, Sort, list_statement
+from shared.sql import load_queries
+from worker.metrics.bests import OTHER_DURATIONS, POWER_DURATIONS, curve_durations
 
-
-@click.command()
-@click.option(
-    "--workouts",
-    envvar="WORKOUTS",
-    default=WORKOUTS,
-    show_default=True,
-    type=click.IntRange(100_000),  # of fewer, reading all would be right
-)
-@click.option("--rounds", envvar="ROUNDS", default=50, show_default=True)
-@click.option("--plans/--no-plans", default=True, help="Show each plan as it was executed.")
-def main(workouts: int, rounds: int, plans: bool) -> None:
-    """Measure the queries of a history; exit with 1 if one does not go by index."""
-    console = Console(highlight=False)
-    with temporary_folder() as folder, embedded_servers(folder) as urls:
-        migrations.apply(urls["DATABASE_URL"])
-        with psycopg.connect(
-            urls["DATABASE_URL"], autocommit=True, prepare_threshold=None, row_factory=dict_row
-        ) as connection:
-            begin = time.monotonic()
-            rider = generate(connection, workouts)
-            console.print(f"{workouts:,} workouts generated in {time.monotonic() - begin:.0f} s")
-            asked = questions(connection, rider)
-            _show_times(console, asked, measure(connection, asked, rounds))
-            if plans:
-                _show_plans(console, connection, asked)
-            faults = [
-                fault for each in asked for fault in faults_of(each, plan_of(connection, each))
-            ]
-    for fault in faults:
-        console.print(f"not by index: {fault}")
-    sys.exit(bool(faults))
+PAGE: Final = 20
+_WORKOUTS: Final = 1_000_000
+_ROUNDS: Final = 5  # a run
+_RIDE: Final = 3600  # seconds
+_USER: Final = UUID(int=0)
+_SCRIPT: Final = Path(__file__).with_suffix(".sql")
+_TABLES: Final = {"workouts", "workout_curves", "workout_bests", "personal_records"}
+_FEW: Final = 10 * PAGE  # rows that may be sorted for a page
+_SEASON: Final = load_queries("season")
 
 
-def measure(
-    connection: psycopg.Connection[Row], asked: list[Question], rounds: int
-) -> dict[str, float]:
-    """The median time of each question's answer, in ms; asked in turns."""
-    times: dict[str, list[float]] = {each.name: [] for each in asked}
-    for _ in range(rounds):
-        for each in asked:
-            begin = time.perf_counter()
-            connection.execute(each.statement, each.parameters).fetchall()
-            times[each.name].append((time.perf_counter() - begin) * 1000)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+def measure(system: System, options: Options) -> Iterator[Figure]:
+    """Every question in turns; those of a subject count as one."""
+    with connect(system.environ["DATABASE_URL"]) as connection:
+        write_history(connection, _WORKOUTS)
+        asked = questions(connection)
+        faults = [fault for each in asked for fault in faults_of(connection, each)]
+        times: dict[str, list[float]] = {each.subject: [] for each in asked}
+        for each in asked * options.runs * _ROUNDS:
+            _, (seconds,) = spent(partial(answer, connection, each), time.perf_counter)
+            times[each.subject].append(seconds * 1000)
+    click.echo("\n".join(faults), err=True, nl=bool(faults))
+    yield Figure("plans that do not go by index", "plans", [len(faults)], target=most(0))
+    first, last = times.pop("first page"), times.pop("last page")
+    yield Figure("first page", "ms", first)
+    yield Figure("last page", "ms", last, "first page", first, target=most(2, "limit"))
+    yield from (Figure(subject, "ms", runs) for subject, runs in times.items())
 
 
-def _show_times(console: Console, asked: list[Question], times: dict[str, float]) -> None:
-    table = Table(title="A rider with 5,000 workouts, pages of 20")
-    table.add_column("Question")
-    table.add_column("ms", justify="right")
-    for each in asked:
-        table.add_row(each.name, f"{times[each.name]:.2f}")
-    console.print(table)
-    ratio = times["last page, by cursor"] / times["first page"]
-    verdict = "met" if 0.5 <= ratio <= 2 else "not met"
-    console.print(f"last page by cursor / first page: {ratio:.2f} (target: within 2 ×, {verdict})")
+def connect(database_url: str) -> DatabaseConnection:
+    """In autocommit mode; each statement is planned with its parameters, as for the API."""
+    return psycopg.Connection[Row].connect(
+        database_url, autocommit=True, prepare_threshold=None, row_factory=dict_row
+    )
 
 
-def _show_plans(
-    console: Console, connection: psycopg.Connection[Row], asked: list[Question]
-) -> None:
-    for each in asked:
-        explain = b"EXPLAIN (ANALYZE, BUFFERS) " + each.statement.encode()
-        console.print(f"\n{each.name}")
-        for row in connection.execute(explain, each.parameters):
-            console.print(f"  {row['QUERY PLAN']}", soft_wrap=True, markup=False)
+def write_history(connection: DatabaseConnection, workouts: int) -> None:
+    """So many workouts, one in 200 of them of the user who is asked for.
+
+    The connection must be of a database user who may skip the checks of foreign keys.
+    """
+    durations = {
+        "curve": curve_durations(_RIDE).tolist(),
+        "power": [each for each in POWER_DURATIONS if each <= _RIDE],
+        "other": [each for each in OTHER_DURATIONS if each <= _RIDE],
+    }
+    connection.execute("SELECT set_config('bench.workouts', %s::text, false)", [workouts])
+    for name, each in durations.items():
+        setting = "SELECT set_config(%s, %s::int[]::text, false)"
+        connection.execute(setting, [f"bench.{name}", each])
+    connection.execute(_SCRIPT.read_bytes())
+    connection.execute("VACUUM ANALYZE")
 
 
-if __name__ == "__main__":
-    main()
+@dataclass(frozen=True)
+class Question:
+    """A statement with its parameters; all those of a ``subject`` should take as long.
+
+    ``in_order``: its plan may sort a few rows at most; ``index``: what it must go by.
+    """
+
+    subject: str
+    statement: LiteralString
+    parameters: dict[str, Any]
+    detail: str = ""
+    in_order: bool = False
+    index: str | None = None
+
+
+def answer(connection: DatabaseConnection, question: Question) -> list[Row]:
+    """The rows."""
+    return connection.execute(question.statement, question.parameters).fetchall()
+
+
+def faults_of(connection: DatabaseConnection, question: Question) -> list[str]:
+    """What of its plan grows with the table, or with the whole history for a page of it."""
+    explain = b"EXPLAIN (FORMAT JSON) " + question.statement.encode()
+    row = connection.execute(explain, question.parameters).fetchone()
+    assert row is not None  # EXPLAIN gives a row
+    nodes, faults = list(_nodes(row["QUERY PLAN"][0]["Plan"])), []
+    for node in nodes:
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in _TABLES:
+            faults.append(f"reads all of {node['Relation Name']}")
+        if question.in_order and "Sort" in node["Node Type"] and node["Plan Rows"] > _FEW:
+            faults.append(f"sorts {node['Plan Rows']} rows")
+    if question.index not in (None, *(node.get("Index Name") for node in nodes)):
+        faults.append(f"does not go by {question.index}")
+    return [f"{question.subject} {question.detail}: {fault}" for fault in faults]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def questions(connection: DatabaseConnection) -> list[Question]:
+    """What the history and the season page of the user ask."""
+    orders = [(sort, order) for sort in Sort for order in Order]
+    pages = [page for each in orders for page in _ends(connection, *each)]
+    return [*pages, *_in_order(connection), *_found(connection), *_season()]
+
+
+def _ends(connection: DatabaseConnection, sort: Sort, order: Order) -> Iterator[Question]:
+    """The first and the last page of an order."""
+    column = COLUMNS[sort]
+    index = "workouts_history" if sort is Sort.START_TIME else f"workouts_by_{column}"
+    last = _before_last_page(connection, column, order)
+    for subject, place in (("first page", dict[str, Any]()), ("last page", last)):
+        page = _page(subject, place, sort, order)
+        yield replace(page, detail=f"by {sort} {order}", in_order=True, index=index)
+
+
+def _in_order(connection: DatabaseConnection) -> Iterator[Question]:
+    """Pages that are found in the order of an index, with a filter."""
+    last = _before_last_page(connection, "start_time", Order.DESC)
+    some_days = {"from": _middle() - timedelta(days=90), "to": _middle()}
+    for subject, asked in {
+        "status, first page": {"status": "ARCHIVED"},
+        "status, last page": {"status": "ARCHIVED", **last},
+        "sport, first page": {"sport": "running"},
+        "sport, last page": {"sport": "running", **last},
+        "dates": some_days,
+    }.items():
+        yield replace(_page(subject, asked), in_order=True)
+
+
+def _found(connection: DatabaseConnection) -> Iterator[Question]:
+    """Numbers, and pages that may sort what an index has found."""
+    number = _ask("number of workouts", COUNT_WORKOUTS)
+    total = answer(connection, number)[0]["total"]
+    rare = {"q": "times hill 176"}
+    by_power = _page("words, rare, by power", rare, Sort("avgPower"))
+    yield number
+    yield _ask("number of a range", COUNT_WORKOUTS, min_power=200, max_energy=700)
+    yield _page("last page, by offset", {"offset": total - PAGE})
+    yield _page("words, common", {"q": "morning ride"})
+    yield replace(_page("words, rare", rare), index="workouts_search")
+    yield replace(by_power, index="workouts_search")
+    yield _page("power, few", {"min_power": 249, "max_power": 249})
+    yield _page("energy and duration, few", {"max_energy": 541, "min_duration": 3600})
+
+
+def _season() -> Iterator[Question]:
+    year = {"start": _middle() - timedelta(days=365), "end": _middle()}
+    weeks = {"time_zone": "Europe/Zurich", "period": "week"}
+    yield _ask("records", _SEASON["list_records"])
+    yield _ask("curve of a year", _SEASON["season_curve"], **year)
+    yield _ask("curve of all", _SEASON["season_curve"])
+    yield _ask("critical power of a year", _SEASON["critical_power"], **year)
+    yield _ask("totals by week", _SEASON["totals"], **weeks)
+    yield _ask("totals by week of a year", _SEASON["totals"], **weeks, **year)
+    yield _ask("fitness", _SEASON["daily_stress"], **weeks)
+
+
+def _middle() -> datetime:
+    """Of the five years of the history."""
+    return datetime.now(UTC) - timedelta(days=913)
+
+
+def _page(
+    subject: str,
+    asked: dict[str, Any],
+    sort: Sort = Sort.START_TIME,
+    order: Order = Order.DESC,
+) -> Question:
+    page = {"limit": PAGE, "offset": 0, **asked}
+    return _ask(subject, list_statement(sort, order), **page)
+
+
+def _ask(subject: str, statement: LiteralString, **asked: Any) -> Question:
+    """Parameters that are not given are null."""
+    names = re.findall(r"%\((\w+)\)[sb]", statement)
+    return Question(subject, statement, {**dict.fromkeys(names), "user_id": _USER, **asked})
+
+
+def _before_last_page(
+    connection: DatabaseConnection, column: str, order: Order
+) -> dict[str, Any]:
+    """The place that the last page comes after, as a cursor has it."""
+    back = SQL("ASC" if order is Order.DESC else "DESC")
+    statement = SQL(
+        """
+        SELECT {column} AS after_value, start_time AS after_time, id AS after_id,
+            {column} IS NULL AS after_no_value
+        FROM workouts WHERE user_id = %s AND status <> 'DELETED'
+        ORDER BY {column} {back} NULLS FIRST, start_time {back}, id {back} OFFSET %s LIMIT 1
+        """
+    )
+    filled = statement.format(column=Identifier(column), back=back)
+    (row,) = connection.execute(filled, [_USER, PAGE])
+    return row

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from bench.load import Address, Request, http_request
+from bench.load import Address, http_request
+
+Sample = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,28 +26,23 @@ class Peer:
         parts = urlsplit(self.url)
         return parts.hostname or "127.0.0.1", parts.port or 80
 
-    def upload(self, stream: str, sample: dict[str, Any]) -> Request:
-        """The request that sends a sample, which its own clients encode before they send it."""
+    def uploads(self, streams: Sequence[str], samples: Sequence[Sample]) -> list[bytes]:
+        """Requests that send each sample to each stream."""
         headers = {"X-API-Key": self.key, "Content-Type": "application/json"}
-        body = msgspec.json.encode({"message": wire_form(sample)})
-        return http_request("POST", f"/api/streams/{stream}/messages", headers, body)
+        paths = [f"/api/streams/{stream}/messages" for stream in streams]
+        bodies = [msgspec.json.encode({"message": _wire_form(each)}) for each in samples]
+        return [http_request("POST", path, headers, body) for body in bodies for path in paths]
 
     def client(self) -> httpx.Client:
         """For single requests."""
         return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=60)
 
 
-def start_ride(client: httpx.Client) -> tuple[str, str]:
-    """A new workout of the peer: its id and the name of its stream."""
-    workout = client.post("/api/workouts", json={"title": "bench"}).raise_for_status().json()
-    return workout["workout"]["id"], workout["workout"]["stream_name"]
-
-
-def wire_form(sample: dict[str, Any]) -> str:
-    """A sample as the peer stores it."""
-    return msgspec.json.encode(sample).decode()
-
-
-def entries(samples: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+def entries(samples: Sequence[Sample]) -> list[dict[str, str]]:
     """The stream entries that the peer makes of samples."""
-    return [{"message": wire_form(each), "timestamp": "1700000000000"} for each in samples]
+    return [{"message": _wire_form(each), "timestamp": "1700000000000"} for each in samples]
+
+
+def _wire_form(sample: Sample) -> str:
+    """As its own clients encode a sample before they send it."""
+    return msgspec.json.encode(sample).decode()

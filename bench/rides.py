@@ -1,6 +1,6 @@
 """Rides to measure with: realistic numbers, as long as asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 
 from ops.demo.ride_simulator import simulate_ride
-from shared.connections import DatabaseConnection, Redis
+from shared.connections import Database, Redis
 from shared.redis_keys import BATCH_FIELD, samples_key
 from shared.samples import stream_codec
 from shared.samples.channels import CHANNEL_NAMES
@@ -54,18 +54,20 @@ def ride(hours: int) -> Samples:
     )
 
 
-def batches(samples: Samples, size: int = BATCH) -> Iterator[bytes]:
+def batches(samples: Samples, size: int = BATCH) -> list[bytes]:
     """The stream entries of a ride."""
-    for start in range(0, len(samples), size):
-        yield stream_codec.encode(samples.select(slice(start, start + size)))
+    starts = range(0, len(samples), size)
+    return [stream_codec.encode(samples.select(slice(at, at + size))) for at in starts]
 
 
-def start_ride(connection: DatabaseConnection, user_id: str, status: str) -> UUID:
-    """A new workout."""
-    row = connection.execute(
-        "INSERT INTO workouts (user_id, status, completed_at) VALUES (%s, %s, now()) RETURNING id",
-        [user_id, status],
-    ).fetchone()
+def start_ride(database: Database, user_id: str, status: str) -> UUID:
+    """A new workout of a user."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "INSERT INTO workouts (user_id, status, completed_at) VALUES (%s, %s, now()) "
+            "RETURNING id",
+            [user_id, status],
+        ).fetchone()
     assert row is not None  # INSERT … RETURNING gives a row
     workout_id: UUID = row["id"]
     return workout_id

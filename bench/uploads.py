@@ -1,163 +1,113 @@
 """Uploads of 1, 10 and 60 samples, beside an application that only reads them."""
 
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import httpx
 import msgspec
 
-from bench.figures import Against, Figure, Target, least
-from bench.load import Address, Outcome, Request, http_request, load
-from bench.options import Options
-from bench.peer import Peer
+from bench.figures import Figure, Run, least, series
+from bench.load import CONNECTIONS, Outcome, http_request, load
+from bench.meters import Meter, cpu_of, spent
 from bench.rides import EIGHT, an_hour, of_channels
-from bench.system import Served, System, cpu_seconds
-from shared.connections import Redis, open_redis
-from shared.settings import read_settings
+from bench.system import Options, Served, System
 
-SECTION: Final = "upload"
-SIZES: Final = (1, 10, 60)
-CONNECTIONS: Final = 64
 _VARIANTS: Final = 4  # of bodies a ride
-_TARGETS: Final = {
-    1: [least(0.5, Against.LIMIT)],
-    60: [least(0.25, Against.LIMIT)],
+_UNITS: Final = {
+    "requests": "/s",
+    "samples": "/s",
+    "API CPU a request": "µs",
+    "p50": "ms",
+    "p99": "ms",
+    "Redis CPU a request": "µs",
+    "Redis commands a request": "",
 }
-_SAMPLES_TARGETS: Final = {1: [least(10, Against.PEER)], 60: [least(400, Against.PEER)]}
+_TARGETS: Final = {
+    1: {"requests": least(0.75, "limit"), "samples": least(15, "peer")},
+    10: {"requests": least(0.4, "limit")},
+    60: {"requests": least(0.3, "limit"), "samples": least(400, "peer")},
+}
 
 
-def measure(system: System, options: Options) -> list[Figure]:
+def measure(system: System, options: Options) -> Iterator[Figure]:
     """One API process under load, in turns with its limit and the peer."""
-    figures = []
-    with (
-        open_redis(read_settings(system.environ)) as redis,
-        system.bare_app() as bare,
-        system.api() as api,
-    ):
-        for size in SIZES:
-            figures += _Uploads(system, api, bare, redis, options, size).figures()
-    return figures
+    with system.serving("bench.bare") as bare, system.serving("api") as api:
+        for size, targets in _TARGETS.items():
+            runs = _runs(system, options, api, bare, size)
+            for name, unit in _UNITS.items():
+                ours, limit, peer = (series(each, name) for each in runs)
+                title, target = f"{name}, batches of {size}", targets.get(name)
+                yield Figure(title, unit, ours, "bare ASGI", limit, peer, target)
 
 
-def upload_requests(system: System, url: str, size: int) -> list[Request]:
-    """A load over 64 rides: each ride's turn comes up as the connections are through."""
+def _runs(
+    system: System, options: Options, api: Served, bare: Served, size: int
+) -> tuple[list[Run], list[Run], list[Run]]:
+    """Ours, the limit's and the peer's."""
+    redis: dict[str, Meter] = {
+        "Redis CPU a request": system.redis_cpu,
+        "Redis commands a request": partial(_commands, system),
+    }
+    requests, seconds = _requests(system, api.url, size), options.seconds
+    load(api.address, requests, 0.5)  # what is cached, now is
+    ours, limit, peer = list[Run](), list[Run](), list[Run]()
+    for _ in range(options.runs):
+        system.redis.flushdb()
+        ours.append(_run(api, requests, seconds, size, redis))
+        limit.append(_run(bare, requests, seconds, size))
+        if options.peer:  # takes one sample a request, whatever the size
+            streams = [f"bench-{number}" for number in range(CONNECTIONS)]
+            uploads = options.peer.uploads(streams, _rows(_VARIANTS))
+            peer.append(_speed(load(options.peer.address, uploads, seconds), 1))
+    return ours, limit, peer
+
+
+def _requests(system: System, url: str, size: int) -> list[bytes]:
+    """A load over as many rides as connections: each ride's turn comes up as they are through."""
     headers = {"X-API-Key": system.account.api_key, "Content-Type": "application/json"}
     with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
-        rides = [
-            client.post("/api/workouts", json={}).raise_for_status().json()["workout"]["id"]
-            for _ in range(CONNECTIONS)
-        ]
+        answers = [client.post("/api/workouts", json={}) for _ in range(CONNECTIONS)]
+    ids = [answer.raise_for_status().json()["workout"]["id"] for answer in answers]
+    rows = _rows(_VARIANTS * size)
     return [
-        http_request("POST", f"/api/workouts/{ride}/telemetry", headers, body)
-        for body in _bodies(size)
-        for ride in rides
+        http_request("POST", f"/api/workouts/{each}/telemetry", headers, body)
+        for at in range(0, len(rows), size)
+        for body in (msgspec.json.encode({"samples": rows[at : at + size]}),)
+        for each in ids
     ]
 
 
-class _Uploads:
-    """Uploads of one size: the runs of everything that is measured, name by name."""
-
-    def __init__(
-        self,
-        system: System,
-        api: Served,
-        bare: Served,
-        redis: Redis,
-        options: Options,
-        size: int,
-    ) -> None:
-        self._system, self._api, self._bare, self._redis = system, api, bare, redis
-        self._options, self._size = options, size
-        self._requests = upload_requests(system, api.url, size)
-        self._runs: dict[str, list[float]] = {}
-
-    def figures(self) -> list[Figure]:
-        """All runs, and what came of them."""
-        self._load(self._api.address, self._requests, seconds=0.5)  # what is cached, now is
-        for _ in range(self._options.runs):
-            self._measure_ours()
-            self._measure_limit()
-            if self._options.peer:
-                self._measure_peer(self._options.peer)
-        return [
-            self._figure("requests", "/s", _TARGETS.get(self._size, []), digits=0),
-            self._figure("samples", "/s", _SAMPLES_TARGETS.get(self._size, []), digits=0),
-            self._figure("API CPU a request", "µs"),
-            self._figure("p50", "ms"),
-            self._figure("p99", "ms"),
-            self._figure("Redis CPU a request", "µs"),
-            self._figure("Redis commands a request", "", digits=2),
-        ]
-
-    def _figure(
-        self, name: str, unit: str, targets: list[Target] | None = None, digits: int = 1
-    ) -> Figure:
-        return Figure(
-            section=SECTION,
-            name=f"{name}, batches of {self._size}",
-            unit=unit,
-            runs=self._runs[name],
-            limit_runs=self._runs.get(f"limit: {name}", []),
-            limit="bare ASGI",
-            peer_runs=self._runs.get(f"peer: {name}", []),
-            targets=targets or [],
-            digits=digits,
-        )
-
-    def _measure_ours(self) -> None:
-        self._redis.flushdb()
-        api, valkey = cpu_seconds(self._api.process), cpu_seconds(self._system.redis)
-        commands = _commands(self._redis)
-        outcome = self._load(self._api.address, self._requests)
-        answers = len(outcome.latencies)
-        self._note("", outcome, self._size)
-        self._add("API CPU a request", (cpu_seconds(self._api.process) - api) / answers * 1e6)
-        self._add("Redis CPU a request", (cpu_seconds(self._system.redis) - valkey) / answers * 1e6)
-        self._add("Redis commands a request", (_commands(self._redis) - commands) / answers)
-
-    def _measure_limit(self) -> None:
-        bare = cpu_seconds(self._bare.process)
-        outcome = self._load(self._bare.address, self._requests)
-        self._note("limit: ", outcome, self._size)
-        spent = cpu_seconds(self._bare.process) - bare
-        self._add("limit: API CPU a request", spent / len(outcome.latencies) * 1e6)
-
-    def _measure_peer(self, peer: Peer) -> None:
-        """It takes one sample a request, whatever the size."""
-        samples = of_channels(an_hour()[:_VARIANTS], EIGHT)
-        requests = [
-            peer.upload(f"bench-{ride}", sample)
-            for sample in samples
-            for ride in range(CONNECTIONS)
-        ]
-        self._note("peer: ", self._load(peer.address, requests), 1)
-
-    def _load(
-        self, address: Address, requests: list[Request], seconds: float | None = None
-    ) -> Outcome:
-        outcome = load([address], requests, seconds or self._options.seconds, CONNECTIONS)
-        refused = {status for status in outcome.statuses if not 200 <= status < 300}
-        if refused:
-            raise RuntimeError(f"uploads were answered with {refused}")
-        return outcome
-
-    def _note(self, whose: str, outcome: Outcome, size: int) -> None:
-        self._add(f"{whose}requests", outcome.rate)
-        self._add(f"{whose}samples", outcome.rate * size)
-        self._add(f"{whose}p50", outcome.percentile(0.5))
-        self._add(f"{whose}p99", outcome.percentile(0.99))
-
-    def _add(self, name: str, value: float) -> None:
-        self._runs.setdefault(name, []).append(value)
+def _rows(count: int) -> list[dict[str, Any]]:
+    return of_channels(an_hour()[:count], EIGHT)
 
 
-def _bodies(size: int) -> list[bytes]:
-    rows = of_channels(an_hour()[: _VARIANTS * size], EIGHT)
-    return [
-        msgspec.json.encode({"samples": rows[start : start + size]})
-        for start in range(0, len(rows), size)
-    ]
+def _run(
+    server: Served,
+    requests: list[bytes],
+    seconds: float,
+    size: int,
+    redis: Mapping[str, Meter] | None = None,
+) -> Run:
+    meters = {"API CPU a request": cpu_of(server.process), **(redis or {})}
+    outcome, costs = spent(partial(load, server.address, requests, seconds), *meters.values())
+    answers = len(outcome.latencies)
+    run = _speed(outcome, size)
+    for name, cost in zip(meters, costs, strict=True):
+        run[name] = cost / answers * (1e6 if _UNITS[name] == "µs" else 1)
+    return run
 
 
-def _commands(redis: Redis) -> int:
-    info: Any = redis.info("stats")
-    return int(info["total_commands_processed"])
+def _speed(outcome: Outcome, size: int) -> Run:
+    return {
+        "requests": outcome.rate,
+        "samples": outcome.rate * size,
+        "p50": outcome.percentile(0.5),
+        "p99": outcome.percentile(0.99),
+    }
+
+
+def _commands(system: System) -> float:
+    """How many Redis has carried out."""
+    info: Any = system.redis.info("stats")
+    return float(info["total_commands_processed"])
