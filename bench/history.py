@@ -199,9 +199,7 @@ def _ask(subject: str, statement: LiteralString, **asked: Any) -> Question:
     return Question(subject, statement, {**dict.fromkeys(names), "user_id": _USER, **asked})
 
 
-def _before_last_page(
-    connection: DatabaseConnection, column: str, order: Order
-) -> dict[str, Any]:
+def _before_last_page(connection: DatabaseConnection, column: str, order: Order) -> dict[str, Any]:
     """The place that the last page comes after, as a cursor has it."""
     back = SQL("ASC" if order is Order.DESC else "DESC")
     statement = SQL(
