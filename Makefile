@@ -41,8 +41,8 @@ fuzz: setup-dev ## Try every operation with ever other data, against the documen
 	@EXAMPLES=$(or $(EXAMPLES),1000) $(PY) -m pytest tests/contract $(PYTEST_ARGS)
 bench: setup-dev ## Measure everything beside its limit (RUNS=3 SECONDS=3 ONLY=fold,… JSON=… PEER_URL=…)
 	@$(PY) -m bench
-bench-history: setup-dev ## Measure a history among a million workouts, and see that it goes by index
-	@$(PY) -m bench.history
+bench-history: setup-dev ## Measure a history among a million workouts
+	@$(PY) -m bench --only history
 format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .

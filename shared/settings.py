@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_grace: Positive = 20
     # How long a worker may hold an event before another one takes it over.
     lease: Seconds = 60
-    # How long the workers pause when most folds fail, before they try another one.
+    # How long the workers pause when most jobs fail, before they try another one.
     breaker_pause: Seconds = 30
     checkpoint_interval: Seconds = 600
     sweep_interval: Seconds = 10

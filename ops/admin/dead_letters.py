@@ -44,7 +44,7 @@ def replay(settings: Settings, letter_id: int | None = None) -> int:
 
 
 def consumption_is_paused(settings: Settings) -> bool:
-    """Whether most folds fail, so that the workers hardly try. Unknown without Redis: False."""
+    """Whether most jobs fail, so that the workers hardly try. Unknown without Redis: False."""
     with suppress(RedisError), open_redis(settings) as redis:
         return Breaker(redis).is_open()
     return False
