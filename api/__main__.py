@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.ingest.uploads import MAX_MESSAGE
-from api.web.protocol import HttpProtocol, WebSocketProtocol
+from api.web.protocol import HttpProtocol, WebSocketProtocol, within
 from api.web.security_headers import API_HEADERS
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
@@ -31,8 +31,8 @@ def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=type("HttpProtocol", (HttpProtocol,), {"head_timeout": settings.body_timeout}),
-        ws=WebSocketProtocol,
+        http=within(HttpProtocol, settings.body_timeout),
+        ws=within(WebSocketProtocol, settings.body_timeout),
         ws_max_size=MAX_MESSAGE,
         lifespan="on",
         log_config=None,

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,25 +22,71 @@ _discreet.setLevel(logging.WARNING)
 # Bytes: of a head, and of what frames a body (sizes of chunks, their extensions, trailers).
 MOST_HEAD: Final = 64 * 1024
 MOST_FRAMING: Final = 1024 * 1024
+_BODY_HEADERS: Final = (b"content-length", b"transfer-encoding")
 
 
-class HttpProtocol(HttpToolsProtocol):
+def within(protocol: "type[_Deadlines]", seconds: float) -> "type[Any]":
+    """The protocol, as uvicorn asks for a class, with so many seconds for a head and a write."""
+    return type(protocol.__name__, (protocol,), {"time_limit": seconds})
+
+
+class _Deadlines(asyncio.Protocol):
+    """Aborts a connection whose peer does not take what is written to it.
+
+    Above the transport's high-water mark, the buffer must be down to the low one in time. What is
+    below it, as at the end of an answer, the kernel gives up where it can (Linux).
+    """
+
+    time_limit = 30.0  # seconds
+    transport: asyncio.Transport
+    _write_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family != socket.AF_UNIX:
+            limit = int(self.time_limit * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+        super().connection_lost(exc)
+        self._cancel_write_deadline()
+
+    def pause_writing(self) -> None:
+        """The peer takes less than is written."""
+        super().pause_writing()
+        loop = asyncio.get_running_loop()
+        self._write_deadline = loop.call_later(self.time_limit, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer has taken most of it."""
+        super().resume_writing()
+        self._cancel_write_deadline()
+
+    def _cancel_write_deadline(self) -> None:
+        if self._write_deadline:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+
+class HttpProtocol(_Deadlines, HttpToolsProtocol):
     """Closes connections whose head does not arrive in time, or is too large.
 
     uvicorn would keep the former open for ever, and of the latter hold every header, of trailers as
     well. The application could not count them: it only sees whole requests.
     """
 
-    # Seconds from the connection, or the first byte of a further request, to the last header.
-    head_timeout = 30.0
+    # From the connection, or the first byte of a further request, to the last header.
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
     _framing = 0  # bytes of this request that were no body, but for those of its first piece
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, and owes a head."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(self.head_timeout, transport.close)
+        self._deadline = self.loop.call_later(self.time_limit, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
@@ -50,11 +98,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._framing += len(data)
         super().data_received(data)
         if self._framing > (MOST_HEAD if self._awaits_head else MOST_FRAMING):
-            self._refuse()
+            self._refuse("The head is too large.")
         if not self._awaits_head:
             self._disarm()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.head_timeout, self.transport.close)
+            self._deadline = self.loop.call_later(self.time_limit, self.transport.close)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -66,6 +114,9 @@ class HttpProtocol(HttpToolsProtocol):
         """The last header of a request: what is below /docs is answered with headers of its own."""
         self._awaits_head = False
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
+            # The handshake would wait for a body that nobody reads.
+            self._refuse("A WebSocket handshake has no body.")
         if self.cycle and self.url.startswith(_DOCS_URL):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
             self.cycle.default_headers = [*date, *_DOCS_HEADERS]
@@ -76,9 +127,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._framing -= len(body)
         super().on_body(body)
 
-    def _refuse(self) -> None:
+    def _announces_body(self) -> bool:
+        announced = {name: value for name, value in self.headers if name in _BODY_HEADERS}
+        return announced.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in announced
+
+    def _refuse(self, why: str) -> None:
         if not self.transport.is_closing():
-            self.send_400_response("The head is too large.")
+            self.send_400_response(why)
 
     def _disarm(self) -> None:
         if self._deadline:
@@ -93,8 +148,11 @@ class _NoTrailers(list[tuple[bytes, bytes]]):
         """Drop a header."""
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Logs no handshake and no message, and adds the headers of every answer to refusals."""
+class WebSocketProtocol(_Deadlines, WebSocketsSansIOProtocol):
+    """Logs no handshake and no message, and adds the headers of every answer to refusals.
+
+    While the peer does not take its pongs, no further ping is read.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -102,10 +160,41 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # No extensions: uvicorn inflates and queues before anybody can count.
         self.conn = _Handshake(max_size=self.config.ws_max_size, logger=_discreet)
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the handshake or of frames."""
+        super().data_received(data)
+        if self.conn.handshake_exc and not self.handshake_initiated:
+            self._refuse_handshake()
+
+    def handle_ping(self) -> None:
+        """Answer with a pong."""
+        super().handle_ping()
+        if not self.writable.is_set():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer has taken its pongs."""
+        super().resume_writing()
+        if not self.read_paused:  # else a message waits for the application
+            self.transport.resume_reading()
+
+    def _refuse_handshake(self) -> None:
+        """uvicorn would neither send what websockets made of the head, nor hang up."""
+        self.conn.data_to_send()
+        response = self.conn.reject(HTTPStatus.BAD_REQUEST, "This is no WebSocket handshake.\n")
+        _add_headers(response)
+        self.transport.write(response.serialize())
+        self.transport.close()
+
+
+def _add_headers(response: Response) -> None:
+    """The headers of every answer, but for those that it has."""
+    for name, value in API_HEADERS:
+        if name not in response.headers:
+            response.headers[name] = value
+
 
 class _Handshake(ServerProtocol):
     def send_response(self, response: Response) -> None:
-        for name, value in API_HEADERS:
-            if name not in response.headers:
-                response.headers[name] = value
+        _add_headers(response)
         super().send_response(response)

@@ -57,6 +57,11 @@ def chunk(body: bytes) -> bytes:
 
 
 END = b"0\r\n\r\n"
+HANDSHAKE = (
+    b"GET /api/workouts/x/telemetry HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 HEADS: dict[str, tuple[bytes, list[int]]] = {
     "nothing but NUL": (b"\0" * 100 + b"\r\n\r\n", [400]),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), [400]),
@@ -109,6 +114,16 @@ HEADS: dict[str, tuple[bytes, list[int]]] = {
     "another protocol": (
         LIVE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + LAST,
         [200],
+    ),
+    "a handshake without a key": (HANDSHAKE + b"\r\n", [401]),
+    "a handshake with a body to come": (HANDSHAKE + b"Content-Length: 5\r\n\r\n", [400]),
+    "a handshake with a body": (HANDSHAKE + b"Content-Length: 5\r\n\r\nhello", [400]),
+    "a handshake in chunks": (HANDSHAKE + b"Transfer-Encoding: chunked\r\n\r\n", [400]),
+    "a handshake with a long line": (HANDSHAKE + b"X: " + b"x" * 9000 + b"\r\n\r\n", [400]),
+    "a handshake with many headers": (HANDSHAKE + b"X: y\r\n" * 200 + b"\r\n", [400]),
+    "a handshake of another version": (
+        HANDSHAKE.replace(b"Version: 13", b"Version: 7") + b"\r\n",
+        [400],
     ),
     "two requests at once": (LIVE + b"\r\n" + LIVE + LAST, [200, 200]),
     "a request and garbage": (LIVE + b"\r\n" + b"garbage\r\n\r\n", [400]),
