@@ -13,7 +13,7 @@ from bench.rides import batches, ride, send
 from bench.system import Options, System
 from ops.processes import wait_until
 from shared.events import FoldRequest
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 
 _BACKLOG: Final = 5  # times the rides of the other measurements
 _DEADLINE: Final = 300.0  # seconds for a backlog
@@ -67,9 +67,9 @@ def _clear_backlog(system: System, workers: int, rides: int) -> tuple[float, flo
 
 def _consumers(system: System) -> int:
     """How many workers read events."""
-    if not system.redis.exists(EVENTS):
+    if not system.redis.exists(Queue.PROMPT):
         return 0
-    consumers: Any = system.redis.xinfo_consumers(EVENTS, GROUP)
+    consumers: Any = system.redis.xinfo_consumers(Queue.PROMPT, GROUP)
     return len(consumers)
 
 
@@ -77,7 +77,7 @@ def _fold_all(system: System, workouts: list[UUID]) -> None:
     """Ask for the folds; return once all are completed, with every sample. Raises TimeoutError."""
     with system.redis.pipeline(transaction=False) as pipe:
         for workout in workouts:
-            pipe.xadd(EVENTS, FoldRequest(workout).fields())
+            pipe.xadd(Queue.PROMPT, FoldRequest(workout).fields())
         pipe.execute()
     deadline = time.monotonic() + _DEADLINE
     while _execute(system, _UNDONE, workouts):

@@ -9,18 +9,23 @@
 | ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
+| ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already       |
+| ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
+| ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
+| ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
 | ``announcements``    | channel | what has happened: see events.Announcement                    |
 
 The keys of one workout share a hash tag, so that nodes could share workouts
 out; no client does so yet.
 """
 
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-EVENTS: Final = "events"
+DUE: Final = "due"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
 SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
@@ -30,7 +35,19 @@ SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"
 # Seconds. A seal must outlive every API process's memory of the workout as unfinished.
 SEALED_FOR: Final = 24 * 3600
+# Seconds after which an event that was asked for counts as lost.
+ASKED_FOR: Final = 60
+# Events of a stream beyond which nothing is added that stands elsewhere, too: in a row.
+SHORT: Final = 32
 _MANY_RIDES: Final = 100_000
+
+
+class Queue(StrEnum):
+    """The streams of events, in the order in which workers read them: by who waits."""
+
+    PROMPT = "events"  # a person; older versions know this one alone
+    CHECKPOINTS = "events:checkpoints"  # Redis, for room, and whoever looks at a ride meanwhile
+    RECOMPUTES = "events:recomputes"  # nobody
 
 
 @lru_cache(_MANY_RIDES)
@@ -43,6 +60,16 @@ def samples_key(workout_id: UUID) -> str:
 def sealed_key(workout_id: UUID) -> str:
     """Set once a workout is over: from then on each upload asks for a fold."""
     return f"{{w:{workout_id}}}:sealed"
+
+
+def asked_key(workout_id: UUID, queue: Queue) -> str:
+    """Set while an event of the queue asks for the workout's fold; a fold clears it, then reads."""
+    return f"{{w:{workout_id}}}:asked:{queue.name.lower()}"
+
+
+def resting_key(workout_id: UUID) -> str:
+    """Set for a while after the fold of a ride that is over."""
+    return f"{{w:{workout_id}}}:resting"
 
 
 def quota_key(key_id: str, minute: int) -> str:

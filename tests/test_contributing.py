@@ -19,7 +19,7 @@ from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.processes import spawn, stop
 from shared.connections import Redis, open_redis
-from shared.redis_keys import EVENTS
+from shared.redis_keys import Queue
 from shared.settings import read_settings
 from tests.api.answers import T0, eventually, seconds_of
 from tests.conftest import ROOT, Rider, serving
@@ -208,6 +208,6 @@ def test_a_new_setting_is_read_and_listed(copy: Path) -> None:
 
 
 def test_a_new_job_is_run_and_its_event_acknowledged(system: System) -> None:
-    system.redis.xadd(EVENTS, {"kind": "greet", "whom": "Ada"})
+    system.redis.xadd(Queue.PROMPT, {"kind": "greet", "whom": "Ada"})
     eventually(lambda: "greeted Ada\n" in system.worker_log.read_text())
-    eventually(lambda: system.redis.xlen(EVENTS) == 0)
+    eventually(lambda: system.redis.xlen(Queue.PROMPT) == 0)

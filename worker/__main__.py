@@ -15,6 +15,7 @@ from shared.connections import Database, Redis, open_database, open_redis
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
+from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.jobs.sweep import Sweeper
 from worker.queue.inbox import Inbox
@@ -46,7 +47,10 @@ def work(settings: Settings, stop: Event) -> None:
             inbox,
             Breaker(client),
             Jobs(make_jobs(database, client), Unreadable(database)),
-            sweep=Sweeper(database, client, settings).sweep_if_due,
+            between_events=[
+                Dispatcher(database, client, settings.checkpoint_interval).dispatch_if_due,
+                Sweeper(database, client, settings).sweep_if_due,
+            ],
             stop=stop,
             pace=pace,
         )

@@ -8,14 +8,14 @@ from typing import Any
 import redis
 
 from shared.connections import open_redis
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from shared.settings import Settings, read_settings
 
 
 def is_working(settings: Settings) -> bool:
     """Whether a consumer of this host has asked for events or renewed a lease lately."""
     with open_redis(settings) as client:
-        consumers: Any = client.xinfo_consumers(EVENTS, GROUP)
+        consumers: Any = client.xinfo_consumers(Queue.PROMPT, GROUP)
     ours = f"{socket.gethostname()}-".encode()
     return any(
         consumer["name"].startswith(ours) and consumer["idle"] < settings.lease * 1000

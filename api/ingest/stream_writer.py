@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -19,16 +20,21 @@ from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
 from shared.failpoints import failpoint
 from shared.redis_keys import (
+    ASKED_FOR,
     BATCH_FIELD,
-    EVENTS,
+    DUE,
     SEALED_COMPLETED,
     SEALED_DELETED,
     SEALED_FOR,
+    SHORT,
+    Queue,
+    asked_key,
     samples_key,
     sealed_key,
 )
 
 _MOST_AT_ONCE: Final = 512
+_LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
 Command = tuple[Any, ...]
 
 logger = logging.getLogger(__name__)
@@ -76,31 +82,46 @@ class StreamWriter:
     async def announce_completion(self, workout_id: UUID) -> None:
         """A ride is over: later uploads ask for a fold, as this does for the one that is due."""
         seal = _seal(workout_id, SEALED_COMPLETED)
-        await self._announce("completed", workout_id, seal, _ask(workout_id))
+        await self._announce("completed", workout_id, self._ask_for_fold(workout_id, seal))
 
     async def announce_deletion(self, workout_id: UUID) -> None:
         """A ride is deleted: every API process refuses further uploads to it."""
-        await self._announce("deleted", workout_id, _seal(workout_id, SEALED_DELETED))
+        seal = _seal(workout_id, SEALED_DELETED)
+        await self._announce("deleted", workout_id, self._carry_out(seal))
 
     async def announce_change(self, workout_id: UUID) -> None:
         """What a ride's figures or records follow from has changed: ask for a fold."""
-        await self._announce("changed", workout_id, _ask(workout_id))
+        await self._announce("changed", workout_id, self._ask_for_fold(workout_id))
 
-    async def _announce(self, what: str, workout_id: UUID, *commands: Command) -> None:
+    async def _announce(self, what: str, workout_id: UUID, telling: Awaitable[object]) -> None:
         """Tell of a change that is committed. A failure is logged, and does not undo it.
 
-        The sweeper asks for the folds that a row says are due, and purges stray samples.
+        The workers look for the folds that a row says are due, and purge stray samples.
         """
         try:
-            await self._carry_out(*commands)
+            await telling
         except redis.RedisError as error:
             logger.warning("%s %s, but could not announce it: %s", what, workout_id, error)
 
-    async def _carry_out(self, *commands: Command) -> None:
-        """Send commands that must all succeed. Raises redis.RedisError."""
-        for reply in await self._send(commands):
+    async def _ask_for_fold(self, workout_id: UUID, *first: Command) -> None:
+        """Add an event for a fold that a row says is due, unless one waits already.
+
+        Nor if many wait: then the workers take it from the row, each user's in turn. Raises
+        redis.RedisError.
+        """
+        mark = asked_key(workout_id, Queue.PROMPT)
+        ask = ("SET", mark, b"", "NX", "EX", ASKED_FOR)
+        *_, is_first, length = await self._carry_out(*first, ask, ("XLEN", Queue.PROMPT))
+        if is_first:
+            await self._carry_out(_event(workout_id) if length < SHORT else ("DEL", mark))
+
+    async def _carry_out(self, *commands: Command) -> list[Any]:
+        """The replies to commands that must all succeed. Raises redis.RedisError."""
+        replies = await self._send(commands)
+        for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
+        return replies
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, errors among them.
@@ -144,22 +165,25 @@ class StreamWriter:
         failpoint("after-append")
         if isinstance(sealed, Exception):
             raise sealed
-        await self._ask_for_folds(group, sealed)
+        await self._note_late(group, sealed)
         return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
 
-    async def _ask_for_folds(self, group: list[_Append], sealed: list[Any]) -> None:
+    async def _note_late(self, group: list[_Append], sealed: list[Any]) -> None:
+        """Have rides that are over folded once more, soon; however many batches ask for it."""
         over = {
             append.workout_id
             for append, seal in zip(group, sealed, strict=True)
             if append.finished or seal == SEALED_COMPLETED
         }
         if over:
-            await self._carry_out(*map(_ask, over))
+            due_at = int(time.time() * 1000) + _LATE_AFTER
+            rides = chain.from_iterable((due_at, str(workout_id)) for workout_id in over)
+            await self._carry_out(("ZADD", DUE, "NX", *rides))
 
 
-def _ask(workout_id: UUID) -> Command:
+def _event(workout_id: UUID) -> Command:
     fields = FoldRequest(workout_id).fields().items()
-    return ("XADD", EVENTS, "*", *chain.from_iterable(fields))
+    return ("XADD", Queue.PROMPT, "*", *chain.from_iterable(fields))
 
 
 def _seal(workout_id: UUID, why: bytes) -> Command:

@@ -21,7 +21,7 @@ from ops.admin import migrations
 from ops.embedded.postgres import programs
 from ops.processes import ProcessFailed
 from shared.events import FoldRequest
-from shared.redis_keys import BATCH_FIELD, EVENTS, workout_of
+from shared.redis_keys import BATCH_FIELD, Queue, workout_of
 
 _DUMP, _STREAMS = "database.dump", "streams.ndjson"
 
@@ -85,7 +85,7 @@ def _write_batches(client: redis.Redis, batches: Iterator[dict[str, str]]) -> in
         workouts.add(workout_of(batch["key"]))
         count += 1
     for workout_id in workouts:
-        client.xadd(EVENTS, FoldRequest(workout_id).fields())
+        client.xadd(Queue.PROMPT, FoldRequest(workout_id).fields())
     return count
 
 

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from ops.processes import ProcessFailed
 from shared.breaker import Breaker
 from shared.connections import Row, open_redis
-from shared.redis_keys import EVENTS
+from shared.redis_keys import Queue
 from shared.settings import Settings
 from shared.sql import load_queries
 
@@ -35,7 +35,7 @@ def replay(settings: Settings, letter_id: int | None = None) -> int:
         found = connection.execute(QUERIES["replay_dead_letters"], {"id": letter_id}).fetchall()
         try:
             for (event,) in found:
-                redis.xadd(EVENTS, event)
+                redis.xadd(Queue.PROMPT, event)
         except RedisError as error:  # nothing is committed; events that were added do no harm
             raise ProcessFailed(f"Redis takes no events: {error}") from None
     if letter_id is not None and not found:

@@ -70,44 +70,66 @@ RETURNING id
 -- One worker at a time; the lock ends with the transaction.
 SELECT pg_try_advisory_xact_lock(7496052) AS elected
 
--- name: ask_for_overdue_folds
--- The event was lost, or never sent: the row says that a fold is due.
+-- name: elect_dispatcher
+-- One worker at a time; the lock ends with the transaction.
+SELECT pg_try_advisory_xact_lock(7496053) AS elected
+
+-- name: next_completions
+-- The committed rows are what is to be done. Each user's first comes before anybody's second, so
+-- that one user's thousand hold nobody up.
+SELECT id FROM (
+    SELECT id, fold_asked_at,
+        row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at, id) AS turn
+    FROM workouts
+    WHERE status = 'PROCESSING' AND id <> ALL(%(asked)s)
+) AS waiting
+ORDER BY turn, fold_asked_at
+LIMIT %(most)s
+
+-- name: next_checkpoints
+-- Rides under way, so that Redis holds minutes and not hours; those never asked for come first, and
+-- each user's in turn.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
-    SELECT id FROM workouts
-    WHERE status = 'PROCESSING'
-        AND fold_asked_at < now() - make_interval(secs => %(overdue)s)
-    ORDER BY fold_asked_at
-    LIMIT 500
-    FOR UPDATE SKIP LOCKED
-)
+    SELECT id FROM (
+        SELECT id, fold_asked_at,
+            row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id) AS turn
+        FROM workouts
+        WHERE status IN ('ACTIVE', 'PAUSED') AND id <> ALL(%(asked)s)
+            AND coalesce(fold_asked_at, created_at) < now() - make_interval(secs => %(interval)s)
+    ) AS waiting
+    ORDER BY turn, fold_asked_at NULLS FIRST
+    LIMIT %(most)s
+) AND status IN ('ACTIVE', 'PAUSED')
 RETURNING id
 
--- name: ask_for_stale_folds
--- Recomputation, in portions, so that riders who wait for their figures are not held up.
+-- name: next_recomputes
+-- Rides whose figures are to be computed anew, each user's in turn.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
-    SELECT id FROM workouts
-    WHERE stale AND status NOT IN ('DELETED', 'FAILED')
-        AND (fold_asked_at IS NULL OR fold_asked_at < now() - make_interval(secs => %(overdue)s))
-    ORDER BY fold_asked_at NULLS FIRST
-    LIMIT %(portion)s
-    FOR UPDATE SKIP LOCKED
-)
+    SELECT id FROM (
+        SELECT id, fold_asked_at,
+            row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id) AS turn
+        FROM workouts
+        WHERE stale AND status NOT IN ('DELETED', 'FAILED') AND id <> ALL(%(asked)s)
+            AND (fold_asked_at IS NULL OR fold_asked_at < now() - make_interval(secs => %(overdue)s))
+    ) AS waiting
+    ORDER BY turn, fold_asked_at NULLS FIRST
+    LIMIT %(most)s
+) AND stale
 RETURNING id
 
--- name: ask_for_checkpoints
--- Rides under way, so that Redis holds minutes and not hours.
-UPDATE workouts SET fold_asked_at = now()
-WHERE id IN (
-    SELECT id FROM workouts
-    WHERE status IN ('ACTIVE', 'PAUSED')
-        AND coalesce(fold_asked_at, created_at) < now() - make_interval(secs => %(interval)s)
-    ORDER BY fold_asked_at
-    LIMIT 500
-    FOR UPDATE SKIP LOCKED
-)
-RETURNING id
+-- name: in_turn
+-- Of these workouts those that a fold does anything about, each user's first before anybody's
+-- second.
+SELECT id FROM (
+    SELECT id, row_number() OVER (
+        PARTITION BY user_id ORDER BY array_position(%(ids)s::uuid[], id)
+    ) AS turn
+    FROM workouts
+    WHERE id = ANY(%(ids)s) AND status NOT IN ('DELETED', 'FAILED')
+) AS waiting
+ORDER BY turn, array_position(%(ids)s::uuid[], id)
 
 -- name: find_silent
 -- Candidates only: their streams may hold something newer than the last fold saw.

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from shared.redis_keys import EVENTS, samples_key
+from shared.redis_keys import Queue, samples_key
 from shared.samples import archive
 from shared.samples.archive import ArchivedChannel
 from shared.samples.columns import Samples
@@ -61,7 +61,7 @@ def are_completed(system: System, recordings: Iterable[Recording]) -> bool:
 def is_idle(system: System) -> bool:
     """Whether no event waits or is pending, and no stream of samples is left."""
     redis = system.redis_client
-    events = redis.xlen(EVENTS) or (redis.exists(EVENTS) and pending(redis))
+    events = redis.xlen(Queue.PROMPT) or (redis.exists(Queue.PROMPT) and pending(redis))
     return not events and not redis.keys("*:samples")
 
 

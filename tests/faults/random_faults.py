@@ -10,7 +10,7 @@ from typing import Final
 import redis
 
 from ops.processes import Process, stop
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from tests.faults.proxy import Proxy
 from tests.faults.system import Server, System
 
@@ -165,7 +165,7 @@ def _fill_redis(system: System, chance: random.Random) -> bool:
 
 def _destroy_group(system: System, chance: random.Random) -> bool:
     with redis.Redis.from_url(system.redis_url) as client:
-        return bool(client.xgroup_destroy(EVENTS, GROUP))
+        return bool(client.xgroup_destroy(Queue.PROMPT, GROUP))
 
 
 def keep_promises(system: System) -> None:

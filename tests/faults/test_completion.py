@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from shared.redis_keys import EVENTS
+from shared.redis_keys import Queue
 from shared.samples.columns import Samples
 from tests.faults.invariants import (
     are_completed,
@@ -28,7 +28,7 @@ def test_a_hundred_completions_at_once_have_one_effect(system: System) -> None:
         answers = list(threads.map(lambda _: recording.complete(), range(100)))
     assert {answer.status_code for answer in answers} == {202}
     assert {answer.json()["workout"]["status"] for answer in answers} == {"PROCESSING"}
-    assert system.redis_client.xlen(EVENTS) == 1
+    assert system.redis_client.xlen(Queue.PROMPT) == 1
     system.start_worker()
     assert_all_is_kept(system, recording)
 
@@ -45,7 +45,7 @@ def test_completing_a_day_later_gives_the_same_answer_and_changes_nothing(system
     moments = {name: first[name] for name in ("createdAt", "updatedAt")}
     assert {**again, **moments} == first
     assert row_of(system, recording.workout_id) == before
-    assert system.redis_client.xlen(EVENTS) == 0
+    assert system.redis_client.xlen(Queue.PROMPT) == 0
 
 
 def test_samples_that_come_a_day_after_the_completion_count(system: System) -> None:

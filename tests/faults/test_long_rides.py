@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from tests.faults.invariants import assert_all_is_kept
 from tests.faults.recordings import batches_of, readings, record
 from tests.faults.system import System, most_memory
@@ -29,7 +29,7 @@ def test_the_lease_of_a_long_fold_is_renewed(system: System) -> None:
     system.start_api()
     recording = record(system.make_rider(), readings(60))
     recording.complete()
-    system.redis_client.xgroup_create(EVENTS, GROUP, id="0")
+    system.redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
     renewed = renewals(system.redis_client)
     with system.holding(recording.workout_id):
         system.start_worker(LEASE="0.3")  # alone: nobody takes over what is renewed too late

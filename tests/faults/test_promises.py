@@ -5,7 +5,7 @@ import time
 
 from ops.admin.dead_letters import replay
 from shared.breaker import FEWEST, Breaker
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from shared.settings import read_settings
 from tests.faults.invariants import archived, are_completed, assert_all_is_kept, row_of, status_of
 from tests.faults.recordings import Recording, readings, record
@@ -122,7 +122,7 @@ def completed_rides(system: System, count: int) -> list[Recording]:
 def wear_out(system: System) -> None:
     """Every event as if ``MOST_DELIVERIES`` workers had died over it."""
     client = system.redis_client
-    client.xgroup_create(EVENTS, GROUP, id="0")
-    client.xreadgroup(GROUP, "dead", {EVENTS: ">"})
+    client.xgroup_create(Queue.PROMPT, GROUP, id="0")
+    client.xreadgroup(GROUP, "dead", {Queue.PROMPT: ">"})
     ids = [event["message_id"] for event in pending(client)]
-    client.xclaim(EVENTS, GROUP, "dead", 0, ids, retrycount=MOST_DELIVERIES, justid=True)
+    client.xclaim(Queue.PROMPT, GROUP, "dead", 0, ids, retrycount=MOST_DELIVERIES, justid=True)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from shared.connections import Redis
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from tests.api.answers import problem_of
 from tests.faults.invariants import (
     archived,
@@ -128,7 +128,7 @@ def test_a_ride_completed_while_redis_is_away_is_folded_once_it_is_back(system: 
 def test_workers_wait_for_a_redis_that_is_away_without_haste(system: System) -> None:
     """Each pause is half to all of twice the one before, the first of 0.1 s."""
     system.start_worker()
-    eventually(lambda: system.redis_client.exists(EVENTS) == 1)
+    eventually(lambda: system.redis_client.exists(Queue.PROMPT) == 1)
     system.redis.kill()
     system.await_log("worker", "cannot go on", times=6)
     tries = [moment_of(line) for line in failures(system)]
@@ -186,8 +186,8 @@ def test_a_completion_that_redis_forgets_or_has_no_room_for_is_folded(
     "lose",
     [
         lambda client: client.flushall(),
-        lambda client: client.xgroup_destroy(EVENTS, GROUP),
-        lambda client: client.delete(EVENTS),
+        lambda client: client.xgroup_destroy(Queue.PROMPT, GROUP),
+        lambda client: client.delete(Queue.PROMPT),
     ],
     ids=["flush", "destroy", "delete"],
 )
@@ -201,10 +201,10 @@ def test_a_lost_group_is_made_anew_without_haste(
     first.rider.complete(first.workout_id)
     eventually(lambda: is_idle(system))
     client = system.redis_client
-    eventually(lambda: len(client.xinfo_consumers(EVENTS, GROUP)) == 2)
+    eventually(lambda: len(client.xinfo_consumers(Queue.PROMPT, GROUP)) == 2)
     before, began = calls_of(system), time.monotonic()
     lose(client)
-    eventually(lambda: client.exists(EVENTS) == 1 and client.xinfo_groups(EVENTS) != [])
+    eventually(lambda: client.exists(Queue.PROMPT) == 1 and client.xinfo_groups(Queue.PROMPT) != [])
     second = record(system.make_rider(), readings(60))
     second.rider.complete(second.workout_id)
     assert_all_is_kept(system, first, second)

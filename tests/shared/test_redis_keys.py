@@ -8,14 +8,14 @@ from api.ingest.ownership import FRESH_FOR, OUTAGE_BOUND
 from shared.connections import Redis
 from shared.errors import MalformedEntry
 from shared.events import FoldRequest
-from shared.redis_keys import EVENTS, SEALED_FOR, samples_key, sealed_key, workout_of
+from shared.redis_keys import SEALED_FOR, Queue, samples_key, sealed_key, workout_of
 
 WORKOUT = UUID("6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11")
 
 
 def test_a_fold_request_survives_a_real_stream(redis_client: Redis) -> None:
-    redis_client.xadd(EVENTS, FoldRequest(WORKOUT).fields())
-    entries: Any = redis_client.xrange(EVENTS)
+    redis_client.xadd(Queue.PROMPT, FoldRequest(WORKOUT).fields())
+    entries: Any = redis_client.xrange(Queue.PROMPT)
     [(_, fields)] = entries
     assert FoldRequest.from_fields(fields) == FoldRequest(WORKOUT)
 

@@ -26,6 +26,7 @@ from shared.events import Fields, FoldRequest
 from shared.settings import Settings
 from tests.conftest import ROOT
 from tests.worker.workouts import Workouts
+from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs, Unreadable
@@ -67,13 +68,18 @@ def open_inbox(settings: Settings) -> Iterator[OpenInbox]:
 
         def open_(consumer: str = "first", **pace: float) -> Inbox:
             inboxes.append(Inbox(client, blocking, consumer, replace(IMPATIENT, **pace)))
-            inboxes[-1].ensure_group()
+            inboxes[-1].ensure_groups()
             return inboxes[-1]
 
         yield open_
         for inbox in inboxes:
             with suppress(redis.ResponseError):  # the stream is gone
                 inbox.close()
+
+
+@pytest.fixture
+def dispatcher(database: Database, redis_client: Redis, settings: Settings) -> Dispatcher:
+    return Dispatcher(database, redis_client, settings.checkpoint_interval)
 
 
 class FoldBy(FoldJob):
@@ -110,7 +116,7 @@ def running(open_inbox: OpenInbox, database: Database, redis_client: Redis) -> R
             open_inbox(consumer, lease=lease, **pace),
             Breaker(redis_client),
             Jobs([job, *more], Unreadable(database)),
-            sweep=sweep,
+            between_events=[sweep],
             stop=stop,
             pace=replace(IMPATIENT, lease=lease, **pace),
         )

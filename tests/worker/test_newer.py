@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,7 +11,7 @@ import pytest
 
 from shared.connections import Database, Redis
 from shared.events import Fields
-from shared.redis_keys import BATCH_FIELD, EVENTS, samples_key
+from shared.redis_keys import BATCH_FIELD, Queue, samples_key
 from shared.samples import stream_codec
 from shared.samples.channels import CHANNELS
 from tests.worker.conftest import LEASE, Running, StartWorker
@@ -20,7 +19,6 @@ from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
 from worker.jobs.fold import fold
-from worker.jobs.store import OVERDUE
 from worker.queue.dead_letters import DeadLetter
 from worker.rides.summary import METHOD_VERSION
 
@@ -87,13 +85,12 @@ NOVELTIES = {
 
 @pytest.fixture
 def ride(workouts: Workouts, database: Database, redis_client: Redis) -> UUID:
-    """A minute of it is archived, another waits; it is completed, and its fold overdue."""
+    """A minute of it is archived, another waits; it is to be completed."""
     ride = workouts.start()
     workouts.send(ride, steady(60, power=200))
     fold(database, redis_client, ride)
     workouts.send(ride, steady(60, begin=60, power=300))
     workouts.complete(ride)
-    workouts.backdate(ride, fold_asked_at=OVERDUE + 1)
     return ride
 
 
@@ -102,6 +99,12 @@ def fold_another(workouts: Workouts) -> None:
     other = workouts.start("PROCESSING")
     workouts.send(other, steady(60, power=200))
     workouts.ask(other)
+    eventually(lambda: workouts.status(other) == "COMPLETED")
+
+
+def fold_due(workouts: Workouts) -> None:
+    """A ride that nobody has asked for is folded, as its row says that it is due."""
+    other = workouts.start("PROCESSING")
     eventually(lambda: workouts.status(other) == "COMPLETED")
 
 
@@ -137,9 +140,7 @@ def test_an_older_worker_leaves_a_ride_to_a_newer_one(
     start_worker(SWEEP_INTERVAL="0.05")
     for _ in range(3):
         fold_another(workouts)
-    minute_ago = datetime.now(UTC) - timedelta(seconds=OVERDUE)
-    eventually(lambda: workouts.row(ride)["fold_asked_at"] > minute_ago)  # a sweep met it
-    fold_another(workouts)
+    fold_due(workouts)  # so the dispatcher has met the ride as well
     eventually(lambda: workouts.asked() == [ride])  # and asked for nothing more
     eventually(lambda: is_left_alone(redis_client))
     assert is_rarely_tried(tmp_path / "worker.log", began)
@@ -186,16 +187,16 @@ def test_an_older_worker_leaves_an_event_of_a_newer_kind(
     running: Running,
     tmp_path: Path,
 ) -> None:
-    redis_client.xadd(EVENTS, {"kind": "import-file", "file": "7"})
+    redis_client.xadd(Queue.PROMPT, {"kind": "import-file", "file": "7"})
     began = time.monotonic()
     start_worker(SWEEP_INTERVAL="86400")
     for _ in range(3):
         fold_another(workouts)
     eventually(lambda: is_left_alone(redis_client))
-    assert redis_client.xlen(EVENTS) == 1
+    assert redis_client.xlen(Queue.PROMPT) == 1
     assert is_rarely_tried(tmp_path / "worker.log", began)
     with running(None, job := Import(), consumer="newer", lease=LEASE):
-        eventually(lambda: redis_client.xlen(EVENTS) == 0)
+        eventually(lambda: redis_client.xlen(Queue.PROMPT) == 0)
     assert job.imported == [b"7"]
 
 
@@ -203,10 +204,10 @@ def test_an_older_worker_leaves_a_newer_kind_over_which_newer_workers_have_died(
     redis_client: Redis, running: Running, database: Database
 ) -> None:
     """It does not know what giving up would mean."""
-    event_id = redis_client.xadd(EVENTS, {"kind": "import-file", "file": "7"})
-    redis_client.xgroup_create(EVENTS, "workers", id="0")
-    redis_client.xreadgroup("workers", "dead", {EVENTS: ">"})
-    redis_client.xclaim(EVENTS, "workers", "dead", 0, [event_id], retrycount=5)
+    event_id = redis_client.xadd(Queue.PROMPT, {"kind": "import-file", "file": "7"})
+    redis_client.xgroup_create(Queue.PROMPT, "workers", id="0")
+    redis_client.xreadgroup("workers", "dead", {Queue.PROMPT: ">"})
+    redis_client.xclaim(Queue.PROMPT, "workers", "dead", 0, [event_id], retrycount=5)
     with running(pass_over=60):
         eventually(lambda: pending(redis_client)[0]["consumer"] == b"first")
         eventually(lambda: pending(redis_client)[0]["times_delivered"] == 5)

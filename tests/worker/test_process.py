@@ -13,7 +13,7 @@ import pytest
 
 from ops.processes import stop
 from shared.connections import Redis
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from shared.settings import Settings
 from tests.conftest import ROOT
 from tests.worker.conftest import LEASE, StartWorker
@@ -60,7 +60,7 @@ def test_a_worker_told_to_stop_finishes_the_fold_in_hand(
     assert workouts.row(workout)["summary"]["avgPower"] == 200
     assert workouts.status(workout) == "COMPLETED"
     assert workout not in workouts.asked()  # a sweep may have asked for rides of other tests
-    assert redis_client.xinfo_consumers(EVENTS, GROUP) == []
+    assert redis_client.xinfo_consumers(Queue.PROMPT, GROUP) == []
 
 
 def test_a_killed_worker_s_fold_is_finished_by_another(
@@ -97,7 +97,7 @@ def test_a_worker_told_to_stop_while_redis_is_away_ends_in_peace(
 def test_the_probe_tells_a_working_worker_from_none(
     settings: Settings, redis_client: Redis, start_worker: StartWorker
 ) -> None:
-    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0", mkstream=True)
     assert not is_working(settings)
     worker = start_worker()
     eventually(lambda: is_working(settings))

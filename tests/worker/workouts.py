@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from shared.connections import Database, Redis, Row
 from shared.events import FoldRequest
-from shared.redis_keys import BATCH_FIELD, EVENTS, GROUP, samples_key
+from shared.redis_keys import ASKED_FOR, BATCH_FIELD, GROUP, Queue, asked_key, samples_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import ArchivedChannel
 from shared.samples.columns import Samples
@@ -58,12 +58,18 @@ class Workouts:
     def ask(self, *workout_ids: UUID) -> None:
         """Ask the workers for folds."""
         for workout_id in workout_ids:
-            self.redis.xadd(EVENTS, FoldRequest(workout_id).fields())
+            self.redis.set(asked_key(workout_id, Queue.PROMPT), b"", ex=ASKED_FOR)
+            self.redis.xadd(Queue.PROMPT, FoldRequest(workout_id).fields())
 
     def asked(self) -> list[UUID]:
-        """The workouts whose folds are asked for."""
-        entries: Any = self.redis.xrange(EVENTS)
-        return [FoldRequest.from_fields(fields).workout_id for _, fields in entries]
+        """The workouts whose folds are asked for, the most urgent first."""
+        return [workout_id for queue in Queue for workout_id in self.asked_in(queue)]
+
+    def asked_in(self, queue: Queue) -> list[UUID]:
+        """The workouts whose folds are asked for in a queue, in its order."""
+        entries: Any = self.redis.xrange(queue)
+        requests = [fields for _, fields in entries if fields[b"kind"] == b"fold"]
+        return [FoldRequest.from_fields(fields).workout_id for fields in requests]
 
     def waiting(self, workout_id: UUID) -> int:
         """How many batches wait in Redis."""
@@ -116,7 +122,7 @@ class Workouts:
 
 def pending(client: Redis) -> list[dict[str, Any]]:
     """Events handed out and not acknowledged."""
-    found: list[dict[str, Any]] = client.xpending_range(EVENTS, GROUP, "-", "+", 100)
+    found: list[dict[str, Any]] = client.xpending_range(Queue.PROMPT, GROUP, "-", "+", 100)
     return found
 
 

@@ -1,6 +1,7 @@
 """The fold: everything that reaches PostgreSQL goes through this one idempotent operation."""
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final
@@ -24,6 +25,12 @@ from worker.rides.stream import Waiting
 from worker.rides.summary import METHOD_VERSION, summarize
 
 _SHARE: Final = 10  # of the ride: one in so many of its samples
+# After a fold for late samples, so many times as long as it took: they may take up a twentieth of
+# a worker, however many come.
+_REST: Final = 20
+_SHORTEST_REST: Final = 1.0  # seconds
+_LONGEST_REST: Final = 30.0
+_UNDER_WAY: Final = ("ACTIVE", "PAUSED")
 logger = logging.getLogger(__name__)
 
 
@@ -78,6 +85,7 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
     Raises MalformedEntry for what can never be decoded, and LeaveToNewer for what a newer version
     has written of the ride: it is then left as it is.
     """
+    began = time.monotonic()
     with database.connection() as connection:
         folded = _fold_locked(connection, redis, workout_id)
         failpoint("before-commit")
@@ -87,6 +95,9 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
     announce(redis, Announcement(FoldRequest.KIND, workout_id, folded.status))
     if folded.waiting.last_id:
         stream.trim(redis, workout_id, folded.waiting.last_id)
+    if folded.status not in _UNDER_WAY:
+        took = _REST * (time.monotonic() - began)
+        stream.rest(redis, workout_id, min(max(took, _SHORTEST_REST), _LONGEST_REST))
     return True
 
 
@@ -104,6 +115,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         # The API may have died before it sealed. Sealing before reading means that an upload
         # either is read here, or sees the seal and asks for another fold.
         stream.seal_completed(redis, workout_id)
+    stream.clear_asked(redis, workout_id)
     waiting = stream.read_waiting(redis, workout_id)
     if not (waiting.entries or completing or workout.stale):
         return None
@@ -136,7 +148,7 @@ def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:
 
     So all checkpoints of a ride together cost a few times what the ride itself does, however long.
     """
-    if workout.status not in ("ACTIVE", "PAUSED") or workout.stale:
+    if workout.status not in _UNDER_WAY or workout.stale:
         return True
     new = workout.archived + fresh - workout.summarized
     return _SHARE * new >= workout.summarized

@@ -1,10 +1,9 @@
-"""What PostgreSQL says is due, for the sweeper; all in the transaction of the caller."""
+"""What PostgreSQL says is due, and to be tidied; all in the transaction of the caller."""
 
 from typing import Final
 from uuid import UUID
 
 from shared.connections import DatabaseConnection
-from shared.settings import Settings
 from shared.sql import load_queries
 
 QUERIES = load_queries("folds")
@@ -17,15 +16,32 @@ def elect(connection: DatabaseConnection) -> bool:
     return bool(row and row["elected"])
 
 
-def due_folds(
-    connection: DatabaseConnection, settings: Settings, most_recomputed: int
+def elect_dispatcher(connection: DatabaseConnection) -> bool:
+    """Whether we are the one that dispatches, until the transaction ends."""
+    row = connection.execute(QUERIES["elect_dispatcher"]).fetchone()
+    return bool(row and row["elected"])
+
+
+def next_completions(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
+    """Workouts that are to be completed, each user's in turn, but for those in ``asked``."""
+    return _ids(connection, "next_completions", asked=asked, most=most)
+
+
+def next_checkpoints(
+    connection: DatabaseConnection, asked: list[UUID], most: int, interval: float
 ) -> list[UUID]:
-    """Workouts whose fold is overdue, stale or due as a checkpoint; asked for from now on."""
-    return [
-        *_ids(connection, "ask_for_overdue_folds", overdue=OVERDUE),
-        *_ids(connection, "ask_for_stale_folds", overdue=OVERDUE, portion=most_recomputed),
-        *_ids(connection, "ask_for_checkpoints", interval=settings.checkpoint_interval),
-    ]
+    """Rides under way of which no fold was asked for in so many seconds; asked for from now on."""
+    return _ids(connection, "next_checkpoints", asked=asked, most=most, interval=interval)
+
+
+def next_recomputes(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
+    """Workouts whose figures are stale, each user's in turn; asked for from now on."""
+    return _ids(connection, "next_recomputes", asked=asked, most=most, overdue=OVERDUE)
+
+
+def in_turn(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
+    """These workouts, each user's in turn; without those that no fold would do anything about."""
+    return _ids(connection, "in_turn", ids=workout_ids)
 
 
 def silent(connection: DatabaseConnection, silence: float) -> list[UUID]:

@@ -12,7 +12,7 @@ from shared.connections import DatabaseConnection
 from shared.errors import MalformedEntry
 from shared.events import Fields
 from shared.sql import load_queries
-from worker.queue.inbox import Delivery
+from worker.queue.lane import Delivery
 
 QUERIES = load_queries("dead_letters")
 _ROOT: Final = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event
 from typing import Final, TypeVar
@@ -14,8 +14,9 @@ from shared.breaker import Breaker
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.failpoints import failpoint
 from worker.queue.dead_letters import TooManyDeliveries, letter_about
-from worker.queue.inbox import Delivery, Inbox
+from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs
+from worker.queue.lane import Delivery
 from worker.queue.pace import Pace
 
 T = TypeVar("T")
@@ -53,14 +54,14 @@ class Worker:
         breaker: Breaker,
         jobs: Jobs,
         *,
-        sweep: Callable[[], None],
+        between_events: Sequence[Callable[[], None]],
         stop: Event,
         pace: Pace,
     ) -> None:
         self._inbox = inbox
         self._breaker = breaker
         self._jobs = jobs
-        self._sweep = sweep
+        self._between_events = between_events
         self._stop = stop
         self._pace = pace
         self._succeeded = False  # the last job
@@ -74,7 +75,7 @@ class Worker:
         failures = 0
         while not self._stop.is_set():
             try:
-                self._inbox.ensure_group()
+                self._inbox.ensure_groups()
                 while not self._stop.is_set():
                     self._work_once()
                     failures = 0
@@ -93,16 +94,17 @@ class Worker:
         if delivery := self._inbox.next_delivery(new_first=doubtful):
             failpoint("after-read")
             self._take(delivery)
-        self._sweep_safely()
+        for task in self._between_events:
+            self._run_safely(task)
 
-    def _sweep_safely(self) -> None:
-        """A sweep that fails for good must not keep events from being handled."""
+    def _run_safely(self, task: Callable[[], None]) -> None:
+        """A task that fails for good must not keep events from being handled."""
         try:
-            self._sweep()
+            task()
         except Exception as error:
             if _will_pass(error):
                 raise
-            logger.exception("could not sweep")
+            logger.exception("could not do what is done between events")
 
     def _take(self, delivery: Delivery) -> None:
         """Handle the event, or let others have it: all of them, or only newer workers."""

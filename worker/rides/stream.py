@@ -13,6 +13,9 @@ from shared.redis_keys import (
     SEALED_COMPLETED,
     SEALED_DELETED,
     SEALED_FOR,
+    Queue,
+    asked_key,
+    resting_key,
     samples_key,
     sealed_key,
 )
@@ -50,6 +53,17 @@ def read_waiting(redis: Redis, workout_id: UUID) -> Waiting:
             start = f"({last_id}"
         if len(chunk) < _CHUNK:
             return Waiting(entries, last_id)
+
+
+def clear_asked(redis: Redis, workout_id: UUID) -> None:
+    """Whoever uploads from now on asks anew. To be called before the stream is read."""
+    redis.delete(*(asked_key(workout_id, queue) for queue in Queue))
+
+
+def rest(redis: Redis, workout_id: UUID, seconds: float) -> None:
+    """Let late samples of a ride wait for so long. A full Redis must be drained, and refuses."""
+    with suppress(OutOfMemoryError):
+        redis.set(resting_key(workout_id), b"", px=int(seconds * 1000))
 
 
 def newest_arrival(redis: Redis, workout_id: UUID) -> float:

@@ -12,7 +12,7 @@ from api.web.problems import NotFound
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
-from shared.redis_keys import BATCH_FIELD, EVENTS, samples_key, sealed_key
+from shared.redis_keys import BATCH_FIELD, Queue, samples_key, sealed_key
 from shared.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def stored(redis: Redis, workout: UUID) -> list[bytes]:
 
 
 def folds_asked_for(redis: Redis) -> list[UUID]:
-    events: Any = redis.xrange(EVENTS)
+    events: Any = redis.xrange(Queue.PROMPT)
     return [FoldRequest.from_fields(fields).workout_id for _, fields in events]
 
 

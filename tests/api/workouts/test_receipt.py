@@ -11,7 +11,7 @@ from api.workouts.store import TimeRange
 from api.workouts.telemetry import Holdings, holdings
 from shared.connections import open_redis
 from shared.events import FoldRequest
-from shared.redis_keys import BATCH_FIELD, EVENTS, samples_key
+from shared.redis_keys import BATCH_FIELD, Queue, samples_key
 from shared.samples import stream_codec
 from shared.samples.columns import no_samples
 from shared.settings import read_settings
@@ -100,7 +100,7 @@ def test_a_checkpoint_makes_a_ride_under_way_durable_so_far(
     workout = rider.start()
     rider.upload(workout, seconds_of(200, 60))
     with open_redis(read_settings(urls)) as redis:
-        redis.xadd(EVENTS, FoldRequest(UUID(workout)).fields())
+        redis.xadd(Queue.PROMPT, FoldRequest(UUID(workout)).fields())
     eventually(lambda: receipt(rider, workout)["durableThrough"] == T0 + 59_000)
     rider.upload(workout, seconds_of(200, 10, start=T0 + 60_000))
     later = receipt(rider, workout)

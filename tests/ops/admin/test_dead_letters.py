@@ -10,7 +10,7 @@ import pytest
 from ops.admin import dead_letters
 from ops.processes import ProcessFailed
 from shared.connections import Database, Redis, Row, open_redis
-from shared.redis_keys import BATCH_FIELD, EVENTS, FAILING, samples_key
+from shared.redis_keys import BATCH_FIELD, FAILING, Queue, samples_key
 from shared.settings import Settings, read_settings
 from tests.conftest import Rider, run_ops
 from tests.worker.waiting import eventually
@@ -30,7 +30,7 @@ def served(urls: dict[str, str]) -> Settings:
 def spoil(redis: Redis, workout: str) -> bytes:
     """A batch that cannot be read; its entry id."""
     entry = redis.xadd(samples_key(UUID(workout)), {BATCH_FIELD: b"\xffgarbage"})
-    redis.xadd(EVENTS, {"kind": "fold", "workout": workout})
+    redis.xadd(Queue.PROMPT, {"kind": "fold", "workout": workout})
     assert isinstance(entry, bytes)
     return entry
 
@@ -158,7 +158,7 @@ def test_a_completed_ride_is_completed_again_with_its_late_samples(
         late = [{"timestamp": T0 + 1000 * s, "power": 300} for s in range(60, 120)]
         assert rider.upload(workout, late).status_code == 202
         mend(redis, workout, entry)
-        redis.xtrim(EVENTS, 0)  # nothing but the replay asks for the fold
+        redis.xtrim(Queue.PROMPT, 0)  # nothing but the replay asks for the fold
         (letter,) = letters_of(database_url, workout)
         dead_letters.replay(served, letter["id"])
     eventually(lambda: rider.workout(workout)["summary"]["sampleCount"] == 120)
@@ -199,7 +199,7 @@ def test_an_event_of_no_workout_is_given_back_as_it_was(
         ]
 
     with open_redis(served) as redis:
-        redis.xadd(EVENTS, {"kind": "", "song": "replayed"})
+        redis.xadd(Queue.PROMPT, {"kind": "", "song": "replayed"})
     eventually(lambda: len(found()) == 1)
     (letter,) = found()
     assert letter["workout_id"] is None

@@ -13,7 +13,7 @@ import redis
 
 from shared.connections import Database, Redis
 from shared.events import Announcement
-from shared.redis_keys import ANNOUNCEMENTS, SEALED_COMPLETED, samples_key, sealed_key
+from shared.redis_keys import ANNOUNCEMENTS, SEALED_COMPLETED, Queue, samples_key, sealed_key
 from shared.samples.columns import Samples
 from shared.settings import Settings
 from tests.worker.interruptions import Interrupted, Killed, refusing
@@ -22,7 +22,7 @@ from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts
 from worker.jobs.fold import FoldJob, fold
 from worker.queue.dead_letters import letter_about
-from worker.queue.inbox import Delivery
+from worker.queue.lane import Delivery
 
 START = datetime.fromtimestamp(T0 / 1000, UTC)
 
@@ -392,6 +392,6 @@ def test_a_fold_that_is_given_up_says_so(
 ) -> None:
     workout = workouts.start("PROCESSING")
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
-    delivery = Delivery(f"{time.time_ns()}-0".encode(), event, 5)
+    delivery = Delivery(Queue.PROMPT, f"{time.time_ns()}-0".encode(), event, 5)
     FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     assert outcome(workout) == "FAILED"

@@ -1,6 +1,5 @@
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -9,20 +8,21 @@ import pytest
 
 from ops.admin.accounts import create_account
 from shared.connections import Database, Redis
-from shared.redis_keys import EVENTS, GROUP, SEALED_DELETED, samples_key, sealed_key
+from shared.redis_keys import DUE, GROUP, SEALED_DELETED, Queue, samples_key, sealed_key
 from shared.settings import Settings
 from shared.sql import load_queries
 from tests.worker.interruptions import refusing
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
+from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob, fold
-from worker.jobs.store import OVERDUE
 from worker.jobs.sweep import Sweeper
 from worker.queue.dead_letters import letter_about
-from worker.queue.inbox import Delivery
+from worker.queue.lane import Delivery
 from worker.rides.store import lock_workout
 
+AskedFor = Callable[[UUID], bool]
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -33,86 +33,16 @@ def sweeper(database: Database, redis_client: Redis, settings: Settings) -> Swee
 
 
 @pytest.fixture
-def asked_for(workouts: Workouts, sweeper: Sweeper) -> Callable[[UUID], bool]:
-    """Whether a sweep asks for a fold of this workout."""
+def asked_for(workouts: Workouts, sweeper: Sweeper, dispatcher: Dispatcher) -> AskedFor:
+    """Whether a fold of this workout is asked for once a sweep has looked."""
 
     def sweep(workout_id: UUID) -> bool:
-        workouts.redis.delete(EVENTS)
+        workouts.redis.delete(*Queue)
         sweeper.sweep()
+        dispatcher.dispatch()
         return workout_id in workouts.asked()
 
     return sweep
-
-
-AskedFor = Callable[[UUID], bool]
-
-
-def test_a_fold_that_is_overdue_is_asked_for_again_but_not_at_once(
-    workouts: Workouts, asked_for: AskedFor
-) -> None:
-    workout = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
-    assert asked_for(workout)
-    assert not asked_for(workout)
-    workouts.backdate(workout, fold_asked_at=OVERDUE + 1)
-    assert asked_for(workout)
-
-
-def test_a_fold_just_asked_for_is_awaited(workouts: Workouts, asked_for: AskedFor) -> None:
-    assert not asked_for(workouts.start("PROCESSING", fold_asked_at=OVERDUE / 2))
-
-
-def test_a_fold_whose_event_some_worker_has_is_not_asked_for_again(
-    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
-) -> None:
-    """Or a ride that is left to newer workers would get another event with every sweep."""
-    taken = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
-    workouts.ask(taken)
-    redis_client.xreadgroup(GROUP, "older", {EVENTS: ">"})
-    other = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
-    sweeper.sweep()
-    assert workouts.asked().count(taken) == 1
-    assert workouts.asked().count(other) == 1
-    [event] = pending(redis_client)
-    redis_client.xack(EVENTS, GROUP, event["message_id"])  # and its deletion was lost
-    workouts.backdate(taken, fold_asked_at=OVERDUE + 1)
-    sweeper.sweep()
-    assert workouts.asked().count(taken) == 2
-
-
-def test_an_event_of_another_kind_does_not_stand_for_a_fold(
-    workouts: Workouts, sweeper: Sweeper, redis_client: Redis
-) -> None:
-    workout = workouts.start("PROCESSING", fold_asked_at=OVERDUE + 1)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
-    redis_client.xadd(EVENTS, {"kind": "tell-strava", "workout": str(workout)})
-    redis_client.xreadgroup(GROUP, "newer", {EVENTS: ">"})
-    sweeper.sweep()
-    entries: Any = redis_client.xrange(EVENTS)
-    fold_request = {b"kind": b"fold", b"workout": str(workout).encode()}
-    assert fold_request in [fields for _, fields in entries]
-
-
-@pytest.mark.parametrize("status", ["COMPLETED", "ARCHIVED", "FAILED", "DELETED"])
-def test_a_ride_that_is_over_is_never_overdue(
-    workouts: Workouts, asked_for: AskedFor, status: str
-) -> None:
-    assert not asked_for(workouts.start(status, fold_asked_at=HOUR, last_received_at=DAY))
-
-
-@pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
-def test_a_ride_under_way_is_folded_every_ten_minutes(
-    workouts: Workouts, asked_for: AskedFor, status: str
-) -> None:
-    workout = workouts.start(status, created_at=601)
-    assert asked_for(workout)
-    assert not asked_for(workout)
-    workouts.backdate(workout, fold_asked_at=601)
-    assert asked_for(workout)
-
-
-def test_a_ride_just_begun_is_not_folded_yet(workouts: Workouts, asked_for: AskedFor) -> None:
-    assert not asked_for(workouts.start(created_at=300))
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "PAUSED"])
@@ -229,7 +159,7 @@ def test_stranded_samples_are_found_among_thousands_of_streams(
 
     def all_found() -> bool:
         sweeper.sweep()
-        return set(finished) <= set(workouts.asked())
+        return redis_client.zcard(DUE) == len(finished)
 
     eventually(all_found)
 
@@ -238,47 +168,45 @@ def test_a_dead_consumer_is_removed_unless_events_are_its_own(
     workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
     sweeper = Sweeper(database, redis_client, settings, dead_after=0.1)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0", mkstream=True)
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0", mkstream=True)
     workouts.ask(workouts.start())
-    redis_client.xreadgroup(GROUP, "holder", {EVENTS: ">"})
-    redis_client.xgroup_createconsumer(EVENTS, GROUP, "idle")
+    redis_client.xreadgroup(GROUP, "holder", {Queue.PROMPT: ">"})
+    redis_client.xgroup_createconsumer(Queue.PROMPT, GROUP, "idle")
 
     def consumers() -> dict[bytes, int]:
-        found: list[dict[str, bytes | int]] = redis_client.xinfo_consumers(EVENTS, GROUP)
+        found: list[dict[str, bytes | int]] = redis_client.xinfo_consumers(Queue.PROMPT, GROUP)
         return {bytes(each["name"]): int(each["idle"]) for each in found}
 
     eventually(lambda: all(idle > 100 for idle in consumers().values()))
-    redis_client.xgroup_createconsumer(EVENTS, GROUP, "alive")
+    redis_client.xgroup_createconsumer(Queue.PROMPT, GROUP, "alive")
     sweeper.sweep()
     assert set(consumers()) == {b"holder", b"alive"}
     assert len(pending(redis_client)) == 1
 
 
-def test_a_sweep_needs_no_group(workouts: Workouts, asked_for: AskedFor) -> None:
-    assert asked_for(workouts.start("PROCESSING", fold_asked_at=HOUR))
-
-
 def test_one_worker_sweeps_at_a_time(
-    workouts: Workouts, database: Database, asked_for: AskedFor
+    workouts: Workouts, database: Database, sweeper: Sweeper
 ) -> None:
-    workout = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    workout = workouts.start(last_received_at=7 * HOUR)
     with database.connection() as other:
         other.execute("SELECT pg_advisory_xact_lock(7496052)")
-        assert not asked_for(workout)
-    assert asked_for(workout)
+        sweeper.sweep()
+        assert workouts.status(workout) == "ACTIVE"
+    sweeper.sweep()
+    assert workouts.status(workout) == "PROCESSING"
 
 
 def test_a_sweep_is_due_once_an_interval(
     workouts: Workouts, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
     hourly = msgspec.structs.replace(settings, sweep_interval=HOUR)
-    sweeper, first = Sweeper(database, redis_client, hourly), workouts.start("PROCESSING")
-    workouts.backdate(first, fold_asked_at=HOUR)
+    sweeper = Sweeper(database, redis_client, hourly)
+    first = workouts.start(last_received_at=7 * HOUR)
     sweeper.sweep_if_due()
-    assert first in workouts.asked()
-    second = workouts.start("PROCESSING", fold_asked_at=HOUR)
+    assert workouts.status(first) == "PROCESSING"
+    second = workouts.start(last_received_at=7 * HOUR)
     sweeper.sweep_if_due()
-    assert second not in workouts.asked()
+    assert workouts.status(second) == "ACTIVE"
 
 
 def test_samples_of_a_ride_that_nobody_knows_are_no_longer_acknowledged(
@@ -377,7 +305,7 @@ def test_a_dead_letter_goes_with_its_deleted_user(
 ) -> None:
     workout = leaver.start()
     event: dict[bytes, bytes] = {b"kind": b"fold", b"workout": str(workout).encode()}
-    letter = letter_about(Delivery(b"1-1", event, 5), ValueError("poison"))
+    letter = letter_about(Delivery(Queue.PROMPT, b"1-1", event, 5), ValueError("poison"))
     FoldJob(database, redis_client).give_up(letter)
     assert len(leaver.dead_letters(workout)) == 1
     delete_account(leaver)

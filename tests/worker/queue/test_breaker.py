@@ -7,7 +7,7 @@ import pytest
 
 from shared.breaker import FEWEST, Breaker
 from shared.connections import Redis
-from shared.redis_keys import EVENTS, FAILING, GROUP
+from shared.redis_keys import FAILING, GROUP, Queue
 from tests.worker.conftest import Running
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
@@ -118,7 +118,7 @@ def test_a_bad_deploy_buries_nothing_and_a_good_one_folds_it_all(
     assert all(workouts.dead_letters(ride) == [] for ride in rides)
     assert {workouts.status(ride) for ride in rides} == {"ACTIVE"}
     with running(mended := Deploy(lambda _: False)):
-        eventually(lambda: not redis_client.xlen(EVENTS))
+        eventually(lambda: not redis_client.xlen(Queue.PROMPT))
     assert set(mended.folded) == set(rides)
 
 
@@ -141,7 +141,7 @@ def test_a_few_poisonous_rides_are_buried_while_the_others_flow(
     deploy = Deploy(lambda ride: ride in poison)
     workouts.ask(*rides)
     with running(deploy):
-        eventually(lambda: not redis_client.xlen(EVENTS))
+        eventually(lambda: not redis_client.xlen(Queue.PROMPT))
     assert {ride for ride in rides if workouts.dead_letters(ride)} == poison
     assert set(deploy.folded) == set(rides) - poison
 
@@ -151,12 +151,14 @@ def test_rides_over_which_every_worker_died_are_tried_once_the_deploy_is_mended(
 ) -> None:
     rides = [workouts.start() for _ in range(FEWEST + 1)]
     workouts.ask(*rides)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0")
-    redis_client.xreadgroup(GROUP, "dead", {EVENTS: ">"})  # each died over once, then all in vain
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
+    redis_client.xreadgroup(
+        GROUP, "dead", {Queue.PROMPT: ">"}
+    )  # each died over once, then all in vain
     for ride in rides:
         Breaker(redis_client).note_failure(str(ride).encode())
     with running(mended := Deploy(lambda _: False)):
-        eventually(lambda: not redis_client.xlen(EVENTS))
+        eventually(lambda: not redis_client.xlen(Queue.PROMPT))
     assert set(mended.folded) == set(rides)
     assert all(workouts.dead_letters(ride) == [] for ride in rides)
 
@@ -166,10 +168,10 @@ def test_two_deaths_over_a_ride_are_noted(
 ) -> None:
     ride = workouts.start()
     workouts.ask(ride)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0")
-    redis_client.xreadgroup(GROUP, "dead", {EVENTS: ">"})
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
+    redis_client.xreadgroup(GROUP, "dead", {Queue.PROMPT: ">"})
     (event,) = pending(redis_client)
-    redis_client.xclaim(EVENTS, GROUP, "dead", 0, [event["message_id"]], retrycount=2)
+    redis_client.xclaim(Queue.PROMPT, GROUP, "dead", 0, [event["message_id"]], retrycount=2)
     seen = []
 
     def look(workout_id: UUID) -> bool:
@@ -177,7 +179,7 @@ def test_two_deaths_over_a_ride_are_noted(
         return True
 
     with running(look):
-        eventually(lambda: not redis_client.xlen(EVENTS))
+        eventually(lambda: not redis_client.xlen(Queue.PROMPT))
     assert seen != [None]
 
 
@@ -190,7 +192,7 @@ def test_a_sweep_that_fails_for_good_does_not_keep_events_from_being_handled(
     rides, deploy = [workouts.start() for _ in range(3)], Deploy(lambda _: False)
     workouts.ask(*rides)
     with running(deploy, sweep=sweep):
-        eventually(lambda: not redis_client.xlen(EVENTS))
+        eventually(lambda: not redis_client.xlen(Queue.PROMPT))
     assert deploy.folded == rides
 
 
@@ -244,7 +246,7 @@ def test_a_bad_deploy_beside_a_full_redis_buries_nothing(
 ) -> None:
     rides, deploy = [workouts.start() for _ in range(8)], Deploy(lambda _: True)
     workouts.ask(*rides)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0")
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
     redis_client.config_set("maxmemory", "1")
     try:
         with running(deploy, breaker_pause=0.001):

@@ -5,11 +5,12 @@ import redis
 
 from shared.connections import Redis
 from shared.events import FoldRequest
-from shared.redis_keys import EVENTS, GROUP
+from shared.redis_keys import GROUP, Queue
 from tests.worker.conftest import OpenInbox
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending, renewals
-from worker.queue.inbox import Delivery, Inbox
+from worker.queue.inbox import Inbox
+from worker.queue.lane import Delivery
 
 LEASE = 0.05
 
@@ -36,7 +37,7 @@ def wait_out_the_lease(client: Redis, lease: float = LEASE) -> None:
 
 
 def consumers(client: Redis) -> set[bytes]:
-    found: list[dict[str, bytes]] = client.xinfo_consumers(EVENTS, GROUP)
+    found: list[dict[str, bytes]] = client.xinfo_consumers(Queue.PROMPT, GROUP)
     return {consumer["name"] for consumer in found}
 
 
@@ -59,10 +60,10 @@ def test_errors_other_than_an_existing_group_are_not_hidden(
     redis_client: Redis, open_inbox: OpenInbox
 ) -> None:
     inbox = open_inbox()
-    redis_client.delete(EVENTS)
-    redis_client.set(EVENTS, "not a stream")
+    redis_client.delete(Queue.PROMPT)
+    redis_client.set(Queue.PROMPT, "not a stream")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        inbox.ensure_group()
+        inbox.ensure_groups()
 
 
 def test_a_lost_group_can_be_made_again(
@@ -73,7 +74,7 @@ def test_a_lost_group_can_be_made_again(
     with pytest.raises(redis.ResponseError, match="NOGROUP"):
         inbox.next_delivery()
     workouts.ask(workout)
-    inbox.ensure_group()
+    inbox.ensure_groups()
     assert ids(take(inbox)) == [workout]
 
 
@@ -98,7 +99,7 @@ def test_replies_lost_on_the_way_are_no_deliveries(
 ) -> None:
     inbox = open_inbox("first")
     workouts.ask(uuid4())
-    redis_client.xreadgroup(GROUP, "first", {EVENTS: ">"})
+    redis_client.xreadgroup(GROUP, "first", {Queue.PROMPT: ">"})
     for _ in range(10):
         inbox.reread_own()
         (again,) = take(inbox)
@@ -123,7 +124,7 @@ def test_a_worker_begins_with_all_that_is_pending_under_its_name(
     open_inbox()
     old, new = [uuid4(), uuid4()], uuid4()
     workouts.ask(*old)
-    redis_client.xreadgroup(GROUP, "first", {EVENTS: ">"})
+    redis_client.xreadgroup(GROUP, "first", {Queue.PROMPT: ">"})
     workouts.ask(new)
     assert ids(take(open_inbox("first"), count=3)) == [*old, new]
 
@@ -183,7 +184,7 @@ def test_an_event_deleted_from_the_stream_is_let_go(
     inbox = open_inbox("first", lease=LEASE)
     workouts.ask(uuid4())
     (taken,) = take(inbox)
-    redis_client.xdel(EVENTS, taken.id)
+    redis_client.xdel(Queue.PROMPT, taken.id)
     inbox.reread_own()
     assert inbox.next_delivery() is None
     assert pending(redis_client) == []
@@ -286,7 +287,7 @@ def test_acknowledging_takes_the_event_out_of_group_and_stream(
     (taken,) = take(inbox)
     inbox.acknowledge(taken)
     assert pending(redis_client) == []
-    assert redis_client.xlen(EVENTS) == 0
+    assert redis_client.xlen(Queue.PROMPT) == 0
 
 
 def test_closing_leaves_the_group(redis_client: Redis, open_inbox: OpenInbox) -> None:

@@ -15,14 +15,14 @@ import redis
 from shared.connections import Database, Redis
 from shared.errors import MalformedEntry
 from shared.events import Fields
-from shared.redis_keys import BATCH_FIELD, EVENTS, FAILING, GROUP, SUCCEEDED, samples_key
+from shared.redis_keys import BATCH_FIELD, FAILING, GROUP, SUCCEEDED, Queue, samples_key
 from tests.worker.conftest import Running
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending, renewals
 from worker.jobs.fold import FoldJob
 from worker.queue.dead_letters import DeadLetter, letter_about
-from worker.queue.inbox import Delivery
+from worker.queue.lane import Delivery
 from worker.queue.loop import MOST_DELIVERIES
 
 
@@ -56,7 +56,7 @@ class Waits(Event):
 
 
 def done(client: Redis) -> bool:
-    return not client.xlen(EVENTS)
+    return not client.xlen(Queue.PROMPT)
 
 
 def test_an_event_is_folded_and_acknowledged(
@@ -149,7 +149,7 @@ def test_an_event_whose_delivery_was_lost_on_the_way_is_found(
     def lose_a_reply() -> None:
         if not folds.calls and not workouts.asked():
             workouts.ask(workout)
-            redis_client.xreadgroup(GROUP, "first", {EVENTS: ">"})
+            redis_client.xreadgroup(GROUP, "first", {Queue.PROMPT: ">"})
             raise redis.ConnectionError
 
     with running(folds, lease=60, sweep=lose_a_reply):
@@ -265,10 +265,10 @@ def test_an_event_over_which_every_worker_dies_is_not_tried_again(
 ) -> None:
     workout, folds = workouts.start(), Folds()
     workouts.ask(workout)
-    redis_client.xgroup_create(EVENTS, GROUP, id="0")
-    redis_client.xreadgroup(GROUP, "dead", {EVENTS: ">"})
+    redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
+    redis_client.xreadgroup(GROUP, "dead", {Queue.PROMPT: ">"})
     (event,) = pending(redis_client)
-    redis_client.xclaim(EVENTS, GROUP, "dead", 0, [event["message_id"]], retrycount=5)
+    redis_client.xclaim(Queue.PROMPT, GROUP, "dead", 0, [event["message_id"]], retrycount=5)
     with running(folds):
         eventually(lambda: done(redis_client))
     assert folds.calls == []
@@ -284,7 +284,7 @@ def test_a_malformed_event_is_buried_at_once(
     folds = Folds()
     event = {"kind": b"sing\0", "song": b"\xff"}
     with running(folds):
-        redis_client.xadd(EVENTS, event)  # type: ignore[arg-type]
+        redis_client.xadd(Queue.PROMPT, event)  # type: ignore[arg-type]
         eventually(lambda: done(redis_client))
     assert folds.calls == []
     with database.connection() as connection:
@@ -339,7 +339,7 @@ def test_each_kind_of_event_has_a_job_that_does_it_or_gives_it_up(
 ) -> None:
     ride, folds, songs = workouts.start(), Folds(), Songs()
     for song in ("Bicycle Race", "4'33"):
-        redis_client.xadd(EVENTS, {"kind": "sing", "song": song})
+        redis_client.xadd(Queue.PROMPT, {"kind": "sing", "song": song})
     workouts.ask(ride)
     with running(folds, songs):
         eventually(lambda: done(redis_client))
@@ -359,7 +359,7 @@ def test_giving_up_again_after_a_lost_reply_writes_one_letter(
 ) -> None:
     workout = workouts.start(status)
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
-    delivery = Delivery(f"{time.time_ns()}-0".encode(), event, 5)
+    delivery = Delivery(Queue.PROMPT, f"{time.time_ns()}-0".encode(), event, 5)
     for _ in range(2):
         FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     (letter,) = workouts.dead_letters(workout)
@@ -374,7 +374,7 @@ def test_a_ride_that_failed_gets_no_second_letter(
     workout = workouts.start("PAUSED")
     event = {b"kind": b"fold", b"workout": str(workout).encode()}
     for nth in range(2):
-        delivery = Delivery(f"{time.time_ns()}-{nth}".encode(), event, 5)
+        delivery = Delivery(Queue.PROMPT, f"{time.time_ns()}-{nth}".encode(), event, 5)
         FoldJob(database, redis_client).give_up(letter_about(delivery, MemoryError()))
     (letter,) = workouts.dead_letters(workout)
     assert letter["status_before"] == "PAUSED"

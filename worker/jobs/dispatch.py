@@ -1,0 +1,167 @@
+"""The dispatcher: keeps the streams of events short, and whose turn it is fair.
+
+What is to be done stands elsewhere: in rows that say what is due, and in a set of rides that have
+late samples. From there it fills each stream up to a few dozen events, each user's first ride
+before anybody's second; so nobody waits for more than those, however much one user has to be done.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from redis.exceptions import OutOfMemoryError
+
+from shared.connections import Database, DatabaseConnection, Redis
+from shared.errors import LeaveToNewer, MalformedEntry
+from shared.events import FoldRequest
+from shared.redis_keys import ASKED_FOR, DUE, SHORT, Queue, asked_key, resting_key, samples_key
+from worker.jobs import store
+from worker.jobs.fold import fold
+from worker.queue.inbox import events_handed_out
+
+_FOLD: Final = FoldRequest.KIND.encode()
+_INTERVAL: Final = 1.0  # seconds
+_LOW: Final = SHORT // 4  # events; with fewer, and more to be done, it is time to fill up
+_MOST_LATE: Final = 2000  # rides with late samples that are looked at in one go
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Dispatches at most once a second, or as soon as a stream that was filled up runs low."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: Redis,
+        checkpoint_interval: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._redis = client
+        self._checkpoint_interval = checkpoint_interval
+        self._clock = clock
+        self._due_at = 0.0
+        self._full: set[Queue] = set()  # streams that were filled up, and may lack the rest
+
+    def dispatch_if_due(self) -> None:
+        """Dispatch, unless it is too early."""
+        if time.monotonic() >= self._due_at or self._runs_low():
+            self._due_at = time.monotonic() + _INTERVAL
+            self.dispatch()
+
+    def dispatch(self) -> None:
+        """Fill the streams up, unless another worker is at it."""
+        asked = _asked_for(self._redis)
+        room = {queue: max(SHORT - int(self._redis.xlen(queue)), 0) for queue in Queue}
+        with self._database.connection() as connection:
+            if not store.elect_dispatcher(connection):
+                return
+            due = self._find_due(connection, asked, room)
+        for queue, workout_ids in due.items():
+            if len(workout_ids) >= room[queue]:
+                self._full.add(queue)
+            self._ask(queue, workout_ids)
+
+    def _find_due(
+        self, connection: DatabaseConnection, asked: list[UUID], room: dict[Queue, int]
+    ) -> dict[Queue, list[UUID]]:
+        # A ride whose event waits in the stream is found once more, and not asked for again.
+        completions = store.next_completions(connection, asked, SHORT + room[Queue.PROMPT])
+        late = self._take_late(connection, set(asked), room[Queue.CHECKPOINTS])
+        checkpoints = store.next_checkpoints(
+            connection, asked, room[Queue.CHECKPOINTS], self._checkpoint_interval
+        )
+        recomputes = store.next_recomputes(connection, asked, room[Queue.RECOMPUTES])
+        return {
+            Queue.PROMPT: completions,
+            Queue.CHECKPOINTS: [*late, *self._with_samples(checkpoints)],
+            Queue.RECOMPUTES: recomputes,
+        }
+
+    def _runs_low(self) -> bool:
+        """Whether a stream that was filled up has few events left."""
+        low = {queue for queue in self._full if self._redis.xlen(queue) < _LOW}
+        self._full -= low
+        return bool(low)
+
+    def _take_late(self, connection: DatabaseConnection, asked: set[UUID], most: int) -> list[UUID]:
+        """Take some rides out of the set of those with late samples.
+
+        First out of the set, then asked for: the other way round, samples that come in between
+        would find their ride still in the set, and nobody would fold them.
+        """
+        members: Any = self._redis.zrange(
+            DUE, 0, int(self._clock() * 1000), byscore=True, offset=0, num=_MOST_LATE
+        )
+        ids = [UUID(member.decode()) for member in members]
+        ready = [each for each in self._rested(ids) if each not in asked]
+        if not ready:
+            return []
+        in_turn = store.in_turn(connection, ready)
+        gone = set(ready) - set(in_turn)
+        taken = in_turn[:most]
+        if gone or taken:
+            self._redis.zrem(DUE, *map(str, [*gone, *taken]))
+        return taken
+
+    def _rested(self, workout_ids: list[UUID]) -> list[UUID]:
+        """Those that were not folded just now; the others fall due at the end of their rest."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for workout_id in workout_ids:
+                pipe.pttl(resting_key(workout_id))
+            rests = dict(zip(workout_ids, pipe.execute(), strict=True))
+        later = {str(each): self._clock() * 1000 + left for each, left in rests.items() if left > 0}
+        if later:
+            self._redis.zadd(DUE, later, xx=True)
+        return [each for each, left in rests.items() if left <= 0]
+
+    def _with_samples(self, workout_ids: list[UUID]) -> list[UUID]:
+        """Those of which batches wait: a checkpoint of the others would do nothing."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for workout_id in workout_ids:
+                pipe.exists(samples_key(workout_id))
+            found = pipe.execute()
+        return [each for each, exists in zip(workout_ids, found, strict=True) if exists]
+
+    def _ask(self, queue: Queue, workout_ids: list[UUID]) -> None:
+        for workout_id in workout_ids:
+            try:
+                if self._redis.set(asked_key(workout_id, queue), b"", nx=True, ex=ASKED_FOR):
+                    self._redis.xadd(queue, FoldRequest(workout_id).fields())
+                    logger.info("asked for a fold of %s", workout_id)
+            except OutOfMemoryError:
+                self._make_room(workout_id)
+
+    def _make_room(self, workout_id: UUID) -> None:
+        """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""
+        try:
+            fold(self._database, self._redis, workout_id)
+        except LeaveToNewer as error:
+            logger.warning("left %s to a newer worker: %s", workout_id, error)
+        except Exception:  # an event will ask again, and give it up if need be, once there is room
+            logger.exception("could not make room by folding %s", workout_id)
+
+
+def fall_due(client: Redis, workout_ids: Iterable[UUID]) -> None:
+    """Have rides that are over, and have samples waiting, folded soon. Redis may be too full."""
+    try:
+        client.zadd(DUE, {str(each): 0 for each in workout_ids}, nx=True)
+    except OutOfMemoryError:
+        logger.warning("Redis is too full to note rides with late samples")
+
+
+def _asked_for(client: Redis) -> list[UUID]:
+    """Workouts that some worker is at, has failed to fold, or has left to a newer one.
+
+    Else a ride that is left to a newer worker would get another event each time.
+    """
+    asked = []
+    for event in events_handed_out(client):
+        if event.get(b"kind") == _FOLD:
+            try:
+                asked.append(FoldRequest.from_fields(event).workout_id)
+            except MalformedEntry:
+                continue
+    return asked
