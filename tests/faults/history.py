@@ -16,7 +16,7 @@ import redis
 from psycopg.rows import class_row, dict_row
 
 from shared.connections import DatabaseConnection, Redis, Row
-from shared.redis_keys import GROUP, Queue, samples_key
+from shared.redis_keys import DUE, GROUP, Queue, samples_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import ArchivedChannel
 from shared.samples.columns import Samples, concatenate, merge
@@ -216,9 +216,17 @@ def _held(ride: RideHistory, connection: DatabaseConnection, client: Redis) -> S
 
 def _queues(connection: DatabaseConnection, client: Redis) -> dict[str, int]:
     letters = connection.execute("SELECT count(*) AS count FROM dead_letters").fetchone()
-    groups: Any = client.xinfo_groups(Queue.PROMPT) if client.exists(Queue.PROMPT) else []
+    groups = [
+        group for queue in Queue if client.exists(queue) for group in _groups_of(client, queue)
+    ]
     return {
         "dead letters": letters["count"] if letters else 0,
-        "events": int(client.xlen(Queue.PROMPT)),
+        "events": sum(int(client.xlen(queue)) for queue in Queue),
+        "late rides": int(client.zcard(DUE)),
         "events pending": sum(g["pending"] for g in groups if g["name"] == GROUP.encode()),
     }
+
+
+def _groups_of(client: Redis, queue: Queue) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = client.xinfo_groups(queue)
+    return groups

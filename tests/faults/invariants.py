@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 
-from shared.redis_keys import Queue, samples_key
+from shared.redis_keys import DUE, Queue, samples_key
 from shared.samples import archive
 from shared.samples.archive import ArchivedChannel
 from shared.samples.columns import Samples
@@ -61,8 +61,8 @@ def are_completed(system: System, recordings: Iterable[Recording]) -> bool:
 def is_idle(system: System) -> bool:
     """Whether no event waits or is pending, and no stream of samples is left."""
     redis = system.redis_client
-    events = redis.xlen(Queue.PROMPT) or (redis.exists(Queue.PROMPT) and pending(redis))
-    return not events and not redis.keys("*:samples")
+    events = any(map(redis.xlen, Queue)) or (redis.exists(Queue.PROMPT) and pending(redis))
+    return not events and not redis.zcard(DUE) and not redis.keys("*:samples")
 
 
 def waiting(system: System, recording: Recording) -> int:

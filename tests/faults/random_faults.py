@@ -165,7 +165,7 @@ def _fill_redis(system: System, chance: random.Random) -> bool:
 
 def _destroy_group(system: System, chance: random.Random) -> bool:
     with redis.Redis.from_url(system.redis_url) as client:
-        return bool(client.xgroup_destroy(Queue.PROMPT, GROUP))
+        return bool(client.xgroup_destroy(chance.choice(list(Queue)), GROUP))
 
 
 def keep_promises(system: System) -> None:
