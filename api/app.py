@@ -37,6 +37,7 @@ from api.web.openapi import openapi_json
 from api.web.problems import EXCEPTION_HANDLERS
 from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
+from api.web.sending import AnswerBudget
 from api.web.state import Request
 from api.workouts import routes as workouts
 from api.workouts import telemetry
@@ -111,6 +112,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
             quota=Quota(settings.max_samples_per_minute, clock),
             bodies=BodyBudget(settings.max_held_bytes),
+            answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             announcements=Announcements(redis),

@@ -34,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_samples: Positive = 65_536
     # Bodies held by one API process at a time; beyond it the answer is 503.
     max_held_bytes: Positive = 256 * 1024 * 1024
+    # The same of answers that are being sent; a user has a quarter of it.
+    max_held_answer_bytes: Positive = 128 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
     # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.
@@ -47,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = "http://127.0.0.1:8000"
     # By whom riders may sign in, as JSON: see OpenIdProvider.
     oidc_providers: tuple[OpenIdProvider, ...] = ()
-    # For the head of a request to arrive, and for its body; for a piece of an export to be taken.
+    # For the head of a request to arrive, and its body; for a piece of a long answer to be taken.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5

@@ -1,6 +1,5 @@
 """The export: all that is stored of a user, as a zip file that is made while it is being read."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 from starlette.concurrency import iterate_in_threadpool
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.export.state import ExportRequest, ExportState
 from api.export.store import Act, list_acts
@@ -23,8 +22,10 @@ from api.season.records import RecordList
 from api.season.store import list_records, list_thresholds
 from api.season.thresholds import ThresholdsList
 from api.web.routing import Operation, Operations
+from api.web.sending import TimedStream
 from api.workouts.held_samples import EncodedSamples, fetch_samples
-from api.workouts.rendering import csv_parts
+from api.workouts.rendering import csv_lines
+from api.workouts.selection import Selection, View
 from api.workouts.store import Workout, find_workouts, list_ids
 
 _RIDES_A_PAGE: Final = 50
@@ -147,27 +148,19 @@ class _Export:
         await self.state["authenticator"].authenticate(self._request, "admin")
 
 
-class _ExportResponse(StreamingResponse):
-    """Takes up room among the exports until it has ended, however it ends.
-
-    Each piece must be taken within ``body_timeout``: nobody may hold an export up for ever.
-    """
+class _ExportResponse(TimedStream):
+    """Takes up room among the exports until it has ended, however it ends."""
 
     def __init__(self, export: _Export, **options: Any) -> None:
-        super().__init__(export.pieces(), **options)
+        patience = export.state["settings"].body_timeout
+        super().__init__(export.pieces(), patience, **options)
         self._exports = export.state["exports"]
         self._user_id = export.user_id
-        self._patience = export.state["settings"].body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-
-        async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(self._patience):
-                await send(message)
-
         with self._exports.making(self._user_id):
-            await super().__call__(scope, receive, send_in_time)
+            await super().__call__(scope, receive, send)
 
 
 async def _whole(content: bytes) -> AsyncIterator[Iterable[bytes]]:
@@ -182,8 +175,7 @@ async def _lines(pages: AsyncIterator[list[Any]]) -> AsyncIterator[Iterable[byte
 
 async def _csv(samples: EncodedSamples) -> AsyncIterator[Iterable[bytes]]:
     def encode() -> Iterator[bytes]:
-        for part in csv_parts(samples.decode().merged()):
-            yield part.encode()
+        yield from csv_lines(View(samples.decode(), Selection()))
 
     yield encode()
 

@@ -13,6 +13,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
+from api.web.sending import UNCOUNTED
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
@@ -83,7 +84,8 @@ class Endpoint:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, errors included."""
         request = Request[Any](scope, receive, send)
-        with request.state["bodies"].holding(scope):
+        bodies, answers = request.state["bodies"], request.state["answers"]
+        with bodies.holding(scope), answers.holding(scope):
             try:
                 response = await self._respond(request)
             except Exception as error:
@@ -97,7 +99,11 @@ class Endpoint:
             raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
         if operation.scope is None:
             return await operation.handler(request)
-        return await operation.handler(request, await self._authenticate(request, operation.scope))
+        caller = await self._authenticate(request, operation.scope)
+        response = await operation.handler(request, caller)
+        if len(body := getattr(response, "body", b"")) > UNCOUNTED:  # a stream has none
+            request.state["answers"].take(request.scope, caller.user_id, len(body))
+        return response
 
 
 class Route(StarletteRoute):

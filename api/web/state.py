@@ -5,6 +5,7 @@ from typing import TypedDict, TypeVar
 from starlette.requests import Request as StarletteRequest
 
 from api.web.body import BodyBudget
+from api.web.sending import AnswerBudget
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.settings import Settings
 
@@ -16,6 +17,7 @@ class State(TypedDict):
     database: AsyncDatabase
     redis: AsyncRedis
     bodies: BodyBudget
+    answers: AnswerBudget
 
 
 S = TypeVar("S", bound=State)

@@ -1,12 +1,13 @@
 """Workouts: create, list, read, change, pause, resume, complete, delete."""
 
-import asyncio
 import time
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
@@ -19,9 +20,10 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout
-from api.workouts.held_samples import read_samples
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
-from api.workouts.rendering import to_rows
+from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.rendering import json_rows
+from api.workouts.selection import Selection
 from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import Status, Workout
 from shared.failpoints import failpoint
@@ -128,10 +130,12 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     """One ride; with `includeTelemetry=true` also its samples."""
     query = read_query(request, GetQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    if query.include_telemetry:
-        held = await read_samples(request.state, workout)
-        workout.telemetry = await asyncio.to_thread(lambda: to_rows(held.merged()))
-    return json_response(WorkoutAnswer(workout))
+    if not query.include_telemetry:
+        return json_response(WorkoutAnswer(workout))
+    view = await open_view(request, caller, workout, Selection())
+    answer = msgspec.json.encode(WorkoutAnswer(workout)).removesuffix(b"}}")
+    pieces = chain([answer, b',"telemetry":['], json_rows(view), [b"]}}"])
+    return stream(request, pieces, JSON)
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -254,6 +258,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: WorkoutAnswer},
             "read",
             query=GetQuery,
+            refusals=READ_REFUSALS,
         ),
         Operation(
             "PATCH",

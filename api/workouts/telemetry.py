@@ -1,8 +1,9 @@
 """Telemetry: upload it, read it back, and ask what the server holds."""
 
 import asyncio
-from datetime import datetime
+from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -18,11 +19,13 @@ from api.web.query import Moment, moment_of, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
-from api.workouts.held_samples import HeldSamples, read_samples
-from api.workouts.rendering import to_columns, to_csv, to_rows
+from api.workouts.held_samples import HeldSamples, fetch_samples
+from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.rendering import csv_lines, json_columns, json_rows
+from api.workouts.selection import Selection, View
 from api.workouts.store import TimeRange
 from shared.samples.channels import CHANNEL_NAMES
-from shared.samples.columns import IntArray, Samples, downsample
+from shared.samples.columns import IntArray
 
 
 class Holdings(Struct, rename="camel"):
@@ -37,14 +40,18 @@ class Holdings(Struct, rename="camel"):
     missing: Annotated[
         list[TimeRange], Meta(description="Between which samples nothing was received")
     ]
+    missing_count: Annotated[
+        int | UnsetType, Meta(description="Where not all are listed: how many there are")
+    ] = UNSET
 
 
 class ReceiptQuery(Struct):
     """What counts as missing."""
 
-    gap: Annotated[float, Meta(gt=0, description="Seconds without a sample")] = 10.0
+    gap: Annotated[float, Meta(ge=1, le=86_400, description="Seconds without a sample")] = 10.0
 
 
+MOST_MISSING: Final = 1000
 _CHANNEL: Final = f"({'|'.join(CHANNEL_NAMES)})"
 ChannelList = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"})]
 
@@ -72,33 +79,30 @@ class Telemetry(Struct, rename="camel"):
 
 
 async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
-    """What the server holds, so that a device knows what to resend and what it may forget."""
+    """What the server holds, so that a device knows what to resend and what it may forget.
+
+    The first 1,000 missing ranges are listed; `missingCount` then says how many there are.
+    """
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    held = await read_samples(request.state, workout, channels=[])
-    return json_response(holdings(held, query.gap))
+    held = await fetch_samples(request.state, workout, channels=[])
+    return json_response(await asyncio.to_thread(lambda: holdings(held.decode_times(), query.gap)))
 
 
 async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """The samples of a ride, those still waiting for a worker included.
 
-    Upgraded to a WebSocket, the same path takes uploads: each message of JSON is a batch, and is
-    answered with its receipt or its problem.
+    A rider may read three rides at a time; what is not read in time is cut off. Upgraded to a
+    WebSocket, the same path takes uploads: each message of JSON is a batch, and is answered with
+    its receipt or its problem.
     """
     query = read_query(request, TelemetryQuery)
-    channels = _channels(query.channels)
-    moments = moment_of(query.from_, "from"), moment_of(query.to, "to")
+    selection = _selection(query)
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    held = await read_samples(request.state, workout, channels)
-
-    def render() -> Response:
-        samples = _narrow(held.merged(), *moments, channels)
-        if query.resolution:
-            samples = downsample(samples, query.resolution)
-        return _render(samples, chosen)
-
-    return await asyncio.to_thread(render)
+    view = await open_view(request, caller, workout, selection)
+    media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
+    return stream(request, _render(view, chosen), media)
 
 
 def holdings(held: HeldSamples, gap_seconds: float) -> Holdings:
@@ -107,8 +111,10 @@ def holdings(held: HeldSamples, gap_seconds: float) -> Holdings:
     if not len(times):
         return Holdings(None, None, 0, [])
     wide = np.flatnonzero(np.diff(times) > gap_seconds * 1000)
-    missing = [TimeRange(int(times[at]), int(times[at + 1])) for at in wide]
-    return Holdings(int(times[-1]), _durable_through(held), len(times), missing)
+    listed = wide[:MOST_MISSING]
+    missing = [TimeRange(int(times[at]), int(times[at + 1])) for at in listed]
+    cut = len(wide) if len(wide) > len(listed) else UNSET
+    return Holdings(int(times[-1]), _durable_through(held), len(times), missing, cut)
 
 
 def _durable_through(held: HeldSamples) -> int | None:
@@ -117,6 +123,16 @@ def _durable_through(held: HeldSamples) -> int | None:
     if len(held.waiting):
         archived = archived[archived < held.waiting.timestamps.min()]
     return int(archived[-1]) if len(archived) else None
+
+
+def _selection(query: TelemetryQuery) -> Selection:
+    start, end = moment_of(query.from_, "from"), moment_of(query.to, "to")
+    return Selection(
+        _channels(query.channels),
+        start.timestamp() * 1000 if start else None,
+        end.timestamp() * 1000 if end else None,
+        query.resolution,
+    )
 
 
 def _channels(names: str | None) -> list[str] | None:
@@ -129,30 +145,17 @@ def _channels(names: str | None) -> list[str] | None:
     return wanted
 
 
-def _narrow(
-    samples: Samples, start: datetime | None, end: datetime | None, channels: list[str] | None
-) -> Samples:
-    chosen = np.ones(len(samples), dtype=bool)
-    if start:
-        chosen &= samples.timestamps >= start.timestamp() * 1000
-    if end:
-        chosen &= samples.timestamps < end.timestamp() * 1000
-    if channels is not None:
-        kept = {name: samples.channels[name] for name in channels if name in samples.channels}
-        samples = Samples(samples.timestamps, kept)
-    return samples.select(chosen)
-
-
 def _wants_csv(request: IngestRequest) -> bool:
     return "text/csv" in request.headers.get("accept", "").lower()
 
 
-def _render(samples: Samples, chosen: str) -> Response:
+def _render(view: View, chosen: str) -> Iterator[bytes]:
     if chosen == "csv":
-        return Response(to_csv(samples), media_type="text/csv")
+        return csv_lines(view)
+    count = b'{"sampleCount":%d' % view.outline.count
     if chosen == "columns":
-        return json_response(Telemetry(len(samples), columns=to_columns(samples)))
-    return json_response(Telemetry(len(samples), samples=to_rows(samples)))
+        return chain([count, b',"columns":'], json_columns(view), [b"}"])
+    return chain([count, b',"samples":['], json_rows(view), [b"]}"])
 
 
 OPERATIONS = Operations(
@@ -167,6 +170,7 @@ OPERATIONS = Operations(
             "read",
             query=TelemetryQuery,
             media=(JSON, "text/csv"),
+            refusals=READ_REFUSALS,
         ),
         Operation(
             "GET",

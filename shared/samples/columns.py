@@ -1,6 +1,6 @@
 """Samples in memory: a column a channel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,11 @@ class Samples:
         """The chosen samples, in the same order."""
         columns = {name: values[chosen] for name, values in self.channels.items()}
         return Samples(self.timestamps[chosen], columns)
+
+    def slices(self, size: int) -> Iterator["Samples"]:
+        """The samples, at most so many at a time."""
+        for start in range(0, len(self), size):
+            yield self.select(slice(start, start + size))
 
 
 def no_samples() -> Samples:
@@ -89,19 +94,65 @@ def downsample(samples: Samples, seconds: int) -> Samples:
     Each mean stands at the beginning of its stretch of time; stretches without samples are left
     out, and a channel never measured in one is NaN there.
     """
-    if not len(samples):
-        return samples
-    stretch = samples.timestamps // (seconds * 1000)
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(stretch)) + 1))
-    return Samples(
-        stretch[starts] * (seconds * 1000),
-        {name: _means(values, starts) for name, values in samples.channels.items()},
+    return concatenate(list(downsample_windows(iter([samples]), seconds)))
+
+
+def downsample_windows(windows: Iterator[Samples], seconds: int) -> Iterator[Samples]:
+    """The same of samples that come a window after the other, all in order of time.
+
+    What a stretch adds up to is kept until it is over: it may reach over any number of windows.
+    """
+    last = _Sums(no_samples(), no_samples())
+    for window in windows:
+        if len(window):
+            sums = last.followed_by(_sums(window, seconds))
+            yield sums.select(slice(None, -1)).means()
+            last = sums.select(slice(-1, None))
+    yield last.means()
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What the measured values of each stretch add up to, and how many they are."""
+
+    totals: Samples
+    counts: Samples
+
+    def followed_by(self, later: "_Sums") -> "_Sums":
+        """Both; the last stretch of the one may be the first of the other."""
+        return _Sums(
+            _added_up(concatenate([self.totals, later.totals])),
+            _added_up(concatenate([self.counts, later.counts])),
+        )
+
+    def select(self, chosen: slice) -> "_Sums":
+        return _Sums(self.totals.select(chosen), self.counts.select(chosen))
+
+    def means(self) -> Samples:
+        columns = {}
+        for name, totals in self.totals.channels.items():
+            counts = self.counts.channels[name]
+            columns[name] = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+        return Samples(self.totals.timestamps, columns)
+
+
+def _sums(samples: Samples, seconds: int) -> _Sums:
+    length = seconds * 1000
+    stretches = samples.timestamps // length * length
+    counted = {name: ~np.isnan(values) * 1.0 for name, values in samples.channels.items()}
+    return _Sums(
+        _added_up(Samples(stretches, samples.channels)), _added_up(Samples(stretches, counted))
     )
 
 
-def _means(values: FloatArray, starts: IntArray) -> FloatArray:
-    """The mean of the values that are not NaN from each start to the next."""
-    measured = ~np.isnan(values)
-    totals = np.add.reduceat(np.where(measured, values, 0.0), starts)
-    counts = np.add.reduceat(measured.astype(np.int64), starts)
-    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+def _added_up(samples: Samples) -> Samples:
+    """The sums of the values of each timestamp; NaN counts as nothing."""
+    times = samples.timestamps
+    if not len(times):
+        return samples
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(times)) + 1))
+    columns = {
+        name: np.add.reduceat(np.where(np.isnan(values), 0.0, values), starts)
+        for name, values in samples.channels.items()
+    }
+    return Samples(times[starts], columns)

@@ -130,6 +130,20 @@ def decode(entries: Sequence[bytes]) -> Samples:
     return Samples(result.timestamps, ordered)
 
 
+def decode_times(entries: Sequence[bytes]) -> IntArray:
+    """The timestamps alone of many entries, in no particular order. Raises as ``decode`` does."""
+    times = [
+        _times_of(layout, b"".join(entries[each][len(layout) :] for each in positions))
+        for layout, positions in _by_layout(entries).items()
+    ]
+    return np.concatenate(times) if times else np.empty(0, np.int64)
+
+
+def count(entries: Iterable[bytes]) -> int:
+    """How many samples are in some entries. Raises as ``decode`` does."""
+    return sum(_HEAD.unpack_from(_layout_of(entry))[1] for entry in entries)
+
+
 def _whole(values: Sequence[float], factor: float) -> list[int] | None:
     """As ``to_whole``: None where that would change any bit of a value."""
     whole = [round(value * factor) for value in values]
@@ -223,15 +237,28 @@ def _decode_group(layout: bytes, bodies: bytes, starts: IntArray, into: Samples)
     _, count, _, offsets_kind = _HEAD.unpack_from(layout)
     rows = np.frombuffer(bodies, np.uint8).reshape(len(starts), -1)
     places = (starts[:, None] + np.arange(count)).ravel()
-    first, at = _take(rows, 0, 6, 1)
-    offsets, at = _take(rows, at, offsets_kind, count)
-    into.timestamps[places] = (first.astype(np.int64) + offsets.astype(np.int64)).ravel()
+    times, at = _take_times(rows, offsets_kind, count)
+    into.timestamps[places] = times
     for code, kind in _columns(layout):
         values, at = _take_column(rows, at, code, kind, count)
         target = into.channels.setdefault(
             CHANNEL_NAMES[code], np.full(len(into.timestamps), np.nan)
         )
         target[places] = values.ravel()
+
+
+def _times_of(layout: bytes, bodies: bytes) -> IntArray:
+    """The timestamps of bodies of one layout."""
+    _, count, _, offsets_kind = _HEAD.unpack_from(layout)
+    rows = np.frombuffer(bodies, np.uint8).reshape(-1, _body_width(layout))
+    return _take_times(rows, offsets_kind, count)[0]
+
+
+def _take_times(rows: Rows, offsets_kind: int, count: int) -> tuple[IntArray, int]:
+    """The timestamps of each row, one after the other, and where the columns begin."""
+    first, at = _take(rows, 0, 6, 1)
+    offsets, at = _take(rows, at, offsets_kind, count)
+    return (first.astype(np.int64) + offsets.astype(np.int64)).ravel(), at
 
 
 def _column_width(kind: int, count: int) -> int:

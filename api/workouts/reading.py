@@ -1,0 +1,49 @@
+"""Reading a ride's samples: a few at a time for each rider, within the bytes that are held."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response
+
+from api.identity.auth import Caller
+from api.web.sending import TimedStream
+from api.web.state import Request
+from api.workouts.held_samples import fetch_samples
+from api.workouts.selection import Selection, View
+from api.workouts.store import Workout
+
+READ_REFUSALS: Final = {
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many answers to the caller are not read to their end"
+}
+
+
+async def open_view(
+    request: Request[Any], caller: Caller, workout: Workout, selection: Selection
+) -> View:
+    """The selected samples, ready to be rendered. Whatever may be wrong with them is found here.
+
+    Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
+    """
+    answers = request.state["answers"]
+    await answers.begin_read(request.scope, caller.user_id)
+    encoded = await fetch_samples(request.state, workout, selection.channels)
+    answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
+    return await asyncio.to_thread(lambda: View(encoded.decode(), selection))
+
+
+def stream(request: Request[Any], pieces: Iterator[bytes], media: str) -> Response:
+    """The pieces, each made in a thread when the one before was sent.
+
+    An answer goes on for no longer than its key: it is then cut off.
+    """
+    patience = request.state["settings"].body_timeout
+    return TimedStream(_while_open(request, pieces), patience, media_type=media)
+
+
+async def _while_open(request: Request[Any], pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    async for piece in iterate_in_threadpool(pieces):
+        await request.state["authenticator"].authenticate(request, "read")
+        yield piece

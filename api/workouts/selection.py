@@ -1,0 +1,79 @@
+"""Which of a ride's samples are asked for, and how dense: a window after the other. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from api.workouts.held_samples import HeldRide
+from shared.samples.columns import FloatArray, Samples, downsample_windows
+
+_SAMPLES_AT_ONCE: Final = 1000
+_SAMPLES_OF_MEANS: Final = 16_000  # at once: many of them make one
+
+
+@dataclass(frozen=True)
+class Selection:
+    """``channels``: all for None. ``start``, ``end``: ms, the end excluded.
+
+    ``resolution``: the seconds that are averaged over.
+    """
+
+    channels: Sequence[str] | None = None
+    start: float | None = None
+    end: float | None = None
+    resolution: int | None = None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is to be known before the first sample is rendered.
+
+    ``whole``: channel → whether every value is a whole number, and so rendered as one.
+    """
+
+    count: int
+    whole: dict[str, bool]
+
+
+class View:
+    """The selected samples of a ride; they are decoded anew each time they are iterated over.
+
+    The first time when it is made, for its outline. Raises MalformedEntry, LeaveToNewer.
+    """
+
+    def __init__(self, ride: HeldRide, selection: Selection) -> None:
+        self._ride = ride
+        self._selection = selection
+        held = ride.channels
+        wanted = held if selection.channels is None else dict.fromkeys(selection.channels)
+        self.outline = self._outline([name for name in wanted if name in held])
+
+    def windows(self, channels: Sequence[str]) -> Iterator[Samples]:
+        """The named channels in order of time; every window has each of them."""
+        resolution = self._selection.resolution
+        size = _SAMPLES_OF_MEANS if resolution else _SAMPLES_AT_ONCE
+        windows = map(self._narrow, self._ride.windows(channels, size))
+        for window in downsample_windows(windows, resolution) if resolution else windows:
+            columns = {name: window.channel(name) for name in channels}
+            yield from Samples(window.timestamps, columns).slices(_SAMPLES_AT_ONCE)
+
+    def _narrow(self, samples: Samples) -> Samples:
+        start, end = self._selection.start, self._selection.end
+        first = 0 if start is None else int(np.searchsorted(samples.timestamps, start))
+        last = None if end is None else int(np.searchsorted(samples.timestamps, end))
+        return samples.select(slice(first, last))
+
+    def _outline(self, channels: Sequence[str]) -> Outline:
+        count, whole = 0, dict.fromkeys(channels, True)
+        for window in self.windows(channels):
+            count += len(window)
+            for name, values in window.channels.items():
+                whole[name] = whole[name] and are_whole(values)
+        return Outline(count, whole)
+
+
+def are_whole(values: FloatArray) -> bool:
+    """Whether every value that is not NaN is a whole number."""
+    return bool(np.all(np.isnan(values) | (values == np.rint(values))))
