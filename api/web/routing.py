@@ -13,7 +13,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
-from api.web.sending import UNCOUNTED
+from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
@@ -101,9 +101,11 @@ class Endpoint:
             return await operation.handler(request)
         caller = await self._authenticate(request, operation.scope)
         response = await operation.handler(request, caller)
-        if len(body := getattr(response, "body", b"")) > UNCOUNTED:  # a stream has none
-            request.state["answers"].take(request.scope, caller.user_id, len(body))
-        return response
+        body = getattr(response, "body", b"")  # a stream has none
+        if len(body) <= UNCOUNTED:
+            return response
+        request.state["answers"].take(request.scope, caller.user_id, len(body))
+        return TimedStream.of(response, request.state["settings"].body_timeout)
 
 
 class Route(StarletteRoute):

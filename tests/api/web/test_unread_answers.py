@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from shared.errors import ServiceUnavailable
 from shared.samples.archive import encode, split
 from shared.samples.channels import CHANNELS
 from shared.samples.columns import Samples
-from tests.api.answers import T0, eventually
+from tests.api.answers import T0, eventually, problem_of
 from tests.api.serving import serving
 from tests.conftest import Rider
 
 SAMPLES = 90_000  # 13 MB of JSON
+DAY = 86_400_000
 SHARE = 8 * 1024 * 1024
 
 
@@ -165,6 +166,43 @@ def test_many_unread_answers_cost_less_than_what_their_reader_may_hold(
         unread = [open_ones.enter_context(asking(impatient, rider, path)) for _ in range(25)]
         assert {status_of(each) for each in unread} == {200, 429}
         assert memory_of_the_impatient() - before < 4 * SHARE
+
+
+def test_long_lists_that_nobody_reads_are_counted_as_well(
+    impatient: httpx.Client, rider: Rider, database_url: str
+) -> None:
+    """4 MB each, of which buffers between take some."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO workouts (user_id, description)"
+            " SELECT %s, repeat(%s, 10000) FROM generate_series(1, 100)",
+            [rider.account.user_id, "🚴"],
+        )
+    path = "/api/workouts?limit=100"
+    assert len(rider.client.get(path).content) > 4_000_000
+    with ExitStack() as open_ones:
+        unread = [open_ones.enter_context(asking(impatient, rider, path)) for _ in range(25)]
+        begun = [status_of(each) for each in unread]
+        assert begun.count(429) > 15
+        eventually(lambda: is_whole(impatient, rider, path))
+
+
+def test_of_the_largest_rides_one_is_read_at_a_time(
+    impatient: httpx.Client, make_rider: Callable[[], Rider], database_url: str
+) -> None:
+    """Decoded, 150,000 samples of one part are 12 MB: more than a user's share."""
+    dense = Samples(T0 // DAY * DAY + 50 * np.arange(150_000), day_of(150_000).channels)
+    one, other = make_rider(), make_rider()
+    path, others = [
+        f"/api/workouts/{give_ride(rider, database_url, dense)}/telemetry" for rider in (one, other)
+    ]
+    with asking(impatient, one, path) as unread:
+        assert status_of(unread) == 200
+        headers = {"X-API-Key": other.account.api_key}
+        refused = impatient.get(others, headers=headers)
+        problem_of(refused, 503)
+        assert refused.headers["retry-after"] == "5"
+    eventually(lambda: is_whole(impatient, other, others))
 
 
 def test_an_answer_goes_on_for_no_longer_than_its_key(
