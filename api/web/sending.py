@@ -2,7 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterator,
+    MutableMapping,
+)
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -39,8 +46,8 @@ class AnswerBudget:
         self._held = 0
         self._held_by: Counter[UUID] = Counter()
         self._is_over_share = False
-        self._reads: dict[UUID, asyncio.Semaphore] = {}
-        self._readers: Counter[UUID] = Counter()  # those who wait, too
+        self._reads: dict[Hashable, asyncio.Semaphore] = {}
+        self._readers: Counter[Hashable] = Counter()  # those who wait, too
 
     @contextmanager
     def holding(self, scope: MutableMapping[str, Any]) -> Iterator[None]:
@@ -65,23 +72,23 @@ class AnswerBudget:
         self._is_over_share |= large
         scope[_HELD].append(partial(self._release, user_id, counted, large))
 
-    async def begin_read(self, scope: MutableMapping[str, Any], user_id: UUID) -> None:
-        """Count as one of the user's reads until the answer was sent.
+    async def begin_read(self, scope: MutableMapping[str, Any], reader: Hashable) -> None:
+        """Count as one of the user's reads, or of their receipts, until the answer was sent.
 
         Waits for another one to end, but not for long. Raises TooManyRequests.
         """
-        reads = self._reads.setdefault(user_id, asyncio.Semaphore(MOST_READS))
-        self._readers[user_id] += 1
+        reads = self._reads.setdefault(reader, asyncio.Semaphore(MOST_READS))
+        self._readers[reader] += 1
         try:
             async with asyncio.timeout(self._patience):
                 await reads.acquire()
         except BaseException as error:
-            self._forget_reader(user_id)
+            self._forget_reader(reader)
             if isinstance(error, TimeoutError):
                 detail = f"{MOST_READS} reads of yours are under way: read them to their end"
                 raise _too_many(detail) from None
             raise
-        scope[_HELD].append(partial(self._end_read, user_id))
+        scope[_HELD].append(partial(self._end_read, reader))
 
     def _release(self, user_id: UUID, counted: int, large: bool) -> None:
         self._held -= counted
@@ -91,14 +98,14 @@ class AnswerBudget:
         if large:
             self._is_over_share = False
 
-    def _end_read(self, user_id: UUID) -> None:
-        self._reads[user_id].release()
-        self._forget_reader(user_id)
+    def _end_read(self, reader: Hashable) -> None:
+        self._reads[reader].release()
+        self._forget_reader(reader)
 
-    def _forget_reader(self, user_id: UUID) -> None:
-        self._readers[user_id] -= 1
-        if not self._readers[user_id]:
-            del self._readers[user_id], self._reads[user_id]
+    def _forget_reader(self, reader: Hashable) -> None:
+        self._readers[reader] -= 1
+        if not self._readers[reader]:
+            del self._readers[reader], self._reads[reader]
 
 
 class TimedStream(StreamingResponse):

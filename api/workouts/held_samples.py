@@ -81,13 +81,17 @@ class EncodedSamples:
     rows: list[ArchivedChannel]
     entries: list[bytes]
 
+    @property
+    def packed_size(self) -> int:
+        """The bytes that they take as they are."""
+        return sum(len(row.data) for row in self.rows) + sum(map(len, self.entries))
+
     def size(self) -> int:
         """The bytes that reading them takes at most. Raises as ``decode`` does."""
-        packed = sum(len(row.data) for row in self.rows) + sum(map(len, self.entries))
         longest = max((row.samples for row in self.rows if row.channel == TIMESTAMP), default=0)
         # Waiting samples are there twice while they are put in order.
         samples = longest + 2 * stream_codec.count(self.entries)
-        return packed + samples * _SAMPLE
+        return self.packed_size + samples * _SAMPLE
 
     def decode(self) -> HeldRide:
         """All that waits, and what is archived as it is iterated over.

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.web.sending import TimedStream
 from api.web.state import Request
-from api.workouts.held_samples import fetch_samples
+from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout
 
@@ -32,6 +32,18 @@ async def open_view(
     encoded = await fetch_samples(request.state, workout, selection.channels)
     answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
     return await asyncio.to_thread(lambda: View(encoded.decode(), selection))
+
+
+async def open_times(request: Request[Any], caller: Caller, workout: Workout) -> EncodedSamples:
+    """When there are samples of the ride. A device does not wait for what its rider reads.
+
+    Raises TooManyRequests, ServiceUnavailable.
+    """
+    answers = request.state["answers"]
+    await answers.begin_read(request.scope, (caller.user_id, "receipts"))
+    encoded = await fetch_samples(request.state, workout, channels=[])
+    answers.take(request.scope, caller.user_id, encoded.packed_size)
+    return encoded
 
 
 def stream(request: Request[Any], pieces: Iterator[bytes], media: str) -> Response:

@@ -19,8 +19,8 @@ from api.web.query import Moment, moment_of, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
-from api.workouts.held_samples import HeldSamples, fetch_samples
-from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.held_samples import HeldSamples
+from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream
 from api.workouts.rendering import csv_lines, json_columns, json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.store import TimeRange
@@ -85,7 +85,7 @@ async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
     """
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    held = await fetch_samples(request.state, workout, channels=[])
+    held = await open_times(request, caller, workout)
     return json_response(await asyncio.to_thread(lambda: holdings(held.decode_times(), query.gap)))
 
 
@@ -179,6 +179,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: Holdings},
             "upload",
             query=ReceiptQuery,
+            refusals=READ_REFUSALS,
         ),
     ),
 )
