@@ -16,10 +16,10 @@ from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.store import CurvePoint, Metric, Record
 from api.web.body import JSON, read_json
-from api.web.problems import NotFound, Unprocessable
+from api.web.problems import Conflict, Unprocessable
 from api.web.query import read_query, workout_id_of
 from api.web.responses import json_response
-from api.web.routing import Operation, Operations
+from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import WorkoutChange, require_workout
 from shared.connections import AsyncDatabase
 
@@ -96,7 +96,8 @@ async def _change_exclusion(request: IngestRequest, caller: Caller, change: Chan
     state, workout_id = request.state, workout_id_of(request)
     range_ = _range_of(await read_json(request, Exclusion, state["settings"]))
     if not await change(state["database"], workout_id, caller.user_id, range_):
-        raise NotFound("no such workout")
+        await require_workout(state, workout_id, caller)
+        raise Conflict(f"a ride has at most {store.MOST_RANGES} excluded ranges: join some of them")
     await state["writer"].announce_change(workout_id)
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
@@ -135,6 +136,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            refusals=CONFLICT,
         ),
         Operation(
             "POST",
@@ -143,6 +145,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            refusals=CONFLICT,
         ),
         Operation(
             "GET",

@@ -16,6 +16,7 @@ from shared.sql import load_queries
 
 QUERIES = load_queries("season")
 RIDERS = load_queries("riders")
+MOST_RANGES: Final = 100  # that are excluded from one ride
 UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
 _FIGURES: Final = (
     "ftp",
@@ -166,7 +167,7 @@ async def exclude_workout(
     """Leave a range of a ride out of the records, or all of it. Whether it was there.
 
     The whole ride loses its records here and now, even if no worker runs; a range does so by the
-    fold that is now due.
+    fold that is now due. False as well if it would have too many ranges.
     """
     async with database.connection() as connection, connection.transaction():
         changed = await connection.row(
@@ -184,7 +185,10 @@ async def exclude_workout(
 async def include_workout(
     database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
 ) -> bool:
-    """Let a range of a ride, or all of it, count again. Whether it was there."""
+    """Let a range of a ride, or all of it, count again.
+
+    Whether it was there, and has not too many ranges then.
+    """
     async with database.connection() as connection:
         changed = await connection.row(
             _Id,
@@ -227,12 +231,12 @@ async def fit_critical_power(database: AsyncDatabase, user_id: UUID, period: Per
 
 
 async def read_daily_stress(
-    database: AsyncDatabase, user_id: UUID, time_zone: str
+    database: AsyncDatabase, user_id: UUID, time_zone: str, since: date
 ) -> dict[date, float]:
-    """The training stress of each day with any."""
+    """The training stress of each day with any; none on ``since`` if all of it is older."""
     async with database.connection() as connection:
         days = await connection.rows(
-            _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone
+            _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone, since=since
         )
     return {each.day: each.training_stress_score for each in days}
 
@@ -268,4 +272,5 @@ async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
 
 
 def _excluded(range_: Range[int] | None) -> dict[str, Any]:
-    return {"whole": range_ is None, "range": Multirange([range_] if range_ else [])}
+    ranges = Multirange([range_] if range_ else [])
+    return {"whole": range_ is None, "range": ranges, "most": MOST_RANGES}

@@ -1,5 +1,6 @@
 """The season: totals, critical power, fitness. Sums and fits of stored figures, no new ones."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +28,9 @@ FATIGUE_DAYS: Final = 7
 _FEWEST_BESTS: Final = 3  # two would always lie on a line
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
+_MOST_DAYS: Final = timedelta(days=3660)
+# Of stress that is older, less than a ten-billionth is left in any figure.
+_REMEMBERED: Final = timedelta(days=1000)
 
 
 class StatsQuery(Struct, rename="camel"):
@@ -41,7 +45,10 @@ class StatsQuery(Struct, rename="camel"):
 
 
 class Stats(Struct, rename="camel"):
-    """Totals by period, the newest first; periods without rides are left out."""
+    """Totals by period, the newest first; periods without rides are left out.
+
+    The newest 3,660 of them: ask for older ones by `to`.
+    """
 
     period: str
     time_zone: str
@@ -65,7 +72,7 @@ class CriticalPower(Struct, rename="camel"):
 
 
 class FitnessQuery(Struct, rename="camel"):
-    """Which days; by default the last 90."""
+    """Which days, 3,660 at most; by default the last 90."""
 
     from_: date | None = msgspec.field(default=None, name="from")
     to: date | None = None
@@ -119,8 +126,13 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     query = read_query(request, FitnessQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
     first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
-    stress = await store.read_daily_stress(state["database"], caller.user_id, zone)
-    return json_response(Fitness([day for day in fitness(stress, last) if day.date >= first]))
+    since = first - _REMEMBERED
+    stress = await store.read_daily_stress(state["database"], caller.user_id, zone, since)
+    return await asyncio.to_thread(lambda: json_response(_fitness_from(first, stress, last)))
+
+
+def _fitness_from(first: date, stress: Mapping[date, float], last: date) -> Fitness:
+    return Fitness([day for day in fitness(stress, last) if day.date >= first])
 
 
 def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
@@ -129,6 +141,8 @@ def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
     first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
     if not _EARLIEST <= first <= last <= _LATEST:
         raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
+    if last - first >= _MOST_DAYS:
+        raise Unprocessable(f"`from` and `to` may be {_MOST_DAYS.days} days apart: ask in parts")
     return first, last
 
 

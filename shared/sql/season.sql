@@ -66,25 +66,37 @@ WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
     AND (%(end)s::timestamptz IS NULL OR start_time < %(end)s)
 GROUP BY 1
 ORDER BY 1 DESC
+LIMIT 3660
 
 -- name: daily_stress
--- The training stress of each day with any, in the time zone given.
+-- The training stress of each day with any, in the time zone given; of days before the one that it
+-- is asked for since, only that there was some.
+WITH stress AS (
+    SELECT (start_time AT TIME ZONE %(time_zone)s)::date AS day, training_stress_score
+    FROM workouts
+    WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
+        AND training_stress_score IS NOT NULL
+)
 SELECT
-    (start_time AT TIME ZONE %(time_zone)s)::date AS day,
-    sum(training_stress_score) AS training_stress_score
-FROM workouts
-WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
-    AND training_stress_score IS NOT NULL
+    greatest(day, %(since)s::date) AS day,
+    sum(CASE WHEN day < %(since)s::date THEN 0 ELSE training_stress_score END)
+        AS training_stress_score
+FROM stress
 GROUP BY 1
 ORDER BY 1
 
 -- name: exclude_workout
 -- Leave the whole ride, or a range of it, out of the records; its efforts are to be ranked anew.
+-- Not beyond so many ranges.
 UPDATE workouts SET
     excluded = excluded OR %(whole)s,
     excluded_ranges = excluded_ranges + %(range)s::int8multirange,
     stale = true, fold_asked_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    AND (
+        %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges + %(range)s::int8multirange))
+            <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
+    )
 RETURNING id
 
 -- name: include_workout
@@ -97,6 +109,10 @@ UPDATE workouts SET
     END,
     stale = true, fold_asked_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    AND (
+        %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges - %(range)s::int8multirange))
+            <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
+    )
 RETURNING id
 
 -- name: list_thresholds

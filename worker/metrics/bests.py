@@ -74,9 +74,10 @@ def cut(series: Series, ranges: Sequence[tuple[float, float]]) -> Series:
     """
     if not ranges:
         return series
-    out = np.zeros(len(series), dtype=bool)
-    for start, end in ranges:
-        out |= (series.seconds >= start) & (series.seconds < end)
+    edges = np.zeros(len(series) + 1, dtype=np.int64)
+    np.add.at(edges, np.searchsorted(series.seconds, [start for start, _ in ranges]), 1)
+    np.add.at(edges, np.searchsorted(series.seconds, [end for _, end in ranges]), -1)
+    out = np.cumsum(edges[:-1]) > 0
     return Series(series.seconds, series.values, series.segments + np.cumsum(out)).select(~out)
 
 

@@ -81,6 +81,37 @@ def test_an_excluded_range_counts_for_no_record(rider: Rider) -> None:
     eventually(lambda: records_of(rider)[30]["value"] == 400)
 
 
+def test_a_hundred_ranges_of_a_ride_are_excluded_and_no_more(
+    rider: Rider, database: Database
+) -> None:
+    workout = rider.start()
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET excluded_ranges = (SELECT range_agg(int8range("
+            "%(start)s + 1000 * n, %(start)s + 1000 * n + 500)) FROM generate_series(1, 99) AS n)"
+            " WHERE id = %(id)s",
+            {"start": T0, "id": workout},
+        )
+    path = f"/api/workouts/{workout}"
+    last, beyond = ({"from": T0 + at, "to": T0 + at + 500} for at in (0, 200_000))
+    joined = {"from": T0, "to": T0 + 1500}
+    split = {"from": T0 + 2100, "to": T0 + 2200}
+    for change, range_, status in (
+        ("exclude", last, 202),
+        ("exclude", beyond, 409),
+        ("include", split, 409),
+        ("exclude", joined, 202),
+        ("exclude", beyond, 202),
+        ("include", split, 409),
+        ("include", {}, 202),
+        ("exclude", split, 202),
+    ):
+        answer = rider.client.post(f"{path}/{change}", json=range_)
+        assert answer.status_code == status, (change, range_)
+        if status == 409:
+            assert "at most 100 excluded ranges" in problem_of(answer, 409)["detail"]
+
+
 @pytest.mark.parametrize(
     "range_", [{"from": T0}, {"from": T0, "to": T0}, {"from": "soon", "to": T0}]
 )

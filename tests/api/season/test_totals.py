@@ -192,6 +192,50 @@ def test_fitness_is_served_by_day(rider: Rider) -> None:
     problem_of(rider.client.get("/api/fitness", params=backwards), 422)
 
 
+def test_fitness_is_asked_for_ten_years_at_a_time(rider: Rider) -> None:
+    answers = [
+        rider.client.get("/api/fitness", params={"from": "2090-01-01", "to": to})
+        for to in ("2099-12-31", "2100-01-09", "2100-01-01")
+    ]
+    assert [each.status_code for each in answers] == [200, 422, 200]
+    too_many = {"from": "2089-12-01", "to": "2100-01-01"}
+    detail = problem_of(rider.client.get("/api/fitness", params=too_many), 422)["detail"]
+    assert detail == "`from` and `to` may be 3660 days apart: ask in parts"
+
+
+def test_stress_of_long_ago_still_opens_the_days_and_adds_nothing(
+    rider: Rider, database: Database
+) -> None:
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO workouts (user_id, status, start_time, summary) VALUES"
+            """ (%s, 'COMPLETED', '2010-06-01T12:00Z', '{"trainingStressScore": 1000}')""",
+            [rider.account.user_id],
+        )
+    query = {"from": "2020-01-01", "to": "2020-01-02"}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert [(each["date"], each["ctl"]) for each in days] == [("2020-01-01", 0), ("2020-01-02", 0)]
+    query = {"from": "2010-06-01", "to": "2010-06-02"}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert days[0]["ctl"] == round(1000 * (1 - math.exp(-1 / 42)), 2)
+
+
+def test_of_the_days_of_a_life_the_newest_3660_are_listed(rider: Rider, database: Database) -> None:
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO workouts (user_id, status, start_time)"
+            " SELECT %s, 'COMPLETED', timestamptz '2012-01-01T12:00Z' + n * interval '1 day'"
+            " FROM generate_series(0, 3999) AS n",
+            [rider.account.user_id],
+        )
+    totals = rider.client.get("/api/stats", params={"period": "day"}).json()["totals"]
+    assert len(totals) == 3660
+    assert totals[0]["start"] == "2022-12-13"  # 2012-01-01 and 3,999 days
+    older = {"period": "day", "to": totals[-1]["start"]}
+    rest = rider.client.get("/api/stats", params=older).json()["totals"]
+    assert (len(rest), rest[-1]["start"]) == (340, "2012-01-01")
+
+
 def test_dates_are_those_of_the_rider_s_time_zone(rider: Rider) -> None:
     rider.client.patch("/api/users/me", json={"timeZone": "America/New_York"})
     ride_at(rider, 200, JUNE + 3 * 3_600_000)  # 23:00 on May 31 over there

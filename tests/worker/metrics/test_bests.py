@@ -71,6 +71,16 @@ def test_an_excluded_range_is_cut_out_and_nothing_spans_it() -> None:
     assert values_of(halved, 30, 31) == {30: 200}
 
 
+@given(st.lists(st.tuples(st.integers(-5, 70), st.integers(0, 20)), min_size=1))
+def test_what_is_left_of_many_excluded_ranges_is_what_plain_loops_leave(
+    ranges: list[tuple[int, int]],
+) -> None:
+    excluded = [(T0_SECONDS + start, T0_SECONDS + start + length) for start, length in ranges]
+    left = cut(at_1hz([200.0] * 61), excluded).seconds.tolist()
+    seconds = range(T0_SECONDS, T0_SECONDS + 61)
+    assert left == [s for s in seconds if not any(start <= s < end for start, end in excluded)]
+
+
 @given(readings_of(2000))
 def test_bests_are_what_plain_loops_find(readings: Readings) -> None:
     durations = [1, 2, 3, 5, 8, 13, 30, 60]
