@@ -15,6 +15,7 @@ from shared.samples.channels import CHANNEL
 
 Number = TypeVar("Number", int, float)
 _HIGHEST_POWER: Final = CHANNEL["power"].maximum
+MOST_LISTED: Final = 200  # gaps of a ride, or spikes: a page of rides must not be megabytes
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 
@@ -197,16 +198,23 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
     ]
     gaps: Annotated[
         tuple[Gap, ...],
-        defined("", "the samples before and after each stretch of more than 10 missing seconds"),
+        defined(
+            "",
+            "the samples before and after each stretch of more than 10 missing seconds; the first "
+            f"{MOST_LISTED} of them",
+        ),
     ]
+    gap_count: Annotated[int | None, defined("", "how many gaps there are")]
     spikes: Annotated[
         tuple[Spike, ...],
         defined(
             "",
             "readings over 2,500 W, or over 1,500 W and five times the median of the 30 s around: "
-            "flagged, never altered; for bests they are missing readings",
+            "flagged, never altered; for bests they are missing readings; the first "
+            f"{MOST_LISTED} of them",
         ),
     ]
+    spike_count: Annotated[int | None, defined("", "how many spikes there are")]
     sample_count: Annotated[int, defined("", "timestamps stored")]
     precise: Annotated[Precise, defined("", "the figures that are whole numbers above, unrounded")]
     parameters: Annotated[
@@ -253,4 +261,10 @@ def complete(stored: Mapping[str, Any]) -> Any:
     The members of newer versions stay: an API beside a newer worker is not to hide them.
     """
     precise = {**_UNKNOWN_PRECISE, **stored.get("precise", {})}
-    return {**_UNKNOWN, **stored, "precise": precise}
+    return {**_UNKNOWN, **stored, **_shortened(stored), "precise": precise}
+
+
+def _shortened(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a summary that was stored before they were bounded."""
+    lists = {name: stored.get(name) for name in ("gaps", "spikes")}
+    return {name: each[:MOST_LISTED] for name, each in lists.items() if isinstance(each, list)}

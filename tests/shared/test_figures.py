@@ -62,6 +62,11 @@ def test_a_summary_of_another_version_is_served_with_null_for_what_it_lacks() ->
     assert "sampleCount" not in served  # it was never null
 
 
+def test_lists_that_were_stored_before_they_were_bounded_are_served_in_part() -> None:
+    served = complete({"gaps": [{"from": 1, "to": 2}] * 7200, "spikes": []})
+    assert (len(served["gaps"]), served["spikes"], served["gapCount"]) == (200, [], None)
+
+
 def test_what_a_newer_version_knows_is_served_as_it_is() -> None:
     strays: list[Any] = [{"from": 1, "to": 2}]
     newer = {"avgPower": 200, "strays": strays, "gaps": "another form", "precise": {"grit": 0.5}}

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from shared.figures import Gap, Parameters, Precise, Spike, Summary
+from shared.figures import MOST_LISTED, Gap, Parameters, Precise, Spike, Summary
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
@@ -34,7 +34,7 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
     intensity = powers.intensity_factor(normalized, athlete.ftp)
     stress = powers.training_stress_score(ride.recorded_time, intensity)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
-    distance = _distance(ride)
+    distance, gaps = _distance(ride), coverages.gaps(ride.timestamps)
     return Summary(
         **{name: _round_half_up(value) for name, value in asdict(precise).items()},
         duration=_duration(ride),
@@ -54,8 +54,10 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         power_zones=_zone_times(ride.power, athlete.ftp, POWER_ZONES),
         heartrate_zones=_zone_times(ride.heartrate, athlete.threshold_heartrate, HEARTRATE_ZONES),
         coverage=_coverage(ride),
-        gaps=tuple(Gap(start, end) for start, end in coverages.gaps(ride.timestamps)),
+        gaps=tuple(Gap(start, end) for start, end in gaps[:MOST_LISTED]),
+        gap_count=len(gaps),
         spikes=_spikes(ride),
+        spike_count=int(np.count_nonzero(ride.spikes)),
         sample_count=len(ride.timestamps),
         precise=precise,
         parameters=_parameters(athlete),
@@ -118,7 +120,7 @@ def _coverage(ride: Ride) -> float:
 
 
 def _spikes(ride: Ride) -> tuple[Spike, ...]:
-    at = np.flatnonzero(ride.spikes)
+    at = np.flatnonzero(ride.spikes)[:MOST_LISTED]
     times, power = ride.timestamps[at].tolist(), ride.samples.channel("power")[at].tolist()
     return tuple(Spike(time, watts) for time, watts in zip(times, power, strict=True))
 

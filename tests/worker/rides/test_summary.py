@@ -65,6 +65,14 @@ def test_a_summary_says_by_which_definitions_it_was_made() -> None:
     assert summary["parameters"] == {}
 
 
+def test_of_many_gaps_and_spikes_the_first_200_are_listed_and_all_are_counted() -> None:
+    summary = summary_of(ride(*({"t": 20.0 * n, "power": 3000.0} for n in range(251))))
+    assert (len(summary["gaps"]), summary["gapCount"]) == (200, 250)
+    assert (len(summary["spikes"]), summary["spikeCount"]) == (200, 251)
+    assert summary["gaps"][-1] == {"from": T0 + 199 * 20_000, "to": T0 + 200 * 20_000}
+    assert summary["spikes"][0] == {"timestamp": T0, "power": 3000}
+
+
 def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
     # A minute at 8 m/s, a pause of 60 s, half a minute at 8 m/s, and ten seconds at rest.
     moving = [*range(60), *range(120, 150)]
