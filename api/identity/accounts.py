@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity import store
-from api.identity.auth import Caller, require_fresh_session
+from api.identity.auth import Caller, require_fresh_session, require_open_key
 from api.identity.registration import checked_email, create_user, require_registration
 from api.identity.state import IdentityRequest
 from api.identity.store import NewUser
@@ -78,9 +78,11 @@ async def change_password(request: IdentityRequest, caller: Caller) -> Response:
     await state["throttle"].admit_password_change(user_id)
     hashed = await state["passwords"].hash(wanted.password)
     async with state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
         await store.set_password(connection, user_id, hashed)
         await store.end_sessions(connection, user_id, kept=(caller.key_id,))
         await store.write_audit(connection, user_id, "change_password", key_id=caller.key_id)
+    state["authenticator"].forget_user(user_id)
     return json_response(PasswordChange())
 
 
@@ -92,6 +94,7 @@ async def delete_account(request: IdentityRequest, caller: Caller) -> Response:
     require_fresh_session(caller)
     state, user_id = request.state, caller.user_id
     async with state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
         await store.delete_user(connection, user_id)
         await store.write_audit(connection, user_id, "delete_account", key_id=caller.key_id)
     state["authenticator"].forget_user(user_id)

@@ -13,7 +13,7 @@ from api.identity import store
 from api.web.cache import Cache
 from api.web.headers import header
 from api.web.problems import Forbidden, Unauthorized
-from shared.connections import AsyncDatabase
+from shared.connections import AsyncDatabase, BoundedConnection
 from shared.credentials import hash_key, key_id_of
 
 # Seconds for which a revoked key may still open a process that has just seen it.
@@ -23,6 +23,7 @@ OUTAGE_BOUND: Final = 3600.0
 # How long after logging in a session may do what cannot be undone.
 _FRESH: Final = timedelta(minutes=10)
 _NO_HASH: Final = bytes(32)
+_NO_KEY: Final = "the API key is malformed, unknown, revoked or expired"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Authenticator:
         key_id = key_id_of(text) or ""  # a malformed key costs what any wrong one does
         key = await store.find_key(self._database, key_id)
         if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
-            raise Unauthorized("the API key is malformed, unknown, revoked or expired")
+            raise Unauthorized(_NO_KEY)
         return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
 
 
@@ -91,6 +92,16 @@ async def authenticate(request: HTTPConnection[Any], scope: str) -> Caller:
     """The caller of a request to an operation. Raises Unauthorized, Forbidden."""
     authenticator: Authenticator = request.scope["state"]["authenticator"]
     return await authenticator.authenticate(request, scope)
+
+
+async def require_open_key(connection: BoundedConnection, caller: Caller) -> None:
+    """Raises Unauthorized unless the caller's key opens still, by PostgreSQL and not by the cache.
+
+    Begin every transaction with this whose effect outlasts the key: one that has just ended must
+    not make another key, or set a password.
+    """
+    if not await store.is_open_key(connection, caller.user_id, caller.key_id):
+        raise Unauthorized(_NO_KEY)
 
 
 def require_fresh_session(caller: Caller) -> None:

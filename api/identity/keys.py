@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity import store
-from api.identity.auth import Caller
+from api.identity.auth import Caller, require_open_key
 from api.identity.state import IdentityRequest
 from api.identity.wire import Key, KeyList, Revocation
 from api.web.body import JSON, read_json
@@ -59,6 +59,7 @@ async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     _require_future(wanted.expires_at)
     fresh, scopes = make_key(), sorted(set(wanted.scopes))
     async with request.state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
         await _require_room(connection, caller)
         key = await store.create_key(
             connection, caller.user_id, fresh, wanted.name, scopes, wanted.expires_at
@@ -72,6 +73,7 @@ async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     wanted = await read_json(request, RotateKey, request.state["settings"])
     old_id, fresh = _key_id_of(request), make_key()
     async with request.state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
         await _require_room(connection, caller)
         key = await store.rotate_key(connection, caller.user_id, old_id, fresh, wanted.overlap)
         if key is None:

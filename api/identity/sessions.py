@@ -37,6 +37,8 @@ async def open_session(
         if not await store.note_login(connection, user_id, compared):
             raise ServiceUnavailable("the account has changed since the login began")
         key = await store.create_session(connection, user_id, fresh, lifetime)
-        await store.end_sessions(connection, user_id, newest=MOST_SESSIONS)
+        ended = await store.end_sessions(connection, user_id, newest=MOST_SESSIONS)
         await store.write_audit(connection, user_id, "log_in", {"key": key.id, "by": by})
+    if ended:
+        state["authenticator"].forget_user(user_id)
     return Session(await store.get_profile(state["database"], user_id), key, fresh.text)

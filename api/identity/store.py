@@ -69,6 +69,15 @@ async def find_key(database: AsyncDatabase, key_id: str) -> StoredKey | None:
         return await connection.row(StoredKey, QUERIES["find_key"], id=key_id)
 
 
+async def is_open_key(connection: BoundedConnection, user_id: UUID, key_id: str) -> bool:
+    """Whether a key of the user opens still, which it then does until the transaction ends.
+
+    Until then, too, no other transaction that asks this of the same user goes on.
+    """
+    cursor = await connection.execute(QUERIES["lock_open_key"], {"id": key_id, "user_id": user_id})
+    return await cursor.fetchone() is not None
+
+
 async def touch_keys(database: AsyncDatabase, key_ids: Collection[str]) -> None:
     """Note that these keys have just been used."""
     async with database.connection() as connection:
@@ -134,10 +143,13 @@ async def revoke_key(connection: BoundedConnection, user_id: UUID, key_id: str) 
 
 async def end_sessions(
     connection: BoundedConnection, user_id: UUID, *, newest: int = 0, kept: tuple[str, ...] = ()
-) -> None:
-    """End a user's sessions but for the ``newest`` few and those whose ids are in ``kept``."""
+) -> bool:
+    """End a user's sessions but for the ``newest`` few and those whose ids are in ``kept``.
+
+    False if there was none to end.
+    """
     parameters = {"user_id": user_id, "newest": newest, "kept": list(kept)}
-    await connection.execute(QUERIES["end_sessions"], parameters)
+    return await _changes(connection, QUERIES["end_sessions"], parameters)
 
 
 # Users.

@@ -65,13 +65,15 @@ class Cache(Generic[K, V]):
         self._entries[key] = (value, self._clock() if loaded_at is None else loaded_at)
 
     def drop(self, key: K) -> None:
-        """Forget a value: the next caller loads it."""
+        """Forget a value: the next caller loads it, even if a load is under way."""
         self._entries.pop(key, None)
+        self._loads.pop(key, None)
 
     def drop_where(self, holds: Callable[[V], bool]) -> None:
         """Forget every value for which ``holds`` is true."""
         for key in [key for key, (value, _) in self._entries.items() if holds(value)]:
             del self._entries[key]
+        self._loads.clear()  # nobody knows yet what they bring
 
     async def _refresh(self, key: K, load: Callable[[], Awaitable[V]], stale: V) -> V:
         if self._down and self._loads:
@@ -93,11 +95,13 @@ class Cache(Generic[K, V]):
     async def _load_and_put(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         begun_at = self._clock()  # a value that arrives late may have changed since it was read
         value = await load()
-        self.put(key, value, begun_at)
+        if self._loads.get(key) is asyncio.current_task():  # not dropped since it was read
+            self.put(key, value, begun_at)
         return value
 
     def _ended(self, key: K, task: "asyncio.Task[V]") -> None:
-        del self._loads[key]
+        if self._loads.get(key) is task:
+            del self._loads[key]
         error = None if task.cancelled() else task.exception()
         self._down = isinstance(error, _OUTAGE)
         if error and not self._down:

@@ -116,6 +116,20 @@ FROM open_keys
 JOIN active_users ON active_users.id = user_id
 WHERE open_keys.id = %(id)s
 
+-- name: lock_open_key
+-- The key in use, if it opens still. Its user is locked first, as whoever ends sessions does it:
+-- what ends this key either waits until this transaction is over, or is seen by it.
+WITH caller AS (
+    SELECT id FROM active_users WHERE id = %(user_id)s FOR NO KEY UPDATE
+)
+SELECT open_keys.id
+FROM open_keys
+JOIN caller ON caller.id = open_keys.user_id
+WHERE open_keys.id = %(id)s
+    -- It may have ended while this waited, which is after this transaction's now().
+    AND (revoked_at IS NULL OR revoked_at > clock_timestamp())
+FOR SHARE OF open_keys
+
 -- name: touch_keys
 -- Note that keys have just been used. Written in batches, off the request path.
 UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)

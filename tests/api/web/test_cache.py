@@ -178,6 +178,30 @@ def test_once_postgresql_is_back_every_stale_value_is_loaded_again() -> None:
     assert run(work) == "no"
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_was_read_before_a_value_was_dropped_is_not_remembered(everything: bool) -> None:
+    cache = Cache[str, str](10, 60, 3600)
+
+    async def work() -> list[str]:
+        answered = asyncio.Event()
+
+        async def load() -> str:  # PostgreSQL has read it, and its answer is on the way
+            await answered.wait()
+            return "old"
+
+        early = asyncio.create_task(cache.get("key", load))
+        await asyncio.sleep(0)
+        if everything:
+            cache.drop_where(lambda _: True)
+        else:
+            cache.drop("key")
+        late = await cache.get("key", Loads("new"))
+        answered.set()
+        return [await early, late, await cache.get("key", Loads())]
+
+    assert run(work) == ["old", "new", "new"]
+
+
 def test_who_stops_waiting_for_a_value_does_not_stop_others() -> None:
     cache = Cache[str, str](10, STALE, 3600)
 
