@@ -9,7 +9,7 @@ from api.identity.state import IdentityState
 from api.identity.store import NewUser
 from api.web.problems import Conflict, Fault, Forbidden, Unprocessable
 from shared.credentials import hash_key
-from shared.emails import normal_email
+from shared.emails import new_email
 from shared.settings import Settings
 
 
@@ -25,9 +25,9 @@ def require_registration(settings: Settings, invitation: str | None) -> None:
 
 
 def checked_email(text: str) -> str:
-    """An address in its normal form. Raises Unprocessable."""
+    """The normal form of an address that may have an account. Raises Unprocessable."""
     try:
-        return normal_email(text)
+        return new_email(text)
     except EmailNotValidError as error:
         fault = Fault(str(error), "email")
         raise Unprocessable(f"email: {fault.detail}", [fault]) from None

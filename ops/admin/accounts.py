@@ -7,13 +7,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
+from email_validator import EmailNotValidError
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ops.processes import ProcessFailed
 from shared.connections import DatabaseConnection, Row
 from shared.credentials import SCOPES, hash_key, key_id_of, make_key
-from shared.emails import email_to_find
+from shared.emails import LookAlike, email_to_find, new_email
 from shared.passwords import hash_password, make_password
 from shared.sql import load_queries
 
@@ -29,8 +30,12 @@ class Account(NamedTuple):
 
 
 def create_account(database_url: str, email: str, key_name: str) -> Account:
-    """Create the user unless there is one with that address, and a key with every scope."""
+    """Create the user unless there is one with that address, and a key with every scope.
+
+    Raises ProcessFailed for a new address that could be taken for another.
+    """
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        _require_plain(connection, email)
         user = connection.execute(
             QUERIES["create_user"], {"email": email_to_find(email), "display_name": None}
         ).fetchone()
@@ -94,6 +99,17 @@ def set_disabled(database_url: str, email: str, *, disabled: bool) -> None:
         if found is None:
             raise ProcessFailed(f"there is no user {email!r}")
         _audit(connection, found["id"], "disable_user" if disabled else "enable_user", {})
+
+
+def _require_plain(connection: DatabaseConnection, email: str) -> None:
+    known = connection.execute(QUERIES["find_by_email"], {"email": email_to_find(email)}).fetchone()
+    if known is None:
+        try:
+            new_email(email)
+        except LookAlike as error:
+            raise ProcessFailed(f"{email!r}: {error}") from None
+        except EmailNotValidError:
+            return  # a name of the operator's own
 
 
 def _find_user(connection: DatabaseConnection, email: str) -> Row:

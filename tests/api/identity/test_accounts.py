@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ops.admin import accounts
+from ops.processes import ProcessFailed
 from shared.connections import Database
 from tests.api.answers import eventually, problem_of
 from tests.api.conftest import MakeKey
@@ -67,6 +68,61 @@ def test_an_address_that_is_stored_otherwise_logs_in_as_it_was_written(
     made = httpx.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
     assert made.json()["user"]["email"] != email
     assert log_in(api, email).user["email"] == made.json()["user"]["email"]
+
+
+LOOK_ALIKES = [
+    "r\u0131der{}@example.com",  # a dotless i, whose capital is I
+    "R\u0130DER{}@example.com",  # a dotted one, which is i in small letters
+    "\uff52ider{}@example.com",  # full width
+    "\u017fam{}@example.com",  # a long s
+    "\u0430dmin{}@example.com",  # Cyrillic among Latin letters
+    "\u0441\u043e\u0441\u043e.{}@example.com",  # Cyrillic, and nothing but c and o to look at
+    "\u03bd\u03af\u03ba\u03bf\u03c2{}@example.com",  # a sigma that is another after a capital
+    "\u0261oogle{}@example.com",  # a script g
+    "a\ufe0fb{}@example.com",  # an invisible selector
+    "{}@ma\u0131l.com",
+    "{}@ex\u0430mple.com",
+    "{}@xn--exmple-4nf.com",  # the same, as the network has it
+]
+
+
+@pytest.mark.parametrize("written", LOOK_ALIKES)
+def test_an_address_that_looks_like_another_gets_no_account(
+    api: str, database_url: str, written: str
+) -> None:
+    email = written.format(token_hex(6))
+    refused = httpx.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
+    assert problem_of(refused, 422)["errors"][0]["member"] == "email"
+    with pytest.raises(ProcessFailed, match="look like others"):
+        accounts.create_account(database_url, email, "test")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "\u0142ukasz\u00e6{}@example.com",
+        "gro\u00df{}@example.com",
+        "\u0438\u0432\u0430\u043d.{}@\u043f\u043e\u0447\u0442\u0430.\u0440\u0444",
+        "\u5c71\u7530taro{}@example.com",
+        "o'neil+{}@example.com",
+    ],
+)
+def test_an_address_in_any_one_alphabet_has_an_account(api: str, written: str) -> None:
+    email = register(api, email=written.format(token_hex(6)))
+    again = {"email": email.upper() if "\u00df" not in email else email, "password": PASSWORD}
+    problem_of(httpx.post(f"{api}/api/users", json=again), 409)
+    assert log_in(api, email).user["email"] == email
+
+
+def test_who_has_a_look_alike_address_already_goes_on_logging_in(
+    api: str, database: Database, database_url: str
+) -> None:
+    email, plain = f"r\u0131der{token_hex(6)}@example.com", register(api)
+    with database.connection() as connection:
+        connection.execute("UPDATE users SET email = %s WHERE email = %s", [email, plain])
+    assert log_in(api, email).user["email"] == email
+    problem_of(httpx.post(f"{api}/api/sessions", json={"email": plain, "password": PASSWORD}), 401)
+    assert accounts.create_account(database_url, email, "test").email == email
 
 
 def test_only_a_hash_of_the_password_is_kept(api: str, database: Database) -> None:
