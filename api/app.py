@@ -28,6 +28,7 @@ from api.identity.throttle import Throttle
 from api.ingest import uploads
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
+from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.season import records, thresholds, totals
 from api.web import docs
@@ -47,6 +48,7 @@ from shared.settings import Settings
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
 COUNT_SAMPLES_EVERY = 1.0  # seconds
+LOOK_THROUGH_SOCKETS_EVERY = 2.0  # seconds, so that each is closed within REVOCATION_BOUND
 logger = logging.getLogger(__name__)
 
 
@@ -111,6 +113,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             ownerships=Ownerships(database),
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
             quota=Quota(settings.max_samples_per_minute, clock),
+            sockets=Sockets(settings),
             bodies=BodyBudget(settings.max_held_bytes),
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
@@ -148,6 +151,7 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state["quota"], state["redis"])),
         asyncio.create_task(state["announcements"].listen()),
+        asyncio.create_task(_keep_looking_through_sockets(state)),
     ]
     try:
         yield
@@ -217,6 +221,16 @@ async def _keep_counting(quota: Quota, redis: AsyncRedis) -> None:
             await quota.publish(redis)
         except Exception as error:  # whatever it was, the next second is another try
             logger.warning("could not count samples: %r", error)
+
+
+async def _keep_looking_through_sockets(state: ExportState) -> None:
+    sockets, caches = state["sockets"], (state["authenticator"], state["ownerships"])
+    while True:
+        await asyncio.sleep(LOOK_THROUGH_SOCKETS_EVERY)
+        try:
+            await sockets.look_through(state["database"], *caches)
+        except Exception as error:  # as above: meanwhile, each message is checked by the caches
+            logger.warning("could not look through the open WebSockets: %r", error)
 
 
 async def _note_key_use(authenticator: Authenticator) -> None:

@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_answer_bytes: Positive = 128 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
+    # WebSockets open in one API process: of a key, of a user's keys together, of everybody.
+    max_sockets_per_key: Positive = 5
+    max_sockets_per_user: Positive = 20
+    max_sockets: Positive = 1000
     # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.
     registration: Literal["open", "invite", "closed"] = "open"
     # How long after logging in one has to log in again.

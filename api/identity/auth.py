@@ -1,6 +1,7 @@
 """Who calls: API keys, found by id, compared in constant time, cached for five seconds."""
 
 import hmac
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -70,9 +71,9 @@ class Authenticator:
         """Drop a user's keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.user_id == user_id)
 
-    def forget_key(self, key_id: str) -> None:
-        """Drop a key from the cache, so that this process asks for it again at once."""
-        self._callers.drop_where(lambda caller: caller.key_id == key_id)
+    def forget_keys(self, key_ids: Set[str]) -> None:
+        """Drop keys from the cache, so that this process asks for them again at once."""
+        self._callers.drop_where(lambda caller: caller.key_id in key_ids)
 
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""

@@ -90,7 +90,7 @@ async def revoke_key(request: IdentityRequest, caller: Caller) -> Response:
             raise NotFound("no such key")
         detail = {"key": key_id}
         await store.write_audit(connection, user_id, "revoke_key", detail, key_id=caller.key_id)
-    request.state["authenticator"].forget_key(key_id)
+    request.state["authenticator"].forget_keys({key_id})
     return json_response(Revocation())
 
 

@@ -69,6 +69,17 @@ async def find_key(database: AsyncDatabase, key_id: str) -> StoredKey | None:
         return await connection.row(StoredKey, QUERIES["find_key"], id=key_id)
 
 
+async def find_ended_uploads(
+    database: AsyncDatabase, pairs: Collection[tuple[str, UUID]]
+) -> set[tuple[str, UUID]]:
+    """Those pairs of a key's id and a workout's of which either is no more."""
+    key_ids, workout_ids = zip(*pairs, strict=True)
+    ids = {"key_ids": list(key_ids), "workout_ids": list(workout_ids)}
+    async with database.connection() as connection:
+        cursor = await connection.execute(QUERIES["find_ended_uploads"], ids)
+        return {(row["key_id"], row["workout_id"]) async for row in cursor}
+
+
 async def is_open_key(connection: BoundedConnection, user_id: UUID, key_id: str) -> bool:
     """Whether a key of the user opens still, which it then does until the transaction ends.
 

@@ -3,6 +3,7 @@
 from api.identity.state import IdentityState
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
+from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.web.state import Request
 
@@ -13,6 +14,7 @@ class IngestState(IdentityState):
     ownerships: Ownerships
     writer: StreamWriter
     quota: Quota
+    sockets: Sockets
 
 
 IngestRequest = Request[IngestState]

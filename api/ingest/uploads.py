@@ -1,8 +1,9 @@
 """Uploads: a batch a request, or a batch a message of a WebSocket."""
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from api.identity.auth import Caller
 from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, Sample
 from api.ingest.parsing import parse_batch
+from api.ingest.sockets import Place
 from api.ingest.state import IngestRequest, IngestState
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
@@ -37,6 +39,7 @@ MAX_MESSAGE: Final = 256 * 1024
 _POLICY: Final = 1008  # WebSocket close code
 # After these no further message can succeed.
 _FINAL: Final = (Unauthorized, Forbidden, NotFound)
+logger = logging.getLogger(__name__)
 
 
 class Receipt(Struct, rename="camel", omit_defaults=True):
@@ -76,25 +79,32 @@ async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
     """Store each message of a WebSocket as a batch, and answer each: a receipt, or a problem.
 
     Messages are answered in order: the next one is read once the last is answered. The key is
-    checked for each, so that a revoked one ends the connection as soon as it ends requests.
+    checked for each, and every few seconds while none comes: once it is revoked, or the workout
+    deleted, the last message is the problem, and the connection is closed.
     """
     socket = WebSocket(scope, receive, send)
-    try:
-        require_origin(socket, scope["state"]["settings"].cors_origins)
-        await _find_target(socket)
-    except Exception as error:
-        await socket.send_denial_response(await answer_to(socket, error))
-        return
-    await socket.accept()
-    with suppress(WebSocketDisconnect):
-        while await _answer_message(socket):
-            pass
-        await socket.close(_POLICY)
+    state: IngestState = scope["state"]
+    with ExitStack() as stack:
+        try:
+            require_origin(socket, state["settings"].cors_origins)
+            target = await _find_target(socket)
+            admitted = state["sockets"].admit(target.caller, target.workout_id)
+            place = stack.enter_context(admitted)
+        except Exception as error:
+            await socket.send_denial_response(await answer_to(socket, error))
+            return
+        await socket.accept()
+        with suppress(WebSocketDisconnect):
+            while await _answer_message(socket, place):
+                pass
+            await socket.close(_POLICY)
 
 
-async def _answer_message(socket: WebSocket) -> bool:
-    """Answer the next message; False if there can be no other."""
-    message = await socket.receive()
+async def _answer_message(socket: WebSocket, place: Place) -> bool:
+    """Answer the next message, or the doubt whether there may be one; False if there may not."""
+    message = await place.next_message(socket.receive)
+    if message is None:
+        return await _answer_doubt(socket)
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     body = message.get("bytes") or (message.get("text") or "").encode()
@@ -105,11 +115,25 @@ async def _answer_message(socket: WebSocket) -> bool:
             state["bodies"].take(held, len(body))
             receipt = await _store(state, await _find_target(socket), body)
     except Exception as error:
-        problem = await answer_to(socket, error)
-        await socket.send_text(_with_headers(problem))
+        await _send_problem(socket, error)
         return not isinstance(error, _FINAL)
     await socket.send_text(msgspec.json.encode(receipt).decode())
     return True
+
+
+async def _answer_doubt(socket: WebSocket) -> bool:
+    try:
+        await _find_target(socket)
+    except _FINAL as error:
+        await _send_problem(socket, error)
+        return False
+    except Exception as error:  # the next look through all of them is another try
+        logger.warning("could not check an open WebSocket: %r", error)
+    return True
+
+
+async def _send_problem(socket: WebSocket, error: Exception) -> None:
+    await socket.send_text(_with_headers(await answer_to(socket, error)))
 
 
 def _with_headers(problem: Response) -> str:

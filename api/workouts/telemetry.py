@@ -94,7 +94,8 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
 
     A rider may read three rides at a time; what is not read in time is cut off. Upgraded to a
     WebSocket, the same path takes uploads: each message of JSON is a batch, and is answered with
-    its receipt or its problem.
+    its receipt or its problem. A key has five of them open at a time (else 429), and each is closed
+    (1008) within five seconds once the key is revoked or the workout deleted.
     """
     query = read_query(request, TelemetryQuery)
     selection = _selection(query)

@@ -116,6 +116,20 @@ FROM open_keys
 JOIN active_users ON active_users.id = user_id
 WHERE open_keys.id = %(id)s
 
+-- name: find_ended_uploads
+-- Of pairs of a key and a workout, those of which either is no more: the key does not open, or the
+-- workout is deleted. A subquery with a LIMIT is run pair by pair, each by its two ids.
+SELECT key_id, workout_id
+FROM unnest(%(key_ids)s::text[], %(workout_ids)s::uuid[]) AS pair (key_id, workout_id)
+WHERE (
+    SELECT true
+    FROM open_keys
+    JOIN active_users ON active_users.id = open_keys.user_id
+    JOIN visible_workouts ON visible_workouts.user_id = active_users.id
+    WHERE open_keys.id = pair.key_id AND visible_workouts.id = pair.workout_id
+    LIMIT 1
+) IS NULL
+
 -- name: lock_open_key
 -- The key in use, if it opens still. Its user is locked first, as whoever ends sessions does it:
 -- what ends this key either waits until this transaction is over, or is seen by it.
