@@ -1,6 +1,7 @@
 """What the list of workouts is asked: filters, the order, and a place in it."""
 
 import base64
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -15,6 +16,7 @@ from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
 
 T = TypeVar("T")
+_HYPHENS: Final = re.compile(r'-+(?P<negates>(?=[\w"]))?')
 
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
@@ -38,7 +40,10 @@ class Listing(Struct, rename="camel"):
         default=None, name="from"
     )
     to: Annotated[Moment | None, Meta(description="Starts before")] = None
-    q: Annotated[Words | None, Meta(description="Words of the title or description")] = None
+    q: Annotated[
+        Words | None,
+        Meta(description='Words of the title or description; `or`, `-without`, "in a row"'),
+    ] = None
 
 
 def _range(figure: Figure, listed: Listed) -> list[tuple[str, Any, None]]:
@@ -95,7 +100,16 @@ def filters_of(query: Listing) -> dict[str, Any]:
     for listed in LISTED.values():
         _require_range(filters, listed.range)
     moments = {"from": moment_of(query.from_, "from"), "to": moment_of(query.to, "to")}
-    return {**filters, **moments}
+    return {**filters, **moments, "q": query.q and search_words(query.q)}
+
+
+def search_words(text: str) -> str:
+    """The text without the hyphens that say nothing: neither within a word, nor before one.
+
+    PostgreSQL reads each hyphen between words as a NOT of its own, which it keeps until a word
+    comes: of more than 32 it makes an error.
+    """
+    return _HYPHENS.sub(lambda run: " " if run["negates"] is None else "-", text)
 
 
 def place_of(query: Listing) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """No value of any parameter or member is a fault of ours, and none harms what comes after it."""
 
+import json
 from typing import Any
 
 import httpx
@@ -34,8 +35,54 @@ TEXTS = [
     "0001-01-01T00:00:00+10:00",
     "9999-12-31T23:59:59-10:00",
     "2024-02-30",
+    "-" * 33,
+    "- " * 100,
+    '-"' * 100,
+    "\U0001d538",
+    "\u202egnirts",  # from right to left
+    "e" + 100 * "\u0301",
+    "\x1b[31m\x7f",
+    "a\r\nX-Header: b",
+    "_%\\",
+    "(a+)+$" + 100 * "a",
+    "x" * 5_000,
+    "{}",
+    "W10=",  # [], null and a place of a list, as a cursor has them
+    "bnVsbA==",
+    "WyJzdGFydFRpbWUiLCJkZXNjIl0=",
+    "W1tbW1tbW1tb",
+    "=",
 ]
-VALUES: list[Any] = [*TEXTS, None, True, 0, -1, 1e300, 10**400, 2**63, [], {}, [[]], "x" * 20_000]
+# What no client makes of a text, in a query: halves of characters, and no character at all.
+ESCAPES = [
+    "%ED%A0%80",
+    "%FF",
+    "%C0%AF",
+    "%F4%90%80%80",
+    "%",
+    "%0",
+    "%zz",
+    "%00",
+    "%2500",
+    "+",
+    "&&=",
+]
+VALUES: list[Any] = [
+    *TEXTS,
+    "\ud800",
+    "\udc00x",
+    None,
+    True,
+    0,
+    -1,
+    1e300,
+    10**400,
+    2**63,
+    [],
+    {},
+    [[]],
+    "x" * 20_000,
+]
 DOCUMENT = document(SUBJECTS, "1")
 
 
@@ -76,6 +123,9 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
                 query = {parameter["name"]: text}
                 response = rider.client.request(operation.method, path, params=query)
                 accepted_or_refused(response, query)
+            for escape in ESCAPES:
+                place = f"{path}?{parameter['name']}={escape}"
+                accepted_or_refused(rider.client.request(operation.method, place), escape)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +140,13 @@ def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operat
         for value in VALUES:
             whole = {"from": T0, "to": T0 + 1, "effectiveFrom": "2024-01-01"}
             for body in ({member: value}, {**whole, member: value}):
-                response = rider.client.request(operation.method, path, json=body)
+                content = json.dumps(body)  # with escapes: half a character has no other form
+                response = rider.client.request(
+                    operation.method,
+                    path,
+                    content=content,
+                    headers={"Content-Type": "application/json"},
+                )
                 accepted_or_refused(response, body)
     # What was accepted can be read again.
     for again in OPERATIONS:

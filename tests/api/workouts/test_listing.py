@@ -4,6 +4,8 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from tests.api.answers import problem_of
 from tests.conftest import Rider
@@ -119,6 +121,14 @@ def test_from_is_included_and_to_is_not(
         ('"all headwind"', []),
         ("'); DROP TABLE workouts; --", []),
         ("&|!:*<->", []),
+        ("--izoard", ["flat"]),
+        ("- izoard", ["climb"]),
+        ("long--climb", []),  # as long-climb: one after the other in one place, not without climb
+        ('-"headwind all"', ["climb"]),
+        ("-" * 33 + "izoard", ["flat"]),
+        ("-" * 33, []),
+        ("- " * 33 + "izoard", ["climb"]),
+        ("(-" * 33 + "izoard", ["flat"]),
     ],
 )
 def test_words_of_title_and_description_are_found(
@@ -130,6 +140,21 @@ def test_words_of_title_and_description_are_found(
     page = listed(rider, q=words)
     assert [names[one] for one in ids(page)] == found
     assert page["pagination"]["total"] == len(found)
+
+
+@given(
+    st.text(st.sampled_from("-\"( )&|!:*'\\<> a\u00e9\U0001d538\u0301\t\n\x01\x7f"), max_size=200)
+)
+@example("-" * 200)
+@example("- " * 100)
+@example('-"' * 100)
+@example('-""' * 66)
+@example("-(" * 100)
+@example("-\u0301" * 100)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_words_are_a_fault_of_ours(rider: Rider, words: str) -> None:
+    """A NOT for each hyphen would be one too many for PostgreSQL after 32 of them."""
+    assert rider.client.get("/api/workouts", params={"q": words}).status_code == 200
 
 
 def test_filters_hold_along_a_cursor(rider: Rider) -> None:
