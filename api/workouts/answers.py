@@ -11,10 +11,28 @@ from api.workouts.store import Workout, find_workout
 
 
 class WorkoutChange(Struct):
-    """A workout as it is after the change."""
+    """A workout as it is after the change.
+
+    For a key without the scope `read`, title and description are null and nothing is excluded;
+    figures are null but for the key that has just completed the workout.
+    """
 
     workout: Workout
     success: bool = True
+
+
+def seen_by(caller: Caller, workout: Workout, *, figures: bool = False) -> Workout:
+    """The workout as far as the caller's key may read it: with the scope `read`, all of it.
+
+    A key that only uploads sees that it is there and in which state, and with ``figures`` those.
+    """
+    if "read" in caller.scopes:
+        return workout
+    workout.title = workout.description = None
+    workout.excluded, workout.excluded_ranges = False, []
+    if not figures:
+        workout.end_time = workout.duration = workout.summary = None
+    return workout
 
 
 async def require_workout(state: State, workout_id: UUID, caller: Caller) -> Workout:

@@ -19,7 +19,7 @@ from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_i
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
-from api.workouts.answers import WorkoutChange, require_workout
+from api.workouts.answers import WorkoutChange, require_workout, seen_by
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
@@ -166,9 +166,14 @@ async def resume_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
-    """End a ride. Completing again gives the same answer and changes nothing."""
+    """End a ride. Completing again gives the same answer and changes nothing.
+
+    A key without the scope `read` gets the figures of a ride that it ends, for an hour.
+    """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
-    changed = await store.complete_workout(state["database"], workout_id, caller.user_id)
+    changed = await store.complete_workout(
+        state["database"], workout_id, caller.user_id, caller.key_id
+    )
     if changed:
         failpoint("after-processing")
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
@@ -177,13 +182,12 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     if workout.status is Status.FAILED and not changed:  # else it failed just now
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
-        return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+        return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
     workout = await _wait_for_result(state, workout_id, caller, wait)
     done = workout.status is not Status.PROCESSING
     applied = {"Preference-Applied": f"wait={wait:g}"}
-    return json_response(
-        WorkoutChange(workout), HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied
-    )
+    answer = await _completed(state, workout, caller)
+    return json_response(answer, HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied)
 
 
 async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -213,7 +217,15 @@ async def _change_status(
     if workout is None:
         now = (await require_workout(state, workout_id, caller)).status
         raise Conflict(f"the workout is {now} and cannot become {new}")
-    return json_response(WorkoutChange(workout))
+    return json_response(WorkoutChange(seen_by(caller, workout)))
+
+
+async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> WorkoutChange:
+    """What the caller's key may see of a ride that it has ended, or that was over before."""
+    figures = "read" in caller.scopes or await store.is_newly_ended(
+        state["database"], workout.id, caller.user_id, caller.key_id
+    )
+    return WorkoutChange(seen_by(caller, workout, figures=figures))
 
 
 async def _wait_for_result(

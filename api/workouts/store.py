@@ -87,6 +87,11 @@ class _Id:
 
 
 @dataclass(frozen=True)
+class _Ended:
+    is_newly_ended: bool | None
+
+
+@dataclass(frozen=True)
 class _Total:
     total: int
 
@@ -184,13 +189,24 @@ async def change_status(
         )
 
 
-async def complete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
-    """End a ride: its last fold is due. Whether that is to be announced."""
+async def complete_workout(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, key_id: str
+) -> bool:
+    """End a ride by a key: its last fold is due. Whether that is to be announced."""
+    ride = {"id": workout_id, "user_id": user_id}
     async with database.connection() as connection:
-        ended = await connection.row(
-            _Id, QUERIES["complete_workout"], id=workout_id, user_id=user_id
-        )
+        ended = await connection.row(_Id, QUERIES["complete_workout"], **ride, key_id=key_id)
     return ended is not None
+
+
+async def is_newly_ended(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, key_id: str
+) -> bool:
+    """Whether that key has just ended the ride."""
+    ride = {"id": workout_id, "user_id": user_id}
+    async with database.connection() as connection:
+        found = await connection.row(_Ended, QUERIES["is_newly_ended"], **ride, key_id=key_id)
+    return found is not None and bool(found.is_newly_ended)
 
 
 async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:

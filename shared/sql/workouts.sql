@@ -44,6 +44,7 @@ RETURNING *
 UPDATE workouts SET
     status = 'PROCESSING',
     completed_at = CASE WHEN status = 'PROCESSING' THEN completed_at ELSE now() END,
+    completed_by = CASE WHEN status = 'PROCESSING' THEN completed_by ELSE %(key_id)s END,
     fold_asked_at = now(),
     updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s
@@ -52,6 +53,12 @@ WHERE id = %(id)s AND user_id = %(user_id)s
         OR (status = 'PROCESSING' AND fold_asked_at < now() - interval '2 seconds')
     )
 RETURNING id
+
+-- name: is_newly_ended
+-- Whether that key ended the ride, within the last hour: its device may have lost the answer.
+SELECT completed_by = %(key_id)s AND completed_at > now() - interval '1 hour' AS is_newly_ended
+FROM workouts
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 
 -- name: delete_workout
 -- Hides the workout at once; its rows are purged later.

@@ -1,0 +1,1 @@
+ALTER TABLE workouts DROP COLUMN IF EXISTS completed_by;
