@@ -4,7 +4,7 @@
 |----------------------|---------|---------------------------------------------------------------|
 | ``{w:ID}:samples``   | stream  | batches not yet folded; field ``b``: see stream_codec         |
 | ``{w:ID}:sealed``    | string  | the ride is over (``completed``) or gone (``deleted``)        |
-| ``quota:KEY:MINUTE`` | number  | samples that a key has uploaded in a minute                   |
+| ``quota:USER:MINUTE``| number  | samples that a user has uploaded in a minute, by all keys     |
 | ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
 | ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
@@ -72,9 +72,9 @@ def resting_key(workout_id: UUID) -> str:
     return f"{{w:{workout_id}}}:resting"
 
 
-def quota_key(key_id: str, minute: int) -> str:
-    """The count of a key's samples in a minute since the epoch."""
-    return f"quota:{key_id}:{minute}"
+def quota_key(user_id: UUID, minute: int) -> str:
+    """The count of a user's samples in a minute since the epoch."""
+    return f"quota:{user_id}:{minute}"
 
 
 def workout_of(key: str) -> UUID:

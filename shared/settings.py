@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    # What one key may upload; at least a batch.
+    # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
     database_pool_size: Positive = 10
     max_body_bytes: Positive = 5 * 1024 * 1024

@@ -1,9 +1,10 @@
-"""How many samples a key may upload a minute: counted in Redis, by all API processes together."""
+"""How many samples a user may upload a minute: counted in Redis, by all API processes together."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
 from api.web.problems import TooManyRequests
 from shared.connections import AsyncRedis
@@ -13,45 +14,45 @@ WINDOW: Final = 60  # seconds
 
 
 class Quota:
-    """What each key has used of its samples in the current minute, as far as is known here.
+    """What each user has used of the samples of the current minute, as far as is known here.
 
     An upload waits for nothing: every process adds its counts to Redis once a second and learns
-    the totals, so a key overdraws by no more than it uploads in that second. ``clock`` gives
-    Unix seconds.
+    the totals, so a user overdraws by no more than is uploaded in that second. All keys of a user
+    count together: many of them give no more than one. ``clock`` gives Unix seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
         self._limit = limit
         self._clock = clock
         self._minute = 0
-        self._counted: dict[str, int] = {}  # Redis was told
-        self._pending: dict[str, int] = {}  # used here since
+        self._counted: dict[UUID, int] = {}  # Redis was told
+        self._pending: dict[UUID, int] = {}  # used here since
 
-    def require(self, key_id: str, samples: int = 1) -> None:
+    def require(self, user_id: UUID, samples: int = 1) -> None:
         """Raises TooManyRequests if that many are not left."""
-        if self._used(key_id) + samples > self._limit:
+        if self._used(user_id) + samples > self._limit:
             wait = {"Retry-After": str(self._seconds_left())}
             raise TooManyRequests(
-                f"this key may upload {self._limit} samples a minute",
-                headers={**self.headers(key_id), **wait},
+                f"a user may upload {self._limit} samples a minute, by all keys together",
+                headers={**self.headers(user_id), **wait},
             )
 
     @contextmanager
-    def taking(self, key_id: str, samples: int) -> Iterator[None]:
+    def taking(self, user_id: UUID, samples: int) -> Iterator[None]:
         """Use samples; they are given back if the block fails. Raises TooManyRequests."""
-        self.require(key_id, samples)
+        self.require(user_id, samples)
         minute = self._minute
-        self._pending[key_id] = self._pending.get(key_id, 0) + samples
+        self._pending[user_id] = self._pending.get(user_id, 0) + samples
         try:
             yield
         except BaseException:
             if minute == self._current_minute():
-                self._pending[key_id] = self._pending.get(key_id, 0) - samples
+                self._pending[user_id] = self._pending.get(user_id, 0) - samples
             raise
 
-    def headers(self, key_id: str) -> dict[str, str]:
+    def headers(self, user_id: UUID) -> dict[str, str]:
         """What is left: draft-ietf-httpapi-ratelimit-headers."""
-        left = max(self._limit - self._used(key_id), 0)
+        left = max(self._limit - self._used(user_id), 0)
         return {
             "RateLimit-Policy": f'"samples";q={self._limit};w={WINDOW}',
             "RateLimit": f'"samples";r={left};t={self._seconds_left()}',
@@ -63,19 +64,19 @@ class Quota:
         added, self._pending = self._pending, {}
         if not added:
             return
-        for key_id, samples in added.items():
-            self._counted[key_id] = self._counted.get(key_id, 0) + samples
+        for user_id, samples in added.items():
+            self._counted[user_id] = self._counted.get(user_id, 0) + samples
         async with redis.pipeline() as pipe:
-            for key_id, samples in added.items():
-                pipe.incrby(quota_key(key_id, minute), samples)
-                pipe.expire(quota_key(key_id, minute), 2 * WINDOW)
+            for user_id, samples in added.items():
+                pipe.incrby(quota_key(user_id, minute), samples)
+                pipe.expire(quota_key(user_id, minute), 2 * WINDOW)
             totals = (await pipe.execute())[::2]
         if minute == self._current_minute():
             self._counted.update(zip(added, totals, strict=True))
 
-    def _used(self, key_id: str) -> int:
+    def _used(self, user_id: UUID) -> int:
         self._current_minute()
-        return self._counted.get(key_id, 0) + self._pending.get(key_id, 0)
+        return self._counted.get(user_id, 0) + self._pending.get(user_id, 0)
 
     def _current_minute(self) -> int:
         minute = int(self._clock()) // WINDOW

@@ -68,11 +68,11 @@ async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """Store a batch of samples. Sending one again is harmless."""
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
-    state["quota"].require(caller.key_id)
+    state["quota"].require(caller.user_id)
     body = await read_body(request, state["settings"])
     target = Target(workout_id, caller, finished, content_type(request), is_lenient(request))
     receipt = await _store(state, target, body)
-    return json_response(receipt, HTTPStatus.ACCEPTED, state["quota"].headers(caller.key_id))
+    return json_response(receipt, HTTPStatus.ACCEPTED, state["quota"].headers(caller.user_id))
 
 
 async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +156,7 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch = await _encode(state, target, body)
     if batch.receipt.accepted:
-        with state["quota"].taking(target.caller.key_id, batch.receipt.accepted):
+        with state["quota"].taking(target.caller.user_id, batch.receipt.accepted):
             await state["writer"].append(target.workout_id, batch.entry, finished=target.finished)
     return batch.receipt
 
@@ -211,7 +211,9 @@ OPERATIONS = Operations(
                 ]
             },
             headers=("RateLimit", "RateLimit-Policy"),
-            refusals={HTTPStatus.TOO_MANY_REQUESTS: "The key's samples of this minute are used up"},
+            refusals={
+                HTTPStatus.TOO_MANY_REQUESTS: "The user's samples of this minute are used up"
+            },
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""How many samples a key may upload a minute."""
+"""How many samples a user may upload a minute."""
 
 import asyncio
 import socket
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from secrets import token_hex
 from threading import Thread
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ from tests.api.answers import T0, seconds_of
 from tests.conftest import Rider
 
 LIMIT = 1000
+USER = uuid4()
 A_FIFTH = {"timestamp": list(range(T0, T0 + 60_000)), "power": [200] * 60_000}  # of 300,000
 
 
@@ -47,8 +49,8 @@ def quota(clock: Clock) -> Quota:
     return Quota(LIMIT, clock)
 
 
-def upload(quota: Quota, key: str, samples: int) -> None:
-    with quota.taking(key, samples):
+def upload(quota: Quota, user: UUID, samples: int) -> None:
+    with quota.taking(user, samples):
         pass
 
 
@@ -61,54 +63,54 @@ def publish(settings: Settings, *quotas: Quota) -> None:
     asyncio.run(run())
 
 
-def test_a_key_may_upload_its_quota_and_not_a_sample_more(quota: Quota) -> None:
-    upload(quota, "key", 999)
+def test_a_user_may_upload_the_quota_and_not_a_sample_more(quota: Quota) -> None:
+    upload(quota, USER, 999)
     with pytest.raises(TooManyRequests):
-        upload(quota, "key", 2)
-    upload(quota, "key", 1)
+        upload(quota, USER, 2)
+    upload(quota, USER, 1)
     with pytest.raises(TooManyRequests):
-        quota.require("key")
-    upload(quota, "another", 1000)
+        quota.require(USER)
+    upload(quota, uuid4(), 1000)
 
 
 def test_the_headers_say_what_is_left_and_until_when(quota: Quota) -> None:
-    upload(quota, "key", 400)
+    upload(quota, USER, 400)
     left = {"RateLimit-Policy": '"samples";q=1000;w=60', "RateLimit": '"samples";r=600;t=50'}
-    assert quota.headers("key") == left
+    assert quota.headers(USER) == left
     with pytest.raises(TooManyRequests) as refused:
-        upload(quota, "key", 601)
+        upload(quota, USER, 601)
     assert refused.value.headers == {**left, "Retry-After": "50"}
 
 
 def test_the_next_minute_begins_afresh(quota: Quota, clock: Clock) -> None:
-    upload(quota, "key", 1000)
+    upload(quota, USER, 1000)
     clock.now += WINDOW
-    upload(quota, "key", 1000)
+    upload(quota, USER, 1000)
 
 
 def test_processes_learn_what_others_admitted(
     clock: Clock, settings: Settings, redis_client: Redis
 ) -> None:
-    key, one, other = token_hex(8), Quota(LIMIT, clock), Quota(LIMIT, clock)
-    upload(one, key, 600)
-    upload(other, key, 300)
+    user, one, other = uuid4(), Quota(LIMIT, clock), Quota(LIMIT, clock)
+    upload(one, user, 600)
+    upload(other, user, 300)
     publish(settings, one, other)
     with pytest.raises(TooManyRequests):
-        upload(other, key, 101)
-    upload(other, key, 100)
+        upload(other, user, 101)
+    upload(other, user, 100)
     publish(settings, other)
-    upload(one, key, 100)  # it has not asked since
+    upload(one, user, 100)  # it has not asked since
     publish(settings, one)
     for quota in (one, other):
         publish(settings, quota)
     with pytest.raises(TooManyRequests):
-        one.require(key)
+        one.require(user)
 
 
 def test_the_counts_in_redis_expire(quota: Quota, settings: Settings, redis_client: Redis) -> None:
-    upload(quota, "key", 7)
+    upload(quota, USER, 7)
     publish(settings, quota)
-    (name,) = redis_client.keys("quota:key:*")
+    (name,) = redis_client.keys(f"quota:{USER}:*")
     assert redis_client.get(name) == b"7"
     assert 0 < int(redis_client.ttl(name)) <= 2 * WINDOW
 
@@ -118,7 +120,7 @@ def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
     quota, admitted = Quota(LIMIT, Clock()), 0
     for samples in batches:
         try:
-            upload(quota, "key", samples)
+            upload(quota, USER, samples)
             admitted += samples
         except TooManyRequests:
             assert admitted + samples > LIMIT
@@ -126,21 +128,21 @@ def test_what_is_admitted_never_exceeds_the_limit(batches: list[int]) -> None:
 
 
 def test_uploads_under_way_count_and_those_that_fail_are_given_back(quota: Quota) -> None:
-    with suppress(ServiceUnavailable), quota.taking("key", 700):
+    with suppress(ServiceUnavailable), quota.taking(USER, 700):
         with pytest.raises(TooManyRequests):
-            upload(quota, "key", 301)
+            upload(quota, USER, 301)
         raise ServiceUnavailable("Redis did not take it")
-    upload(quota, "key", 1000)
+    upload(quota, USER, 1000)
 
 
 def test_what_failed_in_an_earlier_minute_is_no_gift_to_this_one(
     quota: Quota, clock: Clock
 ) -> None:
-    with suppress(ServiceUnavailable), quota.taking("key", 700):
+    with suppress(ServiceUnavailable), quota.taking(USER, 700):
         clock.now += WINDOW
         raise ServiceUnavailable("Redis did not take it")
     with pytest.raises(TooManyRequests):
-        upload(quota, "key", LIMIT + 1)
+        upload(quota, USER, LIMIT + 1)
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def make_user(clock: Clock, settings: Settings, database_url: str) -> Iterator[C
         thread.join()
 
 
-def test_a_key_with_nothing_left_is_refused_before_its_body_is_read(
+def test_a_user_with_nothing_left_is_refused_before_its_body_is_read(
     make_user: Callable[[], Rider],
 ) -> None:
     user = make_user()
@@ -201,7 +203,24 @@ def test_who_used_it_up_gets_429_while_others_go_on(
         '"samples";r=0;t=50',
         "50",
     )
-    assert refused.json()["detail"] == "this key may upload 300000 samples a minute"
+    assert (
+        refused.json()["detail"]
+        == "a user may upload 300000 samples a minute, by all keys together"
+    )
     assert modest.upload(modest.start(), seconds_of(1, 1)).status_code == 202
     clock.now += 50
     assert greedy.upload(workout, A_FIFTH).status_code == 202
+
+
+def test_all_keys_of_a_user_share_one_quota(make_user: Callable[[], Rider]) -> None:
+    user = make_user()
+    workout = user.start()
+    key = user.client.post("/api/keys", json={"name": "second", "scopes": ["upload"]}).json()
+    second = {"X-API-Key": key["secret"]}
+    assert [user.upload(workout, A_FIFTH).status_code for _ in range(4)] == [202] * 4
+    assert (
+        user.upload(workout, A_FIFTH, headers=second)
+        .headers["RateLimit"]
+        .startswith('"samples";r=0;')
+    )
+    assert user.upload(workout, A_FIFTH, headers=second).status_code == 429
