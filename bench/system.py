@@ -23,8 +23,13 @@ from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import read_settings
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
-# No quota; and no sweep that would fold what is being measured.
-_VARIABLES: Final = {"MAX_SAMPLES_PER_MINUTE": "2000000000", "SWEEP_INTERVAL": "86400"}
+# One user stands for many: no bounds. And no sweep that would fold what is being measured.
+_VARIABLES: Final = {
+    "MAX_SAMPLES_PER_MINUTE": "2000000000",
+    "MAX_ACTIVE_RIDES": "1000000",
+    "MAX_RIDES_PER_HOUR": "1000000",
+    "SWEEP_INTERVAL": "86400",
+}
 
 
 @dataclass(frozen=True)

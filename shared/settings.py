@@ -29,6 +29,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
+    # Rides of one user: ACTIVE or PAUSED at a time, made in an hour, and in all.
+    max_active_rides: Positive = 50
+    max_rides_per_hour: Positive = 3_000
+    max_rides: Positive = 100_000
     database_pool_size: Positive = 10
     max_body_bytes: Positive = 5 * 1024 * 1024
     max_batch_samples: Positive = 65_536

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, Unprocessable
+from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -25,9 +25,10 @@ from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import Status, Workout
+from api.workouts.store import Rides, Status, Workout
 from shared.failpoints import failpoint
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
+from shared.settings import Settings
 
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
@@ -89,14 +90,17 @@ async def create_workout(request: IngestRequest, caller: Caller) -> Response:
     """Start a ride."""
     state = request.state
     wanted = await read_json(request, CreateWorkout, state["settings"])
-    workout = await store.create_workout(
-        state["database"],
-        caller.user_id,
-        title=wanted.title,
-        description=wanted.description,
-        sport=wanted.sport,
-        start_time=_checked_start(wanted.start_time),
-    )
+    start = _checked_start(wanted.start_time)
+    async with state["database"].connection() as connection, connection.transaction():
+        _require_room(await store.count_rides(connection, caller.user_id), state["settings"])
+        workout = await store.create_workout(
+            connection,
+            caller.user_id,
+            title=wanted.title,
+            description=wanted.description,
+            sport=wanted.sport,
+            start_time=start,
+        )
     state["ownerships"].remember(workout.id, caller.user_id, finished=False)
     location = {"Location": f"/api/workouts/{workout.id}"}
     return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
@@ -200,6 +204,18 @@ async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
     return json_response(Deletion())
 
 
+def _require_room(rides: Rides, settings: Settings) -> None:
+    """Raises Conflict, TooManyRequests."""
+    if rides.under_way >= settings.max_active_rides:
+        most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"
+        raise Conflict(f"{most}: complete or delete one")
+    if rides.total >= settings.max_rides:
+        raise Conflict(f"a user may have {settings.max_rides} workouts, deleted ones until purged")
+    if rides.lately >= settings.max_rides_per_hour:
+        most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
+        raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})
+
+
 def _checked_start(start: datetime | None) -> datetime | None:
     """The start that is given. Raises Unprocessable beyond the bounds of a sample's timestamp."""
     latest = time.time() * 1000 + MAX_CLOCK_LEAD
@@ -254,6 +270,10 @@ OPERATIONS = Operations(
             example={"title": "Evening ride"},
             headers=("Location",),
             makes=("id", "$response.body#/workout/id"),
+            refusals={
+                HTTPStatus.CONFLICT: "Too many workouts under way, or in all",
+                HTTPStatus.TOO_MANY_REQUESTS: "Started too many; wait for Retry-After",
+            },
         ),
         Operation(
             "GET",

@@ -96,8 +96,29 @@ class _Total:
     total: int
 
 
+@dataclass(frozen=True)
+class Rides:
+    """How many rides a user has ``under_way``, in ``total``, and made ``lately``, within an hour.
+
+    ``wait``: after how many seconds those are one less.
+    """
+
+    under_way: int
+    total: int
+    lately: int
+    wait: int
+
+
+async def count_rides(connection: BoundedConnection, user_id: UUID) -> Rides:
+    """Count, and let nobody make another ride of the user before the transaction ends."""
+    await connection.execute(QUERIES["lock_creation"], {"user_id": user_id})
+    rides = await connection.row(Rides, QUERIES["count_rides"], user_id=user_id)
+    assert rides is not None  # an aggregate gives a row  # noqa: S101
+    return rides
+
+
 async def create_workout(
-    database: AsyncDatabase,
+    connection: BoundedConnection,
     user_id: UUID,
     *,
     title: str | None,
@@ -107,10 +128,9 @@ async def create_workout(
 ) -> Workout:
     """A new ride of a user's."""
     named = {"title": title, "description": description, "sport": sport}
-    async with database.connection() as connection:
-        workout = await connection.row(
-            Workout, QUERIES["create_workout"], user_id=user_id, start_time=start_time, **named
-        )
+    workout = await connection.row(
+        Workout, QUERIES["create_workout"], user_id=user_id, start_time=start_time, **named
+    )
     assert workout is not None  # INSERT … RETURNING gives a row  # noqa: S101
     return workout
 

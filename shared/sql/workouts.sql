@@ -7,6 +7,26 @@ VALUES (
 )
 RETURNING *
 
+-- name: lock_creation
+-- One ride of a user is made at a time, so that all that are made are counted.
+SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496053))
+
+-- name: count_rides
+-- How many rides a user has under way and in all, how many were made within an hour, and after how
+-- many seconds those are one less. Deleted ones count until they are purged.
+SELECT
+    (
+        SELECT count(*) FROM workouts
+        WHERE user_id = %(user_id)s AND status IN ('ACTIVE', 'PAUSED')
+    ) AS under_way,
+    (SELECT count(*) FROM workouts WHERE user_id = %(user_id)s) AS total,
+    count(*) AS lately,
+    coalesce(
+        ceil(extract(epoch FROM min(created_at) + interval '1 hour' - now())), 0
+    )::int AS wait
+FROM workouts
+WHERE user_id = %(user_id)s AND created_at > now() - interval '1 hour'
+
 -- name: get_workout
 -- One of the user's own.
 SELECT * FROM visible_workouts WHERE id = %(id)s AND user_id = %(user_id)s
