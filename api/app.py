@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -28,8 +29,10 @@ from api.identity.throttle import Throttle
 from api.ingest import uploads
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
+from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
+from api.ingest.waiting import Waiting, keep_shares
 from api.season import records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
@@ -43,7 +46,7 @@ from api.web.state import Request
 from api.workouts import routes as workouts
 from api.workouts import telemetry
 from api.workouts.finished import Announcements
-from shared.connections import AsyncDatabase, AsyncRedis, open_async_database, open_async_redis
+from shared.connections import AsyncDatabase, open_async_database, open_async_redis
 from shared.settings import Settings
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
@@ -105,15 +108,18 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
+        ride_sizes = RideSizes(settings.max_ride_samples)
         state = ExportState(
             settings=settings,
             database=database,
             redis=redis,
             authenticator=Authenticator(database),
-            ownerships=Ownerships(database),
+            ownerships=Ownerships(database, ride_sizes),
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
             quota=Quota(settings.max_samples_per_minute, clock),
             sockets=Sockets(settings),
+            ride_sizes=ride_sizes,
+            waiting=Waiting(settings.max_waiting_bytes),
             bodies=BodyBudget(settings.max_held_bytes),
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
@@ -149,7 +155,7 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
     """Work that is done every so often, apart from requests."""
     tasks = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
-        asyncio.create_task(_keep_counting(state["quota"], state["redis"])),
+        asyncio.create_task(_keep_counting(state)),
         asyncio.create_task(state["announcements"].listen()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
     ]
@@ -214,13 +220,21 @@ async def _keep_noting_key_use(authenticator: Authenticator) -> None:
         await _note_key_use(authenticator)
 
 
-async def _keep_counting(quota: Quota, redis: AsyncRedis) -> None:
+async def _keep_counting(state: ExportState) -> None:
+    redis = state["redis"]
+    counts = (
+        partial(state["quota"].publish, redis),
+        partial(state["ride_sizes"].publish, redis),
+        partial(state["ride_sizes"].recount, redis, state["database"]),
+        partial(keep_shares, state["waiting"], redis, state["database"], state["writer"]),
+    )
     while True:
         await asyncio.sleep(COUNT_SAMPLES_EVERY)
-        try:
-            await quota.publish(redis)
-        except Exception as error:  # whatever it was, the next second is another try
-            logger.warning("could not count samples: %r", error)
+        for count in counts:
+            try:
+                await count()
+            except Exception as error:  # whatever it was, the next second is another try
+                logger.warning("could not count samples: %r", error)
 
 
 async def _keep_looking_through_sockets(state: ExportState) -> None:

@@ -26,6 +26,8 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 # One user stands for many: no bounds. And no sweep that would fold what is being measured.
 _VARIABLES: Final = {
     "MAX_SAMPLES_PER_MINUTE": "2000000000",
+    "MAX_RIDE_SAMPLES": "2000000000",
+    "MAX_WAITING_BYTES": "100000000000",
     "MAX_ACTIVE_RIDES": "1000000",
     "MAX_RIDES_PER_HOUR": "1000000",
     "SWEEP_INTERVAL": "86400",

@@ -4,7 +4,9 @@
 |----------------------|---------|---------------------------------------------------------------|
 | ``{w:ID}:samples``   | stream  | batches not yet folded; field ``b``: see stream_codec         |
 | ``{w:ID}:sealed``    | string  | the ride is over (``completed``) or gone (``deleted``)        |
+| ``{w:ID}:size``      | number  | samples of a ride, archived or waiting; only of large rides   |
 | ``quota:USER:MINUTE``| number  | samples that a user has uploaded in a minute, by all keys     |
+| ``waiting:USER``     | set     | streams in which batches of a user wait, or have waited       |
 | ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
 | ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
@@ -39,6 +41,9 @@ SEALED_FOR: Final = 24 * 3600
 ASKED_FOR: Final = 60
 # Events of a stream beyond which nothing is added that stands elsewhere, too: in a row.
 SHORT: Final = 32
+# Seconds, from the last upload on.
+SIZE_KEPT_FOR: Final = 24 * 3600
+WAITING_KEPT_FOR: Final = 24 * 3600
 _MANY_RIDES: Final = 100_000
 
 
@@ -70,6 +75,16 @@ def asked_key(workout_id: UUID, queue: Queue) -> str:
 def resting_key(workout_id: UUID) -> str:
     """Set for a while after the fold of a ride that is over."""
     return f"{{w:{workout_id}}}:resting"
+
+
+def size_key(workout_id: UUID) -> str:
+    """The count of a workout's samples."""
+    return f"{{w:{workout_id}}}:size"
+
+
+def waiting_key(user_id: UUID) -> str:
+    """The names of the streams in which a user's batches wait."""
+    return f"waiting:{user_id}"
 
 
 def quota_key(user_id: UUID, minute: int) -> str:

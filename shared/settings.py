@@ -29,6 +29,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
+    # Of one ride: a day of 4 Hz is 345,600.
+    max_ride_samples: Positive = 1_000_000
+    # What may wait of one user in Redis to be archived: well below its maxmemory.
+    max_waiting_bytes: Positive = 64 * 1024 * 1024
     # Rides of one user: ACTIVE or PAUSED at a time, made in an hour, and in all.
     max_active_rides: Positive = 50
     max_rides_per_hour: Positive = 3_000

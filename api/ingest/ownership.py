@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from api.ingest.ride_sizes import RideSizes
 from api.ingest.store import find_ownership
 from api.web.cache import Cache
 from api.web.problems import NotFound
@@ -15,10 +16,14 @@ OUTAGE_BOUND: Final = 12 * 3600.0
 
 
 class Ownerships:
-    """Answers "may this user upload to that workout, and is it over?"."""
+    """Answers "may this user upload to that workout, and is it over?".
 
-    def __init__(self, database: AsyncDatabase) -> None:
+    ``sizes`` learns by the way how many samples the workout has.
+    """
+
+    def __init__(self, database: AsyncDatabase, sizes: RideSizes) -> None:
         self._database = database
+        self._sizes = sizes
         self._finished = Cache[tuple[UUID, UUID], bool](200_000, FRESH_FOR, OUTAGE_BOUND)
 
     async def is_finished(self, workout_id: UUID, user_id: UUID) -> bool:
@@ -42,4 +47,5 @@ class Ownerships:
         found = await find_ownership(self._database, workout_id, user_id)
         if found is None:
             raise NotFound("no such workout")
+        self._sizes.learn(workout_id, found.archived)
         return found.finished

@@ -3,8 +3,10 @@
 from api.identity.state import IdentityState
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
+from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
+from api.ingest.waiting import Waiting
 from api.web.state import Request
 
 
@@ -15,6 +17,8 @@ class IngestState(IdentityState):
     writer: StreamWriter
     quota: Quota
     sockets: Sockets
+    ride_sizes: RideSizes
+    waiting: Waiting
 
 
 IngestRequest = Request[IngestState]

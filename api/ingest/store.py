@@ -11,9 +11,20 @@ QUERIES = load_queries("ingest")
 
 @dataclass(frozen=True)
 class Ownership:
-    """A workout that is there and the user's: is it over?"""
+    """A workout that is there and the user's: is it over, and how many samples are archived?"""
 
     finished: bool
+    archived: int
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+@dataclass(frozen=True)
+class _Size:
+    samples: int
 
 
 async def find_ownership(
@@ -24,3 +35,17 @@ async def find_ownership(
         return await connection.row(
             Ownership, QUERIES["get_ownership"], id=workout_id, user_id=user_id
         )
+
+
+async def ask_for_checkpoints(database: AsyncDatabase, user_id: UUID) -> list[UUID]:
+    """Say that a user's rides under way are to be archived now; those that were not yet."""
+    async with database.connection() as connection:
+        asked = await connection.rows(_Id, QUERIES["ask_for_checkpoints_of"], user_id=user_id)
+    return [each.id for each in asked]
+
+
+async def count_archived(database: AsyncDatabase, workout_id: UUID) -> int:
+    """How many samples of a workout are archived."""
+    async with database.connection() as connection:
+        counted = await connection.row(_Size, QUERIES["count_archived"], id=workout_id)
+    return counted.samples if counted else 0

@@ -68,7 +68,7 @@ async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """Store a batch of samples. Sending one again is harmless."""
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
-    state["quota"].require(caller.user_id)
+    _require_room(state, workout_id, caller)
     body = await read_body(request, state["settings"])
     target = Target(workout_id, caller, finished, content_type(request), is_lenient(request))
     receipt = await _store(state, target, body)
@@ -155,10 +155,22 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch = await _encode(state, target, body)
-    if batch.receipt.accepted:
-        with state["quota"].taking(target.caller.user_id, batch.receipt.accepted):
-            await state["writer"].append(target.workout_id, batch.entry, finished=target.finished)
+    samples, workout_id, user_id = batch.receipt.accepted, target.workout_id, target.caller.user_id
+    if samples:
+        with (
+            state["quota"].taking(user_id, samples),
+            state["ride_sizes"].taking(workout_id, samples),
+            state["waiting"].taking(user_id, workout_id, len(batch.entry)),
+        ):
+            await state["writer"].append(workout_id, batch.entry, finished=target.finished)
     return batch.receipt
+
+
+def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
+    """Raises what an upload of a single sample would, before a body is read."""
+    state["quota"].require(caller.user_id)
+    state["ride_sizes"].require(workout_id)
+    state["waiting"].require(caller.user_id)
 
 
 @dataclass(frozen=True)
@@ -212,7 +224,9 @@ OPERATIONS = Operations(
             },
             headers=("RateLimit", "RateLimit-Policy"),
             refusals={
-                HTTPStatus.TOO_MANY_REQUESTS: "The user's samples of this minute are used up"
+                HTTPStatus.CONFLICT: "The workout has as many samples as one may have",
+                HTTPStatus.TOO_MANY_REQUESTS: "The user's samples of this minute are used up, or"
+                " too many of them wait to be archived",
             },
         ),
     ),

@@ -1,0 +1,102 @@
+"""How many samples a ride may have: counted in Redis, by all API processes together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from api.ingest.store import count_archived
+from api.web.problems import Conflict
+from shared.connections import AsyncDatabase, AsyncRedis
+from shared.redis_keys import SIZE_KEPT_FOR, samples_key, size_key
+
+_MOST_RIDES: Final = 200_000  # remembered by one process
+_STEPS: Final = 1000  # of the limit; a ride is counted in Redis once it has grown by one
+
+
+class RideSizes:
+    """How many samples each ride has, archived or waiting, as far as is known here.
+
+    An upload waits for nothing. A process begins with what the archive has, and once it has taken
+    a thousandth of the limit for a ride it adds that to the count in Redis, at most once a second,
+    and learns the total. So a ride exceeds the limit by a thousandth a process, and by what its
+    user's quota lets through in a second. A sample that was sent twice counts twice until the ride
+    seems to be full: then, once nothing of it waits, it has what the archive has.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._step = max(limit // _STEPS, 1)
+        self._known: dict[UUID, int] = {}  # the ride heard of first is the first
+        self._pending: dict[UUID, int] = {}  # taken here since
+        self._due: set[UUID] = set()  # to be counted in Redis
+        self._refused: set[UUID] = set()  # to be counted in PostgreSQL
+
+    def learn(self, workout_id: UUID, archived: int) -> None:
+        """Note how many samples PostgreSQL has of a ride."""
+        if workout_id not in self._known and len(self._known) >= _MOST_RIDES:
+            self._forget(next(iter(self._known)))
+        self._known[workout_id] = max(self._known.get(workout_id, 0), archived)
+
+    def require(self, workout_id: UUID, samples: int = 1) -> None:
+        """Raises Conflict if the ride has no room for that many."""
+        if self._size(workout_id) + samples > self._limit:
+            self._refused.add(workout_id)
+            raise Conflict(
+                f"a workout may have {self._limit} samples, and this one has no room for more:"
+                " complete it and start another"
+            )
+
+    @contextmanager
+    def taking(self, workout_id: UUID, samples: int) -> Iterator[None]:
+        """Add samples to a ride; they are taken back if the block fails. Raises Conflict."""
+        self.require(workout_id, samples)
+        self._add(workout_id, samples)
+        try:
+            yield
+        except BaseException:
+            self._add(workout_id, -samples)
+            raise
+
+    async def publish(self, redis: AsyncRedis) -> None:
+        """Add what was taken to the counts in Redis, and learn them. Raises redis.RedisError."""
+        due, self._due = self._due, set()
+        if not due:
+            return
+        async with redis.pipeline() as pipe:
+            for workout_id in due:
+                key, before = size_key(workout_id), self._known.get(workout_id, 0)
+                taken = self._pending.pop(workout_id, 0)
+                self._known[workout_id] = before + taken
+                pipe.set(key, before, nx=True)
+                pipe.incrby(key, taken)
+                pipe.expire(key, SIZE_KEPT_FOR)
+            totals = (await pipe.execute())[1::3]
+        self._known.update(zip(due, totals, strict=True))
+
+    async def recount(self, redis: AsyncRedis, database: AsyncDatabase) -> None:
+        """Count anew what seems to be full, unless some of it waits to be archived.
+
+        Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.
+        """
+        refused, self._refused = self._refused, set()
+        for workout_id in refused:
+            if not await redis.exists(samples_key(workout_id)):
+                size = await count_archived(database, workout_id)
+                await redis.set(size_key(workout_id), size, ex=SIZE_KEPT_FOR)
+                self._known[workout_id] = size
+                self._pending.pop(workout_id, None)
+
+    def _add(self, workout_id: UUID, samples: int) -> None:
+        pending = self._pending[workout_id] = self._pending.get(workout_id, 0) + samples
+        if pending >= self._step:
+            self._due.add(workout_id)
+
+    def _size(self, workout_id: UUID) -> int:
+        return self._known.get(workout_id, 0) + self._pending.get(workout_id, 0)
+
+    def _forget(self, workout_id: UUID) -> None:
+        self._known.pop(workout_id)
+        self._pending.pop(workout_id, None)
+        self._due.discard(workout_id)
+        self._refused.discard(workout_id)

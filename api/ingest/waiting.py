@@ -1,0 +1,133 @@
+"""How many bytes of a user's batches may wait in Redis, so that nobody fills what all share."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from api.ingest.store import ask_for_checkpoints
+from api.ingest.stream_writer import StreamWriter
+from api.web.problems import TooManyRequests
+from shared.connections import AsyncDatabase, AsyncRedis
+from shared.redis_keys import WAITING_KEPT_FOR, samples_key, waiting_key
+
+_STEPS: Final = 64  # of the share; what waits is measured once a user has added one
+_MOST_USERS: Final = 100_000  # remembered by one process
+_RETRY_AFTER: Final = "5"  # seconds, in which a checkpoint usually makes room
+# Note the streams that a user has added to, and measure all of that user's. What a fold has taken
+# away is no longer there, so nothing has to be subtracted, and no crash makes the sum wrong. Where
+# Redis is full it is measured all the same. Every entry is looked at: by default Redis would take
+# the first few for an example of all.
+_MEASURE: Final = """#!lua flags=allow-oom
+local total = 0
+for at = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[at]) end
+for _, stream in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local bytes = redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', '0')
+  if bytes then total = total + bytes else redis.call('SREM', KEYS[1], stream) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return total
+"""
+
+
+@dataclass
+class _Added:
+    """What this process has added since a user's streams were measured."""
+
+    size: int = 0  # bytes
+    under_way: int = 0  # bytes that Redis is to take
+    streams: set[str] = field(default_factory=set)
+
+
+class Waiting:
+    """What waits of each user, in bytes, as far as is known here.
+
+    An upload waits for nothing: once a user has added a 64th of the share here, or was refused,
+    Redis measures what waits, at most once a second. So a user exceeds the share by a 64th a
+    process, and by what is uploaded in a second.
+    """
+
+    def __init__(self, share: int) -> None:
+        self._share = share
+        self._measured: dict[UUID, int] = {}
+        self._added: defaultdict[UUID, _Added] = defaultdict(_Added)
+        self._due: set[UUID] = set()  # to be measured
+
+    def require(self, user_id: UUID, size: int = 1) -> None:
+        """Raises TooManyRequests if the user's share has no room for that many bytes.
+
+        Where nothing waits there is room for any batch.
+        """
+        used = self._used(user_id)
+        if used and used + size > self._share:
+            self._due.add(user_id)
+            raise TooManyRequests(
+                "your samples arrive faster than they are archived; what was accepted is kept",
+                headers={"Retry-After": _RETRY_AFTER},
+            )
+
+    @contextmanager
+    def taking(self, user_id: UUID, workout_id: UUID, size: int) -> Iterator[None]:
+        """Append a batch in the block; it counts unless that fails. Raises TooManyRequests."""
+        self.require(user_id, size)
+        self._added[user_id].under_way += size
+        try:
+            yield
+        except BaseException:
+            self._added[user_id].under_way -= size
+            raise
+        added = self._added[user_id]
+        added.under_way -= size
+        added.size += size
+        added.streams.add(samples_key(workout_id))
+        if added.size * _STEPS >= self._share:
+            self._due.add(user_id)
+
+    async def measure(self, redis: AsyncRedis) -> list[UUID]:
+        """Measure what waits of those who have added much; who of them uses half of the share.
+
+        Raises redis.RedisError: then it is done the next time.
+        """
+        due = {user_id: list(self._added[user_id].streams) for user_id in self._due}
+        sizes = {user_id: self._added[user_id].size for user_id in due}
+        async with redis.pipeline(transaction=False) as pipe:
+            for user_id, streams in due.items():
+                pipe.eval(_MEASURE, 1, waiting_key(user_id), WAITING_KEPT_FOR, *streams)
+            totals: list[Any] = await pipe.execute() if due else []
+        for (user_id, streams), total in zip(due.items(), totals, strict=True):
+            self._note(user_id, total, sizes[user_id], streams)
+        return [user_id for user_id in due if 2 * self._used(user_id) >= self._share]
+
+    def _note(self, user_id: UUID, total: int, size: int, streams: list[str]) -> None:
+        self._due.discard(user_id)
+        self._measured[user_id] = total
+        added = self._added[user_id]
+        added.size -= size
+        added.streams.difference_update(streams)
+        if len(self._added) > _MOST_USERS:
+            self._forget_idle()
+
+    def _forget_idle(self) -> None:
+        """Those of whom nothing is under way: what they added since is less than a 64th."""
+        for user_id in [each for each, added in self._added.items() if not added.under_way]:
+            del self._added[user_id]
+            self._measured.pop(user_id, None)
+
+    def _used(self, user_id: UUID) -> int:
+        added = self._added.get(user_id)
+        here = added.size + added.under_way if added else 0
+        return self._measured.get(user_id, 0) + here
+
+
+async def keep_shares(
+    waiting: Waiting, redis: AsyncRedis, database: AsyncDatabase, writer: StreamWriter
+) -> None:
+    """Measure what waits, and have the rides of users near their share archived at once.
+
+    Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.
+    """
+    for user_id in await waiting.measure(redis):
+        for workout_id in await ask_for_checkpoints(database, user_id):
+            await writer.announce_change(workout_id)
