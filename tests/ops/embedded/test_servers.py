@@ -66,6 +66,7 @@ def test_they_are_the_versions_and_settings_that_were_promised(urls: dict[str, s
         assert info["valkey_version"].startswith("9.")
         assert info["aof_enabled"] == 1
         assert info["maxmemory_policy"] == "noeviction"
+        assert info["maxmemory"] == 1024**3
         assert info["tcp_port"] == 0
 
 
