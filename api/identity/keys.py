@@ -57,6 +57,7 @@ async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key."""
     wanted = await read_json(request, CreateKey, request.state["settings"])
     _require_future(wanted.expires_at)
+    await request.state["throttle"].admit_key(caller.user_id)
     fresh, scopes = make_key(), sorted(set(wanted.scopes))
     async with request.state["database"].connection() as connection, connection.transaction():
         await require_open_key(connection, caller)
@@ -72,6 +73,7 @@ async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     """Replace a key by a new one of the same name, scopes and expiry."""
     wanted = await read_json(request, RotateKey, request.state["settings"])
     old_id, fresh = _key_id_of(request), make_key()
+    await request.state["throttle"].admit_key(caller.user_id)
     async with request.state["database"].connection() as connection, connection.transaction():
         await require_open_key(connection, caller)
         await _require_room(connection, caller)
@@ -127,6 +129,11 @@ def _show(key: Key, fresh: NewKey) -> Response:
     return json_response(FreshKey(key, fresh.text), HTTPStatus.CREATED)
 
 
+_REFUSALS: Final = {
+    **CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS: "Made too many; wait for Retry-After",
+}
+
 OPERATIONS = Operations(
     "keys",
     "For devices and programs",
@@ -141,7 +148,7 @@ OPERATIONS = Operations(
             body={JSON: CreateKey},
             example={"name": "head unit", "scopes": ["upload"]},
             headers=("Cache-Control",),
-            refusals=CONFLICT,
+            refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),
         ),
         Operation(
@@ -152,7 +159,7 @@ OPERATIONS = Operations(
             "admin",
             body={JSON: RotateKey},
             headers=("Cache-Control",),
-            refusals=CONFLICT,
+            refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),
         ),
         Operation("DELETE", "/api/keys/{key}", revoke_key, {HTTPStatus.OK: Revocation}, "admin"),

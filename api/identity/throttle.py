@@ -21,6 +21,9 @@ _GUESSES: Final = RateLimitItemPerMinute(10, 15, namespace="guesses")
 _TARGETED: Final = RateLimitItemPerHour(200, namespace="targeted")
 # By one user: each is hashed by the thread that also compares the passwords of logins.
 _CHANGES: Final = RateLimitItemPerHour(10, namespace="password-changes")
+# New keys of one user: those revoked stay listed, and each is noted in the audit log.
+MOST_NEW_KEYS: Final = 300
+_NEW_KEYS: Final = RateLimitItemPerHour(MOST_NEW_KEYS, namespace="new-keys")
 
 
 class Throttle:
@@ -61,6 +64,10 @@ class Throttle:
     async def admit_password_change(self, user_id: UUID) -> None:
         """Count a new password of a user. Raises TooManyRequests, redis.RedisError."""
         await self._admit(_CHANGES, str(user_id))
+
+    async def admit_key(self, user_id: UUID) -> None:
+        """Count a new key of a user. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(_NEW_KEYS, str(user_id))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
         """Clear this client's count of logins to an account, after the right password."""

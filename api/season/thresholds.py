@@ -2,17 +2,21 @@
 
 from datetime import date
 from http import HTTPStatus
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType, structs
 from starlette.responses import Response
 
 from api.identity.auth import Caller
-from api.identity.state import IdentityRequest
+from api.identity.state import IdentityRequest, IdentityState
 from api.season import store
 from api.season.store import Beats, Joules, Kilograms, Recompute, Source, Thresholds, Watts
 from api.web.body import JSON, read_json
+from api.web.problems import Conflict
 from api.web.responses import json_response
-from api.web.routing import Operation, Operations
+from api.web.routing import CONFLICT, Operation, Operations
+
+MOST_DAYS: Final = 2_000  # with figures of a user: a new one each week for 38 years
 
 
 class PutThresholds(Struct, rename="camel"):
@@ -56,6 +60,7 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     wanted = await read_json(request, PutThresholds, state["settings"])
     given = {name: value for name, value in structs.asdict(wanted).items() if value is not UNSET}
+    await _require_room(state, caller, wanted.effective_from)
     thresholds = await store.put_thresholds(state["database"], caller.user_id, given)
     recompute = await store.count_stale(state["database"], caller.user_id)
     return json_response(ThresholdsChange(thresholds, recompute))
@@ -64,6 +69,13 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
 async def get_recompute(request: IdentityRequest, caller: Caller) -> Response:
     """How far the recomputation of the caller's workouts has come."""
     return json_response(await store.count_stale(request.state["database"], caller.user_id))
+
+
+async def _require_room(state: IdentityState, caller: Caller, day: date) -> None:
+    """Raises Conflict. A day that has figures already may get others."""
+    given = await store.list_thresholds(state["database"], caller.user_id)
+    if len(given) >= MOST_DAYS and day not in {each.effective_from for each in given}:
+        raise Conflict(f"there are figures for {MOST_DAYS} days already: take back those of one")
 
 
 OPERATIONS = Operations(
@@ -85,6 +97,7 @@ OPERATIONS = Operations(
             "admin",
             body={JSON: PutThresholds},
             example={"effectiveFrom": "2026-01-01", "ftp": 250},
+            refusals=CONFLICT,
         ),
         Operation(
             "GET", "/api/users/me/recompute", get_recompute, {HTTPStatus.OK: Recompute}, "read"

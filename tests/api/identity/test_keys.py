@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api.identity.keys import MOST_KEYS
+from api.identity.throttle import MOST_NEW_KEYS
 from shared.connections import Database
 from shared.credentials import key_id_of
 from tests.api.answers import T0, eventually, problem_of
@@ -139,6 +140,16 @@ def test_keys_are_bounded(rider: Rider, database: Database) -> None:
     assert "revoke one" in problem["detail"]
     own = key_id_of(rider.account.api_key)
     problem_of(rider.client.post(f"/api/keys/{own}/rotate", json={"overlap": 60}), 409)
+
+
+def test_who_makes_keys_all_the_time_has_to_wait(rider: Rider) -> None:
+    """Attempts count, as logins do."""
+    for _ in range(MOST_NEW_KEYS):
+        answer = rider.client.post(f"/api/keys/{'0' * 16}/rotate", json={})
+        assert answer.status_code == 404
+    refused = rider.client.post("/api/keys", json={"name": "one more", "scopes": ["read"]})
+    problem_of(refused, 429)
+    assert 0 < int(refused.headers["retry-after"]) <= 3600
 
 
 def test_what_is_done_to_keys_is_on_record(rider: Rider, database: Database) -> None:

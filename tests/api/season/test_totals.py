@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.season.thresholds import MOST_DAYS
 from api.season.totals import fitness
 from shared.connections import Database
 from tests.api.answers import eventually, problem_of, seconds_of
@@ -278,3 +279,22 @@ def waits_for(database: Database, pid: int) -> bool:
             "SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [pid]
         ).fetchone()
     return row is not None
+
+
+def test_days_with_figures_are_bounded(rider: Rider, database: Database) -> None:
+    with database.connection() as connection:
+        connection.execute(
+            """INSERT INTO athlete_thresholds (user_id, effective_from, ftp)
+               SELECT %s, date '2020-01-01' + n, 250 FROM generate_series(1, %s) AS n""",
+            [rider.account.user_id, MOST_DAYS],
+        )
+    path, figures = "/api/users/me/thresholds", {"ftp": 260}
+    refused = rider.client.put(path, json={"effectiveFrom": "2019-01-01", **figures})
+    assert problem_of(refused, 409)["detail"] == (
+        "there are figures for 2000 days already: take back those of one"
+    )
+    known = {"effectiveFrom": "2020-01-02"}
+    assert rider.client.put(path, json={**known, **figures}).status_code == 200
+    assert rider.client.put(path, json={**known, "ftp": None}).status_code == 200
+    after = rider.client.put(path, json={"effectiveFrom": "2019-01-01", **figures})
+    assert after.status_code == 200
