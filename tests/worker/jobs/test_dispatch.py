@@ -82,6 +82,7 @@ def test_a_fold_whose_event_some_worker_has_is_not_asked_for_again(
     assert workouts.asked() == [taken, other]
     [event] = pending(redis_client)
     redis_client.xack(Queue.PROMPT, GROUP, event["message_id"])  # and its deletion was lost
+    redis_client.delete(asked_key(taken, Queue.PROMPT))
     dispatcher.dispatch()
     assert workouts.asked() == [taken, other, taken]
 
