@@ -1,9 +1,10 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from inspect import signature
-from typing import Any, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import msgspec
 import psycopg
@@ -29,6 +30,7 @@ Database = ConnectionPool[DatabaseConnection]
 AsyncDatabase = AsyncConnectionPool["BoundedConnection"]
 Redis = redis.Redis
 AsyncRedis = redis.asyncio.Redis
+_ROWS_AT_ONCE: Final = 50
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -57,10 +59,19 @@ class BoundedConnection(AsyncConnection[Row]):
             return await cursor.fetchone()
 
     async def rows(self, kind: type[T], query: LiteralString, **parameters: object) -> list[T]:
-        """Every row as ``kind``, whose members are named as the columns."""
+        """Every row as ``kind``, whose members are named as the columns.
+
+        Between some rows and the next ones the event loop sees to others.
+        """
+        found = list[T]()
         async with self.cursor(row_factory=kwargs_row(_maker_of(kind))) as cursor:
             await cursor.execute(query, parameters)
-            return await cursor.fetchall()
+            while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
+                found += rows
+                if len(rows) < _ROWS_AT_ONCE:
+                    break
+                await asyncio.sleep(0)
+        return found
 
 
 def _maker_of(kind: Callable[..., T]) -> Callable[..., T]:
