@@ -290,7 +290,7 @@ def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
 def backup(context: click.Context, file: str | None) -> None:
     """Back up the database and the samples not yet folded."""
     file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _servers(context) as environ, _open_private(file) as target:
         back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
     click.echo(f"wrote {file}", err=True)
@@ -330,4 +330,4 @@ def _serve(module: str, count: int, environ: dict[str, str]) -> None:
             supervisor.start(
                 lambda: spawn([sys.executable, "-m", module], log=None, environ=environ)
             )
-        supervisor.watch(lambda event: click.echo(event, err=True), lambda: True)
+        supervisor.watch(lambda event: click.echo(event, err=True))

@@ -1,6 +1,7 @@
 """Child processes that end when we do, and in the order we choose."""
 
 import ctypes
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from pwd import struct_passwd
 from types import FrameType
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
+from ops.private_files import append_private
 from shared.errors import TrackerError
 
 _PR_SET_PDEATHSIG = 1
 _RESTART_INTERVAL: Final = 1.0  # seconds
+_LONG_LIFE: Final = 30.0  # seconds after which a process that ends is started anew at once
+_LONGEST_PAUSE: Final = 30.0  # seconds before another try
 
 Process = subprocess.Popen[bytes]
 
@@ -40,7 +44,7 @@ def spawn(
     even if we are killed outright.
     """
     identity = {} if user is None else _identity(user)
-    with log.open("ab") if log else nullcontext() as output:
+    with append_private(log) if log else nullcontext() as output:
         process: Process = subprocess.Popen(
             [str(argument) for argument in argv],
             env=None if environ is None else dict(environ),
@@ -49,6 +53,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=pass_fds,
+            umask=0o077,
             preexec_fn=_die_with_parent(stop_signal),
             **identity,  # type: ignore[call-overload]
         )
@@ -61,7 +66,7 @@ def run_as(user: struct_passwd | None, argv: Sequence[str | Path], typed: str = 
     command = [str(argument) for argument in argv]
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            command, input=typed, capture_output=True, text=True, cwd="/", **how
+            command, input=typed, capture_output=True, text=True, cwd="/", umask=0o077, **how
         )
     except OSError as error:
         raise ProcessFailed(f"{command[0]}: {error.strerror}") from error
@@ -84,8 +89,26 @@ def wait_until(
 class _Supervised:
     start: Callable[[], Process]
     stop_signal: signal.Signals
+    log: Path | None
     process: Process
     started_at: float
+    pause: float = 0
+    restart_at: float | None = None  # once it has ended
+
+    def plan_restart(self, now: float) -> None:
+        """At once after a long life; ever later if it ends again and again."""
+        long = now > self.started_at + _LONG_LIFE
+        self.pause = 0 if long else min(max(2 * self.pause, _RESTART_INTERVAL), _LONGEST_PAUSE)
+        self.restart_at = now + self.pause
+
+    def end(self) -> str:
+        """One line that says how it ended, why if it said so itself, and when it starts anew."""
+        code = self.process.returncode
+        why = f" {_complaint(self.log)}" if self.log and code > 0 else ""
+        when = f" in {self.pause:.0f} s" if self.pause else ""
+        return (
+            f"{_name(self.process)} {self.process.pid} ended ({code}){why}; starting another{when}"
+        )
 
 
 class Supervisor:
@@ -110,27 +133,42 @@ class Supervisor:
         return [each.process for each in self._supervised]
 
     def start(
-        self, start: Callable[[], Process], stop_signal: signal.Signals = signal.SIGTERM
+        self,
+        start: Callable[[], Process],
+        stop_signal: signal.Signals = signal.SIGTERM,
+        log: Path | None = None,
     ) -> Process:
         """Start a process; ``start`` will be called again whenever it has ended."""
-        supervised = _Supervised(start, stop_signal, start(), time.monotonic())
+        supervised = _Supervised(start, stop_signal, log, start(), time.monotonic())
         self._supervised.append(supervised)
         return supervised.process
 
-    def watch(self, report: Callable[[str], None], possible: Callable[[], bool]) -> None:
-        """Start anew what ends, for as long as it is ``possible``."""
-        while possible():
+    def watch(self, report: Callable[[str], None]) -> NoReturn:
+        """Start anew what ends, until a signal comes."""
+        while True:
             self.restart_ended(report)
             time.sleep(_RESTART_INTERVAL)
 
     def restart_ended(self, report: Callable[[str], None]) -> None:
-        """Start anew what has ended, each at most once a second."""
+        """Start anew what has ended, and say so; what ends again and again waits ever longer."""
+        now = time.monotonic()
         for each in self._supervised:
-            code = each.process.poll()
-            if code is not None and time.monotonic() > each.started_at + _RESTART_INTERVAL:
-                pid = each.process.pid
-                report(f"{_name(each.process)} {pid} ended ({code}); starting another")
-                each.started_at, each.process = time.monotonic(), each.start()
+            if each.process.poll() is None:
+                continue
+            if each.restart_at is None:
+                each.plan_restart(now)
+                report(each.end())
+            if each.restart_at is not None and now >= each.restart_at:
+                _restart(each, report)
+
+
+def _restart(ended: _Supervised, report: Callable[[str], None]) -> None:
+    ended.started_at = time.monotonic()
+    try:
+        ended.process, ended.restart_at = ended.start(), None
+    except ProcessFailed as error:  # as what is left of it has yet to end
+        ended.plan_restart(time.monotonic())
+        report(f"{error}; trying again in {ended.pause:.0f} s")
 
 
 def stop(process: Process, how: signal.Signals = signal.SIGTERM, grace: float = 30) -> None:
@@ -149,6 +187,13 @@ def tail(log: Path, lines: int = 20) -> str:
     """The end of a log."""
     text = log.read_text(errors="replace") if log.exists() else ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _complaint(log: Path) -> str:
+    """What a process that gave up said last."""
+    lines = tail(log).splitlines() or ["nothing said"]
+    fatal = [line for line in lines if re.search("fatal|panic|error", line, re.IGNORECASE)]
+    return (fatal or lines)[-1].strip()
 
 
 def stop_on_signals() -> None:

@@ -1,6 +1,7 @@
 """Makes .venv from a lock file. Standard library only: it runs before anything is installed."""
 
 import fcntl
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
+LOCK = ROOT / ".venv.lock"
 PYTHON = str(VENV / "bin" / "python")
 STAMP = VENV / "installed"  # the Python and the lock file that .venv was made from
 OLDEST = (3, 11)
@@ -19,7 +21,8 @@ def main(wanted: str) -> None:
     """Install the packages of ``requirements/<wanted>.txt``, unless they are there already."""
     if sys.version_info < OLDEST:
         sys.exit("Python 3.11 or later is needed: make PYTHON=python3.x …")
-    with (ROOT / ".venv.lock").open("w") as lock:
+    with os.fdopen(os.open(LOCK, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
+        os.fchmod(lock.fileno(), 0o600)  # whoever may open it may hold it
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start together
         stamp, python = STAMP.read_text() if STAMP.exists() else "", _version()
         if stamp not in [python + _lock_file(name) for name in SETS[SETS.index(wanted) :]]:

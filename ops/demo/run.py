@@ -20,7 +20,6 @@ from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.demo.ride_player import play_ride, read_ride, to_lines
 from ops.demo.ride_simulator import SECONDS, simulate_ride
-from ops.embedded.guest import keeper_lives
 from ops.embedded.servers import servers
 from ops.private_files import InUse, locked, write_private
 from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
@@ -61,9 +60,7 @@ def run(
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
-            embedded = not environ.get("DATABASE_URL")
-            supervisor.watch(console.print, lambda: not embedded or keeper_lives(data_dir))
-            raise ProcessFailed(f"the embedded servers have ended; see {data_dir / 'logs'}")
+            supervisor.watch(console.print)
 
 
 @contextmanager
@@ -101,17 +98,15 @@ def start_service(
                 log=log,
                 environ={**environ, "LISTEN_FD": str(fd)},
                 pass_fds=[fd],
-            )
+            ),
+            log=log,
         )
         wait_until(lambda: _is_ready(url), api, log)
         for number in range(1, WORKERS + 1):
+            worker_log = _fresh(logs / f"worker-{number}.log")
+            command = [sys.executable, "-m", "worker"]
             supervisor.start(
-                partial(
-                    spawn,
-                    [sys.executable, "-m", "worker"],
-                    log=_fresh(logs / f"worker-{number}.log"),
-                    environ=environ,
-                )
+                partial(spawn, command, log=worker_log, environ=environ), log=worker_log
             )
         yield url, supervisor
 

@@ -9,32 +9,81 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from ops.private_files import InUse, locked
+from ops.private_files import InUse, create_private, locked
 from ops.processes import ProcessFailed, tail
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _START_TIMEOUT: Final = 120.0  # seconds
+_PAUSE: Final = 5.0  # seconds between attempts to replace a keeper
 
 
 @contextmanager
 def stay(data_dir: Path, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
     """Keep the servers running; yields their URLs.
 
-    ``report`` is called, from another thread, with what the keeper has to say. If we are the
-    last to leave, the servers have stopped on return.
+    ``report`` is called, from another thread, with what the keeper has to say. A keeper that is
+    killed is replaced, on the same sockets. If we are the last to leave, the servers have stopped
+    on return.
     """
-    with _join(data_dir) as connection, connection.makefile() as lines:
-        urls: dict[str, str] = json.loads(lines.readline())
-        listening = threading.Thread(target=_relay, args=(lines, report), daemon=True)
-        listening.start()
-        try:
-            yield urls
-        finally:
-            with suppress(OSError):  # the keeper was killed
-                connection.shutdown(socket.SHUT_WR)
-            listening.join()
+    guest = _Guest(data_dir, report)
+    listening = threading.Thread(target=guest.listen, daemon=True)
+    listening.start()
+    try:
+        yield guest.urls
+    finally:
+        guest.leave()
+        listening.join()
+
+
+class _Guest:
+    """One connection to the keeper at a time, from the first keeper to our leaving."""
+
+    def __init__(self, data_dir: Path, report: Callable[[str], None]) -> None:
+        self._data_dir, self._report = data_dir, report
+        self._lock, self._leaving = threading.Lock(), threading.Event()
+        self._enter()
+
+    def listen(self) -> None:
+        """Pass on what the keeper says, until it lets us go."""
+        while True:
+            with suppress(ConnectionError):
+                for line in self._lines:
+                    self._report(line.rstrip("\n"))
+            self._connection.close()
+            if self._leaving.is_set():
+                return
+            self._report("the keeper of the embedded servers ended; starting another")
+            self._enter_again()
+
+    def leave(self) -> None:
+        """Say that we need the servers no more; ``listen`` returns once the keeper has heard."""
+        with self._lock:
+            self._leaving.set()
+            self._say_goodbye()
+
+    def _enter(self) -> None:
+        connection = _join(self._data_dir)
+        with self._lock:
+            self._connection, self._lines = connection, connection.makefile()
+            self.urls: dict[str, str] = json.loads(self._lines.readline())
+            if self._leaving.is_set():
+                self._say_goodbye()
+
+    def _enter_again(self) -> None:
+        while not self._leaving.is_set():
+            try:
+                self._enter()
+            except (ProcessFailed, ValueError, OSError) as error:
+                self._report(f"{error}; trying again in {_PAUSE:.0f} s".replace("\n", " "))
+                self._leaving.wait(_PAUSE)
+            else:
+                return
+
+    def _say_goodbye(self) -> None:
+        with suppress(OSError):  # the keeper was killed
+            self._connection.shutdown(socket.SHUT_WR)
 
 
 def keeper_lives(data_dir: Path) -> bool:
@@ -73,7 +122,7 @@ def _join(data_dir: Path) -> socket.socket:
 def _start_keeper(data_dir: Path, lock: int) -> None:
     """It inherits the lock, and is no child of ours, as it outlives us if others come."""
     address_file(data_dir).unlink(missing_ok=True)  # of a keeper that was killed
-    with (data_dir / "logs" / "keeper.log").open("wb") as log:
+    with create_private(data_dir / "logs" / "keeper.log") as log:
         subprocess.run(
             [sys.executable, "-m", "ops.embedded.keeper", data_dir],
             cwd=_ROOT,
@@ -98,10 +147,3 @@ def _is_let_in(connection: socket.socket) -> bool:
         return connection.recv(1, socket.MSG_PEEK) != b""
     except ConnectionError:
         return False
-
-
-def _relay(lines: IO[str], report: Callable[[str], None]) -> None:
-    """Until the keeper lets us go."""
-    with suppress(ConnectionError):
-        for line in lines:
-            report(line.rstrip("\n"))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 
 from ops.embedded.server import Server
+from ops.private_files import make_private
 from ops.processes import ProcessFailed, run_as
 
 DATABASE: Final = "tracker"
@@ -73,7 +74,8 @@ def _home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path
         home.mkdir(mode=0o700, exist_ok=True)
         return home, bin_dir
     if not home.exists():
-        if _may(user, "-x", data_dir):
+        if _may(user, "-x", data_dir.parent):
+            make_private(data_dir, user.pw_gid)
             home.mkdir(mode=0o700)
         else:
             _SHARED_HOME.mkdir(mode=0o755, exist_ok=True)

@@ -9,12 +9,13 @@ from typing import Final
 from ops.embedded.guest import stay
 from ops.embedded.postgres import postgres_server, server_user
 from ops.embedded.valkey import valkey_server
-from ops.private_files import private_folder
+from ops.private_files import make_private, private_folder, shut_all
 from ops.processes import Supervisor, wait_until
 from shared.errors import InvalidSettings
 from shared.settings import require_sound
 
 _KEYS: Final = ("DATABASE_URL", "REDIS_URL")
+_FOLDERS: Final = ("logs", "postgres", "valkey")
 
 
 def _to_stderr(event: str) -> None:
@@ -51,14 +52,22 @@ def embedded_servers(
     """Run both servers on ``data_dir``, behind sockets in a private folder; yields their URLs."""
     prepare(data_dir)
     urls = []
-    with private_folder(server_user()) as sockets, supervisor or Supervisor() as running:
+    shut_all(data_dir, _FOLDERS)
+    home = private_folder(server_user(), data_dir / "sockets")
+    with home as sockets, supervisor or Supervisor() as running:
         for server in (postgres_server(data_dir, sockets), valkey_server(data_dir, sockets)):
-            process = running.start(server.spawn, server.stop_signal)
+            process = running.start(server.spawn, server.stop_signal, server.log)
             wait_until(server.answers, process, server.log)
             urls.append(server.url)
         yield dict(zip(_KEYS, urls, strict=True))
 
 
 def prepare(data_dir: Path) -> None:
-    """Make the folders that everything else is kept in."""
-    (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+    """Make the folders that everything else is kept in, for nobody else to enter.
+
+    Where root's PostgreSQL runs as another user on a folder in ours, that user may pass.
+    """
+    user, home = server_user(), data_dir / "postgres"
+    passes = user is not None and home.is_dir() and not home.is_symlink()
+    make_private(data_dir, user.pw_gid if user and passes else None)
+    make_private(data_dir / "logs")

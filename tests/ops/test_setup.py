@@ -48,6 +48,7 @@ def test_what_is_installed_is_installed_once_until_its_lock_file_changes(checkou
     assert set_up(checkout, "embedded") == []
     assert set_up(checkout, "dev") == ["Installing packages"]
     assert set_up(checkout, "embedded") == []  # dev contains it
+    assert (checkout / ".venv.lock").stat().st_mode & 0o077 == 0  # nobody else may hold it
     (checkout / "requirements" / "dev.txt").write_text("# another\n")
     assert set_up(checkout, "dev") == ["Installing packages"]
 

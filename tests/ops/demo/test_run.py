@@ -3,12 +3,13 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from ops.demo.ride_simulator import simulate_ride
 from tests.conftest import ROOT, run_ops
@@ -101,6 +103,35 @@ def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> No
             created = client.post("/api/workouts").json()["workout"]["id"]
             done = client.post(f"/api/workouts/{created}/complete", params={"wait": "30"})
         assert done.json()["workout"]["status"] == "COMPLETED"
+
+
+def test_run_starts_its_servers_again_when_they_are_killed_and_says_so(data_dir: Path) -> None:
+    with running(data_dir) as run:
+        for pid in _servers_of(data_dir):
+            os.kill(pid, signal.SIGKILL)
+        headers = {"X-API-Key": run["apiKey"]}
+        with httpx.Client(base_url=run["url"], headers=headers, timeout=30) as client:
+            _await(lambda: client.get("/health/ready").is_success)
+            created = client.post("/api/workouts").json()["workout"]["id"]
+            done = client.post(f"/api/workouts/{created}/complete", headers={"Prefer": "wait=30"})
+        assert done.json()["workout"]["status"] == "COMPLETED"
+    said = (data_dir / "output").read_text()
+    assert re.search(r"^postgres \d+ ended \(-9\); starting another", said, re.MULTILINE)
+    assert re.search(r"^valkey-server \d+ ended \(-9\); starting another", said, re.MULTILINE)
+
+
+def _servers_of(data_dir: Path) -> list[int]:
+    home, sockets = data_dir / "postgres", (data_dir / "sockets").read_text()
+    postgres = (home.resolve() / "cluster" / "postmaster.pid").read_text().splitlines()[0]
+    with redis.Redis(unix_socket_path=f"{sockets}/valkey.sock") as client:
+        return [int(postgres), client.info("server")["process_id"]]
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _environ(pid: str) -> str:

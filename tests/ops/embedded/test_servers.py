@@ -145,6 +145,30 @@ def test_a_server_that_is_killed_is_started_again_on_its_data(data_dir: Path, wh
         assert found == ("kept", "kept")
 
 
+def test_a_keeper_that_is_killed_is_replaced_on_the_same_sockets_and_data(data_dir: Path) -> None:
+    events = SimpleQueue[str]()
+    with servers({}, data_dir, events.put) as urls:
+        remember(urls, "kept")
+        os.kill(keeper_of(data_dir), signal.SIGKILL)
+        assert (
+            events.get(timeout=60) == "the keeper of the embedded servers ended; starting another"
+        )
+        deadline = time.monotonic() + 60
+        while not keeper_lives(data_dir) or recall_if_up(urls) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert recall(urls) == ("kept", "kept")
+    assert not keeper_lives(data_dir)
+
+
+def keeper_of(data_dir: Path) -> int:
+    listed = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True).stdout
+    end = f"-m ops.embedded.keeper {data_dir}"
+    found = [line.split()[0] for line in listed.splitlines() if line.endswith(end)]
+    assert len(found) == 1
+    return int(found[0])
+
+
 def pids_of(urls: dict[str, str], data_dir: Path) -> dict[str, int]:
     with redis.Redis.from_url(urls["REDIS_URL"]) as client:
         valkey = client.info("server")["process_id"]
@@ -242,6 +266,45 @@ def test_an_ordinary_user_runs_them_too(data_dir: Path) -> None:
             assert recall(urls) == ("ordinary", "ordinary")
 
     assert in_child_as("nobody", start) == 0
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    """Of everything but links, which have none of their own."""
+    below = (path for path in folder.rglob("*") if not path.is_symlink())
+    return {str(path): stat.S_IMODE(path.lstat().st_mode) for path in below}
+
+
+def test_nobody_else_may_open_anything_of_the_data_also_where_it_lay_open(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("")
+    elsewhere.chmod(0o644)
+    with servers({}, data_dir):
+        pass
+    for path in [data_dir, *data_dir.rglob("*")]:
+        if path.name != "cluster" and "cluster" not in path.parts:  # PostgreSQL's own are shut
+            path.chmod(path.stat().st_mode | 0o077)
+    (data_dir / "link").symlink_to(elsewhere)
+    with servers({}, data_dir):
+        assert {path: mode for path, mode in modes_below(data_dir).items() if mode & 0o077} == {}
+        assert stat.S_IMODE(data_dir.stat().st_mode) in (0o700, 0o710)
+        assert data_dir.stat().st_mode & 0o007 == 0
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can be another user")
+def test_another_user_cannot_hold_a_lock_of_the_data(data_dir: Path) -> None:
+    with servers({}, data_dir):
+        locks = list(data_dir.glob("*.lock"))
+        assert {lock.name for lock in locks} == {"keeper.lock", "postgres.lock", "valkey.lock"}
+
+        def open_each() -> None:
+            for lock in locks:
+                with pytest.raises(PermissionError):
+                    lock.open()
+
+        assert in_child_as("daemon", open_each) == 0
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root must drop to another user")
