@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
@@ -22,6 +23,11 @@ _discreet.setLevel(logging.WARNING)
 # Bytes: of a head, and of what frames a body (sizes of chunks, their extensions, trailers).
 MOST_HEAD: Final = 64 * 1024
 MOST_FRAMING: Final = 1024 * 1024
+# Frames of a WebSocket that end no message: at once, and a second.
+MOST_FRAMES: Final = 100
+_FRAMES_A_SECOND: Final = 5
+_FRAMES_A_MESSAGE: Final = 20.0
+_SLICE: Final = 4096  # bytes
 _BODY_HEADERS: Final = (b"content-length", b"transfer-encoding")
 
 
@@ -151,8 +157,13 @@ class _NoTrailers(list[tuple[bytes, bytes]]):
 class WebSocketProtocol(_Deadlines, WebSocketsSansIOProtocol):
     """Logs no handshake and no message, and adds the headers of every answer to refusals.
 
-    While the peer does not take its pongs, no further ping is read.
+    While the peer does not take its pongs, no further ping is read. Frames that end no message
+    (pings, pongs, parts of messages) cost as much as a message and bring nothing: a peer that sends
+    very many is hung up on.
     """
+
+    _spare_frames = float(MOST_FRAMES)
+    _counted_at = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -161,14 +172,34 @@ class WebSocketProtocol(_Deadlines, WebSocketsSansIOProtocol):
         self.conn = _Handshake(max_size=self.config.ws_max_size, logger=_discreet)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the handshake or of frames."""
-        super().data_received(data)
-        if self.conn.handshake_exc and not self.handshake_initiated:
-            self._refuse_handshake()
+        """Bytes of the handshake or of frames, of which a slice is read at a time."""
+        for at in range(0, len(data), _SLICE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[at : at + _SLICE])
+            if self.conn.handshake_exc and not self.handshake_initiated:
+                self._refuse_handshake()
+
+    def handle_cont(self, event: Frame) -> None:
+        """A further part of a message."""
+        super().handle_cont(event)
+        if not event.fin:
+            self._count_frame()
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is complete, and may have come in some parts."""
+        super().send_receive_event_to_app()
+        self._spare_frames = max(self._spare_frames, _FRAMES_A_MESSAGE)
+
+    def handle_pong(self, event: Frame) -> None:
+        """An answer to a ping of ours, or what nobody asked for."""
+        super().handle_pong(event)
+        self._count_frame()
 
     def handle_ping(self) -> None:
         """Answer with a pong."""
         super().handle_ping()
+        self._count_frame()
         if not self.writable.is_set():
             self.transport.pause_reading()
 
@@ -177,6 +208,15 @@ class WebSocketProtocol(_Deadlines, WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self.read_paused:  # else a message waits for the application
             self.transport.resume_reading()
+
+    def _count_frame(self) -> None:
+        """A token bucket: it holds MOST_FRAMES, and some flow in each second."""
+        now = self.loop.time()
+        gained = (now - self._counted_at) * _FRAMES_A_SECOND
+        self._spare_frames = min(self._spare_frames + gained, MOST_FRAMES) - 1
+        self._counted_at = now
+        if self._spare_frames < 0:
+            self.transport.abort()
 
     def _refuse_handshake(self) -> None:
         """uvicorn would neither send what websockets made of the head, nor hang up."""

@@ -15,8 +15,13 @@ from tests.conftest import Rider
 
 MOST_TAKEN = 64 * 1024 * 1024
 CONNECTIONS = Path("/proc/net/tcp")
-# A ping with the longest payload there is, masked with zeros.
+# Frames with the longest payload there is, masked with zeros.
 PING = b"\x89\xfd" + bytes(4) + b"x" * 125
+PONG = b"\x8a\xfd" + bytes(4) + b"x" * 125
+# A text message in parts of one byte each.
+BEGIN = b"\x01\x81" + bytes(4) + b"x"
+PART = b"\x00\x81" + bytes(4) + b"x"
+END = b"\x80\x81" + bytes(4) + b"x"
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +87,40 @@ def test_who_does_not_read_its_answers_is_hung_up_on(
     assert impatient.get("/health/live").is_success
 
 
-@needs_linux
-def test_pings_whose_pongs_are_not_read_are_not_taken_for_long(
-    impatient: httpx.Client, rider: Rider
-) -> None:
-    handshake = (
+def handshake(rider: Rider) -> bytes:
+    return (
         f"GET /api/workouts/{rider.start()}/telemetry HTTP/1.1\r\nHost: x\r\n"
         f"X-API-Key: {rider.account.api_key}\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
+    ).encode()
+
+
+@needs_linux
+@pytest.mark.parametrize("frame", [PING, PONG, PART], ids=["pings", "pongs", "parts"])
+def test_frames_without_end_that_nobody_reads_answers_to_are_not_taken_for_long(
+    impatient: httpx.Client, rider: Rider, frame: bytes
+) -> None:
     with connected(impatient) as deaf:
-        deaf.connection.sendall(handshake.encode())
+        deaf.connection.sendall(handshake(rider))
         assert deaf.connection.recv(4096).startswith(b"HTTP/1.1 101 ")
-        assert deaf.flood(PING * 1000) < MOST_TAKEN
+        assert deaf.flood(frame * 1000) < MOST_TAKEN
         eventually(lambda: not deaf.is_open())
     assert impatient.get("/health/live").is_success
+
+
+@pytest.mark.parametrize("frame", [PING, PONG, PART], ids=["pings", "pongs", "parts"])
+def test_more_frames_than_anybody_needs_end_the_connection_though_their_answers_are_read(
+    impatient: httpx.Client, rider: Rider, frame: bytes
+) -> None:
+    address = urlsplit(str(impatient.base_url))
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(handshake(rider))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+        connection.sendall(BEGIN + frame * 20 + END if frame is PART else frame * 20)
+        if frame is PART:
+            assert b'"status":400' in connection.recv(4096)  # no JSON, but a message
+        connection.sendall(BEGIN + frame * 1000 if frame is PART else frame * 1000)
+        with suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass  # until it is hung up on

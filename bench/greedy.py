@@ -1,0 +1,145 @@
+"""A greedy rider, in a process of its own: ``python -m bench.greedy WAY URL KEY`` never ends."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from itertools import count
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from bench.load import http_request
+from bench.rides import START, an_hour
+
+_UPLOAD: Final = 600  # samples a request
+_STALE: Final = 100  # rides whose figures a threshold changes
+_EMPTY: Final = 2500  # rides under way without a sample
+_UNREAD: Final = 25  # answers
+_PING: Final = b"\x89\xfd" + bytes(4) + b"x" * 125
+
+
+def late_batches(client: httpx.Client) -> Iterator[None]:
+    """Batches for a long ride that is over."""
+    ride = _start(client)
+    for hour in range(24):
+        _upload(client, ride, hour * 3600)
+    _complete(client, ride)
+    for second in count(24 * 3600):
+        samples = [{"timestamp": START + second * 1000, "power": 200}]
+        client.post(f"/api/workouts/{ride}/telemetry", json=samples)
+        yield
+
+
+def thresholds(client: httpx.Client) -> Iterator[None]:
+    """A threshold that changes again and again, and with it the figures of many rides."""
+    for _ in range(_STALE):
+        ride = _start(client)
+        _upload(client, ride, 0)
+        _complete(client, ride)
+    for watts in count():
+        held = {"effectiveFrom": "2020-01-01", "ftp": 200 + watts % 100}
+        client.put("/api/users/me/thresholds", json=held)
+        yield
+
+
+def completions(client: httpx.Client) -> Iterator[None]:
+    """Rides that are begun and completed, one after the other."""
+    while True:
+        ride = _start(client)
+        client.post(f"/api/workouts/{ride}/telemetry", json=an_hour()[:_UPLOAD])
+        client.post(f"/api/workouts/{ride}/complete")
+        yield
+
+
+def empty_rides(client: httpx.Client) -> Iterator[None]:
+    """As many rides under way as there may be, and the refusals of more."""
+    for _ in range(_EMPTY):
+        client.post("/api/workouts", json={})
+        yield
+    yield from completions(client)
+
+
+def unread_answers(client: httpx.Client) -> Iterator[None]:
+    """Telemetry of a long ride that nobody reads, asked for again once it is cut off."""
+    ride = _start(client)
+    for hour in range(12):
+        _upload(client, ride, hour * 3600)
+    _complete(client, ride)
+    while True:
+        yield from _keep_asking(client, f"/api/workouts/{ride}/telemetry")
+
+
+def pings(client: httpx.Client) -> Iterator[None]:
+    """Pings over a WebSocket, whose pongs nobody reads."""
+    path = f"/api/workouts/{_start(client)}/telemetry"
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    nonce = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    handshake = http_request("GET", path, {**_key_of(client), **upgrade, **nonce})
+    while True:
+        with socket.create_connection(_address(client), timeout=2) as connection:
+            connection.sendall(handshake.replace(b"Content-Length: 0\r\n", b""))
+            with suppress(OSError):  # it is hung up on
+                while True:
+                    connection.send(_PING * 1000)
+                    yield
+
+
+WAYS: Final[dict[str, Callable[[httpx.Client], Iterator[None]]]] = {
+    way.__name__: way
+    for way in (late_batches, thresholds, completions, empty_rides, unread_answers, pings)
+}
+
+
+def _keep_asking(client: httpx.Client, path: str) -> Iterator[None]:
+    request = http_request("GET", path, _key_of(client))
+    with ExitStack() as stack, suppress(OSError):
+        for _ in range(_UNREAD):
+            asked = stack.enter_context(socket.create_connection(_address(client), timeout=2))
+            asked.sendall(request)
+            yield
+        while asked.send(b" "):  # until the connection is gone
+            time.sleep(0.1)
+            yield
+
+
+def _start(client: httpx.Client) -> str:
+    answer = client.post("/api/workouts", json={}).json()
+    return str(answer["workout"]["id"]) if "workout" in answer else "none"
+
+
+def _upload(client: httpx.Client, ride: str, second: int) -> None:
+    """An hour of samples."""
+    moved = [{**each, "timestamp": each["timestamp"] + second * 1000} for each in an_hour()]
+    for at in range(0, len(moved), _UPLOAD):
+        client.post(f"/api/workouts/{ride}/telemetry", json=moved[at : at + _UPLOAD])
+
+
+def _complete(client: httpx.Client, ride: str) -> None:
+    client.post(f"/api/workouts/{ride}/complete", headers={"Prefer": "wait=30"})
+
+
+def _address(client: httpx.Client) -> tuple[str, int]:
+    parts = urlsplit(str(client.base_url))
+    return str(parts.hostname), int(parts.port or 80)
+
+
+def _key_of(client: httpx.Client) -> dict[str, Any]:
+    return {"X-API-Key": client.headers["X-API-Key"]}
+
+
+def main(way: str, url: str, key: str) -> None:
+    """Say ``ready`` after the first step, then go on for ever."""
+    with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=60) as client:
+        steps = WAYS[way](client)
+        next(steps)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        for _ in steps:
+            pass
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
