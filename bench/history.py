@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 from bench.figures import Figure, most
 from bench.meters import spent
 from bench.system import Options, System
+from ops.embedded.postgres import superuser_url
 from shared.connections import DatabaseConnection, Row
 from shared.listing import COLUMNS, COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.sql import load_queries
@@ -36,7 +37,7 @@ _SEASON: Final = load_queries("season")
 
 def measure(system: System, options: Options) -> Iterator[Figure]:
     """Every question in turns; those of a subject count as one."""
-    with connect(system.environ["DATABASE_URL"]) as connection:
+    with connect(superuser_url(system.environ["DATABASE_URL"])) as connection:
         write_history(connection, _WORKOUTS)
         asked = questions(connection)
         faults = [fault for each in asked for fault in faults_of(connection, each)]

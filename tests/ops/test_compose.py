@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import redis
 import yaml
 
-from ops.embedded.postgres import programs
+from ops.admin import migrations
+from ops.embedded.postgres import programs, superuser_url
+from ops.embedded.servers import embedded_servers
 from ops.embedded.valkey import server_program
 from ops.processes import stop
 from tests.conftest import ROOT
@@ -112,6 +115,29 @@ def test_the_postgres_health_check_asks_the_database(urls: Mapping[str, str]) ->
     command = [str(programs() / program), *arguments]
     assert check(command, os.environ).returncode == 0
     assert check([*command, "--port", "1"], os.environ).returncode != 0
+
+
+def test_the_service_s_role_owns_its_database_and_is_no_superuser(data_dir: Path) -> None:
+    (mount,) = (v for v in SERVICES["postgres"]["volumes"] if "initdb.d" in v)
+    script = (ROOT / mount.split(":")[0]).read_text()
+    with embedded_servers(data_dir) as urls:
+        superuser = superuser_url(urls["DATABASE_URL"])
+        renamed = script.replace("tracker", "stack")  # as the server has that role already
+        done = subprocess.run(
+            [programs() / "psql", "-v", "ON_ERROR_STOP=1", superuser], input=renamed, text=True
+        )
+        assert done.returncode == 0
+        own = urls["DATABASE_URL"].replace("tracker@/tracker", "stack@/stack")
+        assert migrations.apply(own)
+        for url in (own, urls["DATABASE_URL"]):
+            with psycopg.connect(url) as connection:
+                row = connection.execute(
+                    "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+                ).fetchone()
+                assert row == (False,)
+        with psycopg.connect(superuser) as connection:
+            secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'"
+            assert connection.execute(secret).fetchone() == (None,)
 
 
 def test_the_migrate_command_migrates(urls: Mapping[str, str]) -> None:

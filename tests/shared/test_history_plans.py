@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from bench.history import PAGE, Question, answer, connect, faults_of, questions, write_history
 from ops.admin import migrations
+from ops.embedded.postgres import superuser_url
 from ops.embedded.servers import embedded_servers
 from shared.connections import DatabaseConnection
 from shared.listing import Order, Sort
@@ -37,7 +38,7 @@ def connection() -> Iterator[DatabaseConnection]:
     """To a database of its own, which nobody else makes larger."""
     with reachable_folder() as folder, embedded_servers(folder) as urls:
         migrations.apply(urls["DATABASE_URL"])
-        with connect(urls["DATABASE_URL"]) as connection:
+        with connect(superuser_url(urls["DATABASE_URL"])) as connection:
             yield connection
 
 

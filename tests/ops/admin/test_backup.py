@@ -1,10 +1,14 @@
 """A backup brings back what was in PostgreSQL and what was still waiting for it."""
 
 import io
+import re
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import psycopg
 import pytest
 
 from ops.admin import migrations
@@ -92,8 +96,137 @@ def test_restoring_beside_the_same_samples_counts_nothing_twice(own_settings: Se
     assert row["summary"]["sampleCount"] == 60
 
 
+def back_up_of(settings: Settings, waiting: int = 1) -> dict[str, bytes]:
+    """The files of a backup of one rider with so many batches."""
+    with open_database(settings) as database, open_redis(settings) as client:
+        workout_id = start_workout(database, settings)
+        for number in range(waiting):
+            add_batch(client, workout_id, 10 * number, 10)
+    backup = io.BytesIO()
+    back_up(settings.database_url, settings.redis_url, backup)
+    backup.seek(0)
+    with tarfile.open(fileobj=backup) as archive:
+        return {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+
+
+def packed(files: dict[str, bytes]) -> io.BytesIO:
+    backup = io.BytesIO()
+    with tarfile.open(fileobj=backup, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    backup.seek(0)
+    return backup
+
+
+def state(settings: Settings) -> tuple[object, object]:
+    """What a restore would change: a table is new, though its rows are the same."""
+    query = "SELECT 'users'::regclass::oid AS id, (SELECT count(*) FROM workouts) AS workouts"
+    with psycopg.connect(settings.database_url) as connection, open_redis(settings) as client:
+        return connection.execute(query).fetchone(), client.dbsize()
+
+
+KEY = "{w:00000000-0000-7000-8000-000000000000}:samples"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"no json", "malformed"),
+        (b"\xff", "malformed|utf-8"),
+        (b"{}", "missing required field"),
+        (b'{"key": "x", "batch": ""}', "is wrong"),
+        (b'{"key": "events", "batch": ""}', "is wrong"),
+        (f'{{"key": "{KEY}", "batch": "no base64!"}}'.encode(), "base64"),
+        (f'{{"key": "{KEY}", "batch": "AQ=="}}'.encode(), "not a batch of samples"),
+        (f'{{"key": "{KEY}", "batch": "Hw=="}}'.encode(), "version 31"),
+    ],
+)
+def test_a_wrong_entry_anywhere_leaves_everything_as_it_was(
+    own_settings: Settings, line: bytes, complaint: str
+) -> None:
+    files, before = back_up_of(own_settings), state(own_settings)
+    number = files["streams.ndjson"].count(b"\n") + 1
+    files["streams.ndjson"] += line + b"\n"
+    with pytest.raises(ProcessFailed, match=complaint) as failure:
+        restore(own_settings.database_url, own_settings.redis_url, packed(files))
+    assert str(failure.value).startswith(f"line {number} of streams.ndjson is wrong: ")
+    assert state(own_settings) == before
+
+
 def test_what_is_no_backup_is_refused_and_changes_nothing(own_settings: Settings) -> None:
     urls = own_settings.database_url, own_settings.redis_url
-    with pytest.raises(ProcessFailed, match="not a backup"):
-        restore(*urls, io.BytesIO(b"no tar"))
+    files, before = back_up_of(own_settings), state(own_settings)
+    dump = files["database.dump"]
+    for wrong in (
+        io.BytesIO(b"no tar"),
+        io.BytesIO(packed(files).getvalue()[:-12_000]),
+        packed({**files, "../../etc/passwd": b""}),
+        packed({"database.dump": dump}),
+        packed({**files, "database.dump": b"no dump"}),
+        packed({**files, "database.dump": dump[: len(dump) // 2]}),
+    ):
+        with pytest.raises(ProcessFailed) as failure:
+            restore(*urls, wrong)
+        assert "\n" not in str(failure.value)
+    assert state(own_settings) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "undo", "complaint"),
+    [
+        (
+            "CREATE FUNCTION evil() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "DROP FUNCTION evil()",
+            "FUNCTION public evil",
+        ),
+        ("CREATE SCHEMA evil", "DROP SCHEMA evil", "SCHEMA - evil"),
+        (
+            "INSERT INTO _yoyo_migration VALUES ('x', '9999_newer', now())",
+            "DELETE FROM _yoyo_migration WHERE migration_id = '9999_newer'",
+            "newer version, with the migration 9999_newer",
+        ),
+    ],
+)
+def test_a_dump_with_more_than_a_backup_has_is_refused(
+    own_settings: Settings, statement: str, undo: str, complaint: str
+) -> None:
+    with psycopg.connect(own_settings.database_url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+        files = back_up_of(own_settings)
+        connection.execute(undo.encode())
+    before = state(own_settings)
+    with pytest.raises(ProcessFailed, match=complaint):
+        restore(own_settings.database_url, own_settings.redis_url, packed(files))
+    assert state(own_settings) == before
+
+
+def test_a_dump_that_lies_about_what_it_does_runs_no_program(
+    own_settings: Settings, tmp_path: Path
+) -> None:
+    """Its list says TABLE DATA, and its statement runs a program: only a superuser's would."""
+    target = tmp_path / "ran"
+    files, before = back_up_of(own_settings), state(own_settings)
+    # The statement has a length, which must stay: the columns make place for a program. The table
+    # is empty, so that no row follows.
+    honest = re.search(
+        rb"COPY public\.dead_letters \([^)]*\) FROM stdin;\n", files["database.dump"]
+    )
+    assert honest
+    program = f"COPY public.dead_letters FROM PROGRAM 'touch {target}';".encode()
+    evil = program.ljust(len(honest[0]) - 1) + b"\n"
+    assert len(evil) == len(honest[0])
+    files["database.dump"] = files["database.dump"].replace(honest[0], evil)
+    with pytest.raises(ProcessFailed, match="permission denied"):
+        restore(own_settings.database_url, own_settings.redis_url, packed(files))
+    assert not target.exists()
+    assert state(own_settings) == before
+
+
+def test_a_backup_of_an_older_version_is_migrated(own_settings: Settings) -> None:
+    newest = migrations.roll_back(own_settings.database_url)
+    files = back_up_of(own_settings)
+    assert migrations.apply(own_settings.database_url) == newest
+    restore(own_settings.database_url, own_settings.redis_url, packed(files))
     assert all(applied for _, applied in migrations.status(own_settings.database_url))
