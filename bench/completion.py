@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from bench.figures import Figure, most
 from bench.load import CONNECTIONS, load
@@ -25,7 +25,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
     with (
         system.serving("api") as api,
         system.workers(1),
-        httpx.Client(base_url=api.url, headers=headers, timeout=60) as client,
+        httpx2.Client(base_url=api.url, headers=headers, timeout=60) as client,
     ):
         ours = [_complete(client) for _ in range(options.rides + 1)][1:]
     peer = _complete_at_peer(options.peer) if options.peer else []
@@ -34,7 +34,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
     yield Figure("complete → COMPLETED, 1 h, p95", "ms", [p95], target=most(50))
 
 
-def _complete(client: httpx.Client) -> float:
+def _complete(client: httpx2.Client) -> float:
     """Upload a ride; how many ms its completion takes."""
     path = f"/api/workouts/{_post(client, '/api/workouts', {})['workout']['id']}"
     for at in range(0, len(an_hour()), _UPLOAD):
@@ -48,7 +48,7 @@ def _complete_at_peer(peer: Peer) -> list[float]:
         return [_complete_one_at_peer(peer, client) for _ in range(_PEER_RIDES + 1)][1:]
 
 
-def _complete_one_at_peer(peer: Peer, client: httpx.Client) -> float:
+def _complete_one_at_peer(peer: Peer, client: httpx2.Client) -> float:
     workout = _post(client, "/api/workouts", {"title": "bench"})["workout"]
     requests = peer.uploads([workout["stream_name"]], an_hour())
     for at in range(0, len(requests), CONNECTIONS):
@@ -57,7 +57,7 @@ def _complete_one_at_peer(peer: Peer, client: httpx.Client) -> float:
     return _complete_ms(client, f"/api/workouts/{workout['id']}")
 
 
-def _complete_ms(client: httpx.Client, path: str) -> float:
+def _complete_ms(client: httpx2.Client, path: str) -> float:
     complete = partial(client.post, f"{path}/complete", headers={"Prefer": "wait=20"})
     answer, (seconds,) = spent(complete, time.perf_counter)
     if answer.status_code != 200:
@@ -65,5 +65,5 @@ def _complete_ms(client: httpx.Client, path: str) -> float:
     return seconds * 1000
 
 
-def _post(client: httpx.Client, path: str, body: object) -> Any:
+def _post(client: httpx2.Client, path: str, body: object) -> Any:
     return client.post(path, json=body).raise_for_status().json()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 
 from bench.figures import Figure, most
 from bench.greedy import WAYS
@@ -32,7 +32,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
         with (
             system.serving("api") as api,
             system.workers(1),
-            httpx.Client(base_url=api.url, headers=headers, timeout=60) as client,
+            httpx2.Client(base_url=api.url, headers=headers, timeout=60) as client,
         ):
             alone = _ride(client, options.seconds)
             with _greedy(system, api, way):
@@ -58,7 +58,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
         yield Figure(f"memory of the API, {name}", "MB", [memory], target=most(_MOST_MEMORY))
 
 
-def _ride(client: httpx.Client, seconds: float) -> tuple[float, float]:
+def _ride(client: httpx2.Client, seconds: float) -> tuple[float, float]:
     """The 99th percentile of uploads, and the median of completions, in ms."""
     uploads, completions = list[float](), list[float]()
     deadline = time.perf_counter() + seconds
@@ -72,7 +72,7 @@ def _ride(client: httpx.Client, seconds: float) -> tuple[float, float]:
     return statistics.quantiles(uploads, n=100)[-1], statistics.median(completions)
 
 
-def _post(client: httpx.Client, path: str, body: object) -> float:
+def _post(client: httpx2.Client, path: str, body: object) -> float:
     """How many ms it takes."""
     began = time.perf_counter()
     client.post(path, json=body).raise_for_status()

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from bench.load import http_request
 from bench.rides import START, an_hour
@@ -21,7 +21,7 @@ _UNREAD: Final = 25  # answers
 _PING: Final = b"\x89\xfd" + bytes(4) + b"x" * 125
 
 
-def late_batches(client: httpx.Client) -> Iterator[None]:
+def late_batches(client: httpx2.Client) -> Iterator[None]:
     """Batches for a long ride that is over."""
     ride = _start(client)
     for hour in range(24):
@@ -33,7 +33,7 @@ def late_batches(client: httpx.Client) -> Iterator[None]:
         yield
 
 
-def thresholds(client: httpx.Client) -> Iterator[None]:
+def thresholds(client: httpx2.Client) -> Iterator[None]:
     """A threshold that changes again and again, and with it the figures of many rides."""
     for _ in range(_STALE):
         ride = _start(client)
@@ -45,7 +45,7 @@ def thresholds(client: httpx.Client) -> Iterator[None]:
         yield
 
 
-def completions(client: httpx.Client) -> Iterator[None]:
+def completions(client: httpx2.Client) -> Iterator[None]:
     """Rides that are begun and completed, one after the other."""
     while True:
         ride = _start(client)
@@ -54,7 +54,7 @@ def completions(client: httpx.Client) -> Iterator[None]:
         yield
 
 
-def empty_rides(client: httpx.Client) -> Iterator[None]:
+def empty_rides(client: httpx2.Client) -> Iterator[None]:
     """As many rides under way as there may be, and the refusals of more."""
     for _ in range(_EMPTY):
         client.post("/api/workouts", json={})
@@ -62,7 +62,7 @@ def empty_rides(client: httpx.Client) -> Iterator[None]:
     yield from completions(client)
 
 
-def unread_answers(client: httpx.Client) -> Iterator[None]:
+def unread_answers(client: httpx2.Client) -> Iterator[None]:
     """Telemetry of a long ride that nobody reads, asked for again once it is cut off."""
     ride = _start(client)
     for hour in range(12):
@@ -72,7 +72,7 @@ def unread_answers(client: httpx.Client) -> Iterator[None]:
         yield from _keep_asking(client, f"/api/workouts/{ride}/telemetry")
 
 
-def pings(client: httpx.Client) -> Iterator[None]:
+def pings(client: httpx2.Client) -> Iterator[None]:
     """Pings over a WebSocket, whose pongs nobody reads."""
     path = f"/api/workouts/{_start(client)}/telemetry"
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
@@ -87,13 +87,13 @@ def pings(client: httpx.Client) -> Iterator[None]:
                     yield
 
 
-WAYS: Final[dict[str, Callable[[httpx.Client], Iterator[None]]]] = {
+WAYS: Final[dict[str, Callable[[httpx2.Client], Iterator[None]]]] = {
     way.__name__: way
     for way in (late_batches, thresholds, completions, empty_rides, unread_answers, pings)
 }
 
 
-def _keep_asking(client: httpx.Client, path: str) -> Iterator[None]:
+def _keep_asking(client: httpx2.Client, path: str) -> Iterator[None]:
     request = http_request("GET", path, _key_of(client))
     with ExitStack() as stack, suppress(OSError):
         for _ in range(_UNREAD):
@@ -105,34 +105,34 @@ def _keep_asking(client: httpx.Client, path: str) -> Iterator[None]:
             yield
 
 
-def _start(client: httpx.Client) -> str:
+def _start(client: httpx2.Client) -> str:
     answer = client.post("/api/workouts", json={}).json()
     return str(answer["workout"]["id"]) if "workout" in answer else "none"
 
 
-def _upload(client: httpx.Client, ride: str, second: int) -> None:
+def _upload(client: httpx2.Client, ride: str, second: int) -> None:
     """An hour of samples."""
     moved = [{**each, "timestamp": each["timestamp"] + second * 1000} for each in an_hour()]
     for at in range(0, len(moved), _UPLOAD):
         client.post(f"/api/workouts/{ride}/telemetry", json=moved[at : at + _UPLOAD])
 
 
-def _complete(client: httpx.Client, ride: str) -> None:
+def _complete(client: httpx2.Client, ride: str) -> None:
     client.post(f"/api/workouts/{ride}/complete", headers={"Prefer": "wait=30"})
 
 
-def _address(client: httpx.Client) -> tuple[str, int]:
+def _address(client: httpx2.Client) -> tuple[str, int]:
     parts = urlsplit(str(client.base_url))
     return str(parts.hostname), int(parts.port or 80)
 
 
-def _key_of(client: httpx.Client) -> dict[str, Any]:
+def _key_of(client: httpx2.Client) -> dict[str, Any]:
     return {"X-API-Key": client.headers["X-API-Key"]}
 
 
 def main(way: str, url: str, key: str) -> None:
     """Say ``ready`` after the first step, then go on for ever."""
-    with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=60) as client:
+    with httpx2.Client(base_url=url, headers={"X-API-Key": key}, timeout=60) as client:
         steps = WAYS[way](client)
         next(steps)
         sys.stdout.write("ready\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import msgspec
 
 from bench.load import Address, http_request
@@ -33,9 +33,9 @@ class Peer:
         bodies = [msgspec.json.encode({"message": _wire_form(each)}) for each in samples]
         return [http_request("POST", path, headers, body) for body in bodies for path in paths]
 
-    def client(self) -> httpx.Client:
+    def client(self) -> httpx2.Client:
         """For single requests."""
-        return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=60)
+        return httpx2.Client(base_url=self.url, headers={"X-API-Key": self.key}, timeout=60)
 
 
 def entries(samples: Sequence[Sample]) -> list[dict[str, str]]:

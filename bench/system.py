@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import httpx
+import httpx2
 
 from bench.load import Address
 from bench.meters import Meter, cpu_of
@@ -112,6 +112,6 @@ def running_system() -> Iterator[System]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=5).is_success
-    except httpx.TransportError:
+        return httpx2.get(f"{url}/health/ready", timeout=5).is_success
+    except httpx2.TransportError:
         return False

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-import httpx
+import httpx2
 import msgspec
 
 from bench.figures import Figure, Run, least, series
@@ -66,7 +66,7 @@ def _runs(
 def _requests(system: System, url: str, size: int) -> list[bytes]:
     """A load over as many rides as connections: each ride's turn comes up as they are through."""
     headers = {"X-API-Key": system.account.api_key, "Content-Type": "application/json"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+    with httpx2.Client(base_url=url, headers=headers, timeout=30) as client:
         answers = [client.post("/api/workouts", json={}) for _ in range(CONNECTIONS)]
     ids = [answer.raise_for_status().json()["workout"]["id"] for answer in answers]
     rows = _rows(_VARIANTS * size)

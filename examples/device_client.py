@@ -1,6 +1,6 @@
 """Record a ride on a device and bring it to the server, whatever the network does.
 
-One file to copy. It needs Python 3.11, httpx, and a key that may ``upload``.
+One file to copy. It needs Python 3.11, httpx2, and a key that may ``upload``.
 
     device = Device("https://tracker.example", key, Path("rides.db"))
     if not device.riding:  # else power was lost on the way, and the ride goes on
@@ -42,7 +42,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import httpx
+import httpx2
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Device:
         self.receipt: Any = None  # the latest
         self._key, self._on_trouble, self._pace = key, on_trouble, pace
         self._buffer = _Buffer(file)
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = httpx2.Client(base_url=url, timeout=30)
         self._size = _BATCH  # of the next batch
         self._resting: dict[int, float] = {}  # until when a ride is left alone
         self._next_receipt: dict[int, float] = {}
@@ -299,7 +299,7 @@ class Device:
             response = self._http.request(method, path, headers=headers, **request)
             if response.is_success:
                 return response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise Trouble(f"no answer: {error!r}") from error
         raise Trouble(response.text[:500], response.status_code, response.headers)
 

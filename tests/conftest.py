@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import hypothesis
 import pytest
 
@@ -39,7 +39,7 @@ class Rider:
     """A user with a key, and a client that sends it."""
 
     account: Account
-    client: httpx.Client
+    client: httpx2.Client
 
     def start(self, **members: object) -> str:
         """A new workout's id."""
@@ -48,7 +48,7 @@ class Rider:
         workout_id: str = response.json()["workout"]["id"]
         return workout_id
 
-    def upload(self, workout_id: str, samples: object, **request: Any) -> httpx.Response:
+    def upload(self, workout_id: str, samples: object, **request: Any) -> httpx2.Response:
         """Send JSON samples in any of the body's forms."""
         path = f"/api/workouts/{workout_id}/telemetry"
         return self.client.post(path, json=samples, **request)
@@ -142,8 +142,8 @@ def serving(log: Path, **variables: str) -> Iterator[str]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready").is_success
-    except httpx.TransportError:
+        return httpx2.get(f"{url}/health/ready").is_success
+    except httpx2.TransportError:
         return False
 
 
@@ -156,7 +156,7 @@ def make_rider(service: str, database_url: str) -> Iterator[Callable[[], Rider]]
         email = f"{secrets.token_hex(6)}@example.com"
         account = create_account(database_url, email, "test")
         headers = {"X-API-Key": account.api_key}
-        clients.append(httpx.Client(base_url=service, headers=headers, timeout=60))
+        clients.append(httpx2.Client(base_url=service, headers=headers, timeout=60))
         return Rider(account, clients[-1])
 
     yield make

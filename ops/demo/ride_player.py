@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from shared.errors import TrackerError
 
@@ -43,7 +43,7 @@ def play_ride(
     ``progress`` is told the number of samples after each batch. Raises RideRefused.
     """
     headers = {"Authorization": f"Bearer {api_key}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with httpx2.Client(base_url=url, headers=headers, timeout=60) as client:
         created = _send(client, "/api/workouts", json={"title": title})
         path = f"/api/workouts/{created['workout']['id']}"
         for at in range(0, len(lines), BATCH):
@@ -63,27 +63,27 @@ def play_ride(
     return workout
 
 
-def _send(client: httpx.Client, path: str, **request: Any) -> dict[str, Any]:
+def _send(client: httpx2.Client, path: str, **request: Any) -> dict[str, Any]:
     """POST, again and again while the service says that it is only busy."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             response = client.post(path, **request)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             failure = str(error)
         else:
             if response.is_success:
                 answer: dict[str, Any] = response.json()
                 return answer
             failure = _describe(response)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
                 raise RideRefused(failure)
         if time.monotonic() > deadline:
             raise RideRefused(f"no success in {_PATIENCE:g} s: {failure}")
         time.sleep(0.5)
 
 
-def _describe(response: httpx.Response) -> str:
+def _describe(response: httpx2.Response) -> str:
     try:
         detail = response.json()["detail"]
     except (ValueError, KeyError):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -140,8 +140,8 @@ def _bind(host: str, port: int | None) -> socket.socket:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=5).is_success
-    except httpx.TransportError:
+        return httpx2.get(f"{url}/health/ready", timeout=5).is_success
+    except httpx2.TransportError:
         return False
 
 
@@ -150,7 +150,7 @@ def _demo_key(database_url: str, data_dir: Path, url: str) -> str:
     path = data_dir / "demo-key"
     if path.exists():
         known = path.read_text()
-        answer = httpx.get(f"{url}/api/workouts", headers={"X-API-Key": known}, timeout=10)
+        answer = httpx2.get(f"{url}/api/workouts", headers={"X-API-Key": known}, timeout=10)
         if answer.is_success:
             return known
     account = create_account(database_url, DEMO_EMAIL, "make run")

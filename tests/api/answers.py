@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 T0: Final = 1_700_000_000_000  # ms
 
@@ -14,7 +14,7 @@ def seconds_of(power: float, count: int, start: int = T0) -> list[dict[str, floa
     return [{"timestamp": start + 1000 * second, "power": power} for second in range(count)]
 
 
-def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
+def problem_of(response: httpx2.Response, status: int) -> dict[str, Any]:
     """The problem that an answer must be: RFC 9457, with ``error`` for older clients."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any, Final
 from uuid import UUID
 
-import httpx
+import httpx2
 import msgspec
 import numpy as np
 import psycopg
@@ -165,7 +165,7 @@ class HeaviestRider:
         self.email = f"{token_hex(6)}@example.com"
         account = create_account(settings.database_url, self.email, "test")
         headers = {"X-API-Key": account.api_key}
-        self._rider = Rider(account, httpx.Client(base_url=url, headers=headers, timeout=120))
+        self._rider = Rider(account, httpx2.Client(base_url=url, headers=headers, timeout=120))
         self._places = give_rides(settings, UUID(account.user_id))
         self._places |= {"{provider}": "none", "{email}": f"{token_hex(6)}@example.com"}
 
@@ -173,7 +173,7 @@ class HeaviestRider:
         """Close its connection."""
         self._rider.client.close()
 
-    def send(self, heavy: Heavy) -> httpx.Response:
+    def send(self, heavy: Heavy) -> httpx2.Response:
         """The whole answer; of an export, as much as has the largest ride in it."""
         if heavy.path == EXPORT:
             return self._begin_export()
@@ -191,7 +191,7 @@ class HeaviestRider:
             self._places["{key}"] = answer.json()["key"]["id"]
         return answer
 
-    def _begin_export(self) -> httpx.Response:
+    def _begin_export(self) -> httpx2.Response:
         with self._rider.client.stream("GET", EXPORT) as answer:
             taken = 0
             for piece in answer.iter_raw():

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from ops.processes import spawn, stop, wait_until
 from tests.conftest import ROOT
@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 @contextmanager
 def serving(
     urls: Mapping[str, str], log: Path, *, unix: bool = False, **variables: str
-) -> Iterator[httpx.Client]:
+) -> Iterator[httpx2.Client]:
     """Run one; yields a client of it, which comes by a Unix socket if ``unix``."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -31,8 +31,8 @@ def serving(
         environ = {**os.environ, **urls, **own}
         process = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
         url = "http://api" if unix else f"http://127.0.0.1:{listener.getsockname()[1]}"
-        transport = httpx.HTTPTransport(uds=path if unix else None)
-        with httpx.Client(base_url=url, transport=transport, timeout=30) as client:
+        transport = httpx2.HTTPTransport(uds=path if unix else None)
+        with httpx2.Client(base_url=url, transport=transport, timeout=30) as client:
             try:
                 wait_until(lambda: _lives(client), process, log)
                 yield client
@@ -40,8 +40,8 @@ def serving(
                 stop(process)
 
 
-def _lives(client: httpx.Client) -> bool:
+def _lives(client: httpx2.Client) -> bool:
     try:
         return client.get("/health/live").is_success
-    except httpx.TransportError:
+    except httpx2.TransportError:
         return False

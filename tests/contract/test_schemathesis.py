@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from tests.api.sessions import PASSWORD
@@ -61,12 +61,12 @@ def test_every_answer_is_as_documented_whatever_is_sent(
     make_rider: Callable[[], Rider], service: str, unthrottled: None, tmp_path: Path
 ) -> None:
     account = {"email": "contract@example.com", "password": PASSWORD}
-    assert httpx.post(f"{service}/api/users", json=account).status_code in (201, 409)
+    assert httpx2.post(f"{service}/api/users", json=account).status_code in (201, 409)
     rider, har = make_rider(), tmp_path / "schemathesis.har"
     done = schemathesis(service, rider, har)
     assert done.returncode == 0, done.stdout
     assert rider.client.get("/api/users/me").status_code == 200, "the key was lost on the way"
-    document = httpx.get(f"{service}/openapi.json").json()
+    document = httpx2.get(f"{service}/openapi.json").json()
     every = {
         f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
     }

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from examples.device_client import Device, Pace, Trouble
 from tests.conftest import Rider
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 HURRIED = Pace(upload=0.02, receipt=0.1, longest=0.1, slow=0.1)
 
 
-def upload_key(client: httpx.Client) -> str:
+def upload_key(client: httpx2.Client) -> str:
     """A key that may do no more than a device should."""
     answer = client.post("/api/keys", json={"name": "device", "scopes": ["upload"]})
     assert answer.status_code == 201, answer.text

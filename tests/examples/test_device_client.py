@@ -50,7 +50,7 @@ def refusals(troubles: list[Trouble]) -> list[int]:
     return [trouble.status for trouble in troubles if trouble.status not in (0, 503)]
 
 
-def test_the_client_needs_nothing_but_httpx() -> None:
+def test_the_client_needs_nothing_but_httpx2() -> None:
     imported = {
         name.partition(".")[0]
         for node in ast.walk(ast.parse(CLIENT.read_text()))
@@ -62,7 +62,7 @@ def test_the_client_needs_nothing_but_httpx() -> None:
             else []
         )
     }
-    assert imported - sys.stdlib_module_names == {"httpx"}
+    assert imported - sys.stdlib_module_names == {"httpx2"}
 
 
 def test_every_sample_of_a_ride_arrives(

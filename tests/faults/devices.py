@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from uuid import UUID
 
-import httpx
+import httpx2
 import numpy as np
 
 from shared.samples.channels import CHANNEL_NAMES
@@ -116,7 +116,7 @@ class Device:
 
     def _insist(
         self, path: str, wanted: set[int], request: Callable[[], dict[str, Any]]
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Post until the answer is a wanted one; any but a 503 is noted as a surprise."""
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
@@ -128,11 +128,11 @@ class Device:
             time.sleep(self._chance.uniform(0.1, 0.5))
         raise GaveUp(path)
 
-    def _post(self, path: str, request: dict[str, Any]) -> httpx.Response | None:
+    def _post(self, path: str, request: dict[str, Any]) -> httpx2.Response | None:
         """The answer; None if there was none, and nobody knows what became of the request."""
         try:
             response = self._rider.client.post(path, **request)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             self._history.note_answer(type(error).__name__)
             return None
         self._history.note_answer(str(response.status_code))

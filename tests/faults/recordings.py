@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 
 from shared.samples.columns import FloatArray, Samples, concatenate, merge
@@ -22,7 +22,7 @@ class Recording:
     workout_id: str
     accepted: list[Samples] = field(default_factory=list)
 
-    def send(self, batch: Samples) -> httpx.Response:
+    def send(self, batch: Samples) -> httpx2.Response:
         """Upload once, and note the promise."""
         response = self.rider.upload(self.workout_id, columns_of(batch))
         if response.status_code == 202:
@@ -42,7 +42,7 @@ class Recording:
     def _is_accepted(self, batch: Samples) -> bool:
         try:
             response = self.send(batch)
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
         if response.status_code != 202:
             assert response.status_code in (429, 503), response.text
@@ -50,7 +50,7 @@ class Recording:
             time.sleep(0.1)  # as Retry-After asks, but a test is in more of a hurry
         return response.status_code == 202
 
-    def complete(self) -> httpx.Response:
+    def complete(self) -> httpx2.Response:
         """Ask for completion, without waiting for it."""
         return self.rider.client.post(f"/api/workouts/{self.workout_id}/complete")
 

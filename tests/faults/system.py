@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import psycopg
 import redis
 from psycopg.rows import dict_row
@@ -131,7 +131,7 @@ class System:
         self.api: Process | None = None
         self.workers: list[Process] = []
         self.redis_client = redis.Redis.from_url(self.redis_url)  # around the proxy
-        self._clients: list[httpx.Client] = []
+        self._clients: list[httpx2.Client] = []
 
     @property
     def database_url(self) -> str:
@@ -228,7 +228,7 @@ class System:
         """A user that nobody else is, with a client that sends its key."""
         account = create_account(self.database_url, f"{os.urandom(6).hex()}@example.com", "test")
         headers = {"X-API-Key": account.api_key}
-        self._clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=timeout))
+        self._clients.append(httpx2.Client(base_url=self.url, headers=headers, timeout=timeout))
         return Rider(account, self._clients[-1])
 
     def close(self) -> None:
@@ -250,8 +250,8 @@ class System:
 
     def _serves(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/live", timeout=1).is_success
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/health/live", timeout=1).is_success
+        except httpx2.TransportError:
             return False
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_completion_that_was_committed_but_never_announced_is_carried_out(
     """The fold seals the ride before it reads, so that no process forgets to ask for another."""
     api = system.start_api(FAILPOINT="after-processing=kill")
     recording = record(system.make_rider(), readings(600))
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         recording.complete()
     assert api.wait() == -signal.SIGKILL
     assert status_of(system, recording) == "PROCESSING"
@@ -60,7 +60,7 @@ def test_a_completion_whose_fold_fails_before_it_is_answered_is_answered_failed(
 def test_a_batch_whose_acknowledgement_was_never_sent_counts_once(system: System) -> None:
     system.start_api(FAILPOINT="after-append=kill")
     recording = record(system.make_rider())
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         recording.send(readings(600))
     system.start_api()
     recording.upload(readings(600), readings(60, 600))
@@ -120,7 +120,7 @@ def wait_for_a_fold(system: System, recording: Recording) -> Iterator[None]:
 
     def complete() -> None:
         path = f"/api/workouts/{recording.workout_id}/complete"
-        with suppress(httpx.TransportError):  # no answer, or whatever one there is
+        with suppress(httpx2.TransportError):  # no answer, or whatever one there is
             recording.rider.client.post(path, headers={"Prefer": "wait=30"})
 
     with ThreadPoolExecutor(1) as thread:

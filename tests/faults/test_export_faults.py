@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from uuid import uuid4
 
-import httpx
+import httpx2
 import numpy as np
 import psycopg
 import pytest
@@ -61,9 +61,9 @@ def rider(system: System) -> Rider:
 def exporting(system: System, rider: Rider) -> Iterator[Iterator[bytes]]:
     """An export by a client that takes little at a time."""
     narrow = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)]
-    transport = httpx.HTTPTransport(socket_options=narrow)
+    transport = httpx2.HTTPTransport(socket_options=narrow)
     with (
-        httpx.Client(base_url=system.url, transport=transport, timeout=30) as client,
+        httpx2.Client(base_url=system.url, transport=transport, timeout=30) as client,
         client.stream("GET", EXPORT, headers=rider.client.headers) as response,
     ):
         assert response.status_code == 200
@@ -84,7 +84,7 @@ def test_an_export_that_loses_postgresql_ends_early_and_says_so(
     with exporting(system, rider) as pieces:
         system.postgres_proxy.refuse()
         taken = list[bytes]()
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             taken.extend(pieces)
     with pytest.raises(zipfile.BadZipFile):
         zipfile.ZipFile(io.BytesIO(b"".join(taken)))
@@ -106,7 +106,7 @@ def test_an_export_ends_early_when_its_key_is_revoked(system: System, rider: Rid
     with exporting(system, rider) as pieces:
         system.execute("UPDATE api_keys SET revoked_at = now()")
         eventually(lambda: rider.client.get("/api/keys").status_code == 401)
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             list(pieces)
 
 
@@ -135,7 +135,7 @@ def test_a_client_that_takes_nothing_makes_room_in_time(system: System, rider: R
     system.start_api(BODY_TIMEOUT="1")
     with exporting(system, rider) as pieces:
         eventually(lambda: is_possible(rider))
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             list(pieces)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 
 from tests.api.answers import eventually, problem_of
@@ -18,16 +18,16 @@ class Frozen:
     """A server, a request that needs it, and what /health says of both while it is frozen."""
 
     server: Callable[[System], Server]
-    ask: Callable[[Recording], httpx.Response]
+    ask: Callable[[Recording], httpx2.Response]
     health: dict[str, str]
     problem: str
 
 
-def upload(recording: Recording) -> httpx.Response:
+def upload(recording: Recording) -> httpx2.Response:
     return recording.send(readings(60, 60))
 
 
-def list_rides(recording: Recording) -> httpx.Response:
+def list_rides(recording: Recording) -> httpx2.Response:
     return recording.rider.client.get("/api/workouts")
 
 
@@ -57,9 +57,9 @@ def test_a_frozen_server_costs_an_error_in_time(system: System, frozen: Frozen) 
         for answer in threads.map(lambda _: frozen.ask(recording), range(8)):
             problem_of(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1
-    health = httpx.get(f"{system.url}/health", timeout=30).json()
+    health = httpx2.get(f"{system.url}/health", timeout=30).json()
     assert health.items() >= frozen.health.items()
-    ready = httpx.get(f"{system.url}/health/ready", timeout=30)
+    ready = httpx2.get(f"{system.url}/health/ready", timeout=30)
     assert (ready.status_code, ready.json()["problems"]) == (503, [frozen.problem])
     frozen.server(system).resume()
     eventually(lambda: frozen.ask(recording).is_success)
@@ -77,7 +77,7 @@ def test_a_request_that_waits_for_a_frozen_server_holds_up_no_other(
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(frozen.ask, recording) for _ in range(8)]
         for _ in range(10):
-            assert httpx.get(f"{system.url}/health/live", timeout=30).status_code == 200
+            assert httpx2.get(f"{system.url}/health/live", timeout=30).status_code == 200
         assert not any(answer.done() for answer in answers)
         frozen.server(system).resume()
         assert all(answer.result().is_success for answer in answers)

@@ -1,6 +1,6 @@
 """One rider who uploads without end, and the Redis that all share."""
 
-import httpx
+import httpx2
 
 from tests.api.answers import problem_of
 from tests.faults.invariants import assert_all_is_kept
@@ -11,7 +11,7 @@ from tests.worker.waiting import eventually
 BATCHES = [*batches_of(readings(90_000), 3600)]  # 30 kB each
 
 
-def upload_all_it_takes(recording: Recording) -> httpx.Response:
+def upload_all_it_takes(recording: Recording) -> httpx2.Response:
     """The refusal that ends it."""
     for batch in BATCHES:
         response = recording.send(batch)

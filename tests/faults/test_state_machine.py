@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -207,13 +207,13 @@ class Rides(RuleBasedStateMachine):
 
     def request(
         self, method: str, path: str, later: Collection[int] = {503}, **request: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """The first answer that is not "later"; after a fault there may be a few."""
         deadline = time.monotonic() + 120
         while True:
             try:
                 response = self.rider.client.request(method, path, **request)
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 response = None
             if response is not None and response.status_code not in later:
                 return response

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 import redis
@@ -110,7 +110,7 @@ def test_the_redis_command_starts_a_server_that_forgets_nothing(tmp_path: Path) 
 
 def test_the_postgres_health_check_asks_the_database(urls: Mapping[str, str]) -> None:
     _, program, *arguments = SERVICES["postgres"]["healthcheck"]["test"]
-    host = httpx.QueryParams(urls["DATABASE_URL"].partition("?")[2])["host"]
+    host = httpx2.QueryParams(urls["DATABASE_URL"].partition("?")[2])["host"]
     arguments[arguments.index("--host") + 1] = host
     command = [str(programs() / program), *arguments]
     assert check(command, os.environ).returncode == 0

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-import httpx
+import httpx2
 
 PASSWORD = "of the rider"
 
@@ -15,7 +15,7 @@ class Browser:
     """Keeps cookies as browsers do: by host, whatever the port."""
 
     def __init__(self) -> None:
-        self.client = httpx.Client(timeout=60)
+        self.client = httpx2.Client(timeout=60)
 
     def __enter__(self) -> Self:
         return self
@@ -23,7 +23,7 @@ class Browser:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.client.close()
 
-    def sign_in(self, start: str, username: str, **query: str) -> httpx.Response:
+    def sign_in(self, start: str, username: str, **query: str) -> httpx2.Response:
         """All the way: what the API answers at the end."""
         return self.client.get(self.way_back(start, username, query))
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from jwcrypto import jwk
 
@@ -60,7 +60,7 @@ class Django:
             "first_name": "Rider",
             "is_staff": True,  # the address is verified
         }
-        answer = httpx.post(f"{self.url}/test/riders", json=rider | members)
+        answer = httpx2.post(f"{self.url}/test/riders", json=rider | members)
         subject: str = answer.raise_for_status().json()["sub"]
         return subject
 
@@ -69,12 +69,12 @@ class Django:
         self.redirect_uris.add(redirect_uri)
         places = " ".join(self.redirect_uris)
         client = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": places}
-        httpx.post(f"{self.url}/test/clients", json=client).raise_for_status()
+        httpx2.post(f"{self.url}/test/clients", json=client).raise_for_status()
 
     def _is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/.well-known/openid-configuration").is_success
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/.well-known/openid-configuration").is_success
+        except httpx2.TransportError:
             return False
 
 
@@ -185,6 +185,6 @@ def browser() -> Iterator[Browser]:
 
 def _is_live(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/live").is_success
-    except httpx.TransportError:
+        return httpx2.get(f"{url}/health/live").is_success
+    except httpx2.TransportError:
         return False

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.api.answers import eventually, problem_of
@@ -40,12 +40,12 @@ def begin(api: Api, browser: Browser) -> dict[str, str]:
     return query_of(response.headers["location"])
 
 
-def finish(api: Api, browser: Browser, state: str, **query: str) -> httpx.Response:
+def finish(api: Api, browser: Browser, state: str, **query: str) -> httpx2.Response:
     callback = f"{api.start_url('hostile')}/callback"
     return browser.client.get(callback, params={"code": "a code", "state": state, **query})
 
 
-def sign_in(api: Api, browser: Browser, hostile: HostileProvider, forge: Forge) -> httpx.Response:
+def sign_in(api: Api, browser: Browser, hostile: HostileProvider, forge: Forge) -> httpx2.Response:
     asked = begin(api, browser)
     hostile.give(forge(hostile, asked["nonce"]))
     return finish(api, browser, asked["state"])
@@ -256,7 +256,7 @@ def test_two_windows_that_finish_at_once_open_one_account(
         for nonce in (one["nonce"] for one in asked):
             hostile.give(sign(hostile.key, hostile.claims(nonce, **rider)), code=nonce)
 
-        def finish_one(n: int) -> httpx.Response:
+        def finish_one(n: int) -> httpx2.Response:
             return finish(api, windows[n], asked[n]["state"], code=asked[n]["nonce"])
 
         with ThreadPoolExecutor(4) as pool:
@@ -310,7 +310,7 @@ def test_a_provider_that_hangs_is_503_and_the_api_goes_on(
         hostile.hold.clear()
         answer = pool.submit(finish, api, browser, asked["state"])
         eventually(lambda: "/token a code" in hostile.asked)
-        assert httpx.get(f"{api.url}/health/live", timeout=60).status_code == 200
+        assert httpx2.get(f"{api.url}/health/live", timeout=60).status_code == 200
         problem_of(answer.result(), 503)
         hostile.hold.set()
 

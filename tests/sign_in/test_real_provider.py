@@ -5,7 +5,7 @@ from base64 import b64encode
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import pytest
 
 from shared.connections import Database
@@ -20,7 +20,7 @@ def fresh_name() -> str:
     return f"rider-{secrets.token_hex(6)}"
 
 
-def session_of(response: httpx.Response) -> dict[str, Any]:
+def session_of(response: httpx2.Response) -> dict[str, Any]:
     assert response.status_code == 201, response.text
     assert response.headers["cache-control"] == "no-store"
     session: dict[str, Any] = response.json()
@@ -45,7 +45,7 @@ def test_the_first_sign_in_makes_a_user_and_the_key_opens(
     assert row is not None
     assert (row["provider"], row["provider_id"]) == (django.url, subject)
     assert row["password_hash"] is None
-    me = httpx.get(f"{api.url}/api/users/me", headers={"X-API-Key": session["secret"]})
+    me = httpx2.get(f"{api.url}/api/users/me", headers={"X-API-Key": session["secret"]})
     assert me.json()["user"] == session["user"]
 
 
@@ -80,7 +80,7 @@ def test_the_address_of_another_account_is_never_linked(
 ) -> None:
     name = fresh_name()
     account = {"email": f"{name}@Example.com", "password": "correct horse"}
-    assert httpx.post(f"{api.url}/api/users", json=account).status_code == 201
+    assert httpx2.post(f"{api.url}/api/users", json=account).status_code == 201
     django.put_rider(name)
     problem_of(browser.sign_in(api.start_url("django"), name), 409)
     row = user_row(database, f"{name}@example.com")
@@ -108,7 +108,7 @@ def test_a_deleted_user_who_signs_in_again_is_a_new_one(
     django.put_rider(name)
     first = session_of(browser.sign_in(api.start_url("django"), name))
     headers = {"X-API-Key": first["secret"]}
-    assert httpx.delete(f"{api.url}/api/users/me", headers=headers).status_code == 202
+    assert httpx2.delete(f"{api.url}/api/users/me", headers=headers).status_code == 202
     second = session_of(browser.sign_in(api.start_url("django"), name))
     assert second["user"]["id"] != first["user"]["id"]
 
@@ -130,7 +130,7 @@ def test_a_callback_that_is_replayed_opens_nothing(
     back = browser.way_back(api.start_url("django"), name)
     cookies = dict(browser.client.cookies)
     session_of(browser.client.get(back))
-    problem_of(httpx.get(back, cookies=cookies), 400)
+    problem_of(httpx2.get(back, cookies=cookies), 400)
 
 
 def test_the_code_of_another_sign_in_opens_nothing(api: Api, django: Django) -> None:
@@ -175,7 +175,7 @@ def test_another_browser_cannot_finish_what_this_one_began(
     django.put_rider(name)
     back = browser.way_back(api.start_url("django"), name)
     cookies = {} if cookie is None else {"sign-in": cookie}
-    problem_of(httpx.get(back, cookies=cookies), 400)
+    problem_of(httpx2.get(back, cookies=cookies), 400)
     problem_of(browser.client.get(back), 400)  # and it is used up
 
 
@@ -204,7 +204,7 @@ def test_where_nobody_new_is_taken_only_those_known_sign_in(
             session_of(browser.sign_in(closed.start_url("django"), known))
         with Browser() as browser:
             problem_of(browser.sign_in(closed.start_url("django"), unknown), 403)
-        offered = httpx.get(f"{closed.url}/api/sign-in").json()
+        offered = httpx2.get(f"{closed.url}/api/sign-in").json()
     assert offered["registration"] == "closed"
 
 
@@ -262,7 +262,7 @@ def test_a_provider_that_nobody_named_is_as_absent_as_any_path(api: Api, browser
 
 
 def test_the_providers_are_listed_with_where_to_begin(api: Api) -> None:
-    offered = httpx.get(f"{api.url}/api/sign-in").json()
+    offered = httpx2.get(f"{api.url}/api/sign-in").json()
     assert offered["registration"] == "open"
     assert {one["name"]: one["url"] for one in offered["providers"]} == {
         name: api.start_url(name) for name in ("django", "hostile", "down")
@@ -284,7 +284,7 @@ def test_the_question_has_everything_that_protects_the_answer(api: Api, browser:
 
 def test_with_https_the_cookie_is_this_host_s_alone(serve_api: ServeApi) -> None:
     with serve_api(PUBLIC_URL="https://power.example.com") as api:
-        cookie = httpx.get(api.start_url("django")).headers["set-cookie"]
+        cookie = httpx2.get(api.start_url("django")).headers["set-cookie"]
     assert cookie.startswith("__Host-sign-in=")
     assert "Secure" in cookie
     assert "Path=/" in cookie

@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api.app import OPERATIONS
@@ -217,7 +217,7 @@ def test_the_export_needs_the_scope_admin(
     rider: Rider, service: str, make_api_key: MakeKey
 ) -> None:
     key = make_api_key(rider.account.user_id, ["read", "upload"])
-    problem_of(httpx.get(service + EXPORT, headers={"X-API-Key": key}), 403)
+    problem_of(httpx2.get(service + EXPORT, headers={"X-API-Key": key}), 403)
 
 
 def test_no_cache_keeps_it_and_its_head_has_no_body(rider: Rider) -> None:

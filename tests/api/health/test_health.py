@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -44,30 +44,30 @@ def configured(redis: Redis, name: str, value: str) -> Iterator[None]:
 
 
 def test_a_process_that_serves_is_alive(service: str) -> None:
-    body = httpx.get(f"{service}/health/live").json()
+    body = httpx2.get(f"{service}/health/live").json()
     assert body["status"] == "alive"
     assert body["uptime"] >= 0
 
 
 def test_a_whole_service_is_ok_and_ready(service: str) -> None:
     before = datetime.now(UTC)
-    body = httpx.get(f"{service}/health").json()
+    body = httpx2.get(f"{service}/health").json()
     assert before <= datetime.fromisoformat(body.pop("timestamp")) <= datetime.now(UTC)
     assert body == {"status": "ok", "redis": "connected", "database": "connected"}
-    assert httpx.get(f"{service}/health/ready").json() == {"status": "ready", "problems": []}
+    assert httpx2.get(f"{service}/health/ready").json() == {"status": "ready", "problems": []}
 
 
 def test_a_redis_without_append_only_file_is_not_ready(
     service: str, redis_of_the_service: Redis
 ) -> None:
     with configured(redis_of_the_service, "appendonly", "no"):
-        response = httpx.get(f"{service}/health/ready")
+        response = httpx2.get(f"{service}/health/ready")
         assert response.status_code == 503
         assert response.json() == {
             "status": "not ready",
             "problems": ["Redis has no append-only file: set `appendonly yes`"],
         }
-    assert httpx.get(f"{service}/health/ready").status_code == 200
+    assert httpx2.get(f"{service}/health/ready").status_code == 200
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_redis_that_may_evict_samples_is_not_ready(
     service: str, redis_of_the_service: Redis, policy: str
 ) -> None:
     with configured(redis_of_the_service, "maxmemory-policy", policy):
-        response = httpx.get(f"{service}/health/ready")
+        response = httpx2.get(f"{service}/health/ready")
     assert response.status_code == 503
     [problem] = response.json()["problems"]
     assert policy in problem
@@ -158,7 +158,7 @@ def test_a_redis_whose_disk_is_full_is_not_ready_as_long_as_it_refuses_uploads(
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """A client of an API process that reaches neither server."""
     nowhere = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1"}
     log = tmp_path_factory.mktemp("logs") / "api.log"
@@ -166,7 +166,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_service_without_its_servers_starts_and_says_so(broken: httpx.Client) -> None:
+def test_a_service_without_its_servers_starts_and_says_so(broken: httpx2.Client) -> None:
     assert broken.get("/health/live").status_code == 200
     health = broken.get("/health")
     assert health.status_code == 200
@@ -181,7 +181,7 @@ def test_a_service_without_its_servers_starts_and_says_so(broken: httpx.Client) 
     assert ready.json()["problems"] == ["PostgreSQL does not answer", "Redis does not answer"]
 
 
-def test_a_request_that_needs_a_server_is_503_and_names_no_driver(broken: httpx.Client) -> None:
+def test_a_request_that_needs_a_server_is_503_and_names_no_driver(broken: httpx2.Client) -> None:
     response = broken.get("/api/workouts", headers={"X-API-Key": make_key().text})
     assert response.headers["retry-after"] == "1"
     assert problem_of(response, 503)["detail"] == (

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api.identity.auth import OUTAGE_BOUND, REVOCATION_BOUND
@@ -59,7 +59,7 @@ def delete(service: str, make_api_key: MakeKey) -> Callable[[Rider], None]:
 
     def delete_account(rider: Rider) -> None:
         key = make_api_key(rider.account.user_id, session=True)
-        answer = httpx.delete(service + ME, headers={"X-API-Key": key})
+        answer = httpx2.delete(service + ME, headers={"X-API-Key": key})
         assert (answer.status_code, answer.json()) == (202, {"success": True})
         assert status_with(service, key) == 401
 
@@ -71,7 +71,7 @@ Purge = Callable[[str], None]
 
 
 def status_with(service: str, key: str) -> int:
-    return httpx.get(service + ME, headers={"X-API-Key": key}).status_code
+    return httpx2.get(service + ME, headers={"X-API-Key": key}).status_code
 
 
 def tables_naming(database: Database, text: str) -> set[str]:
@@ -147,13 +147,13 @@ def test_at_once_the_row_tells_nothing_and_the_address_is_free_for_a_new_account
 ) -> None:
     email, password = f"{secrets.token_hex(6)}@example.com", "correct horse"
     person = {"email": email, "password": password, "displayName": "Zoë Müller"}
-    old = httpx.post(f"{service}/api/users", json=person).json()["user"]
-    logged_in = httpx.post(f"{service}/api/sessions", json={"email": email, "password": password})
+    old = httpx2.post(f"{service}/api/users", json=person).json()["user"]
+    logged_in = httpx2.post(f"{service}/api/sessions", json={"email": email, "password": password})
     headers = {"X-API-Key": logged_in.json()["secret"]}
     avatar = {"avatarUrl": "https://example.com/z.png", "timeZone": "Asia/Tokyo"}
-    assert httpx.patch(service + ME, json=avatar, headers=headers).is_success
-    httpx.post(f"{service}/api/workouts", json={"title": "mine"}, headers=headers)
-    assert httpx.delete(service + ME, headers=headers).status_code == 202
+    assert httpx2.patch(service + ME, json=avatar, headers=headers).is_success
+    httpx2.post(f"{service}/api/workouts", json={"title": "mine"}, headers=headers)
+    assert httpx2.delete(service + ME, headers=headers).status_code == 202
 
     for word in (email, "Zoë", "z.png", "argon2"):
         with database.connection() as connection:
@@ -163,13 +163,15 @@ def test_at_once_the_row_tells_nothing_and_the_address_is_free_for_a_new_account
             ).fetchone()
         assert row is None, word
     again = {"email": email, "password": password}
-    assert httpx.post(f"{service}/api/sessions", json=again).status_code == 401
-    new = httpx.post(f"{service}/api/users", json={"email": email.upper(), "password": "another 1"})
+    assert httpx2.post(f"{service}/api/sessions", json=again).status_code == 401
+    new = httpx2.post(
+        f"{service}/api/users", json={"email": email.upper(), "password": "another 1"}
+    )
     assert new.status_code == 201
     assert new.json()["user"]["id"] != old["id"]
     again["password"] = "another 1"
-    opened = httpx.post(f"{service}/api/sessions", json=again).json()
-    empty = httpx.get(f"{service}/api/workouts", headers={"X-API-Key": opened["secret"]}).json()
+    opened = httpx2.post(f"{service}/api/sessions", json=again).json()
+    empty = httpx2.get(f"{service}/api/workouts", headers={"X-API-Key": opened["secret"]}).json()
     assert empty["workouts"] == []
 
 

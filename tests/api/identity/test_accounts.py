@@ -5,7 +5,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ops.admin import accounts
@@ -20,7 +20,7 @@ from tests.conftest import Rider, serving
 def test_a_new_account_is_as_empty_as_it_should_be(api: str) -> None:
     email = f"{token_hex(6)}@example.com"
     wanted = {"email": f" {email.upper()} ".strip(), "password": PASSWORD, "displayName": "Eddy"}
-    response = httpx.post(f"{api}/api/users", json=wanted)
+    response = httpx2.post(f"{api}/api/users", json=wanted)
     assert response.status_code == 201
     user = response.json()["user"]
     assert user["email"].lower() == email
@@ -49,14 +49,14 @@ def test_a_new_account_is_as_empty_as_it_should_be(api: str) -> None:
 )
 def test_what_makes_no_account_is_named(api: str, change: dict[str, Any], member: str) -> None:
     wanted = {"email": "rider@example.com", "password": PASSWORD, **change}
-    problem = problem_of(httpx.post(f"{api}/api/users", json=wanted), 422)
+    problem = problem_of(httpx2.post(f"{api}/api/users", json=wanted), 422)
     assert problem["errors"][0]["member"] == member
 
 
 def test_an_address_has_one_account_however_it_is_written(api: str) -> None:
     email = register(api)
     again = {"email": email.upper(), "password": "another password"}
-    problem_of(httpx.post(f"{api}/api/users", json=again), 409)
+    problem_of(httpx2.post(f"{api}/api/users", json=again), 409)
     assert log_in(api, email).call("GET", "/api/users/me").status_code == 200
 
 
@@ -65,7 +65,7 @@ def test_an_address_that_is_stored_otherwise_logs_in_as_it_was_written(
     api: str, written: str
 ) -> None:
     email = written.format(token_hex(6))
-    made = httpx.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
+    made = httpx2.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
     assert made.json()["user"]["email"] != email
     assert log_in(api, email).user["email"] == made.json()["user"]["email"]
 
@@ -91,7 +91,7 @@ def test_an_address_that_looks_like_another_gets_no_account(
     api: str, database_url: str, written: str
 ) -> None:
     email = written.format(token_hex(6))
-    refused = httpx.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
+    refused = httpx2.post(f"{api}/api/users", json={"email": email, "password": PASSWORD})
     assert problem_of(refused, 422)["errors"][0]["member"] == "email"
     with pytest.raises(ProcessFailed, match="look like others"):
         accounts.create_account(database_url, email, "test")
@@ -110,7 +110,7 @@ def test_an_address_that_looks_like_another_gets_no_account(
 def test_an_address_in_any_one_alphabet_has_an_account(api: str, written: str) -> None:
     email = register(api, email=written.format(token_hex(6)))
     again = {"email": email.upper() if "\u00df" not in email else email, "password": PASSWORD}
-    problem_of(httpx.post(f"{api}/api/users", json=again), 409)
+    problem_of(httpx2.post(f"{api}/api/users", json=again), 409)
     assert log_in(api, email).user["email"] == email
 
 
@@ -121,7 +121,7 @@ def test_who_has_a_look_alike_address_already_goes_on_logging_in(
     with database.connection() as connection:
         connection.execute("UPDATE users SET email = %s WHERE email = %s", [email, plain])
     assert log_in(api, email).user["email"] == email
-    problem_of(httpx.post(f"{api}/api/sessions", json={"email": plain, "password": PASSWORD}), 401)
+    problem_of(httpx2.post(f"{api}/api/sessions", json={"email": plain, "password": PASSWORD}), 401)
     assert accounts.create_account(database_url, email, "test").email == email
 
 
@@ -140,9 +140,9 @@ def by_invitation(urls: dict[str, str], tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def attempt(api: str, email: str | None = None, **members: Any) -> httpx.Response:
+def attempt(api: str, email: str | None = None, **members: Any) -> httpx2.Response:
     wanted = {"email": email or f"{token_hex(6)}@example.com", "password": PASSWORD, **members}
-    return httpx.post(f"{api}/api/users", json=wanted)
+    return httpx2.post(f"{api}/api/users", json=wanted)
 
 
 def test_an_invitation_makes_one_account(by_invitation: str, database_url: str) -> None:
@@ -188,10 +188,10 @@ def test_a_new_password_ends_every_other_session_and_no_key(
     assert change.status_code == 200
     assert session.call("GET", "/api/users/me").status_code == 200
     assert status_with(api, other.key) == 401  # here at once
-    started = httpx.post(f"{api}/api/workouts", json={}, headers={"X-API-Key": device})
+    started = httpx2.post(f"{api}/api/workouts", json={}, headers={"X-API-Key": device})
     assert started.status_code == 201
     old = {"email": session.email, "password": PASSWORD}
-    problem_of(httpx.post(f"{api}/api/sessions", json=old), 401)
+    problem_of(httpx2.post(f"{api}/api/sessions", json=old), 401)
     assert log_in(api, session.email, "a new password").key != session.key
 
 
@@ -211,8 +211,8 @@ def test_what_cannot_be_undone_needs_a_fresh_session(
     path = "/api/users/me/password" if method == "PUT" else "/api/users/me"
     body = {"password": "a new password"}
 
-    def attempt_with(key: str) -> httpx.Response:
-        return httpx.request(method, api + path, json=body, headers={"X-API-Key": key})
+    def attempt_with(key: str) -> httpx2.Response:
+        return httpx2.request(method, api + path, json=body, headers={"X-API-Key": key})
 
     problem_of(attempt_with(make_api_key(session.user["id"])), 403)
     stale = make_api_key(session.user["id"], session=True)
@@ -229,7 +229,7 @@ def test_a_user_of_the_command_line_gets_a_password_from_there(
     api: str, rider: Rider, database_url: str
 ) -> None:
     refused = {"email": rider.account.email, "password": ""}
-    problem_of(httpx.post(f"{api}/api/sessions", json=refused), 422)
+    problem_of(httpx2.post(f"{api}/api/sessions", json=refused), 422)
     password = accounts.reset_password(database_url, rider.account.email)
     session = log_in(api, rider.account.email, password)
     assert session.user["id"] == rider.account.user_id

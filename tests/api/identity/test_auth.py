@@ -10,7 +10,7 @@ from typing import Any, cast
 from uuid import uuid4
 from zipfile import ZipFile
 
-import httpx
+import httpx2
 import pytest
 from starlette.requests import Request
 
@@ -87,15 +87,15 @@ def call(
     workout_id: str = str(uuid4()),
     key_id: str = "0" * 16,
     **headers: str,
-) -> httpx.Response:
+) -> httpx2.Response:
     """A call that a key with the scope could make."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
-    return httpx.request(operation.method, service + path, json=operation.body, headers=headers)
+    return httpx2.request(operation.method, service + path, json=operation.body, headers=headers)
 
 
 def test_the_document_that_is_served_is_the_one_walked_here(service: str) -> None:
-    assert httpx.get(f"{service}/openapi.json").json()["paths"] == DOCUMENT["paths"]
+    assert httpx2.get(f"{service}/openapi.json").json()["paths"] == DOCUMENT["paths"]
 
 
 def test_every_operation_needs_a_key_but_for_a_few() -> None:
@@ -111,7 +111,7 @@ def test_a_path_has_the_methods_of_the_document_and_no_others(
     for method in sorted(METHODS - possible):
         place = path.replace("{id}", str(uuid4())).replace("{key}", "0" * 16)
         for headers in ({}, {"X-API-Key": rider.account.api_key}):
-            response = httpx.request(method, service + place, headers=headers)
+            response = httpx2.request(method, service + place, headers=headers)
             assert response.status_code == 405, (method, response.text)
             assert set(response.headers["allow"].split(", ")) == possible
 
@@ -119,12 +119,12 @@ def test_a_path_has_the_methods_of_the_document_and_no_others(
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_a_bearer_key_opens(rider: Rider, service: str, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {rider.account.api_key}"}
-    assert httpx.get(f"{service}/api/workouts", headers=headers).status_code == 200
+    assert httpx2.get(f"{service}/api/workouts", headers=headers).status_code == 200
 
 
 def test_an_x_api_key_opens(rider: Rider, service: str) -> None:
     headers = {"X-API-Key": rider.account.api_key}
-    assert httpx.get(f"{service}/api/workouts", headers=headers).status_code == 200
+    assert httpx2.get(f"{service}/api/workouts", headers=headers).status_code == 200
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def test_nothing_opens_without_a_key_that_opens(
 @pytest.mark.parametrize("path", [one.path for one in GUARDED if one.method == "GET"])
 def test_head_needs_the_same_key_as_get(rider: Rider, service: str, path: str) -> None:
     place = service + path.replace("{id}", rider.start())
-    assert httpx.head(place).status_code == 401
-    response = httpx.head(place, headers={"X-API-Key": rider.account.api_key})
+    assert httpx2.head(place).status_code == 401
+    response = httpx2.head(place, headers={"X-API-Key": rider.account.api_key})
     assert (response.status_code, response.content) == (200, b"")
 
 
@@ -189,13 +189,13 @@ def wrong_keys(key: str) -> list[dict[str, str]]:
 def test_a_key_that_is_not_right_to_the_letter_is_401(rider: Rider, service: str, nth: int) -> None:
     wrong = wrong_keys(rider.account.api_key)[nth]
     headers = [(name.encode(), text.encode("latin-1")) for name, text in wrong.items()]
-    response = httpx.get(f"{service}/api/workouts", headers=headers)
+    response = httpx2.get(f"{service}/api/workouts", headers=headers)
     problem_of(response, 401)
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 def status_with(service: str, key: str) -> int:
-    return httpx.get(f"{service}/api/workouts", headers={"X-API-Key": key}).status_code
+    return httpx2.get(f"{service}/api/workouts", headers={"X-API-Key": key}).status_code
 
 
 def test_a_key_opens_until_it_expires(rider: Rider, service: str, make_api_key: MakeKey) -> None:
@@ -281,7 +281,7 @@ def everything_of(one: Rider, workout: str) -> dict[str, str]:
     }
 
 
-def text_of(answer: httpx.Response) -> str:
+def text_of(answer: httpx2.Response) -> str:
     """Of a zip file its members' contents: their times are those of the export."""
     if answer.headers["content-type"] != "application/zip":
         return answer.text

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ops.admin import accounts
@@ -23,7 +23,7 @@ def key_id(session: LoggedIn) -> str:
     return session.key.split("_")[1]
 
 
-def acts(session: LoggedIn, device: str) -> dict[str, Callable[[], httpx.Response]]:
+def acts(session: LoggedIn, device: str) -> dict[str, Callable[[], httpx2.Response]]:
     """Everything that has an effect beyond the session; ``device``: the id of a key."""
     me = "/api/users/me"
     return {
@@ -87,8 +87,8 @@ def test_what_waits_while_its_session_is_ended_is_refused(
 
 @contextmanager
 def ended_once_it_waits(
-    database: Database, session: LoggedIn, act: Callable[[], httpx.Response]
-) -> Iterator[Future[httpx.Response]]:
+    database: Database, session: LoggedIn, act: Callable[[], httpx2.Response]
+) -> Iterator[Future[httpx2.Response]]:
     """Changes the user's password, and ends the session, in a transaction that ``act`` runs into.
 
     The moment of the end is after the beginning of what waits for it.

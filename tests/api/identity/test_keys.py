@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from api.identity.keys import MOST_KEYS
@@ -31,7 +31,7 @@ def listed(rider: Rider) -> dict[str, dict[str, Any]]:
 
 def opens(service: str, secret: str, scope: str = "read") -> bool:
     path = {"read": "/api/workouts", "admin": "/api/keys"}[scope]
-    return httpx.get(service + path, headers={"X-API-Key": secret}).is_success
+    return httpx2.get(service + path, headers={"X-API-Key": secret}).is_success
 
 
 def test_a_key_is_shown_whole_once_and_then_only_by_its_id(rider: Rider) -> None:
@@ -49,14 +49,14 @@ def test_a_key_for_uploads_uploads_and_does_nothing_else(rider: Rider, service: 
     workout = rider.start()
     path = f"{service}/api/workouts/{workout}"
     samples = [{"timestamp": T0, "power": 200}]
-    assert httpx.post(f"{path}/telemetry", json=samples, headers=headers).status_code == 202
+    assert httpx2.post(f"{path}/telemetry", json=samples, headers=headers).status_code == 202
     for method, target in [
         ("GET", path),
         ("DELETE", path),
         ("GET", f"{service}/api/keys"),
         ("POST", f"{service}/api/keys"),
     ]:
-        problem_of(httpx.request(method, target, headers=headers), 403)
+        problem_of(httpx2.request(method, target, headers=headers), 403)
 
 
 def test_a_key_opens_until_it_expires(rider: Rider, service: str) -> None:

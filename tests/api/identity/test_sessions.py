@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Literal
 
-import httpx
+import httpx2
 import pytest
 from argon2 import PasswordHasher
 
@@ -21,8 +21,8 @@ from tests.api.sessions import PASSWORD, LoggedIn, log_in, register, status_with
 from tests.conftest import Rider, serving
 
 
-def attempt(api: str, email: str, password: str = "a wrong guess") -> httpx.Response:
-    return httpx.post(f"{api}/api/sessions", json={"email": email, "password": password})
+def attempt(api: str, email: str, password: str = "a wrong guess") -> httpx2.Response:
+    return httpx2.post(f"{api}/api/sessions", json={"email": email, "password": password})
 
 
 def test_a_session_opens_everything_until_it_ends(session: LoggedIn) -> None:
@@ -196,7 +196,7 @@ def test_an_address_may_try_so_often_whatever_the_account(strict: str) -> None:
 def test_an_address_may_register_so_many(strict: str) -> None:
     for _ in range(3):
         register(strict)
-    refused = httpx.post(
+    refused = httpx2.post(
         f"{strict}/api/users", json={"email": "fourth@example.com", "password": PASSWORD}
     )
     problem_of(refused, 429)
@@ -223,7 +223,7 @@ def test_uploads_go_on_while_passwords_are_guessed_by_many(
 
         def guess(n: int) -> set[int]:
             seen, count = set(), 0
-            with httpx.Client(base_url=url, timeout=30) as client:
+            with httpx2.Client(base_url=url, timeout=30) as client:
                 while not over.is_set():
                     count += 1
                     body = {"email": f"{n}-{count}@example.com", "password": "guess"}
@@ -232,7 +232,7 @@ def test_uploads_go_on_while_passwords_are_guessed_by_many(
 
         with ThreadPoolExecutor(24) as pool:
             guessing = [pool.submit(guess, n) for n in range(24)]
-            with httpx.Client(timeout=30) as client:
+            with httpx2.Client(timeout=30) as client:
                 begun, uploads = time.monotonic(), 0
                 while time.monotonic() - begun < 3:
                     response = client.post(path, json=seconds_of(200, 1), headers=headers)

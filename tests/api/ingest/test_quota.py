@@ -8,7 +8,7 @@ from secrets import token_hex
 from threading import Thread
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 from hypothesis import given
@@ -156,7 +156,7 @@ def make_user(clock: Clock, settings: Settings, database_url: str) -> Iterator[C
 
         def make() -> Rider:
             account = create_account(database_url, f"{token_hex(6)}@example.com", "test")
-            client = httpx.Client(base_url=url, headers={"X-API-Key": account.api_key}, timeout=60)
+            client = httpx2.Client(base_url=url, headers={"X-API-Key": account.api_key}, timeout=60)
             return Rider(account, clients.enter_context(client))
 
         yield make

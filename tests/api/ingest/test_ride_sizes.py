@@ -6,7 +6,7 @@ from pathlib import Path
 from secrets import token_hex
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from api.ingest.ride_sizes import RideSizes
@@ -127,5 +127,5 @@ def test_a_full_ride_is_refused_before_its_body_is_read(
         workout = Rider(account, client).start()
         path = f"/api/workouts/{workout}/telemetry"
         assert client.post(path, json=seconds_of(200, 10)).status_code == 202
-        broken: httpx.Response = client.post(path, content=b"no JSON at all")
+        broken: httpx2.Response = client.post(path, content=b"no JSON at all")
         problem_of(broken, 409)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -323,8 +323,8 @@ def test_what_a_body_inflates_to_is_held_as_well() -> None:
 def test_a_stranger_may_send_little_and_a_key_more(service: str, rider: Rider, path: str) -> None:
     body = b'{"title": "x", "email": "x", "password": "x"}' + b" " * 100_000
     headers = {"Content-Type": JSON}
-    assert httpx.post(service + path, content=body, headers=headers).status_code == 413
+    assert httpx2.post(service + path, content=body, headers=headers).status_code == 413
     squeezed = {**headers, "Content-Encoding": "gzip"}
-    answer = httpx.post(service + path, content=gzip.compress(body), headers=squeezed)
+    answer = httpx2.post(service + path, content=gzip.compress(body), headers=squeezed)
     assert answer.status_code == 413
     assert rider.client.post("/api/workouts", content=body, headers=headers).status_code == 201

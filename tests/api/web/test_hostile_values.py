@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api.app import OPERATIONS, SUBJECTS
@@ -100,7 +100,7 @@ def members_of(operation: Operation) -> list[str]:
     return [member for name in names for member in schemas[name]["properties"]]
 
 
-def accepted_or_refused(response: httpx.Response, value: object) -> None:
+def accepted_or_refused(response: httpx2.Response, value: object) -> None:
     if not response.is_success:
         problem_of(response, response.status_code)
     assert response.status_code < 500, f"{response.request.url} {str(value)[:60]}"

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from openapi_schema_validator import OAS31Validator
@@ -25,7 +25,7 @@ DOCUMENT = document(SUBJECTS, "1")
 
 @pytest.fixture(scope="module")
 def published(service: str) -> dict[str, Any]:
-    response = httpx.get(f"{service}/openapi.json")
+    response = httpx2.get(f"{service}/openapi.json")
     assert response.headers["content-type"] == "application/json"
     content: dict[str, Any] = response.json()
     return content
@@ -173,7 +173,7 @@ def test_a_parameter_s_default_and_bounds_are_published() -> None:
 # Real answers against the schemas published for them.
 
 
-def conforms(response: httpx.Response, method: str, path: str) -> None:
+def conforms(response: httpx2.Response, method: str, path: str) -> None:
     answers = operation_of(method, path)["responses"]
     content = answers[str(response.status_code)]["content"]
     schema = content[response.headers["content-type"].partition(";")[0]]["schema"]
@@ -236,21 +236,21 @@ def test_refusals_conform_to_their_schemas(rider: Rider) -> None:
 
 
 def test_the_page_and_everything_it_names_come_from_here(service: str) -> None:
-    page = httpx.get(f"{service}/docs")
+    page = httpx2.get(f"{service}/docs")
     assert page.headers["content-type"].startswith("text/html")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(named) == 4
     for path in named:
         assert path.startswith("/docs/")
-        asset = httpx.get(service + path)
+        asset = httpx2.get(service + path)
         assert asset.status_code == 200
         assert asset.content
 
 
 def test_the_page_names_no_outside_host(service: str) -> None:
     for path in ("/docs", "/docs/start.js"):
-        assert "//" not in httpx.get(service + path).text
-    assert 'url: "/openapi.json"' in httpx.get(f"{service}/docs/start.js").text
+        assert "//" not in httpx2.get(service + path).text
+    assert 'url: "/openapi.json"' in httpx2.get(f"{service}/docs/start.js").text
 
 
 def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import psycopg_pool
 import pytest
@@ -18,16 +18,16 @@ from shared.errors import ServiceUnavailable
 from tests.api.answers import problem_of
 
 
-def answer_to(error: Exception) -> httpx.Response:
+def answer_to(error: Exception) -> httpx2.Response:
     """What a client gets where a handler raises ``error``."""
 
     async def fail(_: Request) -> Any:
         raise error
 
-    async def ask() -> httpx.Response:
+    async def ask() -> httpx2.Response:
         app = Starlette(routes=[Route("/", fail)], exception_handlers=EXCEPTION_HANDLERS)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
             return await client.get("/")
 
     return asyncio.run(ask())

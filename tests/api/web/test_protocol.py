@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from api.app import SUBJECTS
@@ -134,7 +134,7 @@ HEADS: dict[str, tuple[bytes, list[int]]] = {
 def test_a_strange_head_is_answered_or_hung_up_on(service: str, row: str) -> None:
     sent, expected = HEADS[row]
     assert exchange(service, sent) == expected
-    assert httpx.get(f"{service}/health/live").status_code == 200
+    assert httpx2.get(f"{service}/health/live").status_code == 200
 
 
 UNSIZED = LIVE + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -152,7 +152,7 @@ ENDLESS = {
 def test_what_does_not_end_is_hung_up_on_before_it_fills_the_memory(service: str, row: str) -> None:
     # 200 where it had been answered by then; what comes after it is not.
     assert exchange(service, ENDLESS[row]) in ([400], [200], [200, 400])
-    assert httpx.get(f"{service}/health/live").status_code == 200
+    assert httpx2.get(f"{service}/health/live").status_code == 200
 
 
 def test_a_large_head_that_comes_whole_is_read_and_one_too_large_is_not(service: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -33,10 +33,10 @@ def seen(proxies: str, peer: str, forwarded: list[str], proto: str = "https") ->
     config.load()
     app: Any = config.loaded_app
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app, client=(peer, 40000))
+    async def ask() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app, client=(peer, 40000))
         headers = [("X-Forwarded-Proto", proto), *(("X-Forwarded-For", one) for one in forwarded)]
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
             return await client.get("/", headers=headers)
 
     answer: list[Any] = asyncio.run(ask()).json()

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -47,7 +47,7 @@ def test_every_kind_of_answer_says_so(rider: Rider, service: str) -> None:
     answers = {
         202: rider.upload(workout, [{"timestamp": T0, "power": 210}]),
         200: rider.client.get(telemetry, params={"format": "csv"}),
-        401: httpx.post(service + telemetry),
+        401: httpx2.post(service + telemetry),
         404: rider.client.get("/nowhere"),
         405: rider.client.put("/api/workouts"),
         413: rider.upload(workout, "x" * 6_000_000),
@@ -56,7 +56,7 @@ def test_every_kind_of_answer_says_so(rider: Rider, service: str) -> None:
     for status, answer in answers.items():
         assert answer.status_code == status
         assert policy_of(answer.headers) == API_POLICY, status
-    assert policy_of(httpx.get(f"{service}/openapi.json").headers) == API_POLICY
+    assert policy_of(httpx2.get(f"{service}/openapi.json").headers) == API_POLICY
 
 
 def test_what_is_no_http_is_refused_with_the_same_headers(service: str) -> None:
@@ -79,10 +79,10 @@ def test_a_refused_handshake_has_them_too(service: str, path: str) -> None:
 
 
 def test_the_page_of_the_documentation_runs_its_own_files_alone(service: str) -> None:
-    page = httpx.get(f"{service}/docs")
+    page = httpx2.get(f"{service}/docs")
     files = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(files) == 4
-    for answer in (page, *(httpx.get(service + path) for path in files)):
+    for answer in (page, *(httpx2.get(service + path) for path in files)):
         assert answer.status_code == 200
         assert policy_of(answer.headers) == DOCS_POLICY
     assert re.findall(r"<script(?! src=)|<style|\sstyle=|\son\w+=", page.text) == []
@@ -92,7 +92,7 @@ def test_the_page_of_the_documentation_runs_its_own_files_alone(service: str) ->
 
 def test_pages_of_other_origins_may_do_nothing_by_default(rider: Rider, service: str) -> None:
     answer = rider.client.get("/api/workouts", headers={"Origin": APP})
-    preflight = httpx.options(f"{service}/api/workouts", headers=PREFLIGHT)
+    preflight = httpx2.options(f"{service}/api/workouts", headers=PREFLIGHT)
     for headers in (answer.headers, preflight.headers):
         assert [name for name in headers if name.startswith("access-control")] == []
     assert preflight.status_code == 405
@@ -101,7 +101,7 @@ def test_pages_of_other_origins_may_do_nothing_by_default(rider: Rider, service:
 @pytest.fixture(scope="module")
 def for_an_app(
     urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
+) -> Iterator[httpx2.Client]:
     """An API that a page of one other origin may use."""
     log = tmp_path_factory.mktemp("logs") / "api.log"
     with serving(urls, log, CORS_ORIGINS=f"{APP},capacitor://localhost") as client:
@@ -109,7 +109,7 @@ def for_an_app(
 
 
 def test_a_named_origin_may_upload_and_read_the_answer_s_headers(
-    for_an_app: httpx.Client, rider: Rider
+    for_an_app: httpx2.Client, rider: Rider
 ) -> None:
     path = f"/api/workouts/{rider.start()}/telemetry"
     asked = {**PREFLIGHT, "Access-Control-Request-Headers": "authorization,content-type,prefer"}
@@ -131,7 +131,7 @@ def test_a_named_origin_may_upload_and_read_the_answer_s_headers(
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://app.example.com", f"{APP}.evil.example", "null"]
 )
-def test_an_origin_that_is_not_named_may_not(for_an_app: httpx.Client, origin: str) -> None:
+def test_an_origin_that_is_not_named_may_not(for_an_app: httpx2.Client, origin: str) -> None:
     preflight = for_an_app.options("/api/workouts", headers={**PREFLIGHT, "Origin": origin})
     assert preflight.status_code == 400
     answer = for_an_app.get("/health/live", headers={"Origin": origin})
@@ -139,7 +139,7 @@ def test_an_origin_that_is_not_named_may_not(for_an_app: httpx.Client, origin: s
         assert "access-control-allow-origin" not in headers
 
 
-Handshake = Callable[[httpx.Client, str], int]
+Handshake = Callable[[httpx2.Client, str], int]
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def handshake(rider: Rider) -> Handshake:
     """The status of a handshake with a good key that names an origin."""
     workout = rider.start()
 
-    def open_(client: httpx.Client, origin: str) -> int:
+    def open_(client: httpx2.Client, origin: str) -> int:
         url = str(client.base_url).replace("http", "ws") + f"/api/workouts/{workout}/telemetry"
         headers = {"X-API-Key": rider.account.api_key, "Origin": origin}
         try:
@@ -160,7 +160,7 @@ def handshake(rider: Rider) -> Handshake:
 
 
 def test_a_page_connects_if_its_origin_is_named_or_the_api_s_own(
-    for_an_app: httpx.Client, handshake: Handshake
+    for_an_app: httpx2.Client, handshake: Handshake
 ) -> None:
     own = f"http://{for_an_app.base_url.netloc.decode()}"
     assert handshake(for_an_app, APP) == handshake(for_an_app, own) == 101

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
+import httpx2
 import numpy as np
 import psycopg
 import pytest
@@ -53,7 +53,7 @@ def day_of(count: int) -> Samples:
 @pytest.fixture(scope="module")
 def impatient(
     urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
+) -> Iterator[httpx2.Client]:
     """An API that waits two seconds for its readers, and holds 32 MB of answers."""
     log = tmp_path_factory.mktemp("logs") / "api.log"
     most = str(4 * SHARE)
@@ -69,7 +69,7 @@ def ride(rider: Rider, database_url: str) -> str:
 
 
 @contextmanager
-def asking(client: httpx.Client, rider: Rider, path: str) -> Iterator[socket.socket]:
+def asking(client: httpx2.Client, rider: Rider, path: str) -> Iterator[socket.socket]:
     """A request whose answer is not read; its connection takes little."""
     address = urlsplit(str(client.base_url))
     with socket.socket() as connection:
@@ -85,14 +85,14 @@ def status_of(connection: socket.socket) -> int:
     return int(connection.recv(12).split()[1])
 
 
-def is_whole(client: httpx.Client, rider: Rider, path: str) -> bool:
+def is_whole(client: httpx2.Client, rider: Rider, path: str) -> bool:
     headers = {"X-API-Key": rider.account.api_key}
     return client.get(path, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("form", ["samples", "columns", "csv"])
 def test_of_answers_that_nobody_reads_few_are_begun_and_none_lasts(
-    impatient: httpx.Client, rider: Rider, ride: str, form: str
+    impatient: httpx2.Client, rider: Rider, ride: str, form: str
 ) -> None:
     path = f"/api/workouts/{ride}/telemetry?format={form}"
     with ExitStack() as open_ones:
@@ -105,7 +105,7 @@ def test_of_answers_that_nobody_reads_few_are_begun_and_none_lasts(
 
 
 def test_refused_reads_say_when_to_come_again(
-    impatient: httpx.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str
 ) -> None:
     path = f"/api/workouts/{ride}?includeTelemetry=true"
     with ExitStack() as open_ones:
@@ -119,7 +119,7 @@ def test_refused_reads_say_when_to_come_again(
 
 
 def test_an_answer_goes_on_for_no_longer_than_its_reader_takes_it(
-    impatient: httpx.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str
 ) -> None:
     with asking(impatient, rider, f"/api/workouts/{ride}/telemetry") as unread:
         assert status_of(unread) == 200
@@ -134,7 +134,7 @@ def is_cut_off(connection: socket.socket) -> bool:
 
 
 def test_a_head_request_is_answered_without_its_body(
-    impatient: httpx.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str
 ) -> None:
     headers = {"X-API-Key": rider.account.api_key}
     for path in (f"/api/workouts/{ride}/telemetry", f"/api/workouts/{ride}"):
@@ -156,7 +156,7 @@ def memory_of_the_impatient() -> int:
 
 
 def test_many_unread_answers_cost_less_than_what_their_reader_may_hold(
-    impatient: httpx.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str
 ) -> None:
     """25 answers of 13 MB; held whole, they would take 300 MB and more."""
     path = f"/api/workouts/{ride}/telemetry"
@@ -169,7 +169,7 @@ def test_many_unread_answers_cost_less_than_what_their_reader_may_hold(
 
 
 def test_long_lists_that_nobody_reads_are_counted_as_well(
-    impatient: httpx.Client, rider: Rider, database_url: str
+    impatient: httpx2.Client, rider: Rider, database_url: str
 ) -> None:
     """4 MB each, of which buffers between take some."""
     with psycopg.connect(database_url) as connection:
@@ -188,7 +188,7 @@ def test_long_lists_that_nobody_reads_are_counted_as_well(
 
 
 def test_of_the_largest_rides_one_is_read_at_a_time(
-    impatient: httpx.Client, make_rider: Callable[[], Rider], database_url: str
+    impatient: httpx2.Client, make_rider: Callable[[], Rider], database_url: str
 ) -> None:
     """Decoded, 150,000 samples of one part are 12 MB: more than a user's share."""
     dense = Samples(T0 // DAY * DAY + 50 * np.arange(150_000), day_of(150_000).channels)
@@ -206,7 +206,7 @@ def test_of_the_largest_rides_one_is_read_at_a_time(
 
 
 def test_an_answer_goes_on_for_no_longer_than_its_key(
-    impatient: httpx.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str
 ) -> None:
     made = rider.client.post("/api/keys", json={"name": "tablet", "scopes": ["read"]}).json()
     headers = {"X-API-Key": made["secret"]}
@@ -217,7 +217,7 @@ def test_an_answer_goes_on_for_no_longer_than_its_key(
         pieces = answer.iter_raw()
         next(pieces)
         impatient.delete(f"/api/keys/{made['key']['id']}", headers=own).raise_for_status()
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             list(pieces)
 
 

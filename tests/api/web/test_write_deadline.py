@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from tests.api.answers import eventually
@@ -27,7 +27,7 @@ END = b"\x80\x81" + bytes(4) + b"x"
 @pytest.fixture(scope="module")
 def impatient(
     urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[httpx.Client]:
+) -> Iterator[httpx2.Client]:
     """An API that waits a second for whatever its peers owe it."""
     log = tmp_path_factory.mktemp("logs") / "api.log"
     with serving(urls, log, BODY_TIMEOUT="1") as client:
@@ -61,7 +61,7 @@ def port_of(address: str) -> int:
 
 
 @contextmanager
-def connected(client: httpx.Client) -> Iterator[Deaf]:
+def connected(client: httpx2.Client) -> Iterator[Deaf]:
     address = urlsplit(str(client.base_url))
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -78,7 +78,7 @@ needs_linux = pytest.mark.skipif(not CONNECTIONS.exists(), reason="only Linux ha
     "target", [b"/docs/assets/swagger-ui-bundle.js", b"/openapi.json", b"/health/live"]
 )
 def test_who_does_not_read_its_answers_is_hung_up_on(
-    impatient: httpx.Client, target: bytes
+    impatient: httpx2.Client, target: bytes
 ) -> None:
     request = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target
     with connected(impatient) as deaf:
@@ -99,7 +99,7 @@ def handshake(rider: Rider) -> bytes:
 @needs_linux
 @pytest.mark.parametrize("frame", [PING, PONG, PART], ids=["pings", "pongs", "parts"])
 def test_frames_without_end_that_nobody_reads_answers_to_are_not_taken_for_long(
-    impatient: httpx.Client, rider: Rider, frame: bytes
+    impatient: httpx2.Client, rider: Rider, frame: bytes
 ) -> None:
     with connected(impatient) as deaf:
         deaf.connection.sendall(handshake(rider))
@@ -111,7 +111,7 @@ def test_frames_without_end_that_nobody_reads_answers_to_are_not_taken_for_long(
 
 @pytest.mark.parametrize("frame", [PING, PONG, PART], ids=["pings", "pongs", "parts"])
 def test_more_frames_than_anybody_needs_end_the_connection_though_their_answers_are_read(
-    impatient: httpx.Client, rider: Rider, frame: bytes
+    impatient: httpx2.Client, rider: Rider, frame: bytes
 ) -> None:
     address = urlsplit(str(impatient.base_url))
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:

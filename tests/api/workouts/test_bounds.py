@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-import httpx
+import httpx2
 
 from ops.admin.accounts import create_account
 from tests.api.answers import problem_of
@@ -14,7 +14,9 @@ from tests.api.serving import serving
 
 
 @contextmanager
-def user_of(urls: Mapping[str, str], folder: Path, bound: str, most: int) -> Iterator[httpx.Client]:
+def user_of(
+    urls: Mapping[str, str], folder: Path, bound: str, most: int
+) -> Iterator[httpx2.Client]:
     """A user of an API process with such a bound."""
     account = create_account(urls["DATABASE_URL"], f"{token_hex(6)}@example.com", "test")
     with serving({**urls, bound: str(most)}, folder / "api.log") as client:
@@ -22,11 +24,11 @@ def user_of(urls: Mapping[str, str], folder: Path, bound: str, most: int) -> Ite
         yield client
 
 
-def start(client: httpx.Client) -> httpx.Response:
+def start(client: httpx2.Client) -> httpx2.Response:
     return client.post("/api/workouts", json={})
 
 
-def id_of(response: httpx.Response) -> str:
+def id_of(response: httpx2.Response) -> str:
     workout_id: str = response.json()["workout"]["id"]
     return workout_id
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ops.admin import migrations
@@ -18,7 +18,7 @@ from tests.conftest import reachable_folder
 
 
 @pytest.fixture
-def client_and_server() -> Iterator[tuple[httpx.Client, list[int]]]:
+def client_and_server() -> Iterator[tuple[httpx2.Client, list[int]]]:
     """A client of an API of its own, and the processes of its PostgreSQL."""
     with reachable_folder() as folder, embedded_servers(folder) as urls:
         migrations.apply(urls["DATABASE_URL"])
@@ -37,7 +37,7 @@ def postgres_of(folder: Path) -> list[int]:
 
 
 def test_requests_end_while_postgresql_hangs_and_succeed_once_it_goes_on(
-    client_and_server: tuple[httpx.Client, list[int]],
+    client_and_server: tuple[httpx2.Client, list[int]],
 ) -> None:
     client, server = client_and_server
     eventually(lambda: client.get("/health/ready").status_code == 200)

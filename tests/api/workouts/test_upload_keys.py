@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from api.app import OPERATIONS
@@ -20,10 +20,10 @@ STATES = ["ACTIVE", "PAUSED", "PROCESSING", "COMPLETED", "ARCHIVED", "FAILED"]
 
 
 @pytest.fixture
-def device(rider: Rider, make_api_key: MakeKey) -> Iterator[httpx.Client]:
+def device(rider: Rider, make_api_key: MakeKey) -> Iterator[httpx2.Client]:
     """Of the same rider, with a key that only uploads."""
     key = make_api_key(rider.account.user_id, ["upload"])
-    with httpx.Client(base_url=rider.client.base_url, headers={"X-API-Key": key}) as client:
+    with httpx2.Client(base_url=rider.client.base_url, headers={"X-API-Key": key}) as client:
         client.timeout = 30
         yield client
 
@@ -53,7 +53,7 @@ def set_status(database: Database, workout: str, status: str) -> None:
     ],
 )
 def test_nothing_that_somebody_wrote_or_a_worker_computed_is_read(
-    rider: Rider, device: httpx.Client, database: Database, operation: Operation, state: str
+    rider: Rider, device: httpx2.Client, database: Database, operation: Operation, state: str
 ) -> None:
     workout = ridden(rider)
     rider.complete(workout)
@@ -78,11 +78,11 @@ def test_the_walk_knows_every_operation_of_an_upload_key() -> None:
 
 
 def test_who_ends_a_ride_reads_its_figures_and_again_if_the_answer_was_lost(
-    rider: Rider, device: httpx.Client, make_api_key: MakeKey, database: Database
+    rider: Rider, device: httpx2.Client, make_api_key: MakeKey, database: Database
 ) -> None:
     workout = ridden(rider)
 
-    def complete(client: httpx.Client) -> Any:
+    def complete(client: httpx2.Client) -> Any:
         path = f"/api/workouts/{workout}/complete"
         return client.post(path, params={"wait": "30"}, timeout=40).json()["workout"]
 
@@ -92,7 +92,7 @@ def test_who_ends_a_ride_reads_its_figures_and_again_if_the_answer_was_lost(
         assert (answer["title"], answer["description"], answer["duration"]) == (None, None, 59)
 
     other = make_api_key(rider.account.user_id, ["upload"])
-    with httpx.Client(base_url=device.base_url, headers={"X-API-Key": other}) as client:
+    with httpx2.Client(base_url=device.base_url, headers={"X-API-Key": other}) as client:
         assert (complete(client)["status"], complete(client)["summary"]) == ("COMPLETED", None)
     assert complete(rider.client)["title"] == TITLE
 
@@ -104,7 +104,7 @@ def test_who_ends_a_ride_reads_its_figures_and_again_if_the_answer_was_lost(
 
 
 def test_a_device_is_told_what_it_sent_and_how_its_ride_stands(
-    rider: Rider, device: httpx.Client
+    rider: Rider, device: httpx2.Client
 ) -> None:
     made = device.post("/api/workouts", json={"title": "Mine", "description": "My own"}).json()
     workout = made["workout"]

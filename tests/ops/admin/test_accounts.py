@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ops.admin import accounts
@@ -15,7 +15,7 @@ from tests.worker.waiting import eventually
 
 
 def status(service: str, key: str, path: str = "/api/workouts") -> int:
-    return httpx.get(service + path, headers={"X-API-Key": key}).status_code
+    return httpx2.get(service + path, headers={"X-API-Key": key}).status_code
 
 
 def test_a_key_of_chosen_scopes_is_printed_once(
@@ -106,7 +106,7 @@ def test_a_code_and_a_password_are_printed_and_nothing_else(
     email = rider.account.email
     password = run_ops("reset-password", data_dir=tmp_path, **urls, EMAIL=email).stdout.strip()
     login = {"email": email, "password": password}
-    assert httpx.post(f"{service}/api/sessions", json=login).status_code == 201
+    assert httpx2.post(f"{service}/api/sessions", json=login).status_code == 201
     refused = run_ops("reset-password", data_dir=tmp_path, **urls, EMAIL="nobody@example.com")
     assert "there is no user" in refused.stderr
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import redis
 
@@ -56,7 +56,7 @@ def _await_run_file(path: Path, process: subprocess.Popen[bytes], output: Path) 
 
 
 def workouts(run: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{run['url']}/api/workouts", headers={"X-API-Key": run["apiKey"]})
+    answer = httpx2.get(f"{run['url']}/api/workouts", headers={"X-API-Key": run["apiKey"]})
     found: list[dict[str, Any]] = answer.json()["workouts"]
     return found
 
@@ -78,10 +78,10 @@ def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
 def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -> None:
     with running(data_dir, PORT=free_port()) as first:  # the usual one is others' as well
         assert [w["status"] for w in workouts(first)] == ["COMPLETED"]
-        assert httpx.get(f"{first['url']}/docs").is_success
+        assert httpx2.get(f"{first['url']}/docs").is_success
     assert not (data_dir / "run.json").exists()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{first['url']}/health/live")
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{first['url']}/health/live")
     with running(data_dir) as second:
         assert second["apiKey"] == first["apiKey"]
         assert [w["status"] for w in workouts(second)] == ["COMPLETED"] * 2
@@ -99,7 +99,7 @@ def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> No
         for pid, _, _ in ours:
             os.kill(int(pid), signal.SIGKILL)
         headers = {"X-API-Key": run["apiKey"]}
-        with httpx.Client(base_url=run["url"], headers=headers, timeout=30) as client:
+        with httpx2.Client(base_url=run["url"], headers=headers, timeout=30) as client:
             created = client.post("/api/workouts").json()["workout"]["id"]
             done = client.post(f"/api/workouts/{created}/complete", params={"wait": "30"})
         assert done.json()["workout"]["status"] == "COMPLETED"
@@ -110,7 +110,7 @@ def test_run_starts_its_servers_again_when_they_are_killed_and_says_so(data_dir:
         for pid in _servers_of(data_dir):
             os.kill(pid, signal.SIGKILL)
         headers = {"X-API-Key": run["apiKey"]}
-        with httpx.Client(base_url=run["url"], headers=headers, timeout=30) as client:
+        with httpx2.Client(base_url=run["url"], headers=headers, timeout=30) as client:
             _await(lambda: client.get("/health/ready").is_success)
             created = client.post("/api/workouts").json()["workout"]["id"]
             done = client.post(f"/api/workouts/{created}/complete", headers={"Prefer": "wait=30"})

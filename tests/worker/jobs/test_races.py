@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-import httpx
+import httpx2
 import pytest
 
 from ops.admin.accounts import create_account
@@ -48,7 +48,7 @@ def riders(settings: Settings, redis_client: Redis, tmp_path: Path) -> Iterator[
             start("api", listener.fileno(), LISTEN_FD=str(listener.fileno()))
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             headers = {"X-API-Key": account.api_key}
-            client = httpx.Client(base_url=url, headers=headers, timeout=30)
+            client = httpx2.Client(base_url=url, headers=headers, timeout=30)
             return Rider(account, stack.enter_context(client))
 
         riders = [at_an_api(), at_an_api()]
