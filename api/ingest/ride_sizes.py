@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
-from api.ingest.store import count_archived
+from api.ingest.store import find_ownership
 from api.web.problems import Conflict
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.redis_keys import SIZE_KEPT_FOR, samples_key, size_key
@@ -30,7 +30,7 @@ class RideSizes:
         self._known: dict[UUID, int] = {}  # the ride heard of first is the first
         self._pending: dict[UUID, int] = {}  # taken here since
         self._due: set[UUID] = set()  # to be counted in Redis
-        self._refused: set[UUID] = set()  # to be counted in PostgreSQL
+        self._refused: dict[UUID, UUID] = {}  # with their users; to be counted in PostgreSQL
 
     def learn(self, workout_id: UUID, archived: int) -> None:
         """Note how many samples PostgreSQL has of a ride."""
@@ -38,19 +38,19 @@ class RideSizes:
             self._forget(next(iter(self._known)))
         self._known[workout_id] = max(self._known.get(workout_id, 0), archived)
 
-    def require(self, workout_id: UUID, samples: int = 1) -> None:
+    def require(self, workout_id: UUID, user_id: UUID, samples: int = 1) -> None:
         """Raises Conflict if the ride has no room for that many."""
         if self._size(workout_id) + samples > self._limit:
-            self._refused.add(workout_id)
+            self._refused[workout_id] = user_id
             raise Conflict(
                 f"a workout may have {self._limit} samples, and this one has no room for more:"
                 " complete it and start another"
             )
 
     @contextmanager
-    def taking(self, workout_id: UUID, samples: int) -> Iterator[None]:
+    def taking(self, workout_id: UUID, user_id: UUID, samples: int) -> Iterator[None]:
         """Add samples to a ride; they are taken back if the block fails. Raises Conflict."""
-        self.require(workout_id, samples)
+        self.require(workout_id, user_id, samples)
         self._add(workout_id, samples)
         try:
             yield
@@ -79,12 +79,13 @@ class RideSizes:
 
         Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.
         """
-        refused, self._refused = self._refused, set()
-        for workout_id in refused:
-            if not await redis.exists(samples_key(workout_id)):
-                size = await count_archived(database, workout_id)
-                await redis.set(size_key(workout_id), size, ex=SIZE_KEPT_FOR)
-                self._known[workout_id] = size
+        refused, self._refused = self._refused, {}
+        for workout_id, user_id in refused.items():
+            if await redis.exists(samples_key(workout_id)):
+                continue
+            if found := await find_ownership(database, workout_id, user_id):
+                await redis.set(size_key(workout_id), found.archived, ex=SIZE_KEPT_FOR)
+                self._known[workout_id] = found.archived
                 self._pending.pop(workout_id, None)
 
     def _add(self, workout_id: UUID, samples: int) -> None:
@@ -99,4 +100,4 @@ class RideSizes:
         self._known.pop(workout_id)
         self._pending.pop(workout_id, None)
         self._due.discard(workout_id)
-        self._refused.discard(workout_id)
+        self._refused.pop(workout_id, None)

@@ -22,11 +22,6 @@ class _Id:
     id: UUID
 
 
-@dataclass(frozen=True)
-class _Size:
-    samples: int
-
-
 async def find_ownership(
     database: AsyncDatabase, workout_id: UUID, user_id: UUID
 ) -> Ownership | None:
@@ -42,10 +37,3 @@ async def ask_for_checkpoints(database: AsyncDatabase, user_id: UUID) -> list[UU
     async with database.connection() as connection:
         asked = await connection.rows(_Id, QUERIES["ask_for_checkpoints_of"], user_id=user_id)
     return [each.id for each in asked]
-
-
-async def count_archived(database: AsyncDatabase, workout_id: UUID) -> int:
-    """How many samples of a workout are archived."""
-    async with database.connection() as connection:
-        counted = await connection.row(_Size, QUERIES["count_archived"], id=workout_id)
-    return counted.samples if counted else 0

@@ -159,7 +159,7 @@ async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     if samples:
         with (
             state["quota"].taking(user_id, samples),
-            state["ride_sizes"].taking(workout_id, samples),
+            state["ride_sizes"].taking(workout_id, user_id, samples),
             state["waiting"].taking(user_id, workout_id, len(batch.entry)),
         ):
             await state["writer"].append(workout_id, batch.entry, finished=target.finished)
@@ -169,7 +169,7 @@ async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
 def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
     """Raises what an upload of a single sample would, before a body is read."""
     state["quota"].require(caller.user_id)
-    state["ride_sizes"].require(workout_id)
+    state["ride_sizes"].require(workout_id, caller.user_id)
     state["waiting"].require(caller.user_id)
 
 

@@ -9,11 +9,6 @@ SELECT
 FROM visible_workouts
 WHERE id = %(id)s AND user_id = %(user_id)s
 
--- name: count_archived
--- How many samples of a workout are archived.
-SELECT coalesce(sum(samples), 0)::int AS samples FROM workout_channels
-WHERE workout_id = %(id)s AND channel = 'timestamp'
-
 -- name: ask_for_checkpoints_of
 -- A user's rides under way are to be archived now, unless that was asked for seconds ago. The time
 -- that is given makes them the first that the sweeper asks for, if the event that follows is lost.

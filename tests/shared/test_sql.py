@@ -50,9 +50,8 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
     assert plan
 
 
-# Those that need no user: asked by the workers, by ops, or by the API to count what it bounds.
+# Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
-OF_NO_USER |= {"ingest.count_archived"}
 OF_NO_USER |= {"riders.count_marked"}
 OF_USERS = ("workouts", "riders", "season", "ingest")
 

@@ -21,11 +21,11 @@ from tests.api.serving import serving
 from tests.conftest import Rider
 
 LIMIT = 10_000
-RIDE = uuid4()
+RIDE, USER = uuid4(), uuid4()
 
 
 def take(sizes: RideSizes, ride: UUID, samples: int) -> None:
-    with sizes.taking(ride, samples):
+    with sizes.taking(ride, USER, samples):
         pass
 
 
@@ -46,13 +46,13 @@ def test_a_ride_may_have_as_many_samples_as_the_limit_says() -> None:
         take(sizes, RIDE, 2)
     take(sizes, RIDE, 1)
     with pytest.raises(Conflict):
-        sizes.require(RIDE)
+        sizes.require(RIDE, USER)
     take(sizes, uuid4(), LIMIT)
 
 
 def test_an_upload_that_fails_takes_no_room() -> None:
     sizes = RideSizes(LIMIT)
-    with pytest.raises(ServiceUnavailable), sizes.taking(RIDE, LIMIT):
+    with pytest.raises(ServiceUnavailable), sizes.taking(RIDE, USER, LIMIT):
         raise ServiceUnavailable("Redis did not take it")
     take(sizes, RIDE, LIMIT)
 
