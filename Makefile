@@ -5,7 +5,7 @@ OPS := $(PY) -m ops
 COMPOSE := docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo test test-faults check format lock api worker migrate migrate-status \
+.PHONY: help setup setup-dev run demo audit test test-faults check format lock api worker migrate migrate-status \
 	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password figures device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
@@ -29,6 +29,8 @@ check: setup-dev ## Lint, formatting and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
+audit: setup-dev ## Ask PyPI what is known against the packages of the lock files (STRICT=1)
+	@$(PY) -m ops.audit
 figures: setup-dev ## Write the table of figures into docs/metrics.md, from shared/figures.py
 	@$(PY) -m tests.shared.figures_table
 picture: setup-dev ## Draw which room imports which, from the imports, into docs/architecture.md
@@ -125,7 +127,7 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
     tty=; [ -t 0 ] || tty=--no-TTY; \
     file="$${FILE:-backups/$$(date -u +%Y%m%d-%H%M%S).tar}"; \
     case "$(firstword $(1))" in \
-    backup) mkdir -p "$$(dirname "$$file")" && umask 077 && \
+    backup) umask 077 && mkdir -p "$$(dirname "$$file")" && \
         $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
         echo "wrote $$file" ;; \
     restore) [ -n "$$FILE" ] && [ "$$YES" = 1 ] || \
