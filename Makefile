@@ -4,8 +4,14 @@ PY := .venv/bin/python
 OPS := $(PY) -m ops
 COMPOSE := docker compose
 
+# A test of each room, none of which takes seconds.
+QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch.py \
+	tests/worker/queue/test_inbox.py tests/shared/samples tests/shared/test_figures.py \
+	tests/shared/test_settings.py tests/bench tests/api/ingest/test_parsing.py \
+	tests/api/web/test_openapi.py tests/api/workouts/test_routes.py tests/test_architecture.py
+
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo audit test test-faults check format lock api worker migrate migrate-status \
+.PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \
 	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password figures device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
@@ -22,6 +28,8 @@ demo: setup ## The same, and exit once the ride is completed
 ## Develop
 test: check ## Check the code and run all tests, on servers of their own
 	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+test-quick: setup-dev ## Run the units and the fast tests on servers of their own, in a minute
+	@$(PY) -m pytest -n 2 --dist loadgroup $(QUICK) $(PYTEST_ARGS)
 test-faults: setup-dev ## Kill, freeze and cut everything, and see that nothing is lost
 	@$(PY) -m pytest tests/faults tests/worker/jobs/test_races.py tests/worker/test_process.py \
 	    tests/ops/admin/test_migrations.py tests/api/health --session-timeout 900 $(PYTEST_ARGS)
