@@ -34,6 +34,9 @@ def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         http=within(HttpProtocol, settings.body_timeout),
         ws=within(WebSocketProtocol, settings.body_timeout),
         ws_max_size=MAX_MESSAGE,
+        # A phone that reconnects every few seconds leaves few connections behind that count.
+        ws_ping_interval=5,
+        ws_ping_timeout=10,
         lifespan="on",
         log_config=None,
         access_log=False,

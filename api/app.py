@@ -226,7 +226,7 @@ async def _keep_counting(state: ExportState) -> None:
         partial(state["quota"].publish, redis),
         partial(state["ride_sizes"].publish, redis),
         partial(state["ride_sizes"].recount, redis, state["database"]),
-        partial(keep_shares, state["waiting"], redis, state["database"], state["writer"]),
+        partial(keep_shares, state["waiting"], redis, state["database"]),
     )
     while True:
         await asyncio.sleep(COUNT_SAMPLES_EVERY)

@@ -40,9 +40,9 @@ SEALED_DELETED: Final = b"deleted"
 # Seconds. A seal must outlive every API process's memory of the workout as unfinished.
 SEALED_FOR: Final = 24 * 3600
 # Seconds after which an event that was asked for counts as lost.
-ASKED_FOR: Final = 60
+ASKED_FOR: Final = 15
 # Events of a stream beyond which nothing is added that stands elsewhere, too: in a row.
-SHORT: Final = 32
+SHORT: Final = 8
 # Seconds, from the last upload on.
 SIZE_KEPT_FOR: Final = 24 * 3600
 WAITING_KEPT_FOR: Final = 24 * 3600

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -86,12 +86,8 @@ class StreamWriter:
 
     async def announce_deletion(self, workout_id: UUID) -> None:
         """A ride is deleted: every API process refuses further uploads to it."""
-        seal = _seal(workout_id, SEALED_DELETED)
-        await self._announce("deleted", workout_id, self._carry_out(seal))
-
-    async def announce_change(self, workout_id: UUID) -> None:
-        """What a ride's figures or records follow from has changed: ask for a fold."""
-        await self._announce("changed", workout_id, self._ask_for_fold(workout_id))
+        seal, late = _seal(workout_id, SEALED_DELETED), _note_late([workout_id])
+        await self._announce("deleted", workout_id, self._carry_out(seal, late))
 
     async def _announce(self, what: str, workout_id: UUID, telling: Awaitable[object]) -> None:
         """Tell of a change that is committed. A failure is logged, and does not undo it.
@@ -176,14 +172,19 @@ class StreamWriter:
             if append.finished or seal == SEALED_COMPLETED
         }
         if over:
-            due_at = int(time.time() * 1000) + _LATE_AFTER
-            rides = chain.from_iterable((due_at, str(workout_id)) for workout_id in over)
-            await self._carry_out(("ZADD", DUE, "NX", *rides))
+            await self._carry_out(_note_late(over))
 
 
 def _event(workout_id: UUID) -> Command:
     fields = FoldRequest(workout_id).fields().items()
     return ("XADD", Queue.PROMPT, "*", *chain.from_iterable(fields))
+
+
+def _note_late(workout_ids: Iterable[UUID]) -> Command:
+    """Have the samples that wait of rides that are over, or deleted, archived soon."""
+    due_at = int(time.time() * 1000) + _LATE_AFTER
+    rides = chain.from_iterable((due_at, str(workout_id)) for workout_id in workout_ids)
+    return ("ZADD", DUE, "NX", *rides)
 
 
 def _seal(workout_id: UUID, why: bytes) -> Command:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from api.ingest.store import ask_for_checkpoints
-from api.ingest.stream_writer import StreamWriter
 from api.web.problems import TooManyRequests
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.redis_keys import WAITING_KEPT_FOR, samples_key, waiting_key
@@ -121,13 +120,10 @@ class Waiting:
         return self._measured.get(user_id, 0) + here
 
 
-async def keep_shares(
-    waiting: Waiting, redis: AsyncRedis, database: AsyncDatabase, writer: StreamWriter
-) -> None:
-    """Measure what waits, and have the rides of users near their share archived at once.
+async def keep_shares(waiting: Waiting, redis: AsyncRedis, database: AsyncDatabase) -> None:
+    """Measure what waits, and have the rides of users near their share archived soon.
 
     Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.
     """
     for user_id in await waiting.measure(redis):
-        for workout_id in await ask_for_checkpoints(database, user_id):
-            await writer.announce_change(workout_id)
+        await ask_for_checkpoints(database, user_id)

@@ -98,7 +98,6 @@ async def _change_exclusion(request: IngestRequest, caller: Caller, change: Chan
     if not await change(state["database"], workout_id, caller.user_id, range_):
         await require_workout(state, workout_id, caller)
         raise Conflict(f"a ride has at most {store.MOST_RANGES} excluded ranges: join some of them")
-    await state["writer"].announce_change(workout_id)
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 

@@ -87,6 +87,7 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
     # From the connection, or the first byte of a further request, to the last header.
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
+    _awaits_end = False  # of a request, its body included
     _framing = 0  # bytes of this request that were no body, but for those of its first piece
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,16 +106,21 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         super().data_received(data)
         if self._framing > (MOST_HEAD if self._awaits_head else MOST_FRAMING):
             self._refuse("The head is too large.")
-        if not self._awaits_head:
+        if not self._owes():
             self._disarm()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.time_limit, self.transport.close)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self._awaits_head = True
+        self._awaits_head = self._awaits_end = True
         self._framing = 0
         super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request."""
+        self._awaits_end = False
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """The last header of a request: what is below /docs is answered with headers of its own."""
@@ -132,6 +138,14 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         """A piece of a body: `BodyBudget` counts it."""
         self._framing -= len(body)
         super().on_body(body)
+
+    def _owes(self) -> bool:
+        """Whether the peer owes a head, or a body for which nobody waits as it is answered already.
+
+        uvicorn would keep such a connection for ever. A body that is read has its own time limit.
+        """
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        return self._awaits_head or (self._awaits_end and is_answered)
 
     def _announces_body(self) -> bool:
         announced = {name: value for name, value in self.headers if name in _BODY_HEADERS}

@@ -127,7 +127,7 @@ SELECT id FROM (
         PARTITION BY user_id ORDER BY array_position(%(ids)s::uuid[], id)
     ) AS turn
     FROM workouts
-    WHERE id = ANY(%(ids)s) AND status NOT IN ('DELETED', 'FAILED')
+    WHERE id = ANY(%(ids)s) AND status <> 'FAILED'
 ) AS waiting
 ORDER BY turn, array_position(%(ids)s::uuid[], id)
 
@@ -148,7 +148,7 @@ RETURNING id
 -- name: find_stranded
 -- Of these workouts with waiting samples, those that are over: nobody may ask for their fold.
 SELECT id FROM workouts
-WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED')
+WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED', 'DELETED')
 
 -- name: find_absent
 -- Of these workouts with waiting samples, those that PostgreSQL does not know.

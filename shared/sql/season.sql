@@ -91,7 +91,7 @@ ORDER BY 1
 UPDATE workouts SET
     excluded = excluded OR %(whole)s,
     excluded_ranges = excluded_ranges + %(range)s::int8multirange,
-    stale = true, fold_asked_at = now(), updated_at = now()
+    stale = true, fold_asked_at = NULL, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
     AND (
         %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges + %(range)s::int8multirange))
@@ -107,7 +107,7 @@ UPDATE workouts SET
         WHEN %(whole)s THEN '{}'
         ELSE excluded_ranges - %(range)s::int8multirange
     END,
-    stale = true, fold_asked_at = now(), updated_at = now()
+    stale = true, fold_asked_at = NULL, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
     AND (
         %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges - %(range)s::int8multirange))

@@ -54,13 +54,13 @@ class Dispatcher:
     def dispatch(self) -> None:
         """Fill the streams up, unless another worker is at it."""
         asked = _asked_for(self._redis)
-        room = {queue: max(SHORT - int(self._redis.xlen(queue)), 0) for queue in Queue}
+        room = {queue: self._room(queue) for queue in Queue}
         with self._database.connection() as connection:
             if not store.elect_dispatcher(connection):
                 return
             due = self._find_due(connection, asked, room)
         for queue, workout_ids in due.items():
-            if len(workout_ids) >= room[queue]:
+            if len(workout_ids) >= max(room[queue], 1):
                 self._full.add(queue)
             self._ask(queue, workout_ids)
 
@@ -79,6 +79,12 @@ class Dispatcher:
             Queue.CHECKPOINTS: [*late, *self._with_samples(checkpoints)],
             Queue.RECOMPUTES: recomputes,
         }
+
+    def _room(self, queue: Queue) -> int:
+        """How many events may be added: there are some, or two for each worker if that is more."""
+        groups: Any = self._redis.xinfo_groups(queue) if self._redis.exists(queue) else []
+        workers: int = sum(group["consumers"] for group in groups)
+        return max(max(SHORT, 2 * workers) - int(self._redis.xlen(queue)), 0)
 
     def _runs_low(self) -> bool:
         """Whether a stream that was filled up has few events left."""

@@ -108,7 +108,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     with connection.pipeline():
         store.limit_waits(connection)
         workout = store.lock_workout(connection, workout_id)
-    if workout is None or workout.status in ("DELETED", "FAILED"):
+    if workout is None or workout.status == "FAILED":
         return None
     completing = workout.status == "PROCESSING"
     if completing:
@@ -117,7 +117,8 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         stream.seal_completed(redis, workout_id)
     stream.clear_asked(redis, workout_id)
     waiting = stream.read_waiting(redis, workout_id)
-    if not (waiting.entries or completing or workout.stale):
+    stale = workout.stale and workout.status != "DELETED"
+    if not (waiting.entries or completing or stale):
         return None
     _write(connection, workout, waiting)
     status = "COMPLETED" if completing else workout.status
@@ -126,18 +127,23 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
 
 
 def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Waiting) -> None:
-    """Merge what waits into the archive and, where due, bring the figures up to date."""
+    """Merge what waits into the archive and, where due, bring the figures up to date.
+
+    What waits of a deleted ride is only kept until it is purged: it must not fill Redis meanwhile.
+    """
     if workout.method_version > METHOD_VERSION:
         raise LeaveToNewer(f"figures by the definitions of version {workout.method_version}")
     samples = stream_codec.decode(waiting.entries)
     fresh = dict(split(samples))
-    if _are_figures_due(workout, len(samples)) or len(fresh) > MOST_PARTS:
+    is_scattered = len(fresh) > MOST_PARTS
+    if workout.status != "DELETED" and (is_scattered or _are_figures_due(workout, len(samples))):
         archive = merge_archive(store.read_parts(connection, workout.id), fresh)
         analysis = _analyse(connection, workout, archive.samples())
         failpoint("mid-fold")
         store.write_workout(connection, workout, archive, analysis, waiting.received_at)
     else:
-        archived = store.read_parts(connection, workout.id, [WHOLE, *fresh])
+        parts = None if is_scattered else [WHOLE, *fresh]
+        archived = store.read_parts(connection, workout.id, parts)
         archive = merge_archive(archived, fresh)
         failpoint("mid-fold")
         store.write_checkpoint(connection, workout.id, archive, waiting.received_at)

@@ -16,8 +16,8 @@ from worker.queue.lane import Delivery, Lane
 from worker.queue.pace import Pace
 
 _MOST_LISTED: Final = 10_000  # events that were handed out
-# One read in so many begins with the last stream: no flood of a first one may starve it.
-_LAST_FIRST_EVERY: Final = 16
+# One read in so many begins with another stream, each in turn: no flood of one starves the others.
+_ANOTHER_FIRST_EVERY: Final = 8
 logger = logging.getLogger(__name__)
 
 
@@ -89,8 +89,9 @@ class Inbox:
     def _next_new(self) -> Delivery | None:
         self._reads += 1
         lanes = list(self._open)
-        if self._reads % _LAST_FIRST_EVERY == 0:
-            lanes.reverse()
+        if self._reads % _ANOTHER_FIRST_EVERY == 0:
+            first = self._reads // _ANOTHER_FIRST_EVERY % len(lanes)
+            lanes = lanes[first:] + lanes[:first]
         return next(filter(None, (lane.next_new() for lane in lanes)), None)
 
     def _wait(self) -> Delivery | None:

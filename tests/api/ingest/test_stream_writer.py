@@ -12,7 +12,7 @@ from api.web.problems import NotFound
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
-from shared.redis_keys import BATCH_FIELD, Queue, samples_key, sealed_key
+from shared.redis_keys import BATCH_FIELD, DUE, Queue, samples_key, sealed_key
 from shared.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -65,15 +65,16 @@ def test_batches_of_many_requests_at_once_are_all_stored_in_order(
         ]
 
 
-def test_a_batch_of_a_ride_known_to_be_over_asks_for_a_fold(
+def test_a_batch_of_a_ride_known_to_be_over_makes_it_due(
     settings: Settings, redis_client: Redis
 ) -> None:
     workout = uuid4()
     write(settings, lambda writer: writer.append(workout, b"late", finished=True))
-    assert folds_asked_for(redis_client) == [workout]
+    assert redis_client.zrange(DUE, 0, -1) == [str(workout).encode()]
+    assert folds_asked_for(redis_client) == []
 
 
-def test_a_completion_asks_for_the_last_fold_and_so_does_every_later_batch(
+def test_a_completion_asks_for_the_last_fold_and_a_later_batch_makes_the_ride_due(
     settings: Settings, redis_client: Redis
 ) -> None:
     workout, other = uuid4(), uuid4()
@@ -84,7 +85,8 @@ def test_a_completion_asks_for_the_last_fold_and_so_does_every_later_batch(
         await writer.append(other, b"live", finished=False)
 
     write(settings, complete_and_append)
-    assert folds_asked_for(redis_client) == [workout, workout]
+    assert folds_asked_for(redis_client) == [workout]
+    assert redis_client.zrange(DUE, 0, -1) == [str(workout).encode()]
     assert stored(redis_client, workout) == [b"late"]
 
 
@@ -94,15 +96,6 @@ def test_a_seal_goes_away_by_itself_some_day(settings: Settings, redis_client: R
     assert 3600 < redis_client.ttl(sealed_key(workout)) <= 24 * 3600
 
 
-def test_a_change_asks_for_a_fold_and_seals_nothing(
-    settings: Settings, redis_client: Redis
-) -> None:
-    workout = uuid4()
-    write(settings, lambda writer: writer.announce_change(workout))
-    assert folds_asked_for(redis_client) == [workout]
-    assert not redis_client.exists(sealed_key(workout))
-
-
 def test_what_cannot_be_announced_is_logged_and_stays_done(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -110,13 +103,11 @@ def test_what_cannot_be_announced_is_logged_and_stays_done(
 
     async def announce_all(writer: StreamWriter) -> None:
         await writer.announce_completion(workout)
-        await writer.announce_change(workout)
         await writer.announce_deletion(workout)
 
     write(GONE, announce_all)
     assert [message.partition(", but")[0] for message in caplog.messages] == [
         f"completed {workout}",
-        f"changed {workout}",
         f"deleted {workout}",
     ]
 

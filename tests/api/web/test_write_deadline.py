@@ -124,3 +124,19 @@ def test_more_frames_than_anybody_needs_end_the_connection_though_their_answers_
         with suppress(ConnectionResetError):
             while connection.recv(65536):
                 pass  # until it is hung up on
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS"])
+def test_a_body_that_nobody_waits_for_any_more_keeps_no_connection_open(
+    impatient: httpx2.Client, method: bytes
+) -> None:
+    """The answer is complete without it, and each late byte would put off the end."""
+    address = urlsplit(str(impatient.base_url))
+    head = b"%s /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" % method
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 ")
+        connection.sendall(b"x")
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass  # until it is hung up on

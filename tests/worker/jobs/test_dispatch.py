@@ -245,7 +245,7 @@ def test_a_ride_that_was_folded_just_now_rests_and_falls_due_afterwards(
 def test_rides_that_are_gone_do_not_stay_in_the_set(
     workouts: Workouts, dispatcher: Dispatcher, redis_client: Redis
 ) -> None:
-    fall_due(redis_client, [uuid4(), workouts.start("DELETED")])
+    fall_due(redis_client, [uuid4(), workouts.start("FAILED")])
     dispatcher.dispatch()
     assert workouts.asked() == []
     assert redis_client.zcard(DUE) == 0

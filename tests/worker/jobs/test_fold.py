@@ -192,11 +192,26 @@ def test_the_later_upload_wins_even_over_the_archive(
     assert archived.channels["cadence"].tolist() == [90, 90, 90]
 
 
-@pytest.mark.parametrize("status", ["FAILED", "DELETED"])
-def test_a_failed_or_deleted_ride_is_left_alone_and_its_samples_kept(
-    workouts: Workouts, database: Database, redis_client: Redis, status: str
+def test_what_waits_of_a_deleted_ride_is_kept_in_the_archive_and_changes_no_figure(
+    workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
-    workout = workouts.start(status)
+    """In Redis it would take up its user's share until the ride is purged."""
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.set_status(workout, "DELETED")
+    workouts.send(workout, steady(60, begin=60, power=400))
+    fold(database, redis_client, workout)
+    assert workouts.waiting(workout) == 0
+    assert len(workouts.archived(workout)) == 120
+    assert workouts.row(workout)["summary"]["avgPower"] == 200
+    assert workouts.status(workout) == "DELETED"
+
+
+def test_a_failed_ride_is_left_alone_and_its_samples_kept(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("FAILED")
     workouts.send(workout, steady(60, power=200))
     before = workouts.result(workout)
     fold(database, redis_client, workout)
