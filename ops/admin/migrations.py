@@ -50,20 +50,20 @@ def known() -> set[str]:
 
 
 def empty(database_url: str) -> None:
-    """Throw every row away, where there are tables: a way back may refuse rows it would lose."""
+    """Delete every row of the tables there are: a rollback may refuse to lose rows."""
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT to_regclass('users'), to_regclass('dead_letters')")
         for table in filter(None, found.fetchone() or ()):
             connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(table)))
 
 
-def create(name: str) -> list[Path]:
+def create(name: str, folder: Path = FOLDER) -> list[Path]:
     """Write the two empty files of a new migration."""
-    existing = sorted(FOLDER.glob("[0-9]*.sql"))
+    existing = sorted(folder.glob("[0-9]*.sql"))
     previous = [path.stem for path in existing if ".rollback" not in path.name]
     number = int(previous[-1][:4]) + 1 if previous else 1
     stem = f"{number:04d}_{name.strip().lower().replace(' ', '_')}"
-    forward, back = FOLDER / f"{stem}.sql", FOLDER / f"{stem}.rollback.sql"
+    forward, back = folder / f"{stem}.sql", folder / f"{stem}.rollback.sql"
     forward.write_text(f"-- depends: {previous[-1]}\n" if previous else "")
     back.write_text("")
     return [forward, back]

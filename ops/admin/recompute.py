@@ -14,8 +14,6 @@ from shared.sql import load_queries
 
 QUERIES = load_queries("riders")
 _PORTION: Final = 1000  # rows locked at a time
-# Seconds without any progress after which nobody seems to be at work.
-_PATIENCE: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,18 @@ def pending(database_url: str, scope: Scope) -> int:
     return int(row["pending"]) if row else 0
 
 
-def await_recompute(database_url: str, scope: Scope, progress: Callable[[int], None]) -> None:
+def await_recompute(
+    database_url: str, scope: Scope, progress: Callable[[int], None], *, patience: float = 120.0
+) -> None:
     """Return once nothing is left to do; ``progress`` is told how much is.
 
-    Raises ProcessFailed if the number stands still: then no worker runs.
+    Raises ProcessFailed if the number stays the same for ``patience`` seconds: no worker runs.
     """
     least, changed_at = None, time.monotonic()
     while left := pending(database_url, scope):
         if least is None or left < least:
             least, changed_at = left, time.monotonic()
             progress(left)
-        if time.monotonic() - changed_at > _PATIENCE:
+        if time.monotonic() - changed_at > patience:
             raise ProcessFailed(f"{left} workouts are still to do, but no worker is at it")
         time.sleep(0.5)

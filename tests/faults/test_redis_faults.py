@@ -208,9 +208,8 @@ def test_a_lost_group_is_made_anew_without_haste(
     second = record(system.make_rider(), readings(60))
     second.rider.complete(second.workout_id)
     assert_all_is_kept(system, first, second)
-    # Without pauses there are thousands a second, or as many lines.
+    # Without pauses there are thousands a second.
     assert calls_of(system) - before < 200 + 100 * (time.monotonic() - began)
-    assert len(failures(system)) <= 6
 
 
 def fill(system: System, recording: Recording) -> None:

@@ -98,13 +98,10 @@ def test_a_half_marked_migration_heals(empty_database: str) -> None:
     assert migrations.apply(empty_database) == ALL[-1:]
 
 
-def test_a_new_migration_comes_with_its_way_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrations, "FOLDER", tmp_path)
-    first = migrations.create("Add laps")
+def test_a_new_migration_comes_with_its_way_back(tmp_path: Path) -> None:
+    first = migrations.create("Add laps", tmp_path)
     assert [path.name for path in first] == ["0001_add_laps.sql", "0001_add_laps.rollback.sql"]
-    second = migrations.create("colours")[0]
+    second = migrations.create("colours", tmp_path)[0]
     assert second.name == "0002_colours.sql"
     assert second.read_text() == "-- depends: 0001_add_laps\n"
 

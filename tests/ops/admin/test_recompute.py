@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ops.admin import recompute
 from ops.admin.recompute import Scope, await_recompute, mark_stale
 from ops.processes import ProcessFailed
 from shared.connections import Database
@@ -60,10 +59,9 @@ def test_only_what_was_asked_for_is_computed_anew(
 
 
 def test_waiting_for_workers_that_are_not_there_ends(
-    rider: Rider, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+    rider: Rider, database: Database, database_url: str
 ) -> None:
-    monkeypatch.setattr(recompute, "_PATIENCE", -1.0)
     ride(rider)
     mark_stale(database_url, Scope(rider.account.email))
     with pytest.raises(ProcessFailed, match="no worker is at it"):
-        await_recompute(database_url, Scope(rider.account.email), lambda _: None)
+        await_recompute(database_url, Scope(rider.account.email), lambda _: None, patience=0.0)
