@@ -32,7 +32,7 @@ from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
-from api.ingest.waiting import Waiting, keep_shares
+from api.ingest.waiting import WaitingBytes, keep_shares
 from api.season import records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
@@ -119,7 +119,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             quota=Quota(settings.max_samples_per_minute, clock),
             sockets=Sockets(settings),
             ride_sizes=ride_sizes,
-            waiting=Waiting(settings.max_waiting_bytes),
+            waiting=WaitingBytes(settings.max_waiting_bytes),
             bodies=BodyBudget(settings.max_held_bytes),
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),

@@ -19,48 +19,48 @@ T = TypeVar("T")
 _RETRY_AFTER: Final = 10  # seconds; uvicorn notices a peer that is gone within 40
 
 
-class Place:
+class SocketPlace:
     """One of the WebSockets there may be: whose it is, and which workout it uploads to."""
 
     def __init__(self, caller: Caller, workout_id: UUID) -> None:
         self.user_id = caller.user_id
         self.key_id = caller.key_id
         self.workout_id = workout_id
-        self._doubted = False
+        self._check_requested = False
         self._waiting: asyncio.Timeout | None = None
 
     async def next_message(self, receive: Callable[[], Awaitable[T]]) -> T | None:
-        """The next message; None as soon as it has to be checked whether there may be one."""
+        """The next message; None when key and workout must be checked again."""
         try:
-            async with asyncio.timeout(0 if self._doubted else None) as self._waiting:
+            async with asyncio.timeout(0 if self._check_requested else None) as self._waiting:
                 return await receive()
         except TimeoutError:
-            self._doubted = False
+            self._check_requested = False
             return None
         finally:
             self._waiting = None
 
-    def doubt(self) -> None:
-        """Have it checked, at once or else before the next message."""
-        self._doubted = True
+    def request_check(self) -> None:
+        """Have key and workout checked again: at once if idle, else before the next message."""
+        self._check_requested = True
         if self._waiting:
             self._waiting.reschedule(0)
 
 
 class Sockets:
-    """Counts the open WebSockets, and finds those whose key or workout is no more."""
+    """Counts the open WebSockets, and finds those whose key is revoked or workout deleted."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places = set[Place]()
+        self._places = set[SocketPlace]()
         self._of_keys = Counter[str]()
         self._of_users = Counter[UUID]()
 
     @contextmanager
-    def admit(self, caller: Caller, workout_id: UUID) -> Iterator[Place]:
+    def admit(self, caller: Caller, workout_id: UUID) -> Iterator[SocketPlace]:
         """Count one more while the block runs. Raises TooManyRequests, ServiceUnavailable."""
         self._require_room(caller)
-        place = Place(caller, workout_id)
+        place = SocketPlace(caller, workout_id)
         self._places.add(place)
         self._of_keys[place.key_id] += 1
         self._of_users[place.user_id] += 1
@@ -74,7 +74,7 @@ class Sockets:
     async def look_through(
         self, database: AsyncDatabase, authenticator: Authenticator, ownerships: Ownerships
     ) -> None:
-        """Have those checked whose key no longer opens or whose workout is deleted, idle or not.
+        """Have those checked whose key is revoked or whose workout is deleted, idle or not.
 
         One statement for all of them; the caches forget what it finds.
         """
@@ -87,7 +87,7 @@ class Sockets:
         for place in self._places:
             if (place.key_id, place.workout_id) in ended:
                 ownerships.forget(place.workout_id, place.user_id)
-                place.doubt()
+                place.request_check()
 
     def _require_room(self, caller: Caller) -> None:
         limits = self._settings

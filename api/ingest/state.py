@@ -6,7 +6,7 @@ from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
-from api.ingest.waiting import Waiting
+from api.ingest.waiting import WaitingBytes
 from api.web.state import Request
 
 
@@ -18,7 +18,7 @@ class IngestState(IdentityState):
     quota: Quota
     sockets: Sockets
     ride_sizes: RideSizes
-    waiting: Waiting
+    waiting: WaitingBytes
 
 
 IngestRequest = Request[IngestState]

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from api.identity.auth import Caller
 from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, Sample
 from api.ingest.parsing import parse_batch
-from api.ingest.sockets import Place
+from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
@@ -100,11 +100,11 @@ async def upload_live(scope: Scope, receive: Receive, send: Send) -> None:
             await socket.close(_POLICY)
 
 
-async def _answer_message(socket: WebSocket, place: Place) -> bool:
-    """Answer the next message, or the doubt whether there may be one; False if there may not."""
+async def _answer_message(socket: WebSocket, place: SocketPlace) -> bool:
+    """Answer the next message, or check the key again first; False to close."""
     message = await place.next_message(socket.receive)
     if message is None:
-        return await _answer_doubt(socket)
+        return await _check_again(socket)
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     body = message.get("bytes") or (message.get("text") or "").encode()
@@ -121,13 +121,13 @@ async def _answer_message(socket: WebSocket, place: Place) -> bool:
     return True
 
 
-async def _answer_doubt(socket: WebSocket) -> bool:
+async def _check_again(socket: WebSocket) -> bool:
     try:
         await _find_target(socket)
     except _FINAL as error:
         await _send_problem(socket, error)
         return False
-    except Exception as error:  # the next look through all of them is another try
+    except Exception as error:  # the next look through all of them checks again
         logger.warning("could not check an open WebSocket: %r", error)
     return True
 

@@ -40,8 +40,8 @@ class _Added:
     streams: set[str] = field(default_factory=set)
 
 
-class Waiting:
-    """What waits of each user, in bytes, as far as is known here.
+class WaitingBytes:
+    """How many bytes of each user wait, as far as this process knows.
 
     An upload waits for nothing: once a user has added a 64th of the share here, or was refused,
     Redis measures what waits, at most once a second. So a user exceeds the share by a 64th a
@@ -85,7 +85,7 @@ class Waiting:
             self._due.add(user_id)
 
     async def measure(self, redis: AsyncRedis) -> list[UUID]:
-        """Measure what waits of those who have added much; who of them uses half of the share.
+        """Measure the users marked due; return those who use half of their share or more.
 
         Raises redis.RedisError: then it is done the next time.
         """
@@ -109,7 +109,7 @@ class Waiting:
             self._forget_idle()
 
     def _forget_idle(self) -> None:
-        """Those of whom nothing is under way: what they added since is less than a 64th."""
+        """Forget users without an upload in progress; under 1/64 of the share goes uncounted."""
         for user_id in [each for each, added in self._added.items() if not added.under_way]:
             del self._added[user_id]
             self._measured.pop(user_id, None)
@@ -120,7 +120,7 @@ class Waiting:
         return self._measured.get(user_id, 0) + here
 
 
-async def keep_shares(waiting: Waiting, redis: AsyncRedis, database: AsyncDatabase) -> None:
+async def keep_shares(waiting: WaitingBytes, redis: AsyncRedis, database: AsyncDatabase) -> None:
     """Measure what waits, and have the rides of users near their share archived soon.
 
     Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.

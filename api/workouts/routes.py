@@ -25,7 +25,7 @@ from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import Rides, Status, Workout
+from api.workouts.store import RideCounts, Status, Workout
 from shared.failpoints import failpoint
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
@@ -204,7 +204,7 @@ async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
     return json_response(Deletion())
 
 
-def _require_room(rides: Rides, settings: Settings) -> None:
+def _require_room(rides: RideCounts, settings: Settings) -> None:
     """Raises Conflict, TooManyRequests."""
     if rides.under_way >= settings.max_active_rides:
         most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"

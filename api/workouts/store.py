@@ -97,7 +97,7 @@ class _Total:
 
 
 @dataclass(frozen=True)
-class Rides:
+class RideCounts:
     """How many rides a user has ``under_way``, in ``total``, and made ``lately``, within an hour.
 
     ``wait``: after how many seconds those are one less.
@@ -109,10 +109,10 @@ class Rides:
     wait: int
 
 
-async def count_rides(connection: BoundedConnection, user_id: UUID) -> Rides:
+async def count_rides(connection: BoundedConnection, user_id: UUID) -> RideCounts:
     """Count, and let nobody make another ride of the user before the transaction ends."""
     await connection.execute(QUERIES["lock_creation"], {"user_id": user_id})
-    rides = await connection.row(Rides, QUERIES["count_rides"], user_id=user_id)
+    rides = await connection.row(RideCounts, QUERIES["count_rides"], user_id=user_id)
     assert rides is not None  # an aggregate gives a row  # noqa: S101
     return rides
 

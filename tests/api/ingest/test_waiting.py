@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from api.ingest.waiting import Waiting
+from api.ingest.waiting import WaitingBytes
 from api.web.problems import TooManyRequests
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
@@ -18,17 +18,17 @@ USER = uuid4()
 
 
 @pytest.fixture
-def waiting(redis_client: Redis) -> Waiting:
+def waiting(redis_client: Redis) -> WaitingBytes:
     """With an empty Redis."""
-    return Waiting(SHARE)
+    return WaitingBytes(SHARE)
 
 
-def append(waiting: Waiting, redis: Redis, size: int, ride: UUID, user: UUID = USER) -> None:
+def append(waiting: WaitingBytes, redis: Redis, size: int, ride: UUID, user: UUID = USER) -> None:
     with waiting.taking(user, ride, size):
         redis.xadd(samples_key(ride), {BATCH_FIELD: b"x" * size})
 
 
-def measure(waiting: Waiting, settings: Settings) -> list[UUID]:
+def measure(waiting: WaitingBytes, settings: Settings) -> list[UUID]:
     async def run() -> list[UUID]:
         async with open_async_redis(settings) as redis:
             return await waiting.measure(redis)
@@ -37,7 +37,7 @@ def measure(waiting: Waiting, settings: Settings) -> list[UUID]:
 
 
 def test_all_rides_of_a_user_share_it_and_those_of_another_do_not(
-    waiting: Waiting, redis_client: Redis
+    waiting: WaitingBytes, redis_client: Redis
 ) -> None:
     for _ in range(6):
         append(waiting, redis_client, 100_000, uuid4())
@@ -49,14 +49,14 @@ def test_all_rides_of_a_user_share_it_and_those_of_another_do_not(
 
 
 def test_a_batch_larger_than_the_share_is_taken_once_nothing_waits(
-    waiting: Waiting, redis_client: Redis
+    waiting: WaitingBytes, redis_client: Redis
 ) -> None:
     append(waiting, redis_client, SHARE + 1, uuid4())
     with pytest.raises(TooManyRequests):
         waiting.require(USER)
 
 
-def test_what_fails_does_not_wait(waiting: Waiting) -> None:
+def test_what_fails_does_not_wait(waiting: WaitingBytes) -> None:
     with pytest.raises(ServiceUnavailable), waiting.taking(USER, uuid4(), SHARE):
         raise ServiceUnavailable("Redis did not take it")
     with waiting.taking(USER, uuid4(), SHARE), pytest.raises(TooManyRequests):
@@ -64,7 +64,7 @@ def test_what_fails_does_not_wait(waiting: Waiting) -> None:
 
 
 def test_half_of_the_share_is_noticed_and_what_was_taken_away_is_room_again(
-    waiting: Waiting, redis_client: Redis, settings: Settings
+    waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
     first, second = uuid4(), uuid4()
     append(waiting, redis_client, 300_000, first)
@@ -79,7 +79,7 @@ def test_half_of_the_share_is_noticed_and_what_was_taken_away_is_room_again(
 
 
 def test_a_redis_that_was_emptied_has_room(
-    waiting: Waiting, redis_client: Redis, settings: Settings
+    waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
     append(waiting, redis_client, SHARE, uuid4())
     redis_client.flushdb()
@@ -90,9 +90,9 @@ def test_a_redis_that_was_emptied_has_room(
 
 
 def test_processes_learn_what_others_appended(
-    waiting: Waiting, redis_client: Redis, settings: Settings
+    waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
-    other = Waiting(SHARE)
+    other = WaitingBytes(SHARE)
     append(other, redis_client, 600_000, uuid4())
     measure(other, settings)
     append(waiting, redis_client, 10_000, uuid4())
@@ -102,7 +102,7 @@ def test_processes_learn_what_others_appended(
 
 
 def test_small_batches_first_hide_no_large_ones_behind_them(
-    waiting: Waiting, redis_client: Redis, settings: Settings
+    waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
     ride = uuid4()
     for _ in range(10):
@@ -115,7 +115,7 @@ def test_small_batches_first_hide_no_large_ones_behind_them(
 
 
 def test_a_full_redis_is_measured_all_the_same(
-    waiting: Waiting, redis_client: Redis, settings: Settings
+    waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
     append(waiting, redis_client, 400_000, uuid4())
     before: Any = redis_client.config_get("maxmemory")
