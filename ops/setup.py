@@ -30,7 +30,7 @@ def main(wanted: str) -> None:
 
 
 def _version() -> str:
-    """Of the Python of .venv, which may have been replaced or taken away."""
+    """The version of .venv's Python; "none" if it does not start."""
     try:
         command = [PYTHON, "-c", "import sys; print(sys.version_info[:2])"]
         return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL)
@@ -43,7 +43,7 @@ def _lock_file(name: str) -> str:
 
 
 def _install(name: str, *, anew: bool) -> None:
-    """What is broken off leaves no stamp, so that the next run starts anew."""
+    """An interrupted install writes no stamp, so the next run repeats it."""
     STAMP.unlink(missing_ok=True)
     if anew:
         print("Creating .venv …", flush=True)

@@ -41,7 +41,7 @@ SEALED_DELETED: Final = b"deleted"
 SEALED_FOR: Final = 24 * 3600
 # Seconds after which an event that was asked for counts as lost.
 ASKED_FOR: Final = 15
-# Events of a stream beyond which nothing is added that stands elsewhere, too: in a row.
+# The longest stream, in events; work that a row also records waits beyond it.
 SHORT: Final = 8
 # Seconds, from the last upload on.
 SIZE_KEPT_FOR: Final = 24 * 3600
@@ -50,11 +50,11 @@ _MANY_RIDES: Final = 100_000
 
 
 class Queue(StrEnum):
-    """The streams of events, in the order in which workers read them: by who waits."""
+    """The streams of events, in the order in which workers read them, the most urgent first."""
 
-    PROMPT = "events"  # a person; older versions know this one alone
-    CHECKPOINTS = "events:checkpoints"  # Redis, for room, and whoever looks at a ride meanwhile
-    RECOMPUTES = "events:recomputes"  # nobody
+    PROMPT = "events"  # someone waits for these; older versions know this stream alone
+    CHECKPOINTS = "events:checkpoints"  # these free memory of Redis, and update a ride under way
+    RECOMPUTES = "events:recomputes"  # no one waits
 
 
 @lru_cache(_MANY_RIDES)

@@ -1,4 +1,4 @@
-"""What only the export reads. Everything else it asks of the rooms that it belongs to."""
+"""The audit log query; all other data comes from the other rooms' stores."""
 
 from datetime import datetime
 from typing import Any, Final

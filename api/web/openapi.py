@@ -152,7 +152,7 @@ def _needs_members(kind: Any) -> bool:
 
 
 def _links(name: str, place: str, operations: Iterable[Operation]) -> dict[str, Any]:
-    """Links to the operations whose path names what was made."""
+    """OpenAPI links from a create operation to those that take the new id."""
     return {
         operation.handler.__name__: {
             "operationId": operation.handler.__name__,

@@ -95,7 +95,7 @@ class RequestTimeout(Problem):
 
 
 class Conflict(Problem):
-    """What exists already is against it: a workout's state, a taken address, too many keys."""
+    """The current state does not allow it: a workout's state, a taken address, too many keys."""
 
     status = HTTPStatus.CONFLICT
 

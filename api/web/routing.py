@@ -17,7 +17,7 @@ from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
-# The refusal of an operation that what there is already may stand against.
+# The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
 

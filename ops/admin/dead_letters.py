@@ -20,14 +20,14 @@ _MOST_SHOWN: Final = 200
 
 
 def read_letters(database_url: str, letter_id: int | None = None) -> list[Row]:
-    """The letters that wait for a person, newest first; or the one named, whatever became of it."""
+    """The letters not replayed, newest first; or the one of that id, replayed or not."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         wanted = {"id": letter_id, "limit": _MOST_SHOWN}
         return connection.execute(QUERIES["list_dead_letters"], wanted).fetchall()
 
 
 def replay(settings: Settings, letter_id: int | None = None) -> int:
-    """Give one letter, or all that wait, back to the workers; how many. Raises ProcessFailed.
+    """Give one letter, or all not replayed, back to the workers; how many. Raises ProcessFailed.
 
     Whatever is cut short leaves all letters waiting.
     """

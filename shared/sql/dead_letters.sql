@@ -1,12 +1,12 @@
 -- name: write_letter
--- A letter, unless this event has one. What it means for a workout is said by fail_workout.
+-- Write a letter, unless this event has one; fail_workout changes the workout.
 INSERT INTO dead_letters (event_id, event, reason, traceback, deliveries)
 VALUES (%(event_id)s, %(event)s, %(reason)s, %(traceback)s, %(deliveries)s)
 ON CONFLICT (event_id) DO NOTHING
 RETURNING id
 
 -- name: list_dead_letters
--- Those still waiting for a person, newest first; or one, whatever became of it.
+-- Letters not replayed, newest first; or one by id, replayed or not.
 SELECT dead_letters.id, dead_letters.workout_id, email, workouts.status::text, deliveries,
     reason, traceback, event, dead_letters.created_at, replayed_at
 FROM dead_letters
@@ -20,7 +20,8 @@ ORDER BY dead_letters.created_at DESC, dead_letters.id DESC
 LIMIT %(limit)s
 
 -- name: replay_dead_letters
--- One, or all that wait. The workout is again what it was, and due for a fold.
+-- Replay one letter, or all not yet replayed: the workout gets its status back, and is due for a
+-- fold.
 WITH replayed AS (
     UPDATE dead_letters SET replayed_at = now()
     WHERE replayed_at IS NULL AND (%(id)s::bigint IS NULL OR id = %(id)s)

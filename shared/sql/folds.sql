@@ -19,7 +19,7 @@ WHERE id = %(id)s
 FOR NO KEY UPDATE
 
 -- name: write_channels
--- All rows in one statement: columns of equal lengths.
+-- Write all rows in one statement, from arrays of equal length.
 INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)
 SELECT %(workout_id)s, * FROM unnest(
     %(part)b::int[], %(channel)b::text[], %(encoding)b::text[], %(samples)b::int[],
@@ -29,11 +29,11 @@ ON CONFLICT (workout_id, part, channel) DO UPDATE SET
     encoding = excluded.encoding, samples = excluded.samples, data = excluded.data
 
 -- name: delete_archive
--- Before it is written in other parts than it has now.
+-- Delete a workout's archive before it is written in different parts.
 DELETE FROM workout_channels WHERE workout_id = %(workout_id)s
 
 -- name: note_arrival
--- A checkpoint that computes no figures.
+-- Record when the newest batch arrived, without new figures.
 UPDATE workouts SET
     last_received_at = greatest(last_received_at, %(received_at)s), updated_at = now()
 WHERE id = %(id)s
@@ -56,7 +56,8 @@ UPDATE workouts SET
 WHERE id = %(id)s
 
 -- name: fail_workout
--- Its fold was given up by this letter, which is told what a replay must know. The samples stay.
+-- Mark the workout of a dead letter as failed, and note in the letter what a replay needs: the
+-- workout and its status. The samples stay.
 WITH told AS (
     UPDATE dead_letters SET workout_id = workouts.id, status_before = workouts.status
     FROM workouts
@@ -66,17 +67,13 @@ UPDATE workouts SET status = 'FAILED', updated_at = now()
 WHERE id = %(id)s AND status <> 'DELETED'
 RETURNING id
 
--- name: elect_sweeper
--- One worker at a time; the lock ends with the transaction.
-SELECT pg_try_advisory_xact_lock(7496052) AS elected
-
--- name: elect_dispatcher
--- One worker at a time; the lock ends with the transaction.
-SELECT pg_try_advisory_xact_lock(7496053) AS elected
+-- name: elect
+-- Let one worker at a time do a task; the lock ends with the transaction.
+SELECT pg_try_advisory_xact_lock(%(task)s) AS elected
 
 -- name: next_completions
--- The committed rows are what is to be done. Each user's first comes before anybody's second, so
--- that one user's thousand hold nobody up.
+-- Find workouts to complete. Each user's first comes before anybody's second, so that a user with
+-- a thousand delays nobody else.
 SELECT id FROM (
     SELECT id, fold_asked_at,
         row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at, id) AS turn
@@ -87,8 +84,8 @@ ORDER BY turn, fold_asked_at
 LIMIT %(most)s
 
 -- name: next_checkpoints
--- Rides under way, so that Redis holds minutes and not hours; those never asked for come first, and
--- each user's in turn.
+-- Find rides under way to archive, so that Redis holds minutes of them and not hours; those never
+-- asked for come first, and each user's in turn.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
     SELECT id FROM (
@@ -104,7 +101,7 @@ WHERE id IN (
 RETURNING id
 
 -- name: next_recomputes
--- Rides whose figures are to be computed anew, each user's in turn.
+-- Find rides whose figures are to be computed anew, each user's in turn.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
     SELECT id FROM (
@@ -120,8 +117,8 @@ WHERE id IN (
 RETURNING id
 
 -- name: in_turn
--- Of these workouts those that a fold does anything about, each user's first before anybody's
--- second.
+-- Order these workouts, each user's first before anybody's second, and leave out those that no
+-- fold changes.
 SELECT id FROM (
     SELECT id, row_number() OVER (
         PARTITION BY user_id ORDER BY array_position(%(ids)s::uuid[], id)
@@ -139,19 +136,20 @@ WHERE status IN ('ACTIVE', 'PAUSED')
 LIMIT 500
 
 -- name: complete_silent
--- Rides that nobody will complete any more; the row asks for the fold, as when a user does.
+-- Complete rides that have ended without their user saying so; as when a user completes one, the
+-- row asks for the fold.
 UPDATE workouts SET
     status = 'PROCESSING', completed_at = now(), fold_asked_at = now(), updated_at = now()
 WHERE id = ANY(%(ids)s) AND status IN ('ACTIVE', 'PAUSED')
 RETURNING id
 
--- name: find_stranded
--- Of these workouts with waiting samples, those that are over: nobody may ask for their fold.
+-- name: find_finished
+-- Of these workouts with waiting samples, those that are over: no event may ask for their fold.
 SELECT id FROM workouts
 WHERE id = ANY(%(ids)s) AND status IN ('COMPLETED', 'ARCHIVED', 'DELETED')
 
--- name: find_absent
--- Of these workouts with waiting samples, those that PostgreSQL does not know.
+-- name: find_unknown
+-- Of these workouts with waiting samples, those without a row.
 SELECT id FROM unnest(%(ids)s::uuid[]) AS waiting (id)
 WHERE NOT EXISTS (SELECT FROM workouts WHERE workouts.id = waiting.id)
 
@@ -174,11 +172,11 @@ LIMIT 500
 FOR UPDATE OF workouts SKIP LOCKED
 
 -- name: purge_users
--- Those without rides, and as late as these.
+-- Delete deleted users without workouts, after the delay of find_orphaned.
 DELETE FROM users
 WHERE deleted_at < now() - interval '2 hours'
     AND NOT EXISTS (SELECT FROM workouts WHERE user_id = users.id)
 
 -- name: purge
--- For good, with all that refers to them.
+-- Delete workouts for good, with all that refers to them.
 DELETE FROM workouts WHERE id = ANY(%(ids)s)

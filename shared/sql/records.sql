@@ -22,7 +22,7 @@ WHERE user_id = %(user_id)s
     )::date
 
 -- name: delete_bests
--- Nothing of the ride is ranked any more.
+-- Delete what is ranked of a ride.
 DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 
 -- name: write_bests
@@ -34,7 +34,7 @@ FROM unnest(
 ) AS best (metric, duration, value, started)
 
 -- name: delete_curve
--- The ride has no power curve any more.
+-- Delete the power curve of a ride.
 DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
 
 -- name: write_curve

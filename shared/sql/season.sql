@@ -100,7 +100,7 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id
 
 -- name: include_workout
--- The way back; including the whole ride also includes every range of it.
+-- Undo exclude_workout; including the whole ride also includes every range of it.
 UPDATE workouts SET
     excluded = excluded AND NOT %(whole)s,
     excluded_ranges = CASE
@@ -146,7 +146,7 @@ ON CONFLICT (user_id, effective_from) DO UPDATE SET
 RETURNING *
 
 -- name: delete_empty_thresholds
--- A day of which every figure was taken back is no day any more.
+-- Delete a day of which every figure was removed.
 DELETE FROM athlete_thresholds
 WHERE user_id = %(user_id)s AND effective_from = %(effective_from)s
     AND coalesce(

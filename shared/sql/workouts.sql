@@ -28,11 +28,11 @@ FROM workouts
 WHERE user_id = %(user_id)s AND created_at > now() - interval '1 hour'
 
 -- name: get_workout
--- One of the user's own.
+-- One of the user's own workouts.
 SELECT * FROM visible_workouts WHERE id = %(id)s AND user_id = %(user_id)s
 
 -- name: get_workouts
--- Those of the given ones that are still there, in the same order.
+-- Of the given workouts those not deleted, in the same order.
 SELECT * FROM visible_workouts
 WHERE id = ANY(%(ids)s) AND user_id = %(user_id)s
 ORDER BY array_position(%(ids)s::uuid[], id)

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def announce(client: Redis, announcement: Announcement) -> None:
-    """Say it once, after the commit. Whoever does not hear it looks at the row in a while."""
+    """Publish it once, after the commit. A listener that misses it reads the row a little later."""
     try:
         client.publish(ANNOUNCEMENTS, announcement.encode())
     except redis.RedisError as error:

@@ -1,8 +1,8 @@
-"""The dispatcher: keeps the streams of events short, and whose turn it is fair.
+"""The dispatcher: fills the event streams with what is due, one ride of each user in turn.
 
-What is to be done stands elsewhere: in rows that say what is due, and in a set of rides that have
-late samples. From there it fills each stream up to a few dozen events, each user's first ride
-before anybody's second; so nobody waits for more than those, however much one user has to be done.
+Rows in PostgreSQL say which rides are due, and a set in Redis which have late samples. The
+dispatcher fills each stream with those, up to a few dozen events, each user's first ride before
+anybody's second. So a ride waits behind those few dozen, however many another user has.
 """
 
 import logging
@@ -19,7 +19,7 @@ from shared.events import FoldRequest
 from shared.redis_keys import ASKED_FOR, DUE, SHORT, Queue, asked_key, resting_key, samples_key
 from worker.jobs import store
 from worker.jobs.fold import fold
-from worker.queue.inbox import events_handed_out
+from worker.queue.inbox import pending_events
 
 _FOLD: Final = FoldRequest.KIND.encode()
 _INTERVAL: Final = 1.0  # seconds
@@ -56,7 +56,7 @@ class Dispatcher:
         asked = _asked_for(self._redis)
         room = {queue: self._room(queue) for queue in Queue}
         with self._database.connection() as connection:
-            if not store.elect_dispatcher(connection):
+            if not store.elect(connection, store.DISPATCH):
                 return
             due = self._find_due(connection, asked, room)
         for queue, workout_ids in due.items():
@@ -159,12 +159,12 @@ def fall_due(client: Redis, workout_ids: Iterable[UUID]) -> None:
 
 
 def _asked_for(client: Redis) -> list[UUID]:
-    """Workouts that some worker is at, has failed to fold, or has left to a newer one.
+    """Workouts whose fold is in progress, has failed, or was left to a newer worker.
 
     Else a ride that is left to a newer worker would get another event each time.
     """
     asked = []
-    for event in events_handed_out(client):
+    for event in pending_events(client):
         if event.get(b"kind") == _FOLD:
             try:
                 asked.append(FoldRequest.from_fields(event).workout_id)

@@ -1,4 +1,4 @@
-"""What PostgreSQL says is due, and to be tidied; all in the transaction of the caller."""
+"""The workouts that are due or to be deleted; all in the transaction of the caller."""
 
 from typing import Final
 from uuid import UUID
@@ -8,44 +8,41 @@ from shared.sql import load_queries
 
 QUERIES = load_queries("folds")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
+# Tasks that one worker does at a time: the numbers of their advisory locks.
+SWEEP: Final = 7496052
+DISPATCH: Final = 7496053
 
 
-def elect(connection: DatabaseConnection) -> bool:
-    """Whether we are the one that sweeps, until the transaction ends."""
-    row = connection.execute(QUERIES["elect_sweeper"]).fetchone()
-    return bool(row and row["elected"])
-
-
-def elect_dispatcher(connection: DatabaseConnection) -> bool:
-    """Whether we are the one that dispatches, until the transaction ends."""
-    row = connection.execute(QUERIES["elect_dispatcher"]).fetchone()
+def elect(connection: DatabaseConnection, task: int) -> bool:
+    """Whether this worker may do the task; no other may until the transaction ends."""
+    row = connection.execute(QUERIES["elect"], {"task": task}).fetchone()
     return bool(row and row["elected"])
 
 
 def next_completions(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
-    """Workouts that are to be completed, each user's in turn, but for those in ``asked``."""
+    """Workouts to complete, each user's in turn, without those in ``asked``."""
     return _ids(connection, "next_completions", asked=asked, most=most)
 
 
 def next_checkpoints(
     connection: DatabaseConnection, asked: list[UUID], most: int, interval: float
 ) -> list[UUID]:
-    """Rides under way of which no fold was asked for in so many seconds; asked for from now on."""
+    """Rides under way without a request for a fold in so many seconds; the row notes this one."""
     return _ids(connection, "next_checkpoints", asked=asked, most=most, interval=interval)
 
 
 def next_recomputes(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
-    """Workouts whose figures are stale, each user's in turn; asked for from now on."""
+    """Workouts whose figures are stale, each user's in turn; the row notes the request."""
     return _ids(connection, "next_recomputes", asked=asked, most=most, overdue=OVERDUE)
 
 
 def in_turn(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
-    """These workouts, each user's in turn; without those that no fold would do anything about."""
+    """These workouts, each user's in turn, but for the deleted and failed: no fold changes them."""
     return _ids(connection, "in_turn", ids=workout_ids)
 
 
-def silent(connection: DatabaseConnection, silence: float) -> list[UUID]:
-    """Rides under way of which no fold has seen anything for so many seconds."""
+def find_silent(connection: DatabaseConnection, silence: float) -> list[UUID]:
+    """Rides under way whose folds have seen no new batch for so many seconds."""
     return _ids(connection, "find_silent", silence=silence)
 
 
@@ -54,18 +51,18 @@ def complete(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UU
     return _ids(connection, "complete_silent", ids=workout_ids)
 
 
-def absent(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
-    """Those that PostgreSQL does not know."""
-    return _ids(connection, "find_absent", ids=workout_ids)
+def find_unknown(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
+    """Of these workouts, those without a row."""
+    return _ids(connection, "find_unknown", ids=workout_ids)
 
 
-def over(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
-    """Those that are COMPLETED or ARCHIVED."""
-    return _ids(connection, "find_stranded", ids=workout_ids)
+def find_finished(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
+    """Of these workouts, those that are COMPLETED or ARCHIVED."""
+    return _ids(connection, "find_finished", ids=workout_ids)
 
 
-def doomed(connection: DatabaseConnection, retention: float) -> list[UUID]:
-    """Workouts to purge: deleted so many seconds ago, or of deleted users."""
+def find_purgeable(connection: DatabaseConnection, retention: float) -> list[UUID]:
+    """Workouts to purge: deleted so many seconds ago, or those of deleted users."""
     deleted = _ids(connection, "find_purgeable", retention=retention)
     return [*deleted, *_ids(connection, "find_orphaned")]
 

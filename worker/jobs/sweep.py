@@ -1,6 +1,6 @@
-"""The sweeper: notices what nobody tells, and takes away what nobody needs.
+"""The sweeper: finds overdue work that no event announced, and deletes what has expired.
 
-Any worker may sweep; a lock in PostgreSQL elects one at a time.
+Any worker may sweep; a lock in PostgreSQL lets one at a time.
 """
 
 import logging
@@ -51,9 +51,9 @@ class Sweeper:
             self.sweep()
 
     def sweep(self) -> None:
-        """Complete silent rides, find what nobody asks for, purge, tidy the groups."""
+        """Complete silent rides, find samples without an event, purge, tidy the groups."""
         with self._database.connection() as connection:
-            if not store.elect(connection):
+            if not store.elect(connection, store.SWEEP):
                 return
             self._complete_silent(connection)
             late = self._find_stranded(connection)
@@ -65,7 +65,7 @@ class Sweeper:
     def _complete_silent(self, connection: DatabaseConnection) -> None:
         silence = self._settings.idle_timeout
         before = time.time() - silence
-        candidates = store.silent(connection, silence)
+        candidates = store.find_silent(connection, silence)
         silent = [each for each in candidates if stream.newest_arrival(self._redis, each) < before]
         if silent:
             store.complete(connection, silent)
@@ -83,20 +83,20 @@ class Sweeper:
         ids = [workout_of(key.decode()) for key in keys]
         if not ids:
             return []
-        for workout_id in store.absent(connection, ids):
+        for workout_id in store.find_unknown(connection, ids):
             # A backup was restored that is older than the ride, or its workout was purged. API
             # processes that remember it must not acknowledge what nobody will fold.
             stream.seal_deleted(self._redis, workout_id)
-        return store.over(connection, ids)
+        return store.find_finished(connection, ids)
 
     def _purge(self, connection: DatabaseConnection) -> None:
-        """Redis first: whoever dies in between leaves the row, and the row says what is to do."""
-        doomed = store.doomed(connection, self._settings.deleted_retention)
-        for workout_id in doomed:
+        """Delete from Redis first: after a crash in between, the row is still there to be found."""
+        purgeable = store.find_purgeable(connection, self._settings.deleted_retention)
+        for workout_id in purgeable:
             stream.seal_deleted(self._redis, workout_id)
             stream.drop(self._redis, workout_id)
             logger.info("purged %s", workout_id)
-        store.purge(connection, doomed)
+        store.purge(connection, purgeable)
 
     def _remove_dead_consumers(self) -> None:
         for queue in Queue:

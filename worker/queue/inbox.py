@@ -15,7 +15,7 @@ from shared.redis_keys import GROUP, Queue
 from worker.queue.lane import Delivery, Lane
 from worker.queue.pace import Pace
 
-_MOST_LISTED: Final = 10_000  # events that were handed out
+_MOST_LISTED: Final = 10_000  # pending events
 # One read in so many begins with another stream, each in turn: no flood of one starves the others.
 _ANOTHER_FIRST_EVERY: Final = 8
 logger = logging.getLogger(__name__)
@@ -115,12 +115,12 @@ class Inbox:
         return found[0] if found else None
 
 
-def events_handed_out(client: Redis) -> list[Fields]:
-    """What workers are at, have failed to do or have left: all of it is still to be done."""
-    return [event for queue in Queue for event in _handed_out(client, queue)]
+def pending_events(client: Redis) -> list[Fields]:
+    """All pending events: in progress, failed, or left to a newer worker."""
+    return [event for queue in Queue for event in _pending_of(client, queue)]
 
 
-def _handed_out(client: Redis, queue: Queue) -> list[Fields]:
+def _pending_of(client: Redis, queue: Queue) -> list[Fields]:
     try:
         pending: Any = client.xpending_range(queue, GROUP, "-", "+", _MOST_LISTED)
     except redis.ResponseError as error:

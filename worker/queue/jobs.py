@@ -39,7 +39,7 @@ class Job(Protocol):
 
 
 class Unreadable:
-    """Events that are of no kind: nothing can be done about them, now or later."""
+    """Events without a readable kind: each becomes a dead letter."""
 
     kind: ClassVar = ""
 
@@ -47,7 +47,7 @@ class Unreadable:
         self._database = database
 
     def subject_of(self, _: Fields) -> bytes | None:
-        """They do not say."""
+        """None: such an event names no subject."""
         return None
 
     def run(self, event: Fields) -> bool:

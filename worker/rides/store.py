@@ -90,7 +90,7 @@ def athlete_on(connection: DatabaseConnection, user_id: UUID, moment: datetime) 
 
 
 def fail_workout(connection: DatabaseConnection, workout_id: UUID, event_id: str) -> bool:
-    """Mark the workout FAILED, and tell the event's dead letter what it was before.
+    """Mark the workout FAILED, and note its former status in the event's dead letter.
 
     False if it is deleted, and stays so.
     """

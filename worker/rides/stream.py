@@ -56,12 +56,12 @@ def read_waiting(redis: Redis, workout_id: UUID) -> Waiting:
 
 
 def clear_asked(redis: Redis, workout_id: UUID) -> None:
-    """Whoever uploads from now on asks anew. To be called before the stream is read."""
+    """Clear the marks, so that the next upload asks for a fold. To be called before a read."""
     redis.delete(*(asked_key(workout_id, queue) for queue in Queue))
 
 
 def rest(redis: Redis, workout_id: UUID, seconds: float) -> None:
-    """Let late samples of a ride wait for so long. A full Redis must be drained, and refuses."""
+    """Let late samples of a ride wait for so long; not where Redis is full and refuses the key."""
     with suppress(OutOfMemoryError):
         redis.set(resting_key(workout_id), b"", px=int(seconds * 1000))
 
@@ -94,7 +94,7 @@ def seal_deleted(redis: Redis, workout_id: UUID) -> None:
 
 
 def drop(redis: Redis, workout_id: UUID) -> None:
-    """Throw the batches away."""
+    """Delete the ride's waiting batches."""
     redis.delete(samples_key(workout_id))
 
 
