@@ -18,6 +18,7 @@ from shared.redis_keys import (
     resting_key,
     samples_key,
     sealed_key,
+    size_key,
 )
 
 _CHUNK: Final = 1000  # entries a reply
@@ -94,8 +95,9 @@ def seal_deleted(redis: Redis, workout_id: UUID) -> None:
 
 
 def drop(redis: Redis, workout_id: UUID) -> None:
-    """Delete the ride's waiting batches."""
-    redis.delete(samples_key(workout_id))
+    """Delete the batches, and what is noted of the ride; but not the seal."""
+    asked = (asked_key(workout_id, queue) for queue in Queue)
+    redis.delete(samples_key(workout_id), size_key(workout_id), resting_key(workout_id), *asked)
 
 
 def _seconds(entry_id: str) -> float:
