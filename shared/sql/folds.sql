@@ -84,36 +84,52 @@ ORDER BY turn, fold_asked_at
 LIMIT %(most)s
 
 -- name: next_checkpoints
--- Find rides under way to archive, so that Redis holds minutes of them and not hours; those never
--- asked for come first, and each user's in turn.
+-- Rides under way, so that Redis holds minutes and not hours; those never asked for come first, and
+-- each user's in turn. A row that somebody has locked is left for the next time: no deadlock.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
-    SELECT id FROM (
-        SELECT id, fold_asked_at,
-            row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id) AS turn
-        FROM workouts
-        WHERE status IN ('ACTIVE', 'PAUSED') AND id <> ALL(%(asked)s)
-            AND coalesce(fold_asked_at, created_at) < now() - make_interval(secs => %(interval)s)
-    ) AS waiting
-    ORDER BY turn, fold_asked_at NULLS FIRST
-    LIMIT %(most)s
-) AND status IN ('ACTIVE', 'PAUSED')
+    SELECT id FROM workouts
+    WHERE status IN ('ACTIVE', 'PAUSED') AND id IN (
+        SELECT id FROM (
+            SELECT id, fold_asked_at,
+                row_number() OVER (
+                    PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id
+                ) AS turn
+            FROM workouts
+            WHERE status IN ('ACTIVE', 'PAUSED') AND id <> ALL(%(asked)s)
+                AND coalesce(fold_asked_at, created_at)
+                    < now() - make_interval(secs => %(interval)s)
+        ) AS waiting
+        ORDER BY turn, fold_asked_at NULLS FIRST
+        LIMIT %(most)s
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
 RETURNING id
 
 -- name: next_recomputes
--- Find rides whose figures are to be computed anew, each user's in turn.
+-- Rides whose figures are to be computed anew, each user's in turn; likewise without those locked.
 UPDATE workouts SET fold_asked_at = now()
 WHERE id IN (
-    SELECT id FROM (
-        SELECT id, fold_asked_at,
-            row_number() OVER (PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id) AS turn
-        FROM workouts
-        WHERE stale AND status NOT IN ('DELETED', 'FAILED') AND id <> ALL(%(asked)s)
-            AND (fold_asked_at IS NULL OR fold_asked_at < now() - make_interval(secs => %(overdue)s))
-    ) AS waiting
-    ORDER BY turn, fold_asked_at NULLS FIRST
-    LIMIT %(most)s
-) AND stale
+    SELECT id FROM workouts
+    WHERE stale AND id IN (
+        SELECT id FROM (
+            SELECT id, fold_asked_at,
+                row_number() OVER (
+                    PARTITION BY user_id ORDER BY fold_asked_at NULLS FIRST, id
+                ) AS turn
+            FROM workouts
+            WHERE stale AND status NOT IN ('DELETED', 'FAILED') AND id <> ALL(%(asked)s)
+                AND (
+                    fold_asked_at IS NULL
+                    OR fold_asked_at < now() - make_interval(secs => %(overdue)s)
+                )
+        ) AS waiting
+        ORDER BY turn, fold_asked_at NULLS FIRST
+        LIMIT %(most)s
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
 RETURNING id
 
 -- name: in_turn

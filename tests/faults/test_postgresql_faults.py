@@ -162,9 +162,9 @@ def test_a_deletion_whose_commit_was_answered_by_nobody_may_be_repeated(
 def test_a_start_whose_answer_was_lost_leaves_at_most_an_empty_ride(
     system: System, under_way: Recording
 ) -> None:
-    system.start_worker()
-    system.postgres_proxy.lose_reply_to(b"INSERT INTO workouts")
+    system.postgres_proxy.lose_reply_to(b"COMMIT")
     problem_of(under_way.rider.client.post("/api/workouts", json={}), 503)
+    system.start_worker()
     again = record(under_way.rider, readings(60, 60))
     again.complete()
     under_way.complete()
