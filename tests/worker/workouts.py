@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg import sql
 from psycopg.rows import class_row
+from redis.exceptions import ResponseError
 
 from shared.connections import Database, Redis, Row
 from shared.events import FoldRequest
@@ -121,8 +122,15 @@ class Workouts:
 
 
 def pending(client: Redis) -> list[dict[str, Any]]:
-    """Events handed out and not acknowledged."""
-    found: list[dict[str, Any]] = client.xpending_range(Queue.PROMPT, GROUP, "-", "+", 100)
+    """Events of any queue that were handed out and not acknowledged."""
+    return [event for queue in Queue for event in _pending_of(client, queue)]
+
+
+def _pending_of(client: Redis, queue: Queue) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = client.xpending_range(queue, GROUP, "-", "+", 100)
+    except ResponseError:  # no group yet
+        return []
     return found
 
 
