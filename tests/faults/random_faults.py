@@ -13,6 +13,7 @@ from ops.processes import Process, stop
 from shared.redis_keys import GROUP, Queue
 from tests.faults.proxy import Proxy
 from tests.faults.system import Server, System
+from tests.redis_settings import configured
 
 WORKERS: Final = 3
 _PATIENCE: Final = 8.0  # seconds that a fault waits for its occasion
@@ -156,10 +157,8 @@ def _lose_reply(name: str, command: bytes, system: System, chance: random.Random
 
 def _fill_redis(system: System, chance: random.Random) -> bool:
     """No memory left, and nothing is evicted."""
-    with redis.Redis.from_url(system.redis_url) as client:
-        client.config_set("maxmemory", "1")
+    with redis.Redis.from_url(system.redis_url) as client, configured(client, "maxmemory", "1"):
         time.sleep(chance.uniform(0.5, 2))
-        client.config_set("maxmemory", "0")
     return True
 
 

@@ -1,10 +1,13 @@
 """Workers that stop at a step of their work, as a machine that stalls does."""
 
 import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from ops.processes import Process
-from tests.faults.invariants import is_idle
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 
@@ -27,11 +30,19 @@ def wake(process: Process) -> None:
     process.send_signal(signal.SIGCONT)
 
 
-def keep_awake(process: Process, system: System) -> None:
-    """Wake a process whenever it stalls again, until all is done."""
+@contextmanager
+def kept_awake(process: Process) -> Iterator[None]:
+    """Wake a process whenever it stalls, until the end of the block."""
+    over = Event()
 
-    def is_idle_while_awake() -> bool:
-        wake(process)
-        return is_idle(system)
+    def wake_again() -> None:
+        while not over.wait(0.01):
+            wake(process)
 
-    eventually(is_idle_while_awake)
+    with ThreadPoolExecutor(1) as threads:
+        waking = threads.submit(wake_again)
+        try:
+            yield
+        finally:
+            over.set()
+            waking.result()

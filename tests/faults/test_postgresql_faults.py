@@ -23,7 +23,7 @@ from tests.faults.invariants import (
 )
 from tests.faults.proxy import Proxy
 from tests.faults.recordings import Recording, batches_of, readings, record
-from tests.faults.stalls import keep_awake, stalled_worker, wake
+from tests.faults.stalls import kept_awake, stalled_worker, wake
 from tests.faults.sweeps import worker_that_never_sweeps
 from tests.faults.system import Server, System
 from tests.worker.waiting import eventually
@@ -105,8 +105,8 @@ def test_a_frozen_postgresql_stops_no_upload_and_costs_no_event(
     problem_of(under_way.complete(), 503)
     system.postgres.resume()
     eventually(lambda: under_way.complete().status_code == 202)
-    keep_awake(worker, system)
-    assert_all_is_kept(system, over, under_way)
+    with kept_awake(worker):
+        assert_all_is_kept(system, over, under_way)
 
 
 @pytest.mark.parametrize("harm", [Proxy.cut, Proxy.refuse])
@@ -120,8 +120,8 @@ def test_a_network_that_breaks_amid_a_fold_costs_no_event(
     wake(worker)
     system.await_log("worker", "waiting for the servers")
     system.postgres_proxy.restore()
-    keep_awake(worker, system)
-    assert_all_is_kept(system, under_way)
+    with kept_awake(worker):
+        assert_all_is_kept(system, under_way)
 
 
 def test_a_fold_whose_commit_was_answered_by_nobody_is_repeated(

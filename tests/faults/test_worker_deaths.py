@@ -14,7 +14,7 @@ from tests.faults.invariants import (
     waiting,
 )
 from tests.faults.recordings import Recording, batches_of, readings, record
-from tests.faults.stalls import is_stopped, keep_awake, stalled_worker, wake
+from tests.faults.stalls import is_stopped, kept_awake, stalled_worker, wake
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
@@ -85,9 +85,9 @@ def test_a_worker_that_stalls_past_its_lease_adds_nothing_when_it_wakes(
     before = rows_of(system, recording)
     other.kill()
     recording.upload(readings(60, 1800))
-    keep_awake(sleeper, system)
-    assert_all_is_kept(system, recording)
-    assert rows_of(system, recording) != before
+    with kept_awake(sleeper):
+        assert_all_is_kept(system, recording)
+        assert rows_of(system, recording) != before
 
 
 @pytest.mark.parametrize("step", ["mid-fold", "before-commit"])
@@ -115,8 +115,8 @@ def test_a_stronger_ride_whose_worker_stalls_keeps_its_records(system: System) -
     weaker.complete()
     system.start_worker(LEASE="60")
     eventually(system.has_waiting_transaction)
-    keep_awake(sleeper, system)
-    assert_all_is_kept(system, stronger, weaker)
+    with kept_awake(sleeper):
+        assert_all_is_kept(system, stronger, weaker)
 
 
 @pytest.mark.parametrize("step", ["mid-fold", "before-commit"])
@@ -133,10 +133,10 @@ def test_a_worker_whose_transaction_was_ended_while_it_stalled_starts_over(
     await_end_of_lease(system)
     system.start_worker(LEASE=LEASE)
     eventually(lambda: are_completed(system, [recording]))
-    keep_awake(sleeper, system)
-    system.await_log("worker", "waiting for the servers")
-    assert_all_is_kept(system, recording)
-    assert sleeper.poll() is None
+    with kept_awake(sleeper):
+        system.await_log("worker", "waiting for the servers")
+        assert_all_is_kept(system, recording)
+        assert sleeper.poll() is None
 
 
 def test_samples_that_arrive_while_a_worker_stalls_before_the_trim_stay(system: System) -> None:
@@ -147,5 +147,5 @@ def test_samples_that_arrive_while_a_worker_stalls_before_the_trim_stay(system: 
     assert waiting(system, recording) == 4
     wake(sleeper)
     eventually(lambda: is_stopped(sleeper) and waiting(system, recording) == 1)
-    keep_awake(sleeper, system)
-    assert_all_is_kept(system, recording)
+    with kept_awake(sleeper):
+        assert_all_is_kept(system, recording)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import httpx2
 import psycopg
@@ -25,22 +24,13 @@ from shared.settings import read_settings
 from tests.api.answers import T0, eventually, problem_of
 from tests.api.serving import serving
 from tests.conftest import Rider, reachable_folder
+from tests.redis_settings import configured
 
 
 @pytest.fixture
 def redis_of_the_service(urls: Mapping[str, str]) -> Iterator[Redis]:
     with open_redis(read_settings(urls)) as client:
         yield client
-
-
-@contextmanager
-def configured(redis: Redis, name: str, value: str) -> Iterator[None]:
-    before: Any = redis.config_get(name)
-    redis.config_set(name, value)
-    try:
-        yield
-    finally:
-        redis.config_set(name, before[name])
 
 
 def test_a_process_that_serves_is_alive(service: str) -> None:

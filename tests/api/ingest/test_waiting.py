@@ -1,7 +1,6 @@
 """What waits of a user in Redis, in bytes."""
 
 import asyncio
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +11,7 @@ from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.redis_keys import BATCH_FIELD, samples_key
 from shared.settings import Settings
+from tests.redis_settings import configured
 
 SHARE = 640_000  # a 64th is 10,000
 USER = uuid4()
@@ -118,9 +118,5 @@ def test_a_full_redis_is_measured_all_the_same(
     waiting: WaitingBytes, redis_client: Redis, settings: Settings
 ) -> None:
     append(waiting, redis_client, 400_000, uuid4())
-    before: Any = redis_client.config_get("maxmemory")
-    redis_client.config_set("maxmemory", 1)
-    try:
+    with configured(redis_client, "maxmemory", "1"):
         assert measure(waiting, settings) == [USER]
-    finally:
-        redis_client.config_set("maxmemory", before["maxmemory"])

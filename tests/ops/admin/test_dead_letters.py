@@ -1,6 +1,7 @@
 """`make dead-letters` and `make replay`: what was given up, and its second chance."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from shared.connections import Database, Redis, Row, open_redis
 from shared.redis_keys import BATCH_FIELD, FAILING, Queue, samples_key
 from shared.settings import Settings, read_settings
 from tests.conftest import Rider, run_ops
+from tests.redis_settings import configured
 from tests.worker.waiting import eventually
 
 T0 = 1_700_000_000_000
@@ -177,13 +179,9 @@ def test_a_replay_that_redis_does_not_take_leaves_the_letters_waiting(
         settings = served
         if fault == "away":
             settings = msgspec.structs.replace(served, redis_url=f"unix://{tmp_path}/none.sock")
-        else:
-            redis.config_set("maxmemory", "1")
-        try:
-            with pytest.raises(ProcessFailed, match="Redis takes no events"):
-                dead_letters.replay(settings, letter["id"])
-        finally:
-            redis.config_set("maxmemory", "0")
+        full = configured(redis, "maxmemory", "1") if fault == "full" else nullcontext()
+        with full, pytest.raises(ProcessFailed, match="Redis takes no events"):
+            dead_letters.replay(settings, letter["id"])
     assert [each["id"] for each in letters_of(database_url, workout)] == [letter["id"]]
     assert not dead_letters.consumption_is_paused(settings)
 

@@ -8,6 +8,7 @@ import pytest
 from shared.breaker import FEWEST, Breaker
 from shared.connections import Redis
 from shared.redis_keys import FAILING, GROUP, Queue
+from tests.redis_settings import configured
 from tests.worker.conftest import Running
 from tests.worker.waiting import eventually
 from tests.worker.workouts import Workouts, pending
@@ -80,15 +81,12 @@ def test_nothing_is_excused_while_it_is_closed(breaker: Breaker) -> None:
 
 def test_a_full_redis_takes_no_note_and_forgets_none(breaker: Breaker, redis_client: Redis) -> None:
     note(breaker, FEWEST + 2, 0)
-    redis_client.config_set("maxmemory", "1")
-    try:
+    with configured(redis_client, "maxmemory", "1"):
         for _ in range(3):
             assert not breaker.note_failure(b"bad 0")
             assert not breaker.note_failure(b"new")
         assert breaker.is_open()
         breaker.note_success(b"bad 1")
-    finally:
-        redis_client.config_set("maxmemory", "0")
     assert int(redis_client.zcard(FAILING)) == FEWEST + 1
 
 
@@ -247,12 +245,8 @@ def test_a_bad_deploy_beside_a_full_redis_buries_nothing(
     rides, deploy = [workouts.start() for _ in range(8)], Deploy(lambda _: True)
     workouts.ask(*rides)
     redis_client.xgroup_create(Queue.PROMPT, GROUP, id="0")
-    redis_client.config_set("maxmemory", "1")
-    try:
-        with running(deploy, breaker_pause=0.001):
-            eventually(lambda: len(deploy.tried) > 8 * 6)
-    finally:
-        redis_client.config_set("maxmemory", "0")
+    with configured(redis_client, "maxmemory", "1"), running(deploy, breaker_pause=0.001):
+        eventually(lambda: len(deploy.tried) > 8 * 6)
     assert all(workouts.dead_letters(ride) == [] for ride in rides)
 
 
