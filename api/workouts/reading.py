@@ -29,7 +29,8 @@ async def open_view(
     """
     answers = request.state["answers"]
     await answers.begin_read(request.scope, caller.user_id)
-    encoded = await fetch_samples(request.state, workout, selection.channels)
+    sources = selection.sources(selection.channels)
+    encoded = await fetch_samples(request.state, workout, sources)
     answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
     return await asyncio.to_thread(lambda: View(encoded.decode(), selection))
 

@@ -11,6 +11,7 @@ from shared.samples.columns import FloatArray, Samples, downsample_windows
 
 _SAMPLES_AT_ONCE: Final = 1000
 _SAMPLES_OF_MEANS: Final = 16_000  # at once: many of them make one
+_POSITION: Final = frozenset({"lat", "lng"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,15 @@ class Selection:
     start: float | None = None
     end: float | None = None
     resolution: int | None = None
+
+    def sources(self, channels: Sequence[str] | None) -> Sequence[str] | None:
+        """What is to be read for them: of a mean position both halves, even if one is asked for.
+
+        Only together do they tell a receiver without a fix, whose 0/0 is no part of a mean.
+        """
+        if channels is None or self.resolution is None or _POSITION.isdisjoint(channels):
+            return channels
+        return list({*channels, *_POSITION})
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ class View:
         """The named channels in order of time; every window has each of them."""
         resolution = self._selection.resolution
         size = _SAMPLES_OF_MEANS if resolution else _SAMPLES_AT_ONCE
-        windows = map(self._narrow, self._ride.windows(channels, size))
+        sources = self._selection.sources(channels) or channels
+        windows = map(self._narrow, self._ride.windows(sources, size))
         for window in downsample_windows(windows, resolution) if resolution else windows:
             columns = {name: window.channel(name) for name in channels}
             yield from Samples(window.timestamps, columns).slices(_SAMPLES_AT_ONCE)
