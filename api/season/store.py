@@ -12,6 +12,7 @@ from psycopg.types.range import Range
 
 from api.workouts.store import take_records_back
 from shared.connections import AsyncDatabase
+from shared.critical_power import Effort
 from shared.sql import load_queries
 
 QUERIES = load_queries("season")
@@ -96,16 +97,6 @@ class Period:
 
     start: datetime | None
     end: datetime | None
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Work = W′ + CP · time through the bests, by least squares; None where nothing can be fit."""
-
-    critical_power: float | None
-    w_prime: float | None
-    r2: float | None
-    bests: list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -216,18 +207,20 @@ async def list_totals(
         )
 
 
-async def fit_critical_power(database: AsyncDatabase, user_id: UUID, period: Period) -> Fit:
-    """Critical power and W′ by the bests of 2 to 20 minutes of the user's rides of a period."""
+async def list_efforts(
+    database: AsyncDatabase, user_id: UUID, shortest: int, longest: int, period: Period
+) -> list[Effort]:
+    """The best of the user's rides of a period over each duration (s) from one to the other."""
     async with database.connection() as connection:
-        fit = await connection.row(
-            Fit,
-            QUERIES["critical_power"],
+        return await connection.rows(
+            Effort,
+            QUERIES["efforts"],
             user_id=user_id,
+            shortest=shortest,
+            longest=longest,
             start=period.start,
             end=period.end,
         )
-    assert fit is not None  # an aggregate gives a row  # noqa: S101
-    return fit
 
 
 async def read_daily_stress(

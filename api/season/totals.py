@@ -17,15 +17,15 @@ from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
-from api.season.store import Fit, Period, Totals
+from api.season.store import Period, Totals
 from api.web.problems import Unprocessable
 from api.web.query import Moment, TimeZone, moment_of, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
+from shared.critical_power import LONGEST, SHORTEST, fit_critical_power
 
 FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
-_FEWEST_BESTS: Final = 3  # two would always lie on a line
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
 _MOST_DAYS: Final = timedelta(days=3660)
@@ -63,12 +63,17 @@ class Best(Struct):
 
 
 class CriticalPower(Struct, rename="camel"):
-    """Work = W′ + CP · time, fitted to the bests of 2 to 20 minutes; null with fewer than three."""
+    """Work = W′ + CP · time, fitted to the maximal efforts of 2 to 20 minutes, or null and why.
+
+    Maximal are those on the upper edge of work over time. It takes three that are no parts of one
+    another, the longest at least three times the shortest.
+    """
 
     critical_power: Annotated[float | None, Meta(description="Watts")]
     w_prime: Annotated[float | None, Meta(description="Joules")]
     r2: float | None
     bests: list[Best]
+    reason: Annotated[str | None, Meta(description="Why there is no fit; null with one")] = None
 
 
 class FitnessQuery(Struct, rename="camel"):
@@ -109,15 +114,10 @@ async def get_critical_power(request: IdentityRequest, caller: Caller) -> Respon
     """Critical power and W′, from the bests of all rides or those of some dates."""
     state = request.state
     period = await period_of(state, caller, read_query(request, PeriodQuery))
-    fit = await store.fit_critical_power(state["database"], caller.user_id, period)
-    return json_response(_critical_power_of(fit))
-
-
-def _critical_power_of(fit: Fit) -> CriticalPower:
-    bests = [Best(int(each["duration"]), each["power"]) for each in fit.bests]
-    if len(bests) < _FEWEST_BESTS:
-        return CriticalPower(None, None, None, bests)
-    return CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests)
+    efforts = await store.list_efforts(state["database"], caller.user_id, SHORTEST, LONGEST, period)
+    fit = fit_critical_power(efforts)
+    bests = [Best(each.duration, each.power) for each in fit.efforts]
+    return json_response(CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason))
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:

@@ -30,25 +30,18 @@ WHERE workout_curves.user_id = %(user_id)s
     AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
 ORDER BY point.duration, point.power DESC, ridden_at
 
--- name: critical_power
--- Work = W′ + CP · time, fitted to the best work over each duration from 2 to 20 minutes.
-WITH bests AS (
-    SELECT duration, max(value) AS power
-    FROM workout_bests
-    JOIN workout_curves USING (workout_id)
-    WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id)s
-        AND metric = 'power' AND duration BETWEEN 120 AND 1200
-        AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
-        AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
-    GROUP BY duration
-)
-SELECT
-    regr_slope(power * duration, duration) AS critical_power,
-    regr_intercept(power * duration, duration) AS w_prime,
-    regr_r2(power * duration, duration) AS r2,
-    coalesce(jsonb_agg(jsonb_build_object('duration', duration, 'power', power)
-        ORDER BY duration), '[]') AS bests
-FROM bests
+-- name: efforts
+-- The highest power over each duration from one to the other, with the Unix second it began; of
+-- equal ones the first.
+SELECT DISTINCT ON (duration)
+    duration, value AS power, extract(epoch FROM started_at)::double precision AS started
+FROM workout_bests
+JOIN workout_curves USING (workout_id)
+WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id)s
+    AND metric = 'power' AND duration BETWEEN %(shortest)s AND %(longest)s
+    AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
+    AND (%(end)s::timestamptz IS NULL OR ridden_at < %(end)s)
+ORDER BY duration, value DESC, started_at
 
 -- name: totals
 -- Sums over the user's rides, by day, week (from Monday), month or year of the time zone given.

@@ -139,29 +139,31 @@ def test_critical_power_is_fitted_to_the_bests(rider: Rider) -> None:
     """Efforts that lie on the line exactly: 250 W and 15 kJ."""
     for number, seconds in enumerate((120, 300, 600, 1200)):
         ride_at(rider, 250 + 15_000 / seconds, JUNE + number * DAY, seconds)
-    # The shorter bests between are those of the longer rides: look at the ends of the fit alone.
+    # The bests of the durations between lie below the line: they are parts of longer rides.
     fit = rider.client.get("/api/critical-power").json()
     points = {best["duration"]: best["power"] for best in fit["bests"]}
-    assert points[120] == pytest.approx(375)
-    assert points[1200] == pytest.approx(262.5)
-    slope, intercept = line_through([(d, d * p) for d, p in points.items()])
-    assert fit["criticalPower"] == pytest.approx(slope)
-    assert fit["wPrime"] == pytest.approx(intercept)
+    assert points == pytest.approx({120: 375, 300: 300, 600: 275, 1200: 262.5})
+    assert fit["criticalPower"] == pytest.approx(250)
+    assert fit["wPrime"] == pytest.approx(15_000)
+    assert fit["reason"] is None
 
 
-def line_through(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Slope and intercept by least squares, in plain sums."""
-    n = len(points)
-    x, y = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
-    slope = sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
-    return slope, y - slope * x
+def test_critical_power_needs_three_maximal_efforts(rider: Rider) -> None:
+    """A line through both would give -8 W."""
+    ride_at(rider, 600, JUNE, seconds=180)
+    ride_at(rider, 80, JUNE + DAY, seconds=1200)
+    fit = rider.client.get("/api/critical-power").json()
+    assert fit["criticalPower"] is fit["wPrime"] is fit["r2"] is None
+    assert fit["reason"].startswith("1 of the efforts from 2 to 20 minutes")
+    assert [best["power"] for best in fit["bests"]] == [600]
 
 
-def test_critical_power_needs_three_bests(rider: Rider) -> None:
-    ride_at(rider, 300, JUNE, seconds=125)
+def test_a_steady_ride_tells_no_critical_power(rider: Rider) -> None:
+    """A line through its bests would give a W′ of zero."""
+    ride_at(rider, 200, JUNE)
     fit = rider.client.get("/api/critical-power").json()
     assert fit["criticalPower"] is fit["wPrime"] is None
-    assert [best["duration"] for best in fit["bests"]] == [120]
+    assert fit["reason"]
 
 
 def test_fitness_follows_the_stress_of_each_day() -> None:
