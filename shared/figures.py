@@ -15,7 +15,7 @@ from shared.samples.channels import CHANNEL
 
 Number = TypeVar("Number", int, float)
 _HIGHEST_POWER: Final = CHANNEL["power"].maximum
-MOST_LISTED: Final = 200  # gaps of a ride, or spikes: a page of rides must not be megabytes
+MOST_LISTED: Final = 200  # gaps of a ride, spikes, or strays: a page of rides must not be megabytes
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 
@@ -65,13 +65,17 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
         Number | None,
         defined(
             "kJ",
-            "power times the time to the next reading, 10 s at most; a drop-out of the meter for "
-            "longer is not stretched over",
+            "power times the time to its next reading, at most the fill limit; a drop-out of the "
+            "meter for longer is not stretched over",
         ),
         Listed("energy", 1e9),
     ]
     avg_heartrate: Annotated[
-        Number | None, defined("bpm", "mean weighted by the time to the next sample, 15 s at most")
+        Number | None,
+        defined(
+            "bpm",
+            "mean weighted by the time to the next heart rate, at most 15 s or the fill limit",
+        ),
     ]
     max_heartrate: Annotated[Number | None, defined("bpm", "highest reading")]
     avg_cadence: Annotated[Number | None, defined("rpm", "mean of the seconds pedalling")]
@@ -92,6 +96,16 @@ class Gap(Struct, frozen=True):
         name="from"
     )
     to: Annotated[int, defined("ms", "the sample after")]
+
+
+class StrayGroup(Struct, frozen=True):
+    """Samples that are kept and count for nothing: of another day, or by a wrong clock."""
+
+    from_: Annotated[int, defined("ms", "the first of them, since the Unix epoch")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[int, defined("ms", "the last of them")]
+    samples: Annotated[int, defined("", "how many they are")]
 
 
 class Spike(Struct, frozen=True):
@@ -131,28 +145,31 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
     ]
     recorded_time: Annotated[int, defined("s", "seconds within segments")]
     moving_time: Annotated[
-        int | None, defined("s", "seconds faster than 0.5 m/s; null without speed")
+        int | None,
+        defined(
+            "s",
+            "seconds faster than 0.5 m/s, or not at rest by the positions where speed is unknown",
+        ),
     ]
     x_power: Annotated[
         float | None,
         defined(
             "W",
-            "as `normalizedPower`, over an exponentially weighted mean with a time constant of "
-            "25 s, begun anew in each segment",
+            "as `normalizedPower`, over an exponentially weighted mean in which a second weighs "
+            "1/26; it begins at zero and decays through gaps",
         ),
     ]
     variability_index: Annotated[float | None, defined("", "normalized over average power")]
     intensity_factor: Annotated[float | None, defined("", "normalized power over FTP")]
     training_stress_score: Annotated[
-        float | None, defined("", "100 × hours of recorded time × intensity factor²")
+        float | None, defined("", "100 × hours with power × intensity factor²")
     ]
     w_prime_balance_min: Annotated[
         float | None,
         defined(
             "kJ",
             "the lowest W′ balance: spent by the excess above critical power, recovering by "
-            "(CP − P)·(W′₀ − W′)/W′₀ a second below it; what was not recorded neither spends nor "
-            "recovers",
+            "(CP − P)·(W′₀ − W′)/W′₀ a second below it; what was not recorded is rest at 0 W",
         ),
     ]
     decoupling: Annotated[
@@ -167,18 +184,23 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         float | None,
         defined(
             "m",
-            "last less first reading of the device; without two of them, along the positions by "
-            "great circles",
+            "the odometer's increments that can have been ridden, and along the positions by "
+            "great circles where it says nothing",
         ),
     ]
-    avg_speed: Annotated[float | None, defined("m/s", "distance over recorded time")]
-    max_speed: Annotated[float | None, defined("m/s", "highest reading")]
+    avg_speed: Annotated[
+        float | None,
+        defined("m/s", "distance in recorded time over that time, never above `maxSpeed`"),
+    ]
+    max_speed: Annotated[
+        float | None, defined("m/s", "highest reading that a bicycle can have reached")
+    ]
     total_elevation_gain: Annotated[
         float | None,
         defined(
             "m",
-            "10 s mean within segments, then the ways up of 3 m or more between turning points of "
-            "the whole ride",
+            "10 s mean of the plausible heights within segments, then the ways up of 2 m or more "
+            "between turning points of the whole ride",
         ),
     ]
     total_elevation_loss: Annotated[float | None, defined("m", "the same of the ways down")]
@@ -200,8 +222,8 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         tuple[Gap, ...],
         defined(
             "",
-            "the samples before and after each stretch of more than 10 missing seconds; the first "
-            f"{MOST_LISTED} of them",
+            "the samples before and after each stretch that misses more seconds than the fill "
+            f"limit; the first {MOST_LISTED} of them",
         ),
     ]
     gap_count: Annotated[int | None, defined("", "how many gaps there are")]
@@ -209,13 +231,25 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         tuple[Spike, ...],
         defined(
             "",
-            "readings over 2,500 W, or over 1,500 W and five times the median of the 30 s around: "
-            "flagged, never altered; for bests they are missing readings; the first "
-            f"{MOST_LISTED} of them",
+            "readings over 2,500 W, or one or two lone seconds over 1,500 W and three times what "
+            "stands on both sides: flagged, never altered; for bests they are missing readings; "
+            f"the first {MOST_LISTED} of them",
         ),
     ]
     spike_count: Annotated[int | None, defined("", "how many spikes there are")]
-    sample_count: Annotated[int, defined("", "timestamps stored")]
+    strays: Annotated[
+        tuple[StrayGroup, ...] | None,
+        defined(
+            "",
+            "groups of samples more than 24 h from all others, with less than 1 % of the samples "
+            f"and 5 minutes: kept, and counted for nothing; the first {MOST_LISTED} of them",
+        ),
+    ]
+    stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]
+    sample_count: Annotated[int, defined("", "timestamps stored, strays among them")]
+    recording_interval: Annotated[
+        float | None, defined("s", "the usual time from one sample to the next: their median")
+    ]
     precise: Annotated[Precise, defined("", "the figures that are whole numbers above, unrounded")]
     parameters: Annotated[
         Parameters, defined("", "what of the athlete the figures were computed with")

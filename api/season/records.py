@@ -39,7 +39,10 @@ class RecordsQuery(Struct):
 
 
 class PowerCurve(Struct, rename="camel"):
-    """Every second to two minutes, and about 100 durations beyond; it never rises."""
+    """Every second to two minutes, and about 100 durations beyond.
+
+    Each is the mean over exactly so long: a longer one may be higher.
+    """
 
     power_curve: list[CurvePoint]
 

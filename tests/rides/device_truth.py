@@ -23,6 +23,7 @@ FIGURES = {
     "maxPower": "maximum power, W",
     "totalEnergy": "work, kJ",
     "totalDistance": "distance, m",
+    "totalElevationGain": "ascent, m",
     "avgHeartrate": "average heart rate, bpm",
     "maxHeartrate": "maximum heart rate, bpm",
     "avgCadence": "average cadence, rpm",

@@ -166,10 +166,10 @@ def _analyse(connection: DatabaseConnection, workout: LockedWorkout, samples: Sa
     if workout.excluded:
         efforts = efforts.unranked()
     moment = workout.start_time
-    if len(samples):
-        moment = datetime.fromtimestamp(samples.timestamps[0] / 1000, UTC)
+    if len(ride.timestamps):
+        moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
     athlete = store.athlete_on(connection, workout.user_id, moment)
-    return Analysis(samples.timestamps, summarize(ride, athlete), efforts)
+    return Analysis(ride.timestamps, summarize(ride, athlete), efforts)
 
 
 def _workout_of(event: Fields) -> UUID | None:

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from shared.figures import MOST_LISTED, Gap, Parameters, Precise, Spike, Summary
+from shared.figures import MOST_LISTED, Gap, Parameters, Precise, Spike, StrayGroup, Summary
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
@@ -24,7 +24,7 @@ from worker.rides.athlete import Athlete
 from worker.rides.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
-METHOD_VERSION: Final = 1
+METHOD_VERSION: Final = 2
 
 
 def summarize(ride: Ride, athlete: Athlete) -> Summary:
@@ -32,23 +32,23 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
     precise = _precise(ride)
     average, normalized = precise.avg_power, precise.normalized_power
     intensity = powers.intensity_factor(normalized, athlete.ftp)
-    stress = powers.training_stress_score(ride.recorded_time, intensity)
+    stress = powers.training_stress_score(len(ride.power), intensity)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
-    distance, gaps = _distance(ride), coverages.gaps(ride.timestamps)
+    gaps = coverages.gaps(ride.timestamps, ride.recorded)
     return Summary(
         **{name: _round_half_up(value) for name, value in asdict(precise).items()},
         duration=_duration(ride),
-        recorded_time=ride.recorded_time,
-        moving_time=motion.moving_time(ride.speed),
+        recorded_time=coverages.recorded_time(ride.recorded),
+        moving_time=_moving_time(ride),
         x_power=_tidy(powers.x_power(ride.power)),
         variability_index=_tidy(powers.variability_index(normalized, average)),
         intensity_factor=_tidy(intensity),
         training_stress_score=_tidy(stress),
         w_prime_balance_min=_tidy(_lowest_w_prime(ride.power, athlete)),
         decoupling=_tidy(decoupling(ride.power, ride.heartrate)),
-        total_distance=_tidy(distance),
-        avg_speed=_tidy(_average_speed(distance, ride.recorded_time)),
-        max_speed=_tidy(_highest(ride.samples.channel("speed"))),
+        total_distance=_tidy(ride.way.total() if ride.way else None),
+        avg_speed=_tidy(_average_speed(ride)),
+        max_speed=_tidy(_highest(ride.speeds)),
         total_elevation_gain=_tidy(gain),
         total_elevation_loss=_tidy(loss),
         power_zones=_zone_times(ride.power, athlete.ftp, POWER_ZONES),
@@ -58,7 +58,10 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         gap_count=len(gaps),
         spikes=_spikes(ride),
         spike_count=int(np.count_nonzero(ride.spikes)),
-        sample_count=len(ride.timestamps),
+        strays=tuple(StrayGroup(*each) for each in ride.strays[:MOST_LISTED]),
+        stray_count=len(ride.strays),
+        sample_count=len(ride.stored),
+        recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,
         parameters=_parameters(athlete),
         method_version=METHOD_VERSION,
@@ -67,16 +70,17 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
 
 def _precise(ride: Ride) -> Precise:
     """The figures that are whole numbers in the summary."""
+    times, channel = ride.timestamps, ride.samples.channel
     return Precise(
         avg_power=powers.average_power(ride.power),
         max_power=powers.max_power(ride.power),
         normalized_power=powers.normalized_power(ride.power),
-        total_energy=powers.total_energy(ride.timestamps, ride.samples.channel("power")),
-        avg_heartrate=heartrates.average_heartrate(ride.timestamps, ride.beats),
-        max_heartrate=_highest(ride.beats),
+        total_energy=powers.total_energy(times, channel("power")),
+        avg_heartrate=heartrates.average_heartrate(times, channel("heartrate")),
+        max_heartrate=_highest(channel("heartrate")),
         avg_cadence=cadences.average_cadence(ride.cadence),
         avg_cadence_with_zeros=cadences.average_cadence_with_zeros(ride.cadence),
-        max_cadence=_highest(ride.samples.channel("cadence")),
+        max_cadence=_highest(channel("cadence")),
     )
 
 
@@ -93,17 +97,17 @@ def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
     return float(balance.min()) / 1000
 
 
-def _distance(ride: Ride) -> float | None:
-    """As the device counted it, or else along the positions."""
-    channel = ride.samples.channel
-    distance = motion.recorded_distance(channel("distance"))
-    if distance is not None:
-        return distance
-    return motion.travelled_distance(channel("lat"), channel("lng"))
+def _moving_time(ride: Ride) -> int | None:
+    """By the places where speed is not known of all that was recorded."""
+    is_known = len(ride.speed) >= coverages.recorded_time(ride.recorded)
+    return motion.moving_time(ride.speed, None if is_known else ride.places)
 
 
-def _average_speed(distance: float | None, seconds: int) -> float | None:
-    return distance / seconds if distance is not None and seconds else None
+def _average_speed(ride: Ride) -> float | None:
+    if ride.way is None:
+        return None
+    metres, seconds = ride.way.recorded(ride.recorded), coverages.recorded_time(ride.recorded)
+    return motion.average_speed(metres, seconds, _highest(ride.speeds))
 
 
 def _zone_times(

@@ -140,7 +140,7 @@ def test_twenty_rides_folded_at_once_leave_the_true_maxima(rider: Rider) -> None
     assert {record["value"] for record in records_of(rider).values()} == {219}
 
 
-def test_the_curve_of_a_ride_and_of_a_season_never_rises(rider: Rider) -> None:
+def test_the_curve_of_a_season_has_the_best_ride_of_each_duration(rider: Rider) -> None:
     short = ride_at(rider, 400, seconds=60)
     long = ride_at(rider, 250, seconds=600, start=T0 + 1_000_000)
     curve = rider.client.get("/api/power-curve").json()["powerCurve"]

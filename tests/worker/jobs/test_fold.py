@@ -65,6 +65,29 @@ def test_a_completed_ride_has_the_figures_of_all_its_folds(
     assert row["end_time"] == START + timedelta(seconds=119)
 
 
+def test_strays_decide_neither_the_day_of_a_ride_nor_its_ftp(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Five samples of six days before, when the athlete's FTP was another."""
+    workout = workouts.start()
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO athlete_thresholds (user_id, effective_from, ftp)"
+            " VALUES (%(user)s, '2000-01-01', 100), (%(user)s, %(day)s, 200)",
+            {"user": workouts.user_id, "day": START.date() - timedelta(days=1)},
+        )
+    workouts.send(workout, steady(5, begin=-6 * 86_400, power=0), steady(3600, power=200))
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert (row["start_time"], row["duration"]) == (START, 3599)
+    assert row["end_time"] == START + timedelta(seconds=3599)
+    assert row["summary"]["trainingStressScore"] == 100
+    first = T0 - 6 * 86_400_000
+    assert row["summary"]["strays"] == [{"from": first, "to": first + 4000, "samples": 5}]
+    assert len(workouts.archived(workout)) == 3605
+
+
 def test_an_empty_ride_completes(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:

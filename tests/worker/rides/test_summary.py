@@ -66,11 +66,20 @@ def test_a_summary_says_by_which_definitions_it_was_made() -> None:
 
 
 def test_of_many_gaps_and_spikes_the_first_200_are_listed_and_all_are_counted() -> None:
-    summary = summary_of(ride(*({"t": 20.0 * n, "power": 3000.0} for n in range(251))))
+    summary = summary_of(ride(*({"t": 100.0 * n, "power": 3000.0} for n in range(251))))
     assert (len(summary["gaps"]), summary["gapCount"]) == (200, 250)
     assert (len(summary["spikes"]), summary["spikeCount"]) == (200, 251)
-    assert summary["gaps"][-1] == {"from": T0 + 199 * 20_000, "to": T0 + 200 * 20_000}
+    assert summary["gaps"][-1] == {"from": T0 + 199 * 100_000, "to": T0 + 200 * 100_000}
     assert summary["spikes"][0] == {"timestamp": T0, "power": 3000}
+
+
+def test_of_many_strays_the_first_200_are_listed_and_all_are_counted() -> None:
+    strays = [steady(1, begin=-2 * 86_400 * n) for n in range(250, 0, -1)]
+    summary = summary_of(concatenate([*strays, steady(30_000, power=200)]))
+    assert (len(summary["strays"]), summary["strayCount"]) == (200, 250)
+    first = T0 - 2 * 86_400_000 * 250
+    assert summary["strays"][0] == {"from": first, "to": first, "samples": 1}
+    assert (summary["sampleCount"], summary["recordedTime"]) == (30_250, 30_000)
 
 
 def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
@@ -96,14 +105,14 @@ def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
 
 
 def test_distance_comes_from_the_positions_where_the_device_recorded_none() -> None:
-    samples = ride({"t": 0, "lat": 47.0, "lng": 8.0}, {"t": 1, "lat": 47.001, "lng": 8.0})
+    samples = ride({"t": 0, "lat": 47.0, "lng": 8.0}, {"t": 10, "lat": 47.001, "lng": 8.0})
     assert summary_of(samples)["totalDistance"] == pytest.approx(111.195, abs=0.001)
 
 
 def test_a_recorded_distance_is_preferred_to_the_positions() -> None:
     samples = ride(
         {"t": 0, "lat": 47.0, "lng": 8.0, "distance": 0},
-        {"t": 1, "lat": 47.001, "lng": 8.0, "distance": 100},
+        {"t": 10, "lat": 47.001, "lng": 8.0, "distance": 100},
     )
     assert summary_of(samples)["totalDistance"] == 100
 
@@ -150,13 +159,18 @@ def _samples(readings: Readings) -> Samples:
 
 @given(readings_of(250))
 def test_a_summary_is_what_plain_loops_find(readings: Readings) -> None:
-    summary = summary_of(_samples(readings))
+    samples = _samples(readings)
+    channel = zip(samples.timestamps.tolist(), samples.channel("power").tolist(), strict=True)
+    watts: Readings = [(time, None if np.isnan(value) else value) for time, value in channel]
+    beats: Readings = [(time, value or None) for time, value in watts]  # 0: no contact
+    summary = summary_of(samples)
     seconds = oracle.seconds(readings)
     assert summary["precise"]["avgPower"] == pytest.approx(oracle.average(seconds))
     assert summary["precise"]["totalEnergy"] == pytest.approx(oracle.energy(readings))
-    assert summary["precise"]["avgHeartrate"] == pytest.approx(oracle.average_heartrate(readings))
-    assert summary["gaps"] == [{"from": a, "to": b} for a, b in oracle.gaps(readings)]
-    assert summary["recordedTime"] == len(oracle.seconds([(time, 1) for time, _ in readings]))
+    assert summary["precise"]["avgHeartrate"] == pytest.approx(oracle.average_heartrate(beats))
+    stamps: Readings = [(int(time), 1.0) for time in samples.timestamps]
+    assert summary["gaps"] == [{"from": a, "to": b} for a, b in oracle.gaps([watts, beats])]
+    assert summary["recordedTime"] == len(oracle.recorded([stamps, watts, beats]))
 
 
 @given(rides(), st.data())
