@@ -173,7 +173,7 @@ def _season() -> Iterator[Question]:
     yield _ask("records", _SEASON["list_records"])
     yield _ask("curve of a year", _SEASON["season_curve"], **year)
     yield _ask("curve of all", _SEASON["season_curve"])
-    yield _ask("critical power of a year", _SEASON["critical_power"], **year)
+    yield _ask("critical power of a year", _SEASON["efforts"], shortest=120, longest=1200, **year)
     yield _ask("totals by week", _SEASON["totals"], **weeks)
     yield _ask("totals by week of a year", _SEASON["totals"], **weeks, **year)
     yield _ask("fitness", _SEASON["daily_stress"], **weeks)
