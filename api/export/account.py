@@ -27,6 +27,7 @@ from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.rendering import csv_lines
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout, find_workouts, list_ids
+from shared.sports import ALL
 
 _RIDES_A_PAGE: Final = 50
 _TYPE: Final = "application/zip"
@@ -36,8 +37,8 @@ All that Bike Power Tracker stores of your account. Text is UTF-8; moments are U
 
 profile.json     the account, as GET /api/users/me answers it
 keys.json        API keys that open, without their secrets, as GET /api/keys
-thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds
-records.json     personal records, as GET /api/records
+thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
+records.json     personal records, as GET /api/records?sport=all
 audit.ndjson     what was done to keys and account: an act a line, oldest first
 workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workouts/{id}, newest first
 telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?format=csv:
@@ -121,10 +122,10 @@ class _Export:
         return KeyList(await list_keys(self._database, self.user_id))
 
     async def _thresholds(self) -> ThresholdsList:
-        return ThresholdsList(await list_thresholds(self._database, self.user_id))
+        return ThresholdsList(ALL, await list_thresholds(self._database, self.user_id))
 
     async def _records(self) -> RecordList:
-        return RecordList(await list_records(self._database, self.user_id))
+        return RecordList(ALL, await list_records(self._database, self.user_id))
 
     async def _acts(self) -> AsyncIterator[list[Act]]:
         page = await self._acts_after(None)

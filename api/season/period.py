@@ -1,4 +1,4 @@
-"""A period of a season, as queries give it."""
+"""A period of a season in a sport, as queries give it."""
 
 from typing import Annotated
 
@@ -8,13 +8,16 @@ from msgspec import Meta, Struct
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityState
+from api.season.sport import SportName
 from api.season.store import Period
 from api.web.query import Moment, moment_of
+from shared.sports import CYCLING
 
 
 class PeriodQuery(Struct):
-    """Which rides: by their start."""
+    """Which rides: by their sport and their start."""
 
+    sport: SportName = CYCLING
     from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )

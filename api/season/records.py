@@ -14,6 +14,7 @@ from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
+from api.season.sport import SportName, one_or_all
 from api.season.store import CurvePoint, Metric, Record
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Unprocessable
@@ -22,19 +23,22 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import WorkoutChange, require_workout
 from shared.connections import AsyncDatabase
+from shared.sports import CYCLING
 
 Change = Callable[[AsyncDatabase, UUID, UUID, Range[int] | None], Awaitable[bool]]
 
 
 class RecordList(Struct):
-    """Every record, by metric and duration."""
+    """Every record in the sport, by metric and duration."""
 
+    sport: str
     records: list[Record]
 
 
 class RecordsQuery(Struct):
     """Which records."""
 
+    sport: SportName = CYCLING
     metric: Metric | None = None
 
 
@@ -44,6 +48,7 @@ class PowerCurve(Struct, rename="camel"):
     Each is the mean over exactly so long: a longer one may be higher.
     """
 
+    sport: str
     power_curve: list[CurvePoint]
 
 
@@ -62,18 +67,21 @@ class Exclusion(Struct):
 
 
 async def get_records(request: IngestRequest, caller: Caller) -> Response:
-    """The caller's personal records."""
+    """The caller's personal records in a sport."""
     query = read_query(request, RecordsQuery)
-    records = await store.list_records(request.state["database"], caller.user_id, query.metric)
-    return json_response(RecordList(records))
+    name, sport = one_or_all(query.sport)
+    records = await store.list_records(
+        request.state["database"], caller.user_id, sport, query.metric
+    )
+    return json_response(RecordList(name, records))
 
 
 async def get_season_curve(request: IngestRequest, caller: Caller) -> Response:
-    """The caller's power curve over all rides, or those of some dates."""
-    state = request.state
-    period = await period_of(state, caller, read_query(request, PeriodQuery))
-    curve = await store.read_season_curve(state["database"], caller.user_id, period)
-    return json_response(PowerCurve(curve))
+    """The caller's power curve over all rides in a sport, or those of some dates."""
+    state, query = request.state, read_query(request, PeriodQuery)
+    (name, sport), period = one_or_all(query.sport), await period_of(state, caller, query)
+    curve = await store.read_season_curve(state["database"], caller.user_id, sport, period)
+    return json_response(PowerCurve(name, curve))
 
 
 async def get_workout_curve(request: IngestRequest, caller: Caller) -> Response:

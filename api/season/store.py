@@ -13,21 +13,15 @@ from psycopg.types.range import Range
 from api.workouts.store import take_records_back
 from shared.connections import AsyncDatabase
 from shared.critical_power import Effort
+from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 
 QUERIES = load_queries("season")
 RIDERS = load_queries("riders")
 MOST_RANGES: Final = 100  # that are excluded from one ride
 UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
-_FIGURES: Final = (
-    "ftp",
-    "critical_power",
-    "w_prime",
-    "threshold_heartrate",
-    "max_heartrate",
-    "weight",
-    "source",
-)
+_BODY: Final = ("max_heartrate", "weight")  # whatever the sport
+_FIGURES: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *_BODY, "source")
 
 Metric = Literal["power", "heartrate", "speed"]
 Watts = Annotated[float, Meta(ge=10, le=3000)]
@@ -38,8 +32,12 @@ Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
 class Record(Struct, rename="camel"):
-    """The best of a rider over a duration: `value` in the metric's unit, held from `startedAt`."""
+    """The best of a rider in a sport over a duration.
 
+    `value` is in the metric's unit, held from `startedAt`.
+    """
+
+    sport: str
     metric: Metric
     duration: Annotated[int, Meta(description="Seconds")]
     value: float
@@ -72,8 +70,12 @@ class Totals(Struct, rename="camel"):
 
 
 class Thresholds(Struct, rename="camel"):
-    """Figures of the rider that hold from a day on, each until a later one is given."""
+    """Figures of the rider that hold from a day on, each until a later one of the sport is given.
 
+    Weight and maximum heart rate are the body's: they hold whatever sport they were given under.
+    """
+
+    sport: str
     effective_from: date
     ftp: Annotated[Watts | None, Meta(description="Functional threshold power, W")] = None
     critical_power: Annotated[Watts | None, Meta(description="W")] = None
@@ -111,24 +113,28 @@ class _Id:
 
 
 async def list_records(
-    database: AsyncDatabase, user_id: UUID, metric: Metric | None = None
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None = None,
+    metric: Metric | None = None,
 ) -> list[Record]:
-    """The user's personal records, of every metric or of one."""
+    """The user's personal records, of every sport and metric or of one."""
     async with database.connection() as connection:
         return await connection.rows(
-            Record, QUERIES["list_records"], user_id=user_id, metric=metric
+            Record, QUERIES["list_records"], user_id=user_id, sport=sport, metric=metric
         )
 
 
 async def read_season_curve(
-    database: AsyncDatabase, user_id: UUID, period: Period
+    database: AsyncDatabase, user_id: UUID, sport: str | None, period: Period
 ) -> list[CurvePoint]:
-    """The power curve of all the user's rides of a period."""
+    """The power curve of all the user's rides of a period, in every sport or in one."""
     async with database.connection() as connection:
         return await connection.rows(
             CurvePoint,
             QUERIES["season_curve"],
             user_id=user_id,
+            sport=sport,
             start=period.start,
             end=period.end,
         )
@@ -192,14 +198,20 @@ async def include_workout(
 
 
 async def list_totals(
-    database: AsyncDatabase, user_id: UUID, by: str, time_zone: str, period: Period
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None,
+    by: str,
+    time_zone: str,
+    period: Period,
 ) -> list[Totals]:
-    """Sums over the user's rides ``by`` day, week, month or year of a time zone."""
+    """Sums ``by`` day, week, month or year of a time zone, over rides of every sport or of one."""
     async with database.connection() as connection:
         return await connection.rows(
             Totals,
             QUERIES["totals"],
             user_id=user_id,
+            names=_names(sport),
             period=by,
             time_zone=time_zone,
             start=period.start,
@@ -208,14 +220,20 @@ async def list_totals(
 
 
 async def list_efforts(
-    database: AsyncDatabase, user_id: UUID, shortest: int, longest: int, period: Period
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None,
+    shortest: int,
+    longest: int,
+    period: Period,
 ) -> list[Effort]:
-    """The best of the user's rides of a period over each duration (s) from one to the other."""
+    """The best of the user's rides over each duration (s) from one to the other, by sport."""
     async with database.connection() as connection:
         return await connection.rows(
             Effort,
             QUERIES["efforts"],
             user_id=user_id,
+            sport=sport,
             shortest=shortest,
             longest=longest,
             start=period.start,
@@ -224,36 +242,60 @@ async def list_efforts(
 
 
 async def read_daily_stress(
-    database: AsyncDatabase, user_id: UUID, time_zone: str, since: date
+    database: AsyncDatabase, user_id: UUID, sport: str | None, time_zone: str, since: date
 ) -> dict[date, float]:
-    """The training stress of each day with any; none on ``since`` if all of it is older."""
+    """The training stress of each day with any, of every sport or of one.
+
+    None on ``since`` if all of it is older.
+    """
     async with database.connection() as connection:
         days = await connection.rows(
-            _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone, since=since
+            _DayOfStress,
+            QUERIES["daily_stress"],
+            user_id=user_id,
+            names=_names(sport),
+            time_zone=time_zone,
+            since=since,
         )
     return {each.day: each.training_stress_score for each in days}
 
 
-async def list_thresholds(database: AsyncDatabase, user_id: UUID) -> list[Thresholds]:
-    """Every day on which the athlete gave figures, the newest first."""
+async def list_thresholds(
+    database: AsyncDatabase, user_id: UUID, sport: str | None = None
+) -> list[Thresholds]:
+    """Every day on which the athlete gave figures, of every sport or of one, the newest first."""
     async with database.connection() as connection:
-        return await connection.rows(Thresholds, QUERIES["list_thresholds"], user_id=user_id)
+        return await connection.rows(
+            Thresholds, QUERIES["list_thresholds"], user_id=user_id, sport=sport, day=None
+        )
 
 
 async def put_thresholds(
-    database: AsyncDatabase, user_id: UUID, given: Mapping[str, Any]
+    database: AsyncDatabase, user_id: UUID, sport: str, given: Mapping[str, Any]
 ) -> Thresholds:
     """Give figures for a day, and mark the rides from that day on to be computed anew.
 
-    The figures of the day as they are then. A day without any is forgotten.
+    Those of the sport, or all of them if a figure of the body is among those given. The figures of
+    the day as they are then. A day without any is forgotten.
     """
-    change = {**dict.fromkeys(_FIGURES), **given, "given": list(given), "user_id": user_id}
-    day = {"user_id": user_id, "effective_from": given["effective_from"]}
+    body = {name: given[name] for name in _BODY if name in given}
+    day, figures = given["effective_from"], {**dict.fromkeys(_FIGURES), **given}
+    change = {**figures, "given": list(given), "user_id": user_id, "sport": sport}
+    names = None if body else names_of(sport)
     async with database.connection() as connection, connection.transaction():
-        thresholds = await connection.row(Thresholds, QUERIES["put_thresholds"], **change)
-        await connection.execute(QUERIES["delete_empty_thresholds"], day)
-        await connection.execute(RIDERS["mark_stale_from"], day)
-    assert thresholds is not None  # INSERT … RETURNING gives a row  # noqa: S101
+        if sport != CYCLING:
+            await connection.execute(QUERIES["put_other_thresholds"], change)
+            of_body = {**dict.fromkeys(_FIGURES), **body, "given": list(body)}
+            change = {**of_body, "user_id": user_id, "effective_from": day}
+        if sport == CYCLING or body:
+            await connection.execute(QUERIES["put_thresholds"], change)
+        asked = {"user_id": user_id, "sport": sport, "day": day}
+        thresholds = await connection.row(Thresholds, QUERIES["list_thresholds"], **asked)
+        changed = {"user_id": user_id, "effective_from": day, "names": names}
+        await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
+        await connection.execute(QUERIES["delete_empty_thresholds"], changed)
+        await connection.execute(RIDERS["mark_stale_from"], changed)
+    assert thresholds is not None  # it was just written  # noqa: S101
     return thresholds
 
 
@@ -262,6 +304,11 @@ async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
     async with database.connection() as connection:
         counted = await connection.row(Recompute, QUERIES["count_stale"], user_id=user_id)
     return counted or Recompute(0, 0)
+
+
+def _names(sport: str | None) -> list[str] | None:
+    """What rides of the sport may be called; None for whatever sport."""
+    return None if sport is None else names_of(sport)
 
 
 def _excluded(range_: Range[int] | None) -> dict[str, Any]:

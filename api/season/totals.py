@@ -17,12 +17,14 @@ from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
+from api.season.sport import SportName, one_or_all
 from api.season.store import Period, Totals
 from api.web.problems import Unprocessable
 from api.web.query import Moment, TimeZone, moment_of, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, fit_critical_power
+from shared.sports import ALL, CYCLING
 
 FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
@@ -36,6 +38,7 @@ _REMEMBERED: Final = timedelta(days=1000)
 class StatsQuery(Struct, rename="camel"):
     """Which rides, and how to group them."""
 
+    sport: SportName = CYCLING
     period: Literal["day", "week", "month", "year"] = "week"
     from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
@@ -50,6 +53,7 @@ class Stats(Struct, rename="camel"):
     The newest 3,660 of them: ask for older ones by `to`.
     """
 
+    sport: str
     period: str
     time_zone: str
     totals: list[Totals]
@@ -69,6 +73,7 @@ class CriticalPower(Struct, rename="camel"):
     another, the longest at least three times the shortest.
     """
 
+    sport: str
     critical_power: Annotated[float | None, Meta(description="Watts")]
     w_prime: Annotated[float | None, Meta(description="Joules")]
     r2: float | None
@@ -77,8 +82,9 @@ class CriticalPower(Struct, rename="camel"):
 
 
 class FitnessQuery(Struct, rename="camel"):
-    """Which days, 3,660 at most; by default the last 90."""
+    """Which days, 3,660 at most; by default the last 90. Of every sport, unless one is named."""
 
+    sport: SportName = ALL
     from_: date | None = msgspec.field(default=None, name="from")
     to: date | None = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
@@ -95,8 +101,9 @@ class FitnessDay(Struct, rename="camel"):
 
 
 class Fitness(Struct, rename="camel"):
-    """Day by day. Rides without an FTP on their day add no stress."""
+    """Day by day. Rides without an FTP of their sport on their day add no stress."""
 
+    sport: str
     fitness: list[FitnessDay]
 
 
@@ -106,18 +113,25 @@ async def get_stats(request: IdentityRequest, caller: Caller) -> Response:
     query = read_query(request, StatsQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
     period = Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
-    totals = await store.list_totals(state["database"], caller.user_id, query.period, zone, period)
-    return json_response(Stats(query.period, zone, totals))
+    name, sport = one_or_all(query.sport)
+    totals = await store.list_totals(
+        state["database"], caller.user_id, sport, query.period, zone, period
+    )
+    return json_response(Stats(name, query.period, zone, totals))
 
 
 async def get_critical_power(request: IdentityRequest, caller: Caller) -> Response:
-    """Critical power and W′, from the bests of all rides or those of some dates."""
-    state = request.state
-    period = await period_of(state, caller, read_query(request, PeriodQuery))
-    efforts = await store.list_efforts(state["database"], caller.user_id, SHORTEST, LONGEST, period)
+    """Critical power and W′, from the bests of all rides in a sport or those of some dates."""
+    state, query = request.state, read_query(request, PeriodQuery)
+    (name, sport), period = one_or_all(query.sport), await period_of(state, caller, query)
+    efforts = await store.list_efforts(
+        state["database"], caller.user_id, sport, SHORTEST, LONGEST, period
+    )
     fit = fit_critical_power(efforts)
     bests = [Best(each.duration, each.power) for each in fit.efforts]
-    return json_response(CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason))
+    return json_response(
+        CriticalPower(name, fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason)
+    )
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
@@ -127,12 +141,13 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     zone = await time_zone_or_own(state, caller, query.time_zone)
     first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
     since = first - _REMEMBERED
-    stress = await store.read_daily_stress(state["database"], caller.user_id, zone, since)
-    return await asyncio.to_thread(lambda: json_response(_fitness_from(first, stress, last)))
+    name, sport = one_or_all(query.sport)
+    stress = await store.read_daily_stress(state["database"], caller.user_id, sport, zone, since)
+    return await asyncio.to_thread(lambda: json_response(_fitness_from(first, name, stress, last)))
 
 
-def _fitness_from(first: date, stress: Mapping[date, float], last: date) -> Fitness:
-    return Fitness([day for day in fitness(stress, last) if day.date >= first])
+def _fitness_from(first: date, sport: str, stress: Mapping[date, float], last: date) -> Fitness:
+    return Fitness(sport, [day for day in fitness(stress, last) if day.date >= first])
 
 
 def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:

@@ -143,7 +143,11 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Change title, description or sport."""
+    """Change title, description or sport.
+
+    Records, bests and curves of the ride are those of the other sport at once; the workers compute
+    its figures anew, by the thresholds of that sport.
+    """
     state = request.state
     wanted = await read_json(request, UpdateWorkout, state["settings"])
     workout = await store.update_workout(

@@ -18,6 +18,7 @@ from shared.figures import Summary, complete
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
+from shared.sports import sport_family
 from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
@@ -190,12 +191,26 @@ async def update_workout(
         "title": title or None,
         "set_description": description is not UNSET,
         "description": description or None,
-        "sport": sport or None,
     }
-    async with database.connection() as connection:
+    async with database.connection() as connection, connection.transaction():
+        if sport is not UNSET:
+            await _change_sport(connection, workout_id, user_id, sport)
         return await connection.row(
             Workout, QUERIES["update_workout"], id=workout_id, user_id=user_id, **change
         )
+
+
+async def _change_sport(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID, sport: str
+) -> None:
+    """Its bests, records and curve are of the other sport at once; its figures by the next fold."""
+    changed = await connection.row(
+        _Id, QUERIES["change_sport"], id=workout_id, user_id=user_id, sport=sport
+    )
+    if changed:
+        ride = {"workout_id": workout_id, "user_id": user_id, "sport": sport_family(sport)}
+        for query in ("move_bests", "move_curve", "lock_rider", "refresh_records"):
+            await connection.execute(RECORDS[query], ride)
 
 
 async def change_status(

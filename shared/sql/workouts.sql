@@ -46,10 +46,15 @@ SELECT id FROM visible_workouts WHERE user_id = %(user_id)s ORDER BY start_time 
 UPDATE visible_workouts SET
     title = CASE WHEN %(set_title)s THEN %(title)s ELSE title END,
     description = CASE WHEN %(set_description)s THEN %(description)s ELSE description END,
-    sport = coalesce(%(sport)s, sport),
     updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s
 RETURNING *
+
+-- name: change_sport
+-- Call the ride another sport; its figures are to be computed anew, by the thresholds of that one.
+UPDATE workouts SET sport = %(sport)s, stale = true, fold_asked_at = NULL
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND sport <> %(sport)s
+RETURNING id
 
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.

@@ -29,7 +29,7 @@ NEEDED = {
     "workouts_by_status": "sorts",
     "workouts_search": "does not go by workouts_search",
     "workout_curves_user": "reads all of workout_curves",
-    "workout_bests_rank": "reads all of workout_bests",
+    "workout_bests_by_sport": "reads all of workout_bests",
 }
 
 

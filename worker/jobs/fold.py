@@ -168,7 +168,7 @@ def _analyse(connection: DatabaseConnection, workout: LockedWorkout, samples: Sa
     moment = workout.start_time
     if len(ride.timestamps):
         moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
-    athlete = store.athlete_on(connection, workout.user_id, moment)
+    athlete = store.athlete_on(connection, workout.user_id, workout.family, moment)
     return Analysis(ride.timestamps, summarize(ride, athlete), efforts)
 
 

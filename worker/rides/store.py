@@ -14,6 +14,7 @@ from shared.connections import DatabaseConnection, Row
 from shared.figures import Summary
 from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
+from shared.sports import sport_family
 from shared.sql import load_queries
 from worker.metrics.bests import Effort
 from worker.rides.archive import RideArchive
@@ -35,6 +36,7 @@ class LockedWorkout:
 
     id: UUID
     user_id: UUID
+    sport: str
     status: str
     start_time: datetime
     stale: bool
@@ -43,6 +45,11 @@ class LockedWorkout:
     method_version: int
     summarized: int
     archived: int
+
+    @property
+    def family(self) -> str:
+        """The sport that its figures are ranked in."""
+        return sport_family(self.sport)
 
     @property
     def excluded_seconds(self) -> list[tuple[float, float]]:
@@ -82,10 +89,13 @@ def read_parts(
         return decode_parts(cursor.fetchall())
 
 
-def athlete_on(connection: DatabaseConnection, user_id: UUID, moment: datetime) -> Athlete:
-    """The figures of the athlete that held on the day of that moment, where they live."""
+def athlete_on(
+    connection: DatabaseConnection, user_id: UUID, sport: str, moment: datetime
+) -> Athlete:
+    """The athlete's figures in a family of sports on the day of that moment, where they live."""
+    asked = {"user_id": user_id, "sport": sport, "moment": moment}
     with connection.cursor(row_factory=class_row(Athlete)) as cursor:
-        cursor.execute(RECORDS["athlete_on"], {"user_id": user_id, "moment": moment})
+        cursor.execute(RECORDS["athlete_on"], asked)
         return cursor.fetchone() or Athlete()
 
 
@@ -163,7 +173,7 @@ def _write_summary(
 
 
 def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analysis) -> None:
-    owned = {"user_id": workout.user_id, "workout_id": workout.id}
+    owned = {"user_id": workout.user_id, "workout_id": workout.id, "sport": workout.family}
     curve = analysis.efforts.power_curve
     cursor.execute(RECORDS["delete_bests"], owned)
     bests = [
