@@ -59,7 +59,7 @@ def mixed(rider: Rider) -> dict[str, str]:
     return {
         "running": ride(rider, "running", 0, power=320, speed=3.5),
         "e-bike": ride(rider, "EBikeRide", 1, power=100, speed=12.5),
-        "cycling": ride(rider, "gravel", 2, power=180, speed=9),
+        "cycling": ride(rider, "Road_biking", 2, power=180, speed=9),
     }
 
 
