@@ -13,13 +13,14 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import moments_of
 from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.store import Period, Totals
 from api.web.problems import Unprocessable
-from api.web.query import Moment, TimeZone, moment_of, read_query
+from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, fit_critical_power
@@ -105,7 +106,7 @@ async def get_stats(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     query = read_query(request, StatsQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    period = Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
+    period = Period(*await moments_of(state, caller, query, zone))
     totals = await store.list_totals(state["database"], caller.user_id, query.period, zone, period)
     return json_response(Stats(query.period, zone, totals))
 

@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from api.identity.local_days import Moments
 from api.web.problems import Fault, Unprocessable
-from api.web.query import Moment, moment_of
+from api.web.query import Moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
@@ -94,13 +95,16 @@ _PLACES: Final[dict[Sort, Any]] = {
 }
 
 
-def filters_of(query: Listing) -> dict[str, Any]:
-    """The filters as parameters. Raises Unprocessable for a range that ends before it begins."""
+def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
+    """The filters as parameters, with the moments that `from` and `to` mean.
+
+    Raises Unprocessable for a range that ends before it begins.
+    """
     filters = msgspec.structs.asdict(query)
     for listed in LISTED.values():
         _require_range(filters, listed.range)
-    moments = {"from": moment_of(query.from_, "from"), "to": moment_of(query.to, "to")}
-    return {**filters, **moments, "q": query.q and search_words(query.q)}
+    start, end = moments
+    return {**filters, "from": start, "to": end, "q": query.q and search_words(query.q)}
 
 
 def search_words(text: str) -> str:
