@@ -29,6 +29,9 @@ FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
+_BEFORE: Final = datetime(1999, 1, 1, tzinfo=UTC)
+_AFTER: Final = datetime(2101, 1, 1, tzinfo=UTC)
+_MOMENT: Final = timedelta(microseconds=1)
 _MOST_DAYS: Final = timedelta(days=3660)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
@@ -78,10 +81,12 @@ class CriticalPower(Struct, rename="camel"):
 
 
 class FitnessQuery(Struct, rename="camel"):
-    """Which days, 3,660 at most; by default the last 90."""
+    """Which days, 3,660 at most; by default 90, to this day."""
 
-    from_: date | None = msgspec.field(default=None, name="from")
-    to: date | None = None
+    from_: Annotated[Moment | None, Meta(description="From this day on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Moment | None, Meta(description="Days that begin before")] = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
@@ -126,7 +131,7 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     query = read_query(request, FitnessQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
+    first, last = _days_of(*await moments_of(state, caller, query, zone), ZoneInfo(zone))
     since = first - _REMEMBERED
     stress = await store.read_daily_stress(state["database"], caller.user_id, zone, since)
     return await asyncio.to_thread(lambda: json_response(_fitness_from(first, stress, last)))
@@ -136,15 +141,23 @@ def _fitness_from(first: date, stress: Mapping[date, float], last: date) -> Fitn
     return Fitness([day for day in fitness(stress, last) if day.date >= first])
 
 
-def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
-    """The first and the last day; by default the last 90 to ``today``. Raises Unprocessable."""
-    last = query.to or today
-    first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
+def _days_of(start: datetime | None, end: datetime | None, zone: ZoneInfo) -> tuple[date, date]:
+    """The first and the last day; by default 90, to this day. Raises Unprocessable."""
+    latest = _bounded(end) - _MOMENT if end else datetime.now(UTC)
+    last = latest.astimezone(zone).date()
+    first = max(last, _EARLIEST) - timedelta(days=89)
+    if start:
+        first = _bounded(start).astimezone(zone).date()
     if not _EARLIEST <= first <= last <= _LATEST:
         raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
     if last - first >= _MOST_DAYS:
         raise Unprocessable(f"`from` and `to` may be {_MOST_DAYS.days} days apart: ask in parts")
     return first, last
+
+
+def _bounded(moment: datetime) -> datetime:
+    """The moment, or one that cannot be asked for either, but can be reckoned with."""
+    return min(max(moment, _BEFORE), _AFTER)
 
 
 def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:
