@@ -60,15 +60,18 @@ class CurvePoint(Struct, rename="camel"):
 
 
 class Totals(Struct, rename="camel"):
-    """Sums over the completed rides of a period that begins on `start`."""
+    """Sums over the completed rides of a period that begins on `start`.
+
+    Of the rides that have the figure; null where none has, as stress without an FTP.
+    """
 
     start: date
     workouts: int
     recorded_time: Annotated[float, Meta(description="Seconds")]
-    total_distance: Annotated[float, Meta(description="Metres")]
-    total_elevation_gain: Annotated[float, Meta(description="Metres")]
-    total_energy: Annotated[float, Meta(description="Kilojoules")]
-    training_stress_score: float
+    total_distance: Annotated[float | None, Meta(description="Metres")]
+    total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
+    total_energy: Annotated[float | None, Meta(description="Kilojoules")]
+    training_stress_score: float | None
 
 
 class Thresholds(Struct, rename="camel"):
@@ -102,7 +105,7 @@ class Period:
 @dataclass(frozen=True)
 class _DayOfStress:
     day: date
-    training_stress_score: float
+    training_stress_score: float | None
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,11 @@ async def list_efforts(
 
 async def read_daily_stress(
     database: AsyncDatabase, user_id: UUID, time_zone: str, since: date
-) -> dict[date, float]:
-    """The training stress of each day with any; none on ``since`` if all of it is older."""
+) -> dict[date, float | None]:
+    """The training stress of each day with rides: None where none has any.
+
+    Zero on ``since`` if all of it is older.
+    """
     async with database.connection() as connection:
         days = await connection.rows(
             _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone, since=since

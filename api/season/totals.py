@@ -91,17 +91,21 @@ class FitnessQuery(Struct, rename="camel"):
 
 
 class FitnessDay(Struct, rename="camel"):
-    """Fitness, fatigue and form: `tsb` is what `ctl` − `atl` were on the evening before."""
+    """Fitness, fatigue and form: `tsb` is what `ctl` − `atl` were on the evening before.
+
+    The stress is 0 on a day without a ride, and null where no ride of the day has any: `ctl` and
+    `atl` then fall as on a day of rest.
+    """
 
     date: date
-    training_stress_score: float
+    training_stress_score: float | None
     ctl: float
     atl: float
     tsb: float
 
 
 class Fitness(Struct, rename="camel"):
-    """Day by day. Rides without an FTP on their day add no stress."""
+    """Day by day, from the first with stress on. Rides without an FTP on their day add none."""
 
     fitness: list[FitnessDay]
 
@@ -137,7 +141,7 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     return await asyncio.to_thread(lambda: json_response(_fitness_from(first, stress, last)))
 
 
-def _fitness_from(first: date, stress: Mapping[date, float], last: date) -> Fitness:
+def _fitness_from(first: date, stress: Mapping[date, float | None], last: date) -> Fitness:
     return Fitness([day for day in fitness(stress, last) if day.date >= first])
 
 
@@ -160,19 +164,22 @@ def _bounded(moment: datetime) -> datetime:
     return min(max(moment, _BEFORE), _AFTER)
 
 
-def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:
-    """Each day from the first with stress to ``last``.
+def fitness(stress: Mapping[date, float | None], last: date) -> list[FitnessDay]:
+    """Each day from the first with stress to ``last``. None: rides, but no stress measured.
 
     x ← x + (TSS − x)·(1 − e^(−1/n)), with n of 42 days for fitness and 7 for fatigue.
     """
+    measured = {day: value for day, value in stress.items() if value is not None}
+    unmeasured = stress.keys() - measured.keys()
     days: list[FitnessDay] = []
     ctl = atl = 0.0
-    day = min(stress, default=last)
+    day = min(measured, default=last + timedelta(days=1))
     while day <= last:
-        today, form = stress.get(day, 0.0), ctl - atl
+        today, form = measured.get(day, 0.0), ctl - atl
         ctl += (today - ctl) * (1 - math.exp(-1 / FITNESS_DAYS))
         atl += (today - atl) * (1 - math.exp(-1 / FATIGUE_DAYS))
-        days.append(FitnessDay(day, *(round(each, 2) for each in (today, ctl, atl, form))))
+        told = None if day in unmeasured else round(today, 2)
+        days.append(FitnessDay(day, told, *(round(each, 2) for each in (ctl, atl, form))))
         day += timedelta(days=1)
     return days
 

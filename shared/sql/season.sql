@@ -44,15 +44,16 @@ WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id
 ORDER BY duration, value DESC, started_at
 
 -- name: totals
--- Sums over the user's rides, by day, week (from Monday), month or year of the time zone given.
+-- Sums over the user's rides, by day, week (from Monday), month or year of the time zone given; null
+-- where no ride has the figure.
 SELECT
     date_trunc(%(period)s, start_time AT TIME ZONE %(time_zone)s)::date AS start,
     count(*) AS workouts,
     coalesce(sum(recorded_time), 0) AS recorded_time,
-    coalesce(sum(total_distance), 0) AS total_distance,
-    coalesce(sum(total_elevation_gain), 0) AS total_elevation_gain,
-    coalesce(sum((summary #>> '{precise,totalEnergy}')::double precision), 0) AS total_energy,
-    coalesce(sum(training_stress_score), 0) AS training_stress_score
+    sum(total_distance) AS total_distance,
+    sum(total_elevation_gain) AS total_elevation_gain,
+    sum((summary #>> '{precise,totalEnergy}')::double precision) AS total_energy,
+    sum(training_stress_score) AS training_stress_score
 FROM workouts
 WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
     AND (%(start)s::timestamptz IS NULL OR start_time >= %(start)s)
@@ -62,18 +63,16 @@ ORDER BY 1 DESC
 LIMIT 3660
 
 -- name: daily_stress
--- The training stress of each day with any, in the time zone given; of days before the one that it
--- is asked for since, only that there was some.
+-- The training stress of each day with rides, in the time zone given, null where none has any; of
+-- days before the one that it is asked for since, only that there was some.
 WITH stress AS (
     SELECT (start_time AT TIME ZONE %(time_zone)s)::date AS day, training_stress_score
     FROM workouts
     WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
-        AND training_stress_score IS NOT NULL
 )
 SELECT
     greatest(day, %(since)s::date) AS day,
-    sum(CASE WHEN day < %(since)s::date THEN 0 ELSE training_stress_score END)
-        AS training_stress_score
+    sum(training_stress_score * (day >= %(since)s::date)::int) AS training_stress_score
 FROM stress
 GROUP BY 1
 ORDER BY 1
