@@ -20,7 +20,10 @@ MOST_DAYS: Final = 2_000  # with figures of a user: a new one each week for 38 y
 
 
 class PutThresholds(Struct, rename="camel"):
-    """Figures to give for a day; absent ones stay as they were, null takes one back."""
+    """Figures to give for a day; absent ones stay as they were, null takes one back.
+
+    The weights of all days are the weight history, by which W/kg are computed.
+    """
 
     effective_from: date
     ftp: Watts | UnsetType | None = UNSET

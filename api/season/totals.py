@@ -2,10 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,11 +20,12 @@ from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.store import Period, Totals
+from api.season.weights import PerKilogram, Weights
 from api.web.problems import Unprocessable
 from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
-from shared.critical_power import LONGEST, SHORTEST, fit_critical_power
+from shared.critical_power import LONGEST, SHORTEST, Effort, fit_critical_power
 
 FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
@@ -59,11 +61,14 @@ class Stats(Struct, rename="camel"):
     totals: list[Totals]
 
 
-class Best(Struct):
-    """A best effort that critical power was fitted to."""
+class Best(Struct, rename="camel"):
+    """A best effort, when it began, and of which ride it is."""
 
-    duration: int
-    power: float
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+    started_at: datetime
+    workout_id: UUID
+    watts_per_kilogram: PerKilogram
 
 
 class CriticalPower(Struct, rename="camel"):
@@ -78,6 +83,9 @@ class CriticalPower(Struct, rename="camel"):
     r2: float | None
     bests: list[Best]
     reason: Annotated[str | None, Meta(description="Why there is no fit; null with one")] = None
+    watts_per_kilogram: Annotated[
+        float | None, Meta(description="By the weight on the day of the newest of `bests`")
+    ] = None
 
 
 class FitnessQuery(Struct, rename="camel"):
@@ -125,9 +133,26 @@ async def get_critical_power(request: IdentityRequest, caller: Caller) -> Respon
     state = request.state
     period = await period_of(state, caller, read_query(request, PeriodQuery))
     efforts = await store.list_efforts(state["database"], caller.user_id, SHORTEST, LONGEST, period)
+    weights = await store.read_weights(state["database"], caller.user_id)
+    return json_response(critical_power_of(efforts, weights))
+
+
+def critical_power_of(efforts: Sequence[Effort], weights: Weights) -> CriticalPower:
+    """The fit to the efforts, or why there is none, with what it is over the athlete's weight."""
     fit = fit_critical_power(efforts)
-    bests = [Best(each.duration, each.power) for each in fit.efforts]
-    return json_response(CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason))
+    bests = [best_of(each, weights) for each in fit.efforts]
+    of_weight = None
+    if fit.critical_power is not None:
+        newest = max(each.started_at for each in bests)
+        of_weight = weights.per_kilogram(fit.critical_power, newest)
+    return CriticalPower(fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason, of_weight)
+
+
+def best_of(effort: Effort, weights: Weights) -> Best:
+    """The effort as it is published."""
+    started = datetime.fromtimestamp(effort.started, UTC)
+    of_weight = weights.per_kilogram(effort.power, started)
+    return Best(effort.duration, effort.power, started, effort.workout_id, of_weight)
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:

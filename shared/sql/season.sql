@@ -7,7 +7,7 @@ ORDER BY metric, duration
 
 -- name: workout_curve
 -- The power curve of one of the user's rides.
-SELECT point.duration, point.power, workout_id
+SELECT point.duration, point.power, workout_id, ridden_at
 FROM workout_curves, unnest(durations, watts) AS point (duration, power)
 WHERE workout_id = %(id)s AND user_id = %(user_id)s
 ORDER BY point.duration
@@ -21,7 +21,7 @@ ORDER BY metric, duration
 
 -- name: season_curve
 -- The best of every duration over the user's rides of a period, and the ride that holds it.
-SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id
+SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id, ridden_at
 FROM workout_curves
 JOIN workouts ON workouts.id = workout_id AND NOT excluded,
     unnest(durations, watts) AS point (duration, power)
@@ -34,7 +34,8 @@ ORDER BY point.duration, point.power DESC, ridden_at
 -- The highest power over each duration from one to the other, with the Unix second it began; of
 -- equal ones the first.
 SELECT DISTINCT ON (duration)
-    duration, value AS power, extract(epoch FROM started_at)::double precision AS started
+    duration, value AS power, extract(epoch FROM started_at)::double precision AS started,
+    workout_id
 FROM workout_bests
 JOIN workout_curves USING (workout_id)
 WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id)s
@@ -114,6 +115,13 @@ SELECT effective_from, ftp, critical_power, w_prime, threshold_heartrate, max_he
 FROM athlete_thresholds
 WHERE user_id = %(user_id)s
 ORDER BY effective_from DESC
+
+-- name: list_weights
+-- The weights that the athlete has given, with their days in the user's time zone.
+SELECT effective_from, weight, coalesce(settings ->> 'timeZone', 'UTC') AS time_zone
+FROM athlete_thresholds
+JOIN users ON users.id = user_id
+WHERE user_id = %(user_id)s AND weight IS NOT NULL
 
 -- name: put_thresholds
 -- Give figures for a day; those that are not given stay as they were given for it before.
