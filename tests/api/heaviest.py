@@ -72,6 +72,7 @@ REQUESTS: Final = (
     Heavy("GET", "/api/records"),
     Heavy("GET", "/api/power-curve"),
     Heavy("GET", "/api/critical-power"),
+    Heavy("GET", "/api/users/me/ftp-suggestion", {"from": "2000-01-01"}),
     Heavy("GET", "/api/stats", {"period": "day"}),
     Heavy("GET", "/api/fitness", {"from": "2015-01-01", "to": "2025-01-08"}),
     Heavy("GET", "/api/fitness", {"to": "2100-01-02"}),
