@@ -33,7 +33,7 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
-from api.season import records, thresholds, totals
+from api.season import ftp_suggestion, records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
@@ -66,6 +66,7 @@ SUBJECTS: Final = (
     telemetry.OPERATIONS,
     records.OPERATIONS,
     totals.OPERATIONS,
+    ftp_suggestion.OPERATIONS,
     profile.OPERATIONS,
     thresholds.OPERATIONS,
     export.OPERATIONS,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple
+from uuid import UUID
 
 SHORTEST: Final = 120  # seconds
 LONGEST: Final = 1200  # seconds
@@ -13,15 +14,17 @@ _SPREAD: Final = 3  # times the shortest effort, at least, that the longest take
 _BELOW_THE_EDGE: Final = 0.03  # of its work that an effort may lack and still be maximal
 _LEAST_W_PRIME: Final = 1000.0  # joules: a rider with less has not gone all out
 _LEAST_R2: Final = 0.95
+_NO_RIDE: Final = UUID(int=0)
 _LARGEST_MISS: Final = 0.10  # of an effort's work, by which the line may miss it
 
 
 class Effort(NamedTuple):
-    """A best effort: its seconds, its mean power in watts, and the Unix second it began."""
+    """A best effort: its seconds, its mean power in watts, the Unix second it began, its ride."""
 
     duration: int
     power: float
     started: float
+    workout_id: UUID = _NO_RIDE
 
     @property
     def work(self) -> float:

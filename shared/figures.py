@@ -89,6 +89,15 @@ class Precise(Whole[float], frozen=True, kw_only=True, rename="camel"):
     """The figures that are whole numbers in the summary, unrounded."""
 
 
+class WattsPerKilogram(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The figures of power over the athlete's weight on the day of the ride."""
+
+    avg_power: Annotated[float | None, defined("W/kg", "of `avgPower`")]
+    max_power: Annotated[float | None, defined("W/kg", "of `maxPower`")]
+    normalized_power: Annotated[float | None, defined("W/kg", "of `normalizedPower`")]
+    x_power: Annotated[float | None, defined("W/kg", "of `xPower`")]
+
+
 class Gap(Struct, frozen=True):
     """Two samples with nothing between them."""
 
@@ -124,6 +133,7 @@ class Parameters(Struct, frozen=True, kw_only=True, rename="camel"):
     threshold_heartrate: Annotated[
         float | UnsetType, defined("bpm", "heart rate at the threshold")
     ] = UNSET
+    weight: Annotated[float | UnsetType, defined("kg", "the athlete's weight")] = UNSET
     power_zones: Annotated[
         tuple[float, ...] | UnsetType,
         defined("", "upper bounds of all power zones but the last, as shares of FTP"),
@@ -157,6 +167,14 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
             "W",
             "as `normalizedPower`, over an exponentially weighted mean in which a second weighs "
             "1/26; it begins at zero and decays through gaps",
+        ),
+    ]
+    watts_per_kilogram: Annotated[
+        WattsPerKilogram | None,
+        defined(
+            "W/kg",
+            "`avgPower`, `maxPower`, `normalizedPower` and `xPower`, unrounded, over the weight on "
+            "the day; null without one",
         ),
     ]
     variability_index: Annotated[float | None, defined("", "normalized over average power")]

@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.identity.auth import Caller
-from api.identity.profile import time_zone_or_own
+from api.identity.local_days import moments_of
 from api.identity.state import IdentityState
 from api.season.sport import SportName
 from api.season.store import Period
-from api.web.query import Moment, moment_of
+from api.web.query import Moment
 from shared.sports import CYCLING
 
 
@@ -26,5 +26,4 @@ class PeriodQuery(Struct):
 
 async def period_of(state: IdentityState, caller: Caller, query: PeriodQuery) -> Period:
     """Its days begin in the caller's time zone."""
-    zone = await time_zone_or_own(state, caller, None)
-    return Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
+    return Period(*await moments_of(state, caller, query))

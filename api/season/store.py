@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
+from api.season.weights import PerKilogram, Weighing, Weights
 from api.workouts.store import take_records_back
-from shared.connections import AsyncDatabase
+from shared.connections import AsyncDatabase, BoundedConnection
 from shared.critical_power import Effort
 from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
@@ -44,9 +45,15 @@ class Record(Struct, rename="camel"):
     workout_id: UUID
     started_at: datetime
     unit: str = ""
+    watts_per_kilogram: PerKilogram = None
 
     def __post_init__(self) -> None:
         self.unit = UNITS[self.metric]
+
+    def weigh(self, weights: Weights) -> None:
+        """Of a power, tell what it is over the weight of its day."""
+        if self.metric == "power":
+            self.watts_per_kilogram = weights.per_kilogram(self.value, self.started_at)
 
 
 class CurvePoint(Struct, rename="camel"):
@@ -55,18 +62,34 @@ class CurvePoint(Struct, rename="camel"):
     duration: Annotated[int, Meta(description="Seconds")]
     power: Annotated[float, Meta(description="Watts")]
     workout_id: UUID
+    ridden_at: Annotated[datetime, Meta(description="The start of the ride")]
+    watts_per_kilogram: PerKilogram = None
+
+    def weigh(self, weights: Weights) -> None:
+        """Tell what the power is over the weight of its day."""
+        self.watts_per_kilogram = weights.per_kilogram(self.power, self.ridden_at)
 
 
 class Totals(Struct, rename="camel"):
-    """Sums over the completed rides of a period that begins on `start`."""
+    """Sums over the completed rides of a period that begins on `start`.
+
+    Of the rides that have the figure; null where none has, as stress without an FTP.
+    """
 
     start: date
     workouts: int
     recorded_time: Annotated[float, Meta(description="Seconds")]
-    total_distance: Annotated[float, Meta(description="Metres")]
-    total_elevation_gain: Annotated[float, Meta(description="Metres")]
-    total_energy: Annotated[float, Meta(description="Kilojoules")]
-    training_stress_score: float
+    total_distance: Annotated[float | None, Meta(description="Metres")]
+    total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
+    total_energy: Annotated[float | None, Meta(description="Kilojoules")]
+    training_stress_score: float | None
+
+
+class ThresholdsPerKilogram(Struct, rename="camel"):
+    """The thresholds of power over the weight that held on their day."""
+
+    ftp: PerKilogram
+    critical_power: PerKilogram
 
 
 class Thresholds(Struct, rename="camel"):
@@ -84,6 +107,16 @@ class Thresholds(Struct, rename="camel"):
     max_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
     weight: Annotated[Kilograms | None, Meta(description="kg")] = None
     source: Source | None = None
+    watts_per_kilogram: ThresholdsPerKilogram | None = None
+
+    def weigh(self, weights: Weights) -> None:
+        """Tell what FTP and critical power are over the weight that held on the day."""
+        ftp, critical_power = (
+            power and weights.per_kilogram(power, self.effective_from)
+            for power in (self.ftp, self.critical_power)
+        )
+        if ftp or critical_power:
+            self.watts_per_kilogram = ThresholdsPerKilogram(ftp, critical_power)
 
 
 class Recompute(Struct):
@@ -91,6 +124,9 @@ class Recompute(Struct):
 
     pending: int
     workouts: int
+
+
+Weighable = TypeVar("Weighable", Record, CurvePoint, Thresholds)
 
 
 @dataclass(frozen=True)
@@ -104,7 +140,7 @@ class Period:
 @dataclass(frozen=True)
 class _DayOfStress:
     day: date
-    training_stress_score: float
+    training_stress_score: float | None
 
 
 @dataclass(frozen=True)
@@ -120,9 +156,10 @@ async def list_records(
 ) -> list[Record]:
     """The user's personal records, of every sport and metric or of one."""
     async with database.connection() as connection:
-        return await connection.rows(
+        records = await connection.rows(
             Record, QUERIES["list_records"], user_id=user_id, sport=sport, metric=metric
         )
+        return await _weighed(connection, user_id, records)
 
 
 async def read_season_curve(
@@ -130,7 +167,7 @@ async def read_season_curve(
 ) -> list[CurvePoint]:
     """The power curve of all the user's rides of a period, in every sport or in one."""
     async with database.connection() as connection:
-        return await connection.rows(
+        curve = await connection.rows(
             CurvePoint,
             QUERIES["season_curve"],
             user_id=user_id,
@@ -138,6 +175,7 @@ async def read_season_curve(
             start=period.start,
             end=period.end,
         )
+        return await _weighed(connection, user_id, curve)
 
 
 async def read_workout_curve(
@@ -145,17 +183,19 @@ async def read_workout_curve(
 ) -> list[CurvePoint]:
     """The power curve of one of the user's rides."""
     async with database.connection() as connection:
-        return await connection.rows(
+        curve = await connection.rows(
             CurvePoint, QUERIES["workout_curve"], id=workout_id, user_id=user_id
         )
+        return await _weighed(connection, user_id, curve)
 
 
 async def list_bests(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> list[Record]:
     """What is ranked of one of the user's rides."""
     async with database.connection() as connection:
-        return await connection.rows(
+        bests = await connection.rows(
             Record, QUERIES["workout_bests"], id=workout_id, user_id=user_id
         )
+        return await _weighed(connection, user_id, bests)
 
 
 async def exclude_workout(
@@ -243,10 +283,10 @@ async def list_efforts(
 
 async def read_daily_stress(
     database: AsyncDatabase, user_id: UUID, sport: str | None, time_zone: str, since: date
-) -> dict[date, float]:
-    """The training stress of each day with any, of every sport or of one.
+) -> dict[date, float | None]:
+    """The training stress of each day with rides, of every sport or of one: None where none has any.
 
-    None on ``since`` if all of it is older.
+    Zero on ``since`` if all of it is older.
     """
     async with database.connection() as connection:
         days = await connection.rows(
@@ -265,9 +305,10 @@ async def list_thresholds(
 ) -> list[Thresholds]:
     """Every day on which the athlete gave figures, of every sport or of one, the newest first."""
     async with database.connection() as connection:
-        return await connection.rows(
+        listed = await connection.rows(
             Thresholds, QUERIES["list_thresholds"], user_id=user_id, sport=sport, day=None
         )
+        return await _weighed(connection, user_id, listed)
 
 
 async def put_thresholds(
@@ -295,8 +336,15 @@ async def put_thresholds(
         await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
         await connection.execute(QUERIES["delete_empty_thresholds"], changed)
         await connection.execute(RIDERS["mark_stale_from"], changed)
-    assert thresholds is not None  # it was just written  # noqa: S101
+        assert thresholds is not None  # it was just written  # noqa: S101
+        await _weighed(connection, user_id, [thresholds])
     return thresholds
+
+
+async def read_weights(database: AsyncDatabase, user_id: UUID) -> Weights:
+    """The weights that the user has given."""
+    async with database.connection() as connection:
+        return await _weights(connection, user_id)
 
 
 async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
@@ -309,6 +357,20 @@ async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
 def _names(sport: str | None) -> list[str] | None:
     """What rides of the sport may be called; None for whatever sport."""
     return None if sport is None else names_of(sport)
+
+
+async def _weighed(
+    connection: BoundedConnection, user_id: UUID, powers: list[Weighable]
+) -> list[Weighable]:
+    """The powers with what they are over the weight of their day."""
+    weights = await _weights(connection, user_id)
+    for each in powers:
+        each.weigh(weights)
+    return powers
+
+
+async def _weights(connection: BoundedConnection, user_id: UUID) -> Weights:
+    return Weights(await connection.rows(Weighing, QUERIES["list_weights"], user_id=user_id))
 
 
 def _excluded(range_: Range[int] | None) -> dict[str, Any]:

@@ -26,7 +26,8 @@ MOST_DAYS: Final = 2_000  # with figures of a user: a new one each week for 38 y
 class PutThresholds(Struct, rename="camel"):
     """Figures to give for a day; absent ones stay as they were, null takes one back.
 
-    They hold for one sport, but for weight and maximum heart rate, which are the body's.
+    They hold for one sport, but for weight and maximum heart rate, which are the body's. The
+    weights of all days are the weight history, by which W/kg are computed.
     """
 
     effective_from: date

@@ -2,10 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,23 +14,28 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import moments_of
 from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.sport import SportName, one_or_all
 from api.season.store import Period, Totals
+from api.season.weights import PerKilogram, Weights
 from api.web.problems import Unprocessable
-from api.web.query import Moment, TimeZone, moment_of, read_query
+from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
-from shared.critical_power import LONGEST, SHORTEST, fit_critical_power
+from shared.critical_power import LONGEST, SHORTEST, Effort, fit_critical_power
 from shared.sports import ALL, CYCLING
 
 FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
+_BEFORE: Final = datetime(1999, 1, 1, tzinfo=UTC)
+_AFTER: Final = datetime(2101, 1, 1, tzinfo=UTC)
+_MOMENT: Final = timedelta(microseconds=1)
 _MOST_DAYS: Final = timedelta(days=3660)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
@@ -59,11 +65,14 @@ class Stats(Struct, rename="camel"):
     totals: list[Totals]
 
 
-class Best(Struct):
-    """A best effort that critical power was fitted to."""
+class Best(Struct, rename="camel"):
+    """A best effort, when it began, and of which ride it is."""
 
-    duration: int
-    power: float
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+    started_at: datetime
+    workout_id: UUID
+    watts_per_kilogram: PerKilogram
 
 
 class CriticalPower(Struct, rename="camel"):
@@ -79,29 +88,44 @@ class CriticalPower(Struct, rename="camel"):
     r2: float | None
     bests: list[Best]
     reason: Annotated[str | None, Meta(description="Why there is no fit; null with one")] = None
+    watts_per_kilogram: Annotated[
+        float | None, Meta(description="By the weight on the day of the newest of `bests`")
+    ] = None
 
 
 class FitnessQuery(Struct, rename="camel"):
-    """Which days, 3,660 at most; by default the last 90. Of every sport, unless one is named."""
+    """Which days, 3,660 at most; by default 90, to this day.
+
+    Of every sport, unless one is named.
+    """
 
     sport: SportName = ALL
-    from_: date | None = msgspec.field(default=None, name="from")
-    to: date | None = None
+    from_: Annotated[Moment | None, Meta(description="From this day on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Moment | None, Meta(description="Days that begin before")] = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
 class FitnessDay(Struct, rename="camel"):
-    """Fitness, fatigue and form: `tsb` is what `ctl` − `atl` were on the evening before."""
+    """Fitness, fatigue and form: `tsb` is what `ctl` − `atl` were on the evening before.
+
+    The stress is 0 on a day without a ride, and null where no ride of the day has any: `ctl` and
+    `atl` then fall as on a day of rest.
+    """
 
     date: date
-    training_stress_score: float
+    training_stress_score: float | None
     ctl: float
     atl: float
     tsb: float
 
 
 class Fitness(Struct, rename="camel"):
-    """Day by day. Rides without an FTP of their sport on their day add no stress."""
+    """Day by day, from the first with stress on.
+
+    Rides without an FTP of their sport on their day add none.
+    """
 
     sport: str
     fitness: list[FitnessDay]
@@ -112,7 +136,7 @@ async def get_stats(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     query = read_query(request, StatsQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    period = Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
+    period = Period(*await moments_of(state, caller, query, zone))
     name, sport = one_or_all(query.sport)
     totals = await store.list_totals(
         state["database"], caller.user_id, sport, query.period, zone, period
@@ -127,11 +151,28 @@ async def get_critical_power(request: IdentityRequest, caller: Caller) -> Respon
     efforts = await store.list_efforts(
         state["database"], caller.user_id, sport, SHORTEST, LONGEST, period
     )
+    weights = await store.read_weights(state["database"], caller.user_id)
+    return json_response(critical_power_of(name, efforts, weights))
+
+
+def critical_power_of(sport: str, efforts: Sequence[Effort], weights: Weights) -> CriticalPower:
+    """The fit to the efforts, or why there is none, with what it is over the athlete's weight."""
     fit = fit_critical_power(efforts)
-    bests = [Best(each.duration, each.power) for each in fit.efforts]
-    return json_response(
-        CriticalPower(name, fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason)
+    bests = [best_of(each, weights) for each in fit.efforts]
+    of_weight = None
+    if fit.critical_power is not None:
+        newest = max(each.started_at for each in bests)
+        of_weight = weights.per_kilogram(fit.critical_power, newest)
+    return CriticalPower(
+        sport, fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason, of_weight
     )
+
+
+def best_of(effort: Effort, weights: Weights) -> Best:
+    """The effort as it is published."""
+    started = datetime.fromtimestamp(effort.started, UTC)
+    of_weight = weights.per_kilogram(effort.power, started)
+    return Best(effort.duration, effort.power, started, effort.workout_id, of_weight)
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
@@ -139,21 +180,26 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     query = read_query(request, FitnessQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
+    first, last = _days_of(*await moments_of(state, caller, query, zone), ZoneInfo(zone))
     since = first - _REMEMBERED
     name, sport = one_or_all(query.sport)
     stress = await store.read_daily_stress(state["database"], caller.user_id, sport, zone, since)
     return await asyncio.to_thread(lambda: json_response(_fitness_from(first, name, stress, last)))
 
 
-def _fitness_from(first: date, sport: str, stress: Mapping[date, float], last: date) -> Fitness:
+def _fitness_from(
+    first: date, sport: str, stress: Mapping[date, float | None], last: date
+) -> Fitness:
     return Fitness(sport, [day for day in fitness(stress, last) if day.date >= first])
 
 
-def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
-    """The first and the last day; by default the last 90 to ``today``. Raises Unprocessable."""
-    last = query.to or today
-    first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
+def _days_of(start: datetime | None, end: datetime | None, zone: ZoneInfo) -> tuple[date, date]:
+    """The first and the last day; by default 90, to this day. Raises Unprocessable."""
+    latest = _bounded(end) - _MOMENT if end else datetime.now(UTC)
+    last = latest.astimezone(zone).date()
+    first = max(last, _EARLIEST) - timedelta(days=89)
+    if start:
+        first = _bounded(start).astimezone(zone).date()
     if not _EARLIEST <= first <= last <= _LATEST:
         raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
     if last - first >= _MOST_DAYS:
@@ -161,19 +207,27 @@ def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
     return first, last
 
 
-def fitness(stress: Mapping[date, float], last: date) -> list[FitnessDay]:
-    """Each day from the first with stress to ``last``.
+def _bounded(moment: datetime) -> datetime:
+    """The moment, or one that cannot be asked for either, but can be reckoned with."""
+    return min(max(moment, _BEFORE), _AFTER)
+
+
+def fitness(stress: Mapping[date, float | None], last: date) -> list[FitnessDay]:
+    """Each day from the first with stress to ``last``. None: rides, but no stress measured.
 
     x ← x + (TSS − x)·(1 − e^(−1/n)), with n of 42 days for fitness and 7 for fatigue.
     """
+    measured = {day: value for day, value in stress.items() if value is not None}
+    unmeasured = stress.keys() - measured.keys()
     days: list[FitnessDay] = []
     ctl = atl = 0.0
-    day = min(stress, default=last)
+    day = min(measured, default=last + timedelta(days=1))
     while day <= last:
-        today, form = stress.get(day, 0.0), ctl - atl
+        today, form = measured.get(day, 0.0), ctl - atl
         ctl += (today - ctl) * (1 - math.exp(-1 / FITNESS_DAYS))
         atl += (today - atl) * (1 - math.exp(-1 / FATIGUE_DAYS))
-        days.append(FitnessDay(day, *(round(each, 2) for each in (today, ctl, atl, form))))
+        told = None if day in unmeasured else round(today, 2)
+        days.append(FitnessDay(day, told, *(round(each, 2) for each in (ctl, atl, form))))
         day += timedelta(days=1)
     return days
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
@@ -113,7 +114,8 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
     """
     query = read_query(request, ListQuery)
-    matching = {**filters_of(query), "user_id": caller.user_id}
+    moments = await moments_of(request.state, caller, query)
+    matching = {**filters_of(query, moments), "user_id": caller.user_id}
     # One more than the page tells whether there is a next one.
     place = {**place_of(query), "limit": query.limit + 1}
     page = await store.list_workouts(

@@ -9,7 +9,7 @@ ORDER BY sport, metric, duration
 
 -- name: workout_curve
 -- The power curve of one of the user's rides.
-SELECT point.duration, point.power, workout_id
+SELECT point.duration, point.power, workout_id, ridden_at
 FROM workout_curves, unnest(durations, watts) AS point (duration, power)
 WHERE workout_id = %(id)s AND user_id = %(user_id)s
 ORDER BY point.duration
@@ -24,7 +24,7 @@ ORDER BY metric, duration
 -- name: season_curve
 -- The best of every duration over the user's rides of a period, in every sport or in one, and the
 -- ride that holds it.
-SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id
+SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id, ridden_at
 FROM workout_curves
 JOIN workouts ON workouts.id = workout_id AND NOT excluded,
     unnest(durations, watts) AS point (duration, power)
@@ -38,7 +38,8 @@ ORDER BY point.duration, point.power DESC, ridden_at
 -- The highest power over each duration from one to the other, in every sport or in one, with the
 -- Unix second it began; of equal ones the first.
 SELECT DISTINCT ON (duration)
-    duration, value AS power, extract(epoch FROM started_at)::double precision AS started
+    duration, value AS power, extract(epoch FROM started_at)::double precision AS started,
+    workout_id
 FROM workout_bests
 JOIN workout_curves USING (workout_id)
 WHERE workout_bests.user_id = %(user_id)s AND workout_curves.user_id = %(user_id)s
@@ -50,15 +51,15 @@ ORDER BY duration, value DESC, started_at
 
 -- name: totals
 -- Sums over the user's rides, of every sport or of the one with those names, by day, week (from
--- Monday), month or year of the time zone given.
+-- Monday), month or year of the time zone given; null where no ride has the figure.
 SELECT
     date_trunc(%(period)s, start_time AT TIME ZONE %(time_zone)s)::date AS start,
     count(*) AS workouts,
     coalesce(sum(recorded_time), 0) AS recorded_time,
-    coalesce(sum(total_distance), 0) AS total_distance,
-    coalesce(sum(total_elevation_gain), 0) AS total_elevation_gain,
-    coalesce(sum((summary #>> '{precise,totalEnergy}')::double precision), 0) AS total_energy,
-    coalesce(sum(training_stress_score), 0) AS training_stress_score
+    sum(total_distance) AS total_distance,
+    sum(total_elevation_gain) AS total_elevation_gain,
+    sum((summary #>> '{precise,totalEnergy}')::double precision) AS total_energy,
+    sum(training_stress_score) AS training_stress_score
 FROM workouts
 WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
     AND (%(names)s::text[] IS NULL OR lower(translate(sport, '-_', '')) = ANY(%(names)s))
@@ -69,19 +70,18 @@ ORDER BY 1 DESC
 LIMIT 3660
 
 -- name: daily_stress
--- The training stress of each day with any, in the time zone given, of every sport or of the one with
--- those names; of days before the one that it is asked for since, only that there was some.
+-- The training stress of each day with rides, in the time zone given, of every sport or of the one
+-- with those names, null where none has any; of days before the one that it is asked for since, only
+-- that there was some.
 WITH stress AS (
     SELECT (start_time AT TIME ZONE %(time_zone)s)::date AS day, training_stress_score
     FROM workouts
     WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
         AND (%(names)s::text[] IS NULL OR lower(translate(sport, '-_', '')) = ANY(%(names)s))
-        AND training_stress_score IS NOT NULL
 )
 SELECT
     greatest(day, %(since)s::date) AS day,
-    sum(CASE WHEN day < %(since)s::date THEN 0 ELSE training_stress_score END)
-        AS training_stress_score
+    sum(training_stress_score * (day >= %(since)s::date)::int) AS training_stress_score
 FROM stress
 GROUP BY 1
 ORDER BY 1
@@ -126,6 +126,13 @@ WHERE user_id = %(user_id)s
     AND (%(sport)s::text IS NULL OR sport = %(sport)s)
     AND (%(day)s::date IS NULL OR effective_from = %(day)s)
 ORDER BY effective_from DESC, sport
+
+-- name: list_weights
+-- The weights that the athlete has given, with their days in the user's time zone.
+SELECT effective_from, weight, coalesce(settings ->> 'timeZone', 'UTC') AS time_zone
+FROM athlete_thresholds
+JOIN users ON users.id = user_id
+WHERE user_id = %(user_id)s AND weight IS NOT NULL
 
 -- name: put_thresholds
 -- Give figures of cycling and of the body for a day; those that are not given stay as they were

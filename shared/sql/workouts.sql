@@ -101,7 +101,7 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
     AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
     {ranges}
-    AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+    AND (%(q)s::text IS NULL OR words @@ search_query(%(q)s))
 
 -- name: within_range
 -- A filter of the list: a range of one figure, either end of which may be missing.

@@ -8,7 +8,16 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from shared.figures import MOST_LISTED, Gap, Parameters, Precise, Spike, StrayGroup, Summary
+from shared.figures import (
+    MOST_LISTED,
+    Gap,
+    Parameters,
+    Precise,
+    Spike,
+    StrayGroup,
+    Summary,
+    WattsPerKilogram,
+)
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
@@ -33,6 +42,7 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
     average, normalized = precise.avg_power, precise.normalized_power
     intensity = powers.intensity_factor(normalized, athlete.ftp)
     stress = powers.training_stress_score(len(ride.power), intensity)
+    x_power = powers.x_power(ride.power)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
     gaps = coverages.gaps(ride.timestamps, ride.recorded)
     return Summary(
@@ -40,7 +50,8 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         duration=_duration(ride),
         recorded_time=coverages.recorded_time(ride.recorded),
         moving_time=_moving_time(ride),
-        x_power=_tidy(powers.x_power(ride.power)),
+        x_power=_tidy(x_power),
+        watts_per_kilogram=_watts_per_kilogram(precise, x_power, athlete.weight),
         variability_index=_tidy(powers.variability_index(normalized, average)),
         intensity_factor=_tidy(intensity),
         training_stress_score=_tidy(stress),
@@ -81,6 +92,23 @@ def _precise(ride: Ride) -> Precise:
         avg_cadence=cadences.average_cadence(ride.cadence),
         avg_cadence_with_zeros=cadences.average_cadence_with_zeros(ride.cadence),
         max_cadence=_highest(channel("cadence")),
+    )
+
+
+def _watts_per_kilogram(
+    precise: Precise, x_power: float | None, weight: float | None
+) -> WattsPerKilogram | None:
+    if weight is None:
+        return None
+
+    def over(power: float | None) -> float | None:
+        return None if power is None else _tidy(power / weight)
+
+    return WattsPerKilogram(
+        avg_power=over(precise.avg_power),
+        max_power=over(precise.max_power),
+        normalized_power=over(precise.normalized_power),
+        x_power=over(x_power),
     )
 
 
@@ -136,6 +164,7 @@ def _parameters(athlete: Athlete) -> Parameters:
         critical_power=_known(athlete.critical_power),
         w_prime=_known(athlete.w_prime),
         threshold_heartrate=_known(athlete.threshold_heartrate),
+        weight=_known(athlete.weight),
         power_zones=UNSET if athlete.ftp is None else POWER_ZONES,
         heartrate_zones=UNSET if athlete.threshold_heartrate is None else HEARTRATE_ZONES,
     )

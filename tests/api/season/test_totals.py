@@ -176,6 +176,18 @@ def test_fitness_follows_the_stress_of_each_day() -> None:
     assert second.tsb == round(ctl - atl, 2)
 
 
+def test_a_day_of_rides_without_stress_is_no_day_of_rest() -> None:
+    """It opens no season, and is told from a day without a ride."""
+    day = date(2026, 6, 1)
+    stress = {day: None, day + timedelta(days=1): 100.0, day + timedelta(days=2): None}
+    days = fitness(stress, day + timedelta(days=3))
+    assert [each.training_stress_score for each in days] == [100, None, 0]
+    ctl = 100 * (1 - math.exp(-1 / 42))
+    assert days[1].ctl == round(ctl * math.exp(-1 / 42), 2)
+    assert days[2].ctl == round(ctl * math.exp(-2 / 42), 2)
+    assert fitness({day: None}, day) == fitness({}, day) == []
+
+
 def test_a_season_of_the_same_stress_approaches_it() -> None:
     day = date(2026, 1, 1)
     stress = {day + timedelta(days=n): 80.0 for n in range(400)}
@@ -187,18 +199,52 @@ def test_a_season_of_the_same_stress_approaches_it() -> None:
 def test_fitness_is_served_by_day(rider: Rider) -> None:
     put(rider, "2026-01-01", ftp=200)
     ride_at(rider, 200, JUNE)
-    query = {"from": "2026-05-30", "to": "2026-06-02"}
+    query = {"from": "2026-05-30", "to": "2026-06-03"}
     days = rider.client.get("/api/fitness", params=query).json()["fitness"]
     assert [each["date"] for each in days] == ["2026-06-01", "2026-06-02"]
     assert days[0]["trainingStressScore"] == 50
-    backwards = {"from": "2026-06-02", "to": "2026-05-30"}
-    problem_of(rider.client.get("/api/fitness", params=backwards), 422)
+    for no_day in ({"from": "2026-06-02", "to": "2026-05-30"}, {"from": "2026-06-01"}):
+        query = {"to": "2026-06-01", **no_day}
+        problem_of(rider.client.get("/api/fitness", params=query), 422)
+
+
+def test_fitness_is_of_the_days_that_begin_before_to_where_the_rider_lives(rider: Rider) -> None:
+    rider.client.patch("/api/users/me", json={"timeZone": "Australia/Brisbane"})
+    put(rider, "2026-01-01", ftp=200)
+    ride_at(rider, 200, JUNE - 4 * 3_600_000)  # Monday 06:00 over there
+    monday = [("2026-06-01", 50)]
+    for query, served in (
+        ({"from": "2026-06-01", "to": "2026-06-02"}, monday),
+        ({"from": "2026-05-31T14:00Z", "to": "2026-06-01T14:00Z"}, monday),
+        ({"from": "2026-06-01T23:59", "to": "2026-06-02T00:00"}, monday),
+        ({"from": "2026-05-31", "to": "2026-06-01"}, []),
+        ({"from": "2026-06-01", "to": "2026-06-02T00:01"}, [*monday, ("2026-06-02", 0)]),
+        ({"from": "2026-05-31", "to": "2026-06-01", "timeZone": "UTC"}, [("2026-05-31", 50)]),
+    ):
+        days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+        assert [(each["date"], each["trainingStressScore"]) for each in days] == served, query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"to": "0001-01-01"},
+        {"from": "0001-01-01T00:00:00+10:00"},
+        {"to": "9999-12-31T23:59:59-10:00"},
+        {"from": "1999-12-31"},
+        {"to": "2100-01-03"},
+    ],
+)
+def test_fitness_of_days_that_nobody_rides_on_is_refused(
+    rider: Rider, query: dict[str, str]
+) -> None:
+    problem_of(rider.client.get("/api/fitness", params=query), 422)
 
 
 def test_fitness_is_asked_for_ten_years_at_a_time(rider: Rider) -> None:
     answers = [
         rider.client.get("/api/fitness", params={"from": "2090-01-01", "to": to})
-        for to in ("2099-12-31", "2100-01-09", "2100-01-01")
+        for to in ("2100-01-01", "2100-01-10", "2100-01-02")
     ]
     assert [each.status_code for each in answers] == [200, 422, 200]
     too_many = {"from": "2089-12-01", "to": "2100-01-01"}
@@ -215,7 +261,7 @@ def test_stress_of_long_ago_still_opens_the_days_and_adds_nothing(
             """ (%s, 'COMPLETED', '2010-06-01T12:00Z', '{"trainingStressScore": 1000}')""",
             [rider.account.user_id],
         )
-    query = {"from": "2020-01-01", "to": "2020-01-02"}
+    query = {"from": "2020-01-01", "to": "2020-01-03"}
     days = rider.client.get("/api/fitness", params=query).json()["fitness"]
     assert [(each["date"], each["ctl"]) for each in days] == [("2020-01-01", 0), ("2020-01-02", 0)]
     query = {"from": "2010-06-01", "to": "2010-06-02"}
@@ -248,6 +294,46 @@ def test_dates_are_those_of_the_rider_s_time_zone(rider: Rider) -> None:
         member = {"/api/stats": "totals", "/api/power-curve": "powerCurve"}.get(path, "bests")
         assert of_june[member] == []
         assert of_may[member] != []
+
+
+def test_what_no_ride_of_a_period_has_measured_is_null(rider: Rider) -> None:
+    """Half an hour of power without an FTP, and in another week a pulse alone."""
+    ride_at(rider, 200, JUNE)
+    pulse = rider.start()
+    start = JUNE + 7 * DAY
+    samples = [{"timestamp": start + 1000 * n, "heartrate": 120} for n in range(60)]
+    rider.upload(pulse, samples)
+    rider.complete(pulse)
+    later, first = rider.client.get("/api/stats").json()["totals"]
+    assert first["recordedTime"] == 1800
+    assert first["totalEnergy"] == pytest.approx(360)
+    figures = ("totalDistance", "totalElevationGain", "trainingStressScore")
+    assert [first[each] for each in figures] == [None] * 3
+    assert later["recordedTime"] == 60
+    assert [later[each] for each in ("totalEnergy", *figures)] == [None] * 4
+    query = {"from": "2026-06-01", "to": "2026-06-30"}
+    assert rider.client.get("/api/fitness", params=query).json() == {"fitness": []}
+
+
+def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
+    put(rider, "2026-06-02", ftp=200)
+    ride_at(rider, 200, JUNE)  # before the FTP
+    ride_at(rider, 200, JUNE + DAY)
+    flat = rider.start()
+    climbed = {"altitude": 400, "distance": 100}
+    start = JUNE + 2 * DAY
+    rider.upload(flat, [{"timestamp": start + 1000 * n, **climbed} for n in range(60)])
+    rider.complete(flat)
+    [week] = rider.client.get("/api/stats").json()["totals"]
+    assert week["trainingStressScore"] == 50
+    assert week["totalElevationGain"] == week["totalDistance"] == 0
+    query = {"from": "2026-06-01", "to": "2026-06-05"}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert [(each["date"], each["trainingStressScore"]) for each in days] == [
+        ("2026-06-02", 50),
+        ("2026-06-03", None),
+        ("2026-06-04", 0),
+    ]
 
 
 def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:

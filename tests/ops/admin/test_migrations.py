@@ -100,6 +100,30 @@ def test_a_half_marked_migration_heals(empty_database: str) -> None:
     assert migrations.apply(empty_database) == ALL[-1:]
 
 
+def test_rides_there_before_are_searched_by_their_words_and_still_the_old_way(
+    empty_database: str,
+) -> None:
+    """More of them than are changed at a time; processes of before ask for `search`."""
+    migrations.apply(empty_database)
+    while migrations.roll_back(empty_database) != ["0021_search_words"]:
+        pass
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("INSERT INTO users (email) VALUES ('rider@example.com')")
+        connection.execute(
+            "INSERT INTO workouts (user_id, title) SELECT users.id, 'home/work ' || n"
+            " FROM users, generate_series(1, 1201) AS n"
+        )
+    migrations.apply(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        found = connection.execute(
+            "SELECT count(*) FILTER (WHERE words @@ search_query('work')),"
+            " count(*) FILTER (WHERE words @@ search_query('1201')),"
+            " count(*) FILTER (WHERE search @@ websearch_to_tsquery('simple', '1201'))"
+            " FROM workouts"
+        ).fetchone()
+    assert found == (1201, 1, 1)
+
+
 def test_a_new_migration_comes_with_its_way_back(tmp_path: Path) -> None:
     first = migrations.create("Add laps", tmp_path)
     assert [path.name for path in first] == ["0001_add_laps.sql", "0001_add_laps.rollback.sql"]
