@@ -284,7 +284,7 @@ async def list_efforts(
 async def read_daily_stress(
     database: AsyncDatabase, user_id: UUID, sport: str | None, time_zone: str, since: date
 ) -> dict[date, float | None]:
-    """The training stress of each day with rides, of every sport or of one: None where none has any.
+    """The training stress of each day with rides, of every sport or one: None where none has any.
 
     Zero on ``since`` if all of it is older.
     """

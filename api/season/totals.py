@@ -33,9 +33,6 @@ FITNESS_DAYS: Final = 42
 FATIGUE_DAYS: Final = 7
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
-_BEFORE: Final = datetime(1999, 1, 1, tzinfo=UTC)
-_AFTER: Final = datetime(2101, 1, 1, tzinfo=UTC)
-_MOMENT: Final = timedelta(microseconds=1)
 _MOST_DAYS: Final = timedelta(days=3660)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
@@ -100,10 +97,10 @@ class FitnessQuery(Struct, rename="camel"):
     """
 
     sport: SportName = ALL
-    from_: Annotated[Moment | None, Meta(description="From this day on")] = msgspec.field(
+    from_: Annotated[date | None, Meta(description="From this day on")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[Moment | None, Meta(description="Days that begin before")] = None
+    to: Annotated[date | None, Meta(description="To this day, itself included")] = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
@@ -180,7 +177,7 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     state = request.state
     query = read_query(request, FitnessQuery)
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    first, last = _days_of(*await moments_of(state, caller, query, zone), ZoneInfo(zone))
+    first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
     since = first - _REMEMBERED
     name, sport = one_or_all(query.sport)
     stress = await store.read_daily_stress(state["database"], caller.user_id, sport, zone, since)
@@ -193,23 +190,15 @@ def _fitness_from(
     return Fitness(sport, [day for day in fitness(stress, last) if day.date >= first])
 
 
-def _days_of(start: datetime | None, end: datetime | None, zone: ZoneInfo) -> tuple[date, date]:
-    """The first and the last day; by default 90, to this day. Raises Unprocessable."""
-    latest = _bounded(end) - _MOMENT if end else datetime.now(UTC)
-    last = latest.astimezone(zone).date()
-    first = max(last, _EARLIEST) - timedelta(days=89)
-    if start:
-        first = _bounded(start).astimezone(zone).date()
+def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
+    """The first and the last day; by default the last 90 to ``today``. Raises Unprocessable."""
+    last = query.to or today
+    first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
     if not _EARLIEST <= first <= last <= _LATEST:
         raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
     if last - first >= _MOST_DAYS:
         raise Unprocessable(f"`from` and `to` may be {_MOST_DAYS.days} days apart: ask in parts")
     return first, last
-
-
-def _bounded(moment: datetime) -> datetime:
-    """The moment, or one that cannot be asked for either, but can be reckoned with."""
-    return min(max(moment, _BEFORE), _AFTER)
 
 
 def fitness(stress: Mapping[date, float | None], last: date) -> list[FitnessDay]:

@@ -199,52 +199,31 @@ def test_a_season_of_the_same_stress_approaches_it() -> None:
 def test_fitness_is_served_by_day(rider: Rider) -> None:
     put(rider, "2026-01-01", ftp=200)
     ride_at(rider, 200, JUNE)
-    query = {"from": "2026-05-30", "to": "2026-06-03"}
+    query = {"from": "2026-05-30", "to": "2026-06-02"}
     days = rider.client.get("/api/fitness", params=query).json()["fitness"]
     assert [each["date"] for each in days] == ["2026-06-01", "2026-06-02"]
     assert days[0]["trainingStressScore"] == 50
-    for no_day in ({"from": "2026-06-02", "to": "2026-05-30"}, {"from": "2026-06-01"}):
-        query = {"to": "2026-06-01", **no_day}
-        problem_of(rider.client.get("/api/fitness", params=query), 422)
+    backwards = {"from": "2026-06-02", "to": "2026-05-30"}
+    problem_of(rider.client.get("/api/fitness", params=backwards), 422)
 
 
-def test_fitness_is_of_the_days_that_begin_before_to_where_the_rider_lives(rider: Rider) -> None:
+def test_fitness_is_of_the_days_where_the_rider_lives(rider: Rider) -> None:
     rider.client.patch("/api/users/me", json={"timeZone": "Australia/Brisbane"})
     put(rider, "2026-01-01", ftp=200)
     ride_at(rider, 200, JUNE - 4 * 3_600_000)  # Monday 06:00 over there
-    monday = [("2026-06-01", 50)]
     for query, served in (
-        ({"from": "2026-06-01", "to": "2026-06-02"}, monday),
-        ({"from": "2026-05-31T14:00Z", "to": "2026-06-01T14:00Z"}, monday),
-        ({"from": "2026-06-01T23:59", "to": "2026-06-02T00:00"}, monday),
-        ({"from": "2026-05-31", "to": "2026-06-01"}, []),
-        ({"from": "2026-06-01", "to": "2026-06-02T00:01"}, [*monday, ("2026-06-02", 0)]),
-        ({"from": "2026-05-31", "to": "2026-06-01", "timeZone": "UTC"}, [("2026-05-31", 50)]),
+        ({"from": "2026-06-01", "to": "2026-06-01"}, [("2026-06-01", 50)]),
+        ({"from": "2026-05-30", "to": "2026-05-31"}, []),
+        ({"from": "2026-05-31", "to": "2026-05-31", "timeZone": "UTC"}, [("2026-05-31", 50)]),
     ):
         days = rider.client.get("/api/fitness", params=query).json()["fitness"]
         assert [(each["date"], each["trainingStressScore"]) for each in days] == served, query
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"to": "0001-01-01"},
-        {"from": "0001-01-01T00:00:00+10:00"},
-        {"to": "9999-12-31T23:59:59-10:00"},
-        {"from": "1999-12-31"},
-        {"to": "2100-01-03"},
-    ],
-)
-def test_fitness_of_days_that_nobody_rides_on_is_refused(
-    rider: Rider, query: dict[str, str]
-) -> None:
-    problem_of(rider.client.get("/api/fitness", params=query), 422)
-
-
 def test_fitness_is_asked_for_ten_years_at_a_time(rider: Rider) -> None:
     answers = [
         rider.client.get("/api/fitness", params={"from": "2090-01-01", "to": to})
-        for to in ("2100-01-01", "2100-01-10", "2100-01-02")
+        for to in ("2099-12-31", "2100-01-09", "2100-01-01")
     ]
     assert [each.status_code for each in answers] == [200, 422, 200]
     too_many = {"from": "2089-12-01", "to": "2100-01-01"}
@@ -261,7 +240,7 @@ def test_stress_of_long_ago_still_opens_the_days_and_adds_nothing(
             """ (%s, 'COMPLETED', '2010-06-01T12:00Z', '{"trainingStressScore": 1000}')""",
             [rider.account.user_id],
         )
-    query = {"from": "2020-01-01", "to": "2020-01-03"}
+    query = {"from": "2020-01-01", "to": "2020-01-02"}
     days = rider.client.get("/api/fitness", params=query).json()["fitness"]
     assert [(each["date"], each["ctl"]) for each in days] == [("2020-01-01", 0), ("2020-01-02", 0)]
     query = {"from": "2010-06-01", "to": "2010-06-02"}
@@ -312,7 +291,8 @@ def test_what_no_ride_of_a_period_has_measured_is_null(rider: Rider) -> None:
     assert later["recordedTime"] == 60
     assert [later[each] for each in ("totalEnergy", *figures)] == [None] * 4
     query = {"from": "2026-06-01", "to": "2026-06-30"}
-    assert rider.client.get("/api/fitness", params=query).json() == {"fitness": []}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert days == []
 
 
 def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
@@ -327,7 +307,7 @@ def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
     [week] = rider.client.get("/api/stats").json()["totals"]
     assert week["trainingStressScore"] == 50
     assert week["totalElevationGain"] == week["totalDistance"] == 0
-    query = {"from": "2026-06-01", "to": "2026-06-05"}
+    query = {"from": "2026-06-01", "to": "2026-06-04"}
     days = rider.client.get("/api/fitness", params=query).json()["fitness"]
     assert [(each["date"], each["trainingStressScore"]) for each in days] == [
         ("2026-06-02", 50),
