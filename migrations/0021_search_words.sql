@@ -56,7 +56,7 @@ RETURN array_remove(
 CREATE OR REPLACE FUNCTION search_vector(title text, description text) RETURNS tsvector
 IMMUTABLE PARALLEL SAFE
 RETURN (
-    SELECT coalesce(string_agg(format('''%s'':%s', left(word, 100), least(place, 16383)), ' '), '')
+    SELECT coalesce(string_agg(format('''%s'':%s', left(word, 100), place), ' '), '')
     FROM unnest(search_words(coalesce(title, '') || ' ' || coalesce(description, '')))
         WITH ORDINALITY AS each (word, place)
 )::tsvector;

@@ -119,6 +119,9 @@ def test_from_is_included_and_to_is_not(
         ("izoard or polder", ["flat", "climb"]),
         ('"headwind all"', ["flat"]),
         ('"all headwind"', []),
+        ("\u201cheadwind all\u201d", ["flat"]),  # as telephones write quotation marks
+        ("\u201eall headwind\u201c", []),
+        ("izoard\u3000or\u00a0polder", ["flat", "climb"]),
         ("'); DROP TABLE workouts; --", []),
         ("&|!:*<->", []),
         ("--izoard", ["flat"]),
@@ -197,6 +200,15 @@ def test_a_new_title_is_searched_and_the_old_one_is_not(rider: Rider) -> None:
     rider.client.patch(f"/api/workouts/{ride}", json={"title": "夜のライド"}).raise_for_status()
     assert ids(listed(rider, q="夜")) == [ride]
     assert ids(listed(rider, q="morning")) == []
+
+
+def test_words_of_any_length_and_number_are_searched(rider: Rider) -> None:
+    """PostgreSQL takes no word of more than 2,046 bytes; this sign stands for eighteen letters."""
+    endless = start_on(rider, 1, description="w" * 10_000)
+    many = start_on(rider, 2, description="\ufdfa " * 5_000)
+    assert ids(listed(rider, q="w" * 200)) == [endless]
+    assert ids(listed(rider, q="w" * 99)) == []
+    assert ids(listed(rider, q="\ufdfa")) == [many]
 
 
 @given(
