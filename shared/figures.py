@@ -259,8 +259,9 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         tuple[StrayGroup, ...] | None,
         defined(
             "",
-            "groups of samples more than 24 h from all others, with less than 1 % of the samples "
-            f"and 5 minutes: kept, and counted for nothing; the first {MOST_LISTED} of them",
+            "groups of samples more than 24 h from all others, with less than 5 minutes and 1 % of "
+            "the samples, or half of them if 30 days apart: kept, and counted for nothing; the "
+            f"first {MOST_LISTED} of them",
         ),
     ]
     stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]

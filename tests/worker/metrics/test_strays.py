@@ -54,6 +54,14 @@ def test_a_group_of_one_percent_or_of_five_minutes_is_no_stray() -> None:
     assert len(strays_of(shifted(range(300), -6), range(40_000))) == 1
 
 
+def test_a_short_ride_too_may_begin_by_a_clock_at_the_turn_of_the_century() -> None:
+    ride = range(600)
+    assert len(strays_of(shifted(range(20), -8000), ride)) == 1  # 3 %
+    assert strays_of(shifted(range(20), -29), ride) == []
+    assert len(strays_of(shifted(range(290), -31), range(300))) == 1
+    assert strays_of(shifted(range(290), -31), range(290)) == []  # neither is the lesser
+
+
 def test_samples_that_are_all_far_apart_are_the_ride_itself() -> None:
     assert strays_of(*((day * 2.0 * DAY,) for day in range(200))) == []
     assert strays_of((0.0,), (5.0 * DAY,)) == []
