@@ -99,8 +99,8 @@ def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
 
 def _moving_time(ride: Ride) -> int | None:
     """By the places where speed is not known of all that was recorded."""
-    is_known = len(ride.speed) >= coverages.recorded_time(ride.recorded)
-    return motion.moving_time(ride.speed, None if is_known else ride.places)
+    unknown = coverages.unmeasured_seconds(ride.recorded, ride.speed)
+    return motion.moving_time(ride.speed, ride.places_around(unknown))
 
 
 def _average_speed(ride: Ride) -> float | None:
