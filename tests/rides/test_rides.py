@@ -89,6 +89,19 @@ def test_a_ride_thinned_shaken_or_soiled_keeps_its_figures(
             assert summary["totalEnergy"] == pytest.approx(truth["total_work"] / 1000, rel=0.02)
 
 
+def test_a_ride_on_a_trainer_has_the_intervals_that_its_rider_marked_as_laps(
+    rider: Rider, manifest: Manifest, rides_dir: Path
+) -> None:
+    name = "edge800_trainer_power_gaps.fit"
+    (entry,) = (each for each in manifest["rides"] if each["file"] == name)
+    laps = [lap for lap in entry["laps_truth"] if lap["avg_power"] > 200]
+    intervals = summary_of(rider, samples_of(rides_dir, entry))["intervals"]
+    assert len(laps) == 2
+    for interval, lap in zip(intervals, laps, strict=True):
+        assert interval["duration"] == pytest.approx(lap["total_timer_time"], abs=10)
+        assert interval["avgPower"] == pytest.approx(lap["avg_power"], rel=0.01)
+
+
 def test_the_clean_ride_has_the_figures_on_the_rider_s_head_unit(
     rider: Rider, clean: list[dict[str, float]]
 ) -> None:

@@ -17,10 +17,12 @@ from worker.metrics import motion
 from worker.metrics import power as powers
 from worker.metrics.decoupling import decoupling
 from worker.metrics.elevation import elevation_gain_and_loss
+from worker.metrics.intervals import find_intervals
 from worker.metrics.series import Series
 from worker.metrics.w_prime import w_prime_balance
 from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
 from worker.rides.athlete import Athlete
+from worker.rides.intervals import describe
 from worker.rides.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
@@ -35,6 +37,7 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
     stress = powers.training_stress_score(len(ride.power), intensity)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
     gaps = coverages.gaps(ride.timestamps, ride.recorded)
+    intervals = find_intervals(ride.believed_power)
     return Summary(
         **{name: _round_half_up(value) for name, value in asdict(precise).items()},
         duration=_duration(ride),
@@ -60,6 +63,8 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         spike_count=int(np.count_nonzero(ride.spikes)),
         strays=tuple(StrayGroup(*each) for each in ride.strays[:MOST_LISTED]),
         stray_count=len(ride.strays),
+        intervals=tuple(describe(each, ride) for each in intervals[:MOST_LISTED]),
+        interval_count=len(intervals),
         sample_count=len(ride.stored),
         recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,

@@ -20,6 +20,35 @@ def test_five_times_five_minutes_are_five_intervals() -> None:
     assert found == [Interval(T0_SECONDS + 607 + 480 * n, 300, 300) for n in range(5)]
 
 
+def test_four_times_eight_minutes_are_four_intervals_and_the_easy_minutes_none() -> None:
+    blocks = [(480, 280.0), (240, 120.0)] * 4
+    found = find_intervals(at_1hz(ride((900, 160), *blocks, (300, 120), scatter=40)))
+    # 40 W from second to second are 40/√480 = 1.8 W in the mean of eight minutes.
+    assert [each.power for each in found] == pytest.approx([280] * 4, abs=6)
+    assert [each.duration for each in found] == pytest.approx([480] * 4, abs=10)
+    starts = [each.started - T0_SECONDS for each in found]
+    assert starts == pytest.approx([900, 1620, 2340, 3060], abs=10)
+
+
+def test_a_single_effort_in_hours_of_easy_riding_is_found() -> None:
+    # It lifts the mean of what follows by a twentieth only, as a cut in two halves would see it.
+    found = find_intervals(at_1hz(ride((5400, 180), (600, 280), (5400, 180), scatter=30)))
+    assert [each.duration for each in found] == pytest.approx([600], abs=10)
+
+
+def test_ten_seconds_without_pedalling_do_not_part_an_interval() -> None:
+    found = find_intervals(at_1hz(ride((600, 150), (240, 300), (10, 0), (230, 300), (600, 150))))
+    assert [(each.duration, each.power) for each in found] == [(480, 300 * 470 / 480)]
+
+
+def test_the_chance_of_a_road_makes_few_intervals() -> None:
+    # An hour of power that wanders by 80 W around 200 W and forgets within half a minute.
+    pushes, watts = np.random.default_rng(1).normal(0, 80, 3600), [0.0]
+    for push in pushes:
+        watts.append(0.95 * watts[-1] + (1 - 0.95**2) ** 0.5 * push)
+    assert len(find_intervals(at_1hz([max(200 + each, 0) for each in watts]))) <= 3
+
+
 @pytest.mark.parametrize("scatter", [10, 30, 60])
 def test_intervals_are_found_in_the_scatter_of_a_road(scatter: float) -> None:
     blocks = [(480, 290.0), (240, 150.0)] * 3
