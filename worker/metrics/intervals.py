@@ -40,57 +40,50 @@ def find_intervals(power: Series) -> list[Interval]:
     12 % or more and by more than chance would have it. A part is an interval if it takes about a
     minute or more, is above the mean of the ride, and is steady. None goes over a gap.
     """
-    if not len(power):
+    blocks = _blocks_of(power)
+    if not len(blocks.means):
         return []
-    long = _in_long_segments(power)
-    if not len(long):
-        return []
-    blocks, mean = _blocks_of(long), float(power.values.mean())
+    mean = float(power.values.mean())
     edges = _unite(blocks, max(_STEP * mean, _LEAST_STEP))
-    bounds = _to_the_second(long.values, blocks, _efforts(blocks, edges, _HARDER * mean))
+    bounds = _to_the_second(power.values, blocks, _efforts(blocks, edges, _HARDER * mean))
     return [
-        Interval(int(long.seconds[start]), end - start, float(long.values[start:end].mean()))
+        Interval(int(power.seconds[start]), end - start, float(power.values[start:end].mean()))
         for start, end in bounds.tolist()
         if end - start > _SHORTEST - _BLOCK
     ]
 
 
-def _in_long_segments(power: Series) -> Series:
-    """The seconds of segments that may hold an interval."""
-    begins = _begins(power)
-    lengths = np.diff(begins, append=len(power))
-    long = lengths >= _SHORTEST
-    return power if long.all() else power.select(np.repeat(long, lengths))
-
-
-def _begins(series: Series) -> IntArray:
-    """The index of the first second of each segment."""
-    return np.append(0, np.flatnonzero(series.segments[1:] != series.segments[:-1]) + 1)
-
-
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """``starts``: (n + 1,) index of each block's first second, and of the end of the last.
+    """Of the segments that may hold an interval.
 
-    ``means``: (n,) watts; ``opens``: (n + 1,) bool, at the beginning of a segment, or beyond all.
+    ``starts``, ``ends``: (n,) index of each block's first second, and beyond its last; ``means``:
+    (n,) watts; ``opens``: (n + 1,) bool, at the beginning of a segment, or beyond all.
     """
 
     starts: IntArray
+    ends: IntArray
     means: FloatArray
     opens: BoolArray
 
 
 def _blocks_of(power: Series) -> _Blocks:
     """Whole blocks; the seconds that a segment has beyond them belong to its last one."""
-    begins = _begins(power)
-    counts = np.diff(begins, append=len(power)) // _BLOCK
-    before = np.cumsum(counts) - counts
-    starts = np.arange(counts.sum()) * _BLOCK + np.repeat(begins - before * _BLOCK, counts)
-    sums = np.concatenate(([0.0], np.cumsum(power.values)))
+    breaks = np.flatnonzero(power.segments[1:] != power.segments[:-1]) + 1
+    begins, stops = np.append(0, breaks), np.append(breaks, len(power))
+    long = stops - begins >= _SHORTEST
+    begins, stops = begins[long], stops[long]
+    counts = (stops - begins) // _BLOCK
+    after = np.cumsum(counts)
+    starts = np.arange(counts.sum()) * _BLOCK + np.repeat(
+        begins - (after - counts) * _BLOCK, counts
+    )
+    ends = starts + _BLOCK
+    sums = np.append(0.0, np.cumsum(power.values))
+    means = (sums[ends] - sums[starts]) / _BLOCK
     opens = np.zeros(len(starts) + 1, bool)
-    opens[np.append(before, len(starts))] = True
-    means = (sums[starts + _BLOCK] - sums[starts]) / _BLOCK
-    return _Blocks(np.append(starts, len(power)), means, opens)
+    opens[0], opens[after], ends[after - 1] = True, True, stops
+    return _Blocks(starts, ends, means, opens)
 
 
 def _unite(blocks: _Blocks, step: float) -> IntArray:
@@ -101,7 +94,7 @@ def _unite(blocks: _Blocks, step: float) -> IntArray:
     those are that are more alike than either is to its other neighbour.
     """
     apart = np.abs(blocks.means[_LAG:] - blocks.means[:-_LAG])
-    variance = (np.median(apart) / _NORMAL_DIFFERENCE) ** 2
+    variance = (np.partition(apart, len(apart) // 2)[len(apart) // 2] / _NORMAL_DIFFERENCE) ** 2
     least = _PENALTY * max(float(variance), 1.0) * math.log(len(blocks.means))
     sums = np.concatenate(([0.0], np.cumsum(blocks.means)))
     edges = _candidates(sums, blocks.opens)
@@ -151,7 +144,7 @@ def _efforts(blocks: _Blocks, edges: IntArray, least: float) -> IntArray:
 
 def _to_the_second(watts: FloatArray, blocks: _Blocks, efforts: IntArray) -> IntArray:
     """First index and end of efforts of blocks: where the power changes within two blocks of it."""
-    found = blocks.starts[efforts]
+    found = np.stack([blocks.starts[efforts[:, 0]], blocks.ends[efforts[:, 1] - 1]], axis=1)
     inside = ~blocks.opens[efforts]
     reach = 2 * _BLOCK
     around = watts[found[inside][:, None] + np.arange(-reach, reach)]

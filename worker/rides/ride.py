@@ -75,7 +75,7 @@ class Ride:
     @cached_property
     def speed(self) -> Series:
         """Metres a second."""
-        return resample(self.timestamps, self.speeds)
+        return self._resampled(self.speeds)
 
     @cached_property
     def altitude(self) -> Series:
@@ -112,5 +112,21 @@ class Ride:
     def _places_of(self, samples: Samples) -> Places | None:
         return follow_places(samples.timestamps, samples.channel("lat"), samples.channel("lng"))
 
+    @cached_property
+    def _clock(self) -> Series | None:
+        """The seconds and segments of all samples, if each has one of its own and none is filled.
+
+        A channel that all samples have needs no more than these: on most rides, every channel.
+        """
+        order = np.arange(len(self.timestamps), dtype=np.float64)
+        series = resample(self.timestamps, order)
+        return series if np.array_equal(series.values, order) else None
+
     def _series(self, channel: str) -> Series:
-        return resample(self.timestamps, self.samples.channel(channel))
+        return self._resampled(self.samples.channel(channel))
+
+    def _resampled(self, values: FloatArray) -> Series:
+        clock = self._clock
+        if clock is None or np.isnan(values).any():
+            return resample(self.timestamps, values)
+        return Series(clock.seconds, values, clock.segments)

@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
 
-from tests.worker.readings import T0, at_1hz, at_seconds
+from tests.worker.readings import T0, Readings, at_1hz, at_seconds, columns, readings_of
 from worker.metrics.intervals import Interval, find_intervals
+from worker.metrics.series import resample
 
 T0_SECONDS = T0 // 1000
 
@@ -82,3 +86,16 @@ def test_an_interval_ends_at_a_pause() -> None:
         (300, 300),
         (1200, 300),
     ]
+
+
+@given(readings_of(600))
+def test_intervals_lie_apart_within_segments(readings: Readings) -> None:
+    series = resample(*columns(readings))
+    ends = -math.inf
+    for each in find_intervals(series):
+        assert each.started >= ends
+        ends = each.started + each.duration
+        part = each.of(series)
+        assert len(part) == each.duration > 50
+        assert part.segments[0] == part.segments[-1]
+        assert each.power == pytest.approx(float(part.values.mean()))
