@@ -150,8 +150,8 @@ def _doubtful(way: Way) -> list[tuple[int, int, float]]:
     The margin is what the places must say more, in metres: nothing where there was no reading,
     but an odometer that stands still is believed against a receiver that wanders.
     """
-    marks = np.diff(way.metres, prepend=-1.0) > 0
-    marks[-1] = True
+    marks = np.ones(len(way.metres), bool)
+    marks[1:-1] = way.metres[1:-1] > way.metres[:-2]
     moved = np.flatnonzero(marks)
     apart = np.diff(way.times[moved])
     if not len(apart) or apart.max() <= LONGEST_FILL:

@@ -29,8 +29,9 @@ class Interval(NamedTuple):
 
     def of(self, series: Series) -> Series:
         """What another channel has of it."""
-        ends = np.searchsorted(series.seconds, [self.started, self.started + self.duration])
-        return series.select(slice(*ends.tolist()))
+        start = int(series.seconds.searchsorted(self.started))
+        end = int(series.seconds.searchsorted(self.started + self.duration))
+        return series.select(slice(start, end))
 
 
 def find_intervals(power: Series) -> list[Interval]:

@@ -20,7 +20,7 @@ def describe(interval: Interval, ride: Ride) -> figures.Interval:
 
 
 def _mean(series: Series) -> float | None:
-    return float(series.values.mean()) if len(series) else None
+    return float(series.values.sum()) / len(series) if len(series) else None
 
 
 def _tidy(value: float | None) -> float | None:
