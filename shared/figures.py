@@ -124,6 +124,17 @@ class Spike(Struct, frozen=True):
     power: Annotated[float, defined("W", "as it was read")]
 
 
+class Interval(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A steady effort, found in the power of the ride; null: not measured in it."""
+
+    start: Annotated[int, defined("ms", "its first second, since the Unix epoch")]
+    duration: Annotated[int, defined("s", "how long it takes")]
+    avg_power: Annotated[float, defined("W", "mean of its seconds")]
+    avg_heartrate: Annotated[float | None, defined("bpm", "mean of its seconds with heart rate")]
+    avg_cadence: Annotated[float | None, defined("rpm", "mean of its seconds pedalling")]
+    avg_speed: Annotated[float | None, defined("m/s", "mean of its seconds with speed")]
+
+
 class Parameters(Struct, frozen=True, kw_only=True, rename="camel"):
     """The athlete's figures on the day of the ride; absent where there were none."""
 
@@ -265,6 +276,16 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         ),
     ]
     stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]
+    intervals: Annotated[
+        tuple[Interval, ...] | None,
+        defined(
+            "",
+            "steady efforts of about a minute or more, above the mean of the ride, between changes "
+            "of the power that are more than chance and 12 % of that mean; the first "
+            f"{MOST_LISTED} of them",
+        ),
+    ]
+    interval_count: Annotated[int | None, defined("", "how many intervals there are")]
     sample_count: Annotated[int, defined("", "timestamps stored, strays among them")]
     recording_interval: Annotated[
         float | None, defined("s", "the usual time from one sample to the next: their median")

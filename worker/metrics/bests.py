@@ -53,6 +53,8 @@ def best_efforts(
     seconds inside a window count as zero: a stop takes no best away, and none claims what was not
     ridden.
     """
+    if not excluded:
+        return _best_between(series, durations, first, last)
     found: dict[int, Effort] = {}
     for begin, end in _parts(first, last, excluded):
         start, stop = np.searchsorted(series.seconds, [begin, end + 1])

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from worker.metrics.series import FloatArray, IntArray, Series, stretches, whole_seconds
+from worker.metrics.series import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Series,
+    sparse_fill_limit,
+    stretches,
+    whole_seconds,
+)
 
 Stretches = tuple[IntArray, IntArray]
 
@@ -32,16 +40,29 @@ def recorded_stretches(timestamps: IntArray, channels: Iterable[FloatArray] = ()
     if not len(timestamps):
         return timestamps, timestamps
     found = stretches(_distinct_seconds(timestamps))
-    if len(found[0]) > 1:
-        measured = (timestamps[~np.isnan(values)] for values in channels)
-        found = _united([found, *(stretches(_distinct_seconds(t)) for t in measured if len(t))])
-    return found
+    if len(found[0]) == 1:
+        return found
+    shortest = int((found[0][1:] - found[1][:-1]).min()) - 1
+    measured = [~np.isnan(values) for values in channels]
+    sparse = [timestamps[each] for each in measured if _may_bridge(each, timestamps, shortest)]
+    return _united([found, *(stretches(_distinct_seconds(each)) for each in sparse)])
 
 
 def recorded_time(recorded: Stretches) -> int:
     """Seconds within the stretches, both ends of each counted."""
     firsts, lasts = recorded
     return int(np.sum(lasts - firsts + 1))
+
+
+def unmeasured_seconds(recorded: Stretches, series: Series) -> IntArray:
+    """The seconds of the stretches that a channel lacks; (n,) ascending."""
+    firsts, lasts = recorded
+    if len(series) >= recorded_time(recorded):
+        return firsts[:0]
+    lengths = lasts - firsts + 1
+    seconds = np.arange(lengths.sum()) + np.repeat(firsts - np.cumsum(lengths) + lengths, lengths)
+    at = np.searchsorted(series.seconds, seconds)
+    return np.asarray(seconds[np.append(series.seconds, -1)[at] != seconds])
 
 
 def coverage(power: Series, elapsed: int) -> float:
@@ -55,6 +76,16 @@ def gaps(timestamps: IntArray, recorded: Stretches) -> list[tuple[int, int]]:
     before = timestamps[np.searchsorted(seconds, lasts[:-1], side="right") - 1]
     after = timestamps[np.searchsorted(seconds, firsts[1:], side="left")]
     return list(zip(before.tolist(), after.tolist(), strict=True))
+
+
+def _may_bridge(measured: BoolArray, timestamps: IntArray, missing: int) -> bool:
+    """Whether a channel's fill limit can be so wide: most channels need no closer look.
+
+    Half of its steps are as long as the median at least, so that their number bounds it.
+    """
+    readings = int(np.count_nonzero(measured))
+    span = float(timestamps[-1] - timestamps[0]) / 1000
+    return readings > 1 and sparse_fill_limit(2 * span / (readings - 1)) >= missing
 
 
 def _distinct_seconds(timestamps: IntArray) -> IntArray:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from worker.metrics.coverage import Stretches
-from worker.metrics.places import FASTEST, follow_places
+from worker.metrics.places import FASTEST, Places, follow_places, line_length
 from worker.metrics.returns import find_astray
 from worker.metrics.series import LONGEST_FILL, FloatArray, IntArray, fill_limit
 
@@ -52,15 +52,15 @@ def ridden_way(
     """
     measured = ~np.isnan(distance)
     if not measured.any():
-        return _along_places(timestamps, lat, lng)
+        return way_along(follow_places(timestamps, lat, lng))
     times = timestamps[measured] / 1000
     way = _by_odometer(times, distance[measured], timestamps[[0, -1]] / 1000)
     way = _filled(way, timestamps, lat, lng)
     return way if len(times) > 1 or way.total() > way.metres[1] else None
 
 
-def _along_places(timestamps: IntArray, lat: FloatArray, lng: FloatArray) -> Way | None:
-    places = follow_places(timestamps, lat, lng)
+def way_along(places: Places | None) -> Way | None:
+    """The way of a ride that has no odometer."""
     return Way(places.seconds.astype(np.float64), places.metres) if places else None
 
 
@@ -74,17 +74,27 @@ def _by_odometer(times: FloatArray, readings: FloatArray, ends: FloatArray) -> W
     readings = np.concatenate(([0.0], readings))
     steps = np.diff(readings)
     if steps.min() < 0 or steps.max() > FASTEST:  # else each can have been ridden in a second
-        reach = _reach(times)
-        wrong = np.flatnonzero((steps < -_BACKLASH) | (steps > reach))
-        follows = partial(_follows, times.tolist(), readings.tolist())
-        kept = ~find_astray(times, wrong + 1, follows, _ABSENCE)
-        times, readings = times[kept], readings[kept]
-        steps, reach = np.diff(readings), _reach(times)
-        steps = np.where(steps < -_BACKLASH, readings[1:], steps)
-        steps[steps > reach] = 0.0
+        times, readings, steps = _without_slips(times, readings, steps)
     metres = np.concatenate(([0.0], np.cumsum(steps)))
     times, metres = np.append(times, ends[1]), np.append(metres, metres[-1])
     return Way(times, np.maximum.accumulate(metres))
+
+
+def _without_slips(
+    times: FloatArray, readings: FloatArray, steps: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The readings that did not slip away and come back, and the increments that count."""
+    reach = _reach(times)
+    wrong = np.flatnonzero((steps < -_BACKLASH) | (steps > reach))
+    if not len(wrong):
+        return times, readings, steps
+    follows = partial(_follows, times.tolist(), readings.tolist())
+    kept = ~find_astray(times, wrong + 1, follows, _ABSENCE)
+    times, readings = times[kept], readings[kept]
+    steps, reach = np.diff(readings), _reach(times)
+    steps = np.where(steps < -_BACKLASH, readings[1:], steps)
+    steps[steps > reach] = 0.0
+    return times, readings, steps
 
 
 def _follows(times: list[float], readings: list[float], before: int, after: int) -> bool:
@@ -103,9 +113,9 @@ def _filled(way: Way, timestamps: IntArray, lat: FloatArray, lng: FloatArray) ->
     for first, last, margin in _doubtful(way):
         begin, stop = np.searchsorted(timestamps, np.rint(way.times[[first, last]] * 1000))
         chosen = slice(begin, stop + 1)
-        places = follow_places(timestamps[chosen], lat[chosen], lng[chosen])
-        said = way.metres[last] - way.metres[first]
-        if places and places.readings >= _FEWEST_PLACES and places.metres[-1] > said + margin:
+        least = way.metres[last] - way.metres[first] + margin
+        places = _longer_way(timestamps[chosen], lat[chosen], lng[chosen], least)
+        if places:
             parts.append(Way(way.times[done : first + 1], way.metres[done : first + 1] + extra))
             extra += way.metres[first]
             parts.append(Way(places.seconds.astype(np.float64), places.metres + extra))
@@ -118,14 +128,30 @@ def _filled(way: Way, timestamps: IntArray, lat: FloatArray, lng: FloatArray) ->
     )
 
 
+def _longer_way(
+    timestamps: IntArray, lat: FloatArray, lng: FloatArray, least: float
+) -> Places | None:
+    """The way along the places if it is longer than so many metres.
+
+    The line from each position to the next is never shorter than what is made of it: where it
+    does not do, there is nothing to follow, as in most pauses.
+    """
+    fixed = ~np.isnan(lat) & ~np.isnan(lng)
+    if np.count_nonzero(fixed) < _FEWEST_PLACES or line_length(lat[fixed], lng[fixed]) <= least:
+        return None
+    places = follow_places(timestamps, lat, lng)
+    enough = places and places.readings >= _FEWEST_PLACES and places.metres[-1] > least
+    return places if enough else None
+
+
 def _doubtful(way: Way) -> list[tuple[int, int, float]]:
     """Where the odometer was silent or stood still: from which reading to which, and the margin.
 
     The margin is what the places must say more, in metres: nothing where there was no reading,
     but an odometer that stands still is believed against a receiver that wanders.
     """
-    marks = np.diff(way.metres, prepend=-1.0) > 0
-    marks[-1] = True
+    marks = np.ones(len(way.metres), bool)
+    marks[1:-1] = way.metres[1:-1] > way.metres[:-2]
     moved = np.flatnonzero(marks)
     apart = np.diff(way.times[moved])
     if not len(apart) or apart.max() <= LONGEST_FILL:

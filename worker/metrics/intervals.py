@@ -1,11 +1,12 @@
 """Intervals of a ride without laps: stretches of steady power, found by its change points."""
 
-from itertools import pairwise
+import math
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from worker.metrics.series import FloatArray, Series
+from worker.metrics.series import BoolArray, FloatArray, IntArray, Series
 
 _BLOCK: Final = 10  # seconds: pedal strokes and corners are no intervals
 _FEWEST_BLOCKS: Final = 3  # between two changes
@@ -15,6 +16,7 @@ _STEP: Final = 0.12  # of the mean power, by which a change is one
 _LEAST_STEP: Final = 15.0  # watts
 _HARDER: Final = 1.05  # times the ride's mean power
 _UNEVEN: Final = 0.25  # of an interval's power, as the deviation of its blocks
+_LAG: Final = 2  # blocks, over which power differs by chance and not by intent
 _NORMAL_DIFFERENCE: Final = 0.954  # median of the difference of two normal numbers, in deviations
 
 
@@ -25,80 +27,131 @@ class Interval(NamedTuple):
     duration: int
     power: float
 
+    def of(self, series: Series) -> Series:
+        """What another channel has of it."""
+        start = int(series.seconds.searchsorted(self.started))
+        end = int(series.seconds.searchsorted(self.started + self.duration))
+        return series.select(slice(start, end))
+
 
 def find_intervals(power: Series) -> list[Interval]:
     """The steady efforts of a ride, in order.
 
-    Change points are found by splitting: a stretch is cut in two where that explains most of its
-    variance, while it explains more than chance would and the power differs by 12 % or more. A
-    part is an interval if it takes a minute or more, is above the mean of the ride, and is steady.
+    Blocks of 10 s are united to parts, the most alike neighbours first, until the parts differ by
+    12 % or more and by more than chance would have it. A part is an interval if it takes about a
+    minute or more, is above the mean of the ride, and is steady. None goes over a gap.
     """
-    if not len(power):
+    blocks = _blocks_of(power)
+    if not len(blocks.means):
         return []
     mean = float(power.values.mean())
+    edges = _unite(blocks, max(_STEP * mean, _LEAST_STEP))
+    bounds = _to_the_second(power.values, blocks, _efforts(blocks, edges, _HARDER * mean))
     return [
         Interval(int(power.seconds[start]), end - start, float(power.values[start:end].mean()))
-        for first, last in _segments(power)
-        for start, end in _parts(power.values, first, last, max(_STEP * mean, _LEAST_STEP))
-        if _is_interval(power.values[start:end], mean)
+        for start, end in bounds.tolist()
+        if end - start > _SHORTEST - _BLOCK
     ]
 
 
-def _segments(power: Series) -> list[tuple[int, int]]:
-    """Those that may hold an interval, as first index and end."""
-    begins = np.flatnonzero(np.diff(power.segments, prepend=-1, append=-1)).tolist()
-    return [(start, end) for start, end in pairwise(begins) if end - start >= _SHORTEST]
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """Of the segments that may hold an interval.
+
+    ``starts``, ``ends``: (n,) index of each block's first second, and beyond its last; ``means``:
+    (n,) watts; ``opens``: (n + 1,) bool, at the beginning of a segment, or beyond all.
+    """
+
+    starts: IntArray
+    ends: IntArray
+    means: FloatArray
+    opens: BoolArray
 
 
-def _is_interval(watts: FloatArray, mean: float) -> bool:
-    if len(watts) < _SHORTEST or watts.mean() < _HARDER * mean:
-        return False
-    return bool(_blocks(watts).std() <= _UNEVEN * watts.mean())
+def _blocks_of(power: Series) -> _Blocks:
+    """Whole blocks; the seconds that a segment has beyond them belong to its last one."""
+    breaks = np.flatnonzero(power.segments[1:] != power.segments[:-1]) + 1
+    begins, stops = np.append(0, breaks), np.append(breaks, len(power))
+    long = stops - begins >= _SHORTEST
+    begins, stops = begins[long], stops[long]
+    counts = (stops - begins) // _BLOCK
+    after = np.cumsum(counts)
+    starts = np.arange(counts.sum()) * _BLOCK + np.repeat(
+        begins - (after - counts) * _BLOCK, counts
+    )
+    ends = starts + _BLOCK
+    sums = np.append(0.0, np.cumsum(power.values))
+    means = (sums[ends] - sums[starts]) / _BLOCK
+    opens = np.zeros(len(starts) + 1, bool)
+    opens[0], opens[after], ends[after - 1] = True, True, stops
+    return _Blocks(starts, ends, means, opens)
 
 
-def _parts(watts: FloatArray, first: int, last: int, step: float) -> list[tuple[int, int]]:
-    """Between the change points of a segment, to the second."""
-    blocks = _blocks(watts[first:last])
-    changes = sorted(_changes(blocks, step))
-    seconds = [first + _refine(watts[first:last], change * _BLOCK) for change in changes]
-    return list(pairwise([first, *seconds, last]))
+def _unite(blocks: _Blocks, step: float) -> IntArray:
+    """The parts of the ride, as the number of each one's first block, and of the end.
+
+    Two neighbours are united if that adds no more to the sum of squares than chance would, if
+    their means differ by less than ``step``, or if one is too short to be a part. In each round
+    those are that are more alike than either is to its other neighbour.
+    """
+    apart = np.abs(blocks.means[_LAG:] - blocks.means[:-_LAG])
+    variance = (np.partition(apart, len(apart) // 2)[len(apart) // 2] / _NORMAL_DIFFERENCE) ** 2
+    least = _PENALTY * max(float(variance), 1.0) * math.log(len(blocks.means))
+    sums = np.concatenate(([0.0], np.cumsum(blocks.means)))
+    edges = _candidates(sums, blocks.opens)
+    while len(edges) > 2:
+        counts, works = edges[1:] - edges[:-1], sums[edges]
+        means = (works[1:] - works[:-1]) / counts
+        changes, before, after = np.abs(means[1:] - means[:-1]), counts[:-1], counts[1:]
+        costs = changes * changes * before * after / (before + after)
+        short = np.minimum(before, after) < _FEWEST_BLOCKS
+        alike = (costs <= least) | (changes < step) | short
+        costs[~alike | blocks.opens[edges[1:-1]]] = np.inf
+        united = _lowest(costs)
+        if not united.any():
+            break
+        edges = edges[np.concatenate(([True], ~united, [True]))]
+    return edges
 
 
-def _changes(blocks: FloatArray, step: float) -> list[int]:
-    """The blocks at which the mean changes."""
-    variance = (np.median(np.abs(np.diff(blocks))) / _NORMAL_DIFFERENCE) ** 2
-    least = _PENALTY * max(float(variance), 1.0) * np.log(len(blocks))
-    found, waiting = [], [(0, len(blocks))]
-    while waiting:
-        start, end = waiting.pop()
-        gain, at = _best_cut(blocks[start:end], _FEWEST_BLOCKS)
-        before, after = blocks[start : start + at], blocks[start + at : end]
-        if gain > least and abs(after.mean() - before.mean()) >= step:
-            found.append(start + at)
-            waiting += [(start, start + at), (start + at, end)]
+def _lowest(costs: FloatArray) -> BoolArray:
+    """Which are lower than what stands beside them; of equals in a row, the last."""
+    lowest = costs < np.inf
+    rising = costs[:-1] < costs[1:]
+    lowest[:-1] &= rising
+    lowest[1:] &= ~rising
+    return lowest
+
+
+def _candidates(sums: FloatArray, opens: BoolArray) -> IntArray:
+    """Where the mean of the minute after differs most from that of the minute before."""
+    some = _SHORTEST // _BLOCK
+    changes = np.abs(sums[2 * some :] - 2 * sums[some:-some] + sums[: -2 * some])
+    rising = changes[:-1] < changes[1:]
+    chosen = opens.copy()
+    chosen[some + 1 : -some - 1] |= rising[:-1] & ~rising[1:]
+    return np.flatnonzero(chosen)
+
+
+def _efforts(blocks: _Blocks, edges: IntArray, least: float) -> IntArray:
+    """First block and end of the parts that are hard and steady enough; (n, 2)."""
+    counts = np.diff(edges)
+    means = np.add.reduceat(blocks.means, edges[:-1]) / counts
+    squares = np.add.reduceat(blocks.means**2, edges[:-1]) / counts
+    steady = squares - means**2 <= (_UNEVEN * means) ** 2
+    chosen = steady & (means >= least)
+    return np.stack([edges[:-1][chosen], edges[1:][chosen]], axis=1)
+
+
+def _to_the_second(watts: FloatArray, blocks: _Blocks, efforts: IntArray) -> IntArray:
+    """First index and end of efforts of blocks: where the power changes within two blocks of it."""
+    found = np.stack([blocks.starts[efforts[:, 0]], blocks.ends[efforts[:, 1] - 1]], axis=1)
+    inside = ~blocks.opens[efforts]
+    reach = 2 * _BLOCK
+    around = watts[found[inside][:, None] + np.arange(-reach, reach)]
+    before = np.cumsum(around, axis=1)
+    total, at = before[:, -1:], np.arange(1, 2 * reach)
+    before = before[:, :-1]
+    gains = before**2 / at + (total - before) ** 2 / (2 * reach - at)
+    found[inside] += gains.argmax(axis=1) + 1 - reach
     return found
-
-
-def _refine(watts: FloatArray, change: int) -> int:
-    """The second of a change, from the block it was found in."""
-    start, end = max(change - 2 * _BLOCK, 0), change + 2 * _BLOCK
-    return start + _best_cut(watts[start:end], 1)[1]
-
-
-def _best_cut(values: FloatArray, fewest: int) -> tuple[float, int]:
-    """By how much a cut lowers the sum of squares at most, and where; each part has ``fewest``."""
-    count = len(values)
-    if count < 2 * fewest:
-        return -1.0, 1
-    at = np.arange(fewest, count - fewest + 1)
-    sums = np.cumsum(values)
-    before, total = sums[at - 1], sums[-1]
-    gains = before**2 / at + (total - before) ** 2 / (count - at) - total**2 / count
-    best = int(gains.argmax())
-    return float(gains[best]), int(at[best])
-
-
-def _blocks(watts: FloatArray) -> FloatArray:
-    """The means of whole blocks."""
-    count = len(watts) // _BLOCK
-    return np.asarray(watts[: count * _BLOCK].reshape(count, _BLOCK).mean(axis=1))

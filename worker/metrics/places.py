@@ -85,6 +85,11 @@ def follow_places(timestamps: IntArray, lat: FloatArray, lng: FloatArray) -> Pla
     return Places(series.seconds, metres, ~resting, len(times))
 
 
+def line_length(lat: FloatArray, lng: FloatArray) -> float:
+    """Metres from each position to the next, wrong ones and wandering included."""
+    return float(_distances(_points(lat, lng)).sum())
+
+
 def _points(lat: FloatArray, lng: FloatArray) -> Points:
     north, east = np.radians(lat), np.radians(lng)
     flat = np.cos(north)

@@ -18,6 +18,9 @@ from worker.metrics.series import (
 _WINDOW: Final = 30  # seconds
 _KEPT: Final = 25 / 26  # of the weighted mean, from one second to the next
 _NEGLIGIBLE: Final = 0.1  # watts
+_ROW: Final = 256  # seconds, over which a weight fades to 1/23,000
+_FADING: Final = _KEPT ** np.arange(_ROW)
+_GROWING: Final = (1 - _KEPT) / _FADING
 
 
 def average_power(power: Series) -> float | None:
@@ -49,9 +52,7 @@ def x_power(power: Series) -> float | None:
     if not len(power):
         return None
     gaps, missing = find_gaps(power)
-    kept = np.full(len(power), _KEPT)
-    kept[gaps] **= missing + 1
-    smooth = linear_recurrence(kept, (1 - _KEPT) * power.values)
+    smooth = _weighted_means(power.values, gaps, missing)
     total, seconds = _decay(smooth[gaps - 1], missing)
     mean = (float(np.sum(_to_the_fourth(smooth))) + total) / (len(power) + seconds)
     return float(mean**0.25)
@@ -82,6 +83,24 @@ def total_energy(timestamps: IntArray, power: FloatArray) -> float | None:
     if not measured.any():
         return None
     return float(np.sum(power[measured] * holding_times(timestamps[measured])) / 1000)
+
+
+def _weighted_means(watts: FloatArray, gaps: IntArray, missing: IntArray) -> FloatArray:
+    """The exponentially weighted mean at each second; (n,).
+
+    Without gaps as running sums of growing weights, in rows short enough for them, which takes a
+    fifth of the time of the recurrence.
+    """
+    if len(gaps) or len(watts) < _ROW:
+        kept = np.full(len(watts), _KEPT)
+        kept[gaps] **= missing + 1
+        return linear_recurrence(kept, (1 - _KEPT) * watts)
+    rows = np.zeros((-(-len(watts) // _ROW), _ROW))
+    rows.reshape(-1)[: len(watts)] = watts
+    means = np.cumsum(rows * _GROWING, axis=1) * _FADING
+    carried = linear_recurrence(np.full(len(rows), _KEPT**_ROW), means[:, -1])
+    means[1:] += carried[:-1, None] * (_KEPT * _FADING)
+    return np.asarray(means.reshape(-1)[: len(watts)])
 
 
 def _decay(levels: FloatArray, missing: IntArray) -> tuple[float, int]:

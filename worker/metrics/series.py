@@ -91,8 +91,12 @@ def fill_limit(steps: IntArray | FloatArray) -> float:
         return LONGEST_FILL  # what is below it in any case needs no median
     if 2 * np.count_nonzero(_USUAL_INTERVALS * steps <= LONGEST_FILL) > len(steps):
         return LONGEST_FILL  # the median is among them
-    sparse = min(_USUAL_INTERVALS * float(np.median(steps)), _LONGEST_SPARSE_FILL)
-    return max(sparse, LONGEST_FILL)
+    return sparse_fill_limit(float(np.median(steps)))
+
+
+def sparse_fill_limit(interval: float) -> float:
+    """How many missing seconds are filled where readings are usually so many seconds apart."""
+    return max(min(_USUAL_INTERVALS * interval, _LONGEST_SPARSE_FILL), LONGEST_FILL)
 
 
 def holding_times(timestamps: IntArray, longest: float = 0.0) -> FloatArray:
@@ -132,9 +136,9 @@ def linear_recurrence(a: FloatArray, b: FloatArray) -> FloatArray:
     if len(a) <= _FEW:
         return _short_recurrence(a, b)
     reach, level = _in_rows(a), _in_rows(b)
-    for at in range(1, _ROW):
-        level[at] += reach[at] * level[at - 1]
-        reach[at] *= reach[at - 1]
+    for before, kept, after in zip(level[:-1], reach[1:], level[1:], strict=True):
+        after += kept * before
+    reach = np.multiply.accumulate(reach)
     carried = linear_recurrence(reach[-1], level[-1])
     level[:, 1:] += reach[:, 1:] * carried[:-1]
     return np.asarray(level.T.reshape(-1)[: len(a)])

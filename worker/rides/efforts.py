@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from worker.metrics.bests import (
 )
 from worker.metrics.series import whole_seconds
 from worker.rides.ride import Ride
+
+_RANKED: Final = frozenset(POWER_DURATIONS)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,6 @@ def rank_efforts(ride: Ride, excluded: Sequence[tuple[float, float]] = ()) -> Ef
     bests = {
         "heartrate": best_unbroken_efforts(cut(ride.heartrate, excluded), others),
         "speed": best_efforts(ride.speed, others, first, last, excluded),
-        "power": [effort for effort in curve if effort.duration in POWER_DURATIONS],
+        "power": [effort for effort in curve if effort.duration in _RANKED],
     }
     return Efforts(bests, curve)

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from shared.samples.columns import BoolArray, FloatArray, IntArray, Samples, without_marks
 from worker.metrics.coverage import Stretches, recorded_stretches
-from worker.metrics.distance import Way, ridden_way
+from worker.metrics.distance import Way, ridden_way, way_along
 from worker.metrics.elevation import plausible_altitude
 from worker.metrics.places import Places, follow_places
 from worker.metrics.series import Series, resample
 from worker.metrics.spikes import find_speed_spikes, find_spikes
 from worker.metrics.strays import find_strays
+
+_NEAR: Final = 120  # seconds, from which the positions tell whether a rider is at rest
 
 
 class Ride:
@@ -72,7 +75,7 @@ class Ride:
     @cached_property
     def speed(self) -> Series:
         """Metres a second."""
-        return resample(self.timestamps, self.speeds)
+        return self._resampled(self.speeds)
 
     @cached_property
     def altitude(self) -> Series:
@@ -87,15 +90,43 @@ class Ride:
     @cached_property
     def way(self) -> Way | None:
         """Metres ridden; None without a reading to tell."""
+        if "distance" not in self.samples.channels:
+            return way_along(self.places)
         channel = self.samples.channel
         return ridden_way(self.timestamps, channel("distance"), channel("lat"), channel("lng"))
 
     @cached_property
     def places(self) -> Places | None:
         """The way along the positions; None without two of them."""
-        return follow_places(
-            self.timestamps, self.samples.channel("lat"), self.samples.channel("lng")
-        )
+        return self._places_of(self.samples)
+
+    def places_around(self, seconds: IntArray) -> Places | None:
+        """The way along the positions within two minutes of some Unix seconds, ascending."""
+        if not len(seconds):
+            return None
+        times = self.timestamps / 1000
+        after = np.searchsorted(seconds, times - _NEAR)  # the first second that is near, or beyond
+        near = np.append(seconds, np.inf)[after] <= times + _NEAR
+        return self.places if near.all() else self._places_of(self.samples.select(near))
+
+    def _places_of(self, samples: Samples) -> Places | None:
+        return follow_places(samples.timestamps, samples.channel("lat"), samples.channel("lng"))
+
+    @cached_property
+    def _clock(self) -> Series | None:
+        """The seconds and segments of all samples, if each has one of its own and none is filled.
+
+        A channel that all samples have needs no more than these: on most rides, every channel.
+        """
+        order = np.arange(len(self.timestamps), dtype=np.float64)
+        series = resample(self.timestamps, order)
+        return series if np.array_equal(series.values, order) else None
 
     def _series(self, channel: str) -> Series:
-        return resample(self.timestamps, self.samples.channel(channel))
+        return self._resampled(self.samples.channel(channel))
+
+    def _resampled(self, values: FloatArray) -> Series:
+        clock = self._clock
+        if clock is None or np.isnan(values).any():
+            return resample(self.timestamps, values)
+        return Series(clock.seconds, values, clock.segments)

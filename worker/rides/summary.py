@@ -26,10 +26,12 @@ from worker.metrics import motion
 from worker.metrics import power as powers
 from worker.metrics.decoupling import decoupling
 from worker.metrics.elevation import elevation_gain_and_loss
+from worker.metrics.intervals import find_intervals
 from worker.metrics.series import Series
 from worker.metrics.w_prime import w_prime_balance
 from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
 from worker.rides.athlete import Athlete
+from worker.rides.intervals import describe
 from worker.rides.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
@@ -45,6 +47,7 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
     x_power = powers.x_power(ride.power)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
     gaps = coverages.gaps(ride.timestamps, ride.recorded)
+    intervals = find_intervals(ride.believed_power)
     return Summary(
         **{name: _round_half_up(value) for name, value in asdict(precise).items()},
         duration=_duration(ride),
@@ -71,6 +74,8 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         spike_count=int(np.count_nonzero(ride.spikes)),
         strays=tuple(StrayGroup(*each) for each in ride.strays[:MOST_LISTED]),
         stray_count=len(ride.strays),
+        intervals=tuple(describe(each, ride) for each in intervals[:MOST_LISTED]),
+        interval_count=len(intervals),
         sample_count=len(ride.stored),
         recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,
@@ -127,8 +132,8 @@ def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
 
 def _moving_time(ride: Ride) -> int | None:
     """By the places where speed is not known of all that was recorded."""
-    is_known = len(ride.speed) >= coverages.recorded_time(ride.recorded)
-    return motion.moving_time(ride.speed, None if is_known else ride.places)
+    unknown = coverages.unmeasured_seconds(ride.recorded, ride.speed)
+    return motion.moving_time(ride.speed, ride.places_around(unknown))
 
 
 def _average_speed(ride: Ride) -> float | None:

@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
 
-from tests.worker.readings import T0, at_1hz, at_seconds
+from tests.worker.readings import T0, Readings, at_1hz, at_seconds, columns, readings_of
 from worker.metrics.intervals import Interval, find_intervals
+from worker.metrics.series import resample
 
 T0_SECONDS = T0 // 1000
 
@@ -18,6 +22,35 @@ def test_five_times_five_minutes_are_five_intervals() -> None:
     blocks = [(300, 300.0), (180, 120.0)] * 5
     found = find_intervals(at_1hz(ride((607, 150), *blocks, (600, 140))))
     assert found == [Interval(T0_SECONDS + 607 + 480 * n, 300, 300) for n in range(5)]
+
+
+def test_four_times_eight_minutes_are_four_intervals_and_the_easy_minutes_none() -> None:
+    blocks = [(480, 280.0), (240, 120.0)] * 4
+    found = find_intervals(at_1hz(ride((900, 160), *blocks, (300, 120), scatter=40)))
+    # 40 W from second to second are 40/√480 = 1.8 W in the mean of eight minutes.
+    assert [each.power for each in found] == pytest.approx([280] * 4, abs=6)
+    assert [each.duration for each in found] == pytest.approx([480] * 4, abs=10)
+    starts = [each.started - T0_SECONDS for each in found]
+    assert starts == pytest.approx([900, 1620, 2340, 3060], abs=10)
+
+
+def test_a_single_effort_in_hours_of_easy_riding_is_found() -> None:
+    # It lifts the mean of what follows by a twentieth only, as a cut in two halves would see it.
+    found = find_intervals(at_1hz(ride((5400, 180), (600, 280), (5400, 180), scatter=30)))
+    assert [each.duration for each in found] == pytest.approx([600], abs=10)
+
+
+def test_ten_seconds_without_pedalling_do_not_part_an_interval() -> None:
+    found = find_intervals(at_1hz(ride((600, 150), (240, 300), (10, 0), (230, 300), (600, 150))))
+    assert [(each.duration, each.power) for each in found] == [(480, 300 * 470 / 480)]
+
+
+def test_the_chance_of_a_road_makes_few_intervals() -> None:
+    # An hour of power that wanders by 80 W around 200 W and forgets within half a minute.
+    pushes, watts = np.random.default_rng(1).normal(0, 80, 3600), [0.0]
+    for push in pushes:
+        watts.append(0.95 * watts[-1] + (1 - 0.95**2) ** 0.5 * push)
+    assert len(find_intervals(at_1hz([max(200 + each, 0) for each in watts]))) <= 3
 
 
 @pytest.mark.parametrize("scatter", [10, 30, 60])
@@ -53,3 +86,16 @@ def test_an_interval_ends_at_a_pause() -> None:
         (300, 300),
         (1200, 300),
     ]
+
+
+@given(readings_of(600))
+def test_intervals_lie_apart_within_segments(readings: Readings) -> None:
+    series = resample(*columns(readings))
+    ends = -math.inf
+    for each in find_intervals(series):
+        assert each.started >= ends
+        ends = each.started + each.duration
+        part = each.of(series)
+        assert len(part) == each.duration > 50
+        assert part.segments[0] == part.segments[-1]
+        assert each.power == pytest.approx(float(part.values.mean()))

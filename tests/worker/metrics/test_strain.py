@@ -1,5 +1,6 @@
 """How hard a ride was: xPower, stress, W′ balance, decoupling, zones, spikes, climbing."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +43,13 @@ def test_x_power_is_what_golden_cheetah_s_loop_finds(readings: Readings) -> None
     expected = oracle.x_power(readings)
     found = x_power(resample(*columns(readings)))
     assert found == (None if expected is None else pytest.approx(expected, rel=0.005, abs=0.1))
+
+
+@given(st.integers(200, 900), st.integers(0, 2**32 - 1))
+def test_x_power_of_a_ride_without_gaps_is_what_the_loop_finds(seconds: int, seed: int) -> None:
+    watts = np.random.default_rng(seed).uniform(0, 600, seconds).tolist()
+    readings: Readings = [(1000 * t, power) for t, power in enumerate(watts)]
+    assert x_power(at_1hz(watts)) == pytest.approx(oracle.x_power(readings), rel=1e-9)
 
 
 def test_an_hour_at_threshold_is_a_hundred_points() -> None:

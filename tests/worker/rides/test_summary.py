@@ -82,6 +82,47 @@ def test_of_many_strays_the_first_200_are_listed_and_all_are_counted() -> None:
     assert (summary["sampleCount"], summary["recordedTime"]) == (30_250, 30_000)
 
 
+def test_intervals_are_listed_with_what_was_measured_in_them() -> None:
+    # Ten easy minutes, five hard ones, in the last of which the cadence sensor reads 0, ten easy.
+    samples = concatenate(
+        [
+            steady(600, power=120, heartrate=110, cadence=80, speed=7),
+            steady(240, begin=600, power=300, heartrate=150, cadence=90, speed=10),
+            steady(60, begin=840, power=300, heartrate=160, cadence=0, speed=10),
+            steady(600, begin=900, power=120, heartrate=110, cadence=80, speed=7),
+        ]
+    )
+    summary = summary_of(samples)
+    assert summary["intervalCount"] == 1
+    assert summary["intervals"] == [
+        {
+            "start": T0 + 600_000,
+            "duration": 300,
+            "avgPower": 300,
+            "avgHeartrate": 152,  # four minutes at 150 and one at 160
+            "avgCadence": 90,
+            "avgSpeed": 10,
+        }
+    ]
+
+
+def test_what_an_interval_lacks_is_null() -> None:
+    parts = [steady(300, power=100), steady(300, begin=300, power=300)]
+    (interval,) = summary_of(concatenate(parts))["intervals"]
+    assert interval["avgHeartrate"] is interval["avgCadence"] is interval["avgSpeed"] is None
+
+
+def test_of_many_intervals_the_first_200_are_listed_and_all_are_counted() -> None:
+    parts = []
+    for n in range(210):
+        parts += [
+            steady(120, begin=240 * n, power=100),
+            steady(120, begin=240 * n + 120, power=300),
+        ]
+    summary = summary_of(concatenate(parts))
+    assert (len(summary["intervals"]), summary["intervalCount"]) == (200, 210)
+
+
 def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
     # A minute at 8 m/s, a pause of 60 s, half a minute at 8 m/s, and ten seconds at rest.
     moving = [*range(60), *range(120, 150)]
