@@ -91,22 +91,31 @@ def _last_measured(values: FloatArray, first: IntArray, last: IntArray) -> Float
     return np.where(latest >= first, values[latest], np.nan)
 
 
-def count_overwritten(samples: Samples) -> int:
-    """How many timestamps have a channel with two values or more, of which ``merge`` keeps one.
+def count_overwritten(archived: Samples, fresh: Samples) -> int:
+    """How many timestamps have values of a channel that another one replaces, as ``merge`` decides.
 
-    The input is in order of arrival. What was sent again unchanged overwrites nothing.
+    ``fresh`` is in order of arrival, after what is ``archived``. Where the archive has the value
+    that is kept, nothing is replaced: neither by what was sent again unchanged, nor by what was
+    merged into it before.
     """
-    order = np.argsort(samples.timestamps, kind="stable")
-    times = samples.timestamps[order]
-    begins = np.append(True, times[1:] != times[:-1])
-    if begins.all():
+    arrived = concatenate([archived, fresh])
+    order = np.argsort(arrived.timestamps, kind="stable")
+    times = arrived.timestamps[order]
+    repeats = times[1:] == times[:-1]
+    if not repeats.any():
         return 0
-    starts = np.flatnonzero(begins)
-    overwritten = np.zeros(len(starts), bool)
-    for column in samples.channels.values():
+    several = np.append(False, repeats) | np.append(repeats, False)
+    order, times = order[several], times[several]
+    begins = np.append(True, times[1:] != times[:-1])
+    first, runs = np.flatnonzero(begins), np.cumsum(begins) - 1
+    last = np.append(first[1:], len(order)) - 1
+    is_archived = order[first] < len(archived)
+    overwritten = np.zeros(len(first), bool)
+    for column in arrived.channels.values():
         values = column[order]
-        lowest = np.fmin.reduceat(values, starts)
-        overwritten |= np.fmax.reduceat(values, starts) > lowest
+        kept = _last_measured(values, first, last)
+        others = runs[(values != kept[runs]) & ~np.isnan(values)]
+        overwritten[others] |= ~(is_archived & (values[first] == kept))[others]
     return int(np.count_nonzero(overwritten))
 
 

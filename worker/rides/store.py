@@ -31,6 +31,8 @@ class LockedWorkout:
 
     ``archived`` and ``summarized``: how many samples the archive has, and the figures are made of.
     ``method_version``: by which definitions the figures were computed; 0 without figures.
+    ``overwritten``: how many timestamps have got other values so far, or None where the ride began
+    before that was counted.
     """
 
     id: UUID
@@ -43,6 +45,7 @@ class LockedWorkout:
     method_version: int
     summarized: int
     archived: int
+    overwritten: int | None
 
     @property
     def excluded_seconds(self) -> list[tuple[float, float]]:
@@ -112,7 +115,7 @@ def write_workout(
     """
     with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout.id, archive)
-        _write_summary(cursor, workout.id, analysis, received_at)
+        _write_summary(cursor, workout.id, analysis, archive.overwritten, received_at)
         _write_efforts(cursor, workout, analysis)
         owned = {"user_id": workout.user_id, "workout_id": workout.id}
         cursor.execute(RECORDS["lock_rider"], owned)
@@ -128,8 +131,8 @@ def write_checkpoint(
     """Write what has changed of the archive; the figures stay as they are."""
     with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout_id, archive)
-        arrival = {"id": workout_id, "received_at": _moment(received_at)}
-        cursor.execute(FOLDS["note_arrival"], arrival)
+        arrival = {"received_at": _moment(received_at), "overwritten": archive.overwritten}
+        cursor.execute(FOLDS["note_arrival"], {"id": workout_id, **arrival})
 
 
 def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) -> None:
@@ -146,7 +149,11 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str,
 
 
 def _write_summary(
-    cursor: Cursor[Row], workout_id: UUID, analysis: Analysis, received_at: float | None
+    cursor: Cursor[Row],
+    workout_id: UUID,
+    analysis: Analysis,
+    overwritten: int,
+    received_at: float | None,
 ) -> None:
     times = analysis.timestamps / 1000
     cursor.execute(
@@ -157,6 +164,7 @@ def _write_summary(
             "first": _moment(times[0] if len(times) else None),
             "last": _moment(times[-1] if len(times) else None),
             "duration": analysis.summary.duration,
+            "overwritten": overwritten,
             "received_at": _moment(received_at),
         },
     )

@@ -215,6 +215,71 @@ def test_the_later_upload_wins_even_over_the_archive(
     assert archived.channels["cadence"].tolist() == [90, 90, 90]
 
 
+def test_a_clock_that_was_set_back_is_told(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Five minutes of 200 W, recorded a second time with 150 W."""
+    workout = workouts.start()
+    workouts.send(workout, steady(900, power=200), steady(300, begin=600, power=150))
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 300
+
+
+def test_a_checkpoint_without_figures_counts_what_it_overwrites(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(300, begin=600, power=150))
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert (row["overwritten"], row["summary"]["overwrittenCount"]) == (300, 0)
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 300
+
+
+@pytest.mark.parametrize("status", ["PROCESSING", "ACTIVE"])
+def test_what_was_overwritten_counts_once_though_the_fold_is_repeated(
+    workouts: Workouts, database: Database, redis_client: Redis, status: str
+) -> None:
+    """Batches that differ among themselves, read once more after a crash before the trim."""
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, power=300), steady(30, power=400))
+    workouts.set_status(workout, status)
+    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    assert workouts.row(workout)["overwritten"] == 60
+    workouts.send(workout, steady(60, power=300), steady(30, power=400))  # and by the device
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["overwritten"] == 60
+
+
+def test_a_crash_before_the_commit_loses_no_count(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200), steady(60, power=300))
+    with refusing(database, "UPDATE", workout), pytest.raises(psycopg.errors.RaiseException):
+        fold(database, redis_client, workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 60
+
+
+def test_a_ride_that_began_before_it_was_counted_says_so(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    with database.connection() as connection:
+        connection.execute("UPDATE workouts SET overwritten = NULL WHERE id = %s", [workout])
+    workouts.send(workout, steady(60, power=200), steady(60, power=300))
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] is None
+
+
 def test_what_waits_of_a_deleted_ride_is_kept_in_the_archive_and_changes_no_figure(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
