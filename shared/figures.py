@@ -246,7 +246,7 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         ),
     ]
     stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]
-    sample_count: Annotated[int, defined("", "timestamps stored, strays among them")]
+    sample_count: Annotated[int, defined("", "timestamps kept, strays among them")]
     overwritten_count: Annotated[
         int | None,
         defined(

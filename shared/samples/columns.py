@@ -40,6 +40,18 @@ class Samples:
         columns = {name: values[chosen] for name, values in self.channels.items()}
         return Samples(self.timestamps[chosen], columns)
 
+    def between(self, start: float | None, end: float | None) -> "Samples":
+        """Those from a timestamp on and before another one; they are in order of time."""
+        first = 0 if start is None else int(np.searchsorted(self.timestamps, start))
+        last = None if end is None else int(np.searchsorted(self.timestamps, end))
+        return self.select(slice(first, last))
+
+    def outside(self, ranges: Sequence[tuple[int, int]]) -> "Samples":
+        """Those in none of the ranges, which are in order and apart, each without its end."""
+        edges = np.array(ranges, np.int64).ravel()
+        is_outside = np.searchsorted(edges, self.timestamps, side="right") % 2 == 0
+        return self if is_outside.all() else self.select(is_outside)
+
     def slices(self, size: int) -> Iterator["Samples"]:
         """The samples, at most so many at a time."""
         for start in range(0, len(self), size):

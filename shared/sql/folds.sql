@@ -7,7 +7,8 @@ SELECT
 -- name: lock_workout
 -- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
-SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges, overwritten,
+SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
+    removed_ranges, crop, overwritten,
     coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (

@@ -51,6 +51,30 @@ UPDATE visible_workouts SET
 WHERE id = %(id)s AND user_id = %(user_id)s
 RETURNING *
 
+-- name: crop_workout
+-- Let only a range of a ride count; its figures are to be computed anew. Not of a ride under way.
+UPDATE workouts SET
+    crop = %(crop)s::int8range, stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status NOT IN ('ACTIVE', 'PAUSED', 'DELETED')
+RETURNING id
+
+-- name: undo_crop
+-- Let all of a ride count again.
+UPDATE workouts SET crop = NULL, stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND crop IS NOT NULL
+RETURNING id
+
+-- name: remove_range
+-- The samples of a range are to be deleted by the fold that is now due, and kept out by every later
+-- one. Not beyond so many ranges.
+UPDATE workouts SET
+    removed_ranges = removed_ranges + %(range)s::int8multirange,
+    stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    AND (SELECT count(*) FROM unnest(removed_ranges + %(range)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(removed_ranges)))
+RETURNING id
+
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.
 UPDATE visible_workouts SET status = %(to)s::workout_status, updated_at = now()
@@ -135,7 +159,8 @@ page AS (
     )
 )
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at, crop, vouched_ranges,
+    removed_ranges
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s

@@ -129,14 +129,17 @@ def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Wait
     """Merge what waits into the archive and, where due, bring the figures up to date.
 
     What waits of a deleted ride is only kept until it is purged: it must not fill Redis meanwhile.
+    What the rider has removed is dropped from both, however often it comes: the row remembers it,
+    so that neither a repeated fold nor a device that sends it again brings it back.
     """
     if workout.method_version > METHOD_VERSION:
         raise LeaveToNewer(f"figures by the definitions of version {workout.method_version}")
-    samples = stream_codec.decode(waiting.entries)
+    samples = stream_codec.decode(waiting.entries).outside(workout.removed)
     fresh = dict(split(samples))
     is_scattered = len(fresh) > MOST_PARTS
     if workout.status != "DELETED" and (is_scattered or _are_figures_due(workout, len(samples))):
-        archive = merge_archive(store.read_parts(connection, workout.id), fresh)
+        archived = store.read_parts(connection, workout.id)
+        archive = merge_archive(archived, fresh).without(workout.removed)
         analysis = _analyse(connection, workout, archive)
         failpoint("mid-fold")
         store.write_workout(connection, workout, archive, analysis, waiting.received_at)
@@ -162,7 +165,7 @@ def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:
 def _analyse(
     connection: DatabaseConnection, workout: LockedWorkout, archive: RideArchive
 ) -> Analysis:
-    ride = Ride(archive.samples())
+    ride = Ride(workout.cropped(archive.samples()), workout.vouched_seconds)
     efforts = rank_efforts(ride, workout.excluded_seconds)
     if workout.excluded:
         efforts = efforts.unranked()

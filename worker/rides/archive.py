@@ -1,5 +1,6 @@
 """A ride's archive in the hands of a fold: its parts, and which of them are to be written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,12 @@ class RideArchive:
     def samples(self) -> Samples:
         """All that is here, in order of time."""
         return concatenate([self.parts[number] for number in sorted(self.parts)])
+
+    def without(self, removed: Sequence[tuple[int, int]]) -> "RideArchive":
+        """What is outside the ranges (ms, without their ends); the same if that is all there is."""
+        samples = self.samples()
+        kept = samples.outside(removed)
+        return self if len(kept) == len(samples) else _archive_anew(kept, self.overwritten)
 
 
 def merge_archive(archived: dict[int, Samples], fresh: dict[int, Samples]) -> RideArchive:

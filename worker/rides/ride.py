@@ -16,7 +16,7 @@ from worker.metrics.strays import find_strays
 
 
 class Ride:
-    """``stored``: all that is kept of the ride, in order of time.
+    """``stored``: all that is kept of the ride and not cropped away, in order of time.
 
     ``samples``: those that count, without strays and with the marks of "no value" missing;
     ``vouched``: ranges (Unix seconds, the end excluded) in which the rider says no power is a

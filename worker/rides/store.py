@@ -41,7 +41,10 @@ class LockedWorkout:
     start_time: datetime
     stale: bool
     excluded: bool
-    excluded_ranges: Any  # a multirange of ms
+    excluded_ranges: Any  # a multirange of ms, as the next two
+    vouched_ranges: Any
+    removed_ranges: Any
+    crop: Any  # a range of ms, or None
     method_version: int
     summarized: int
     archived: int
@@ -50,7 +53,21 @@ class LockedWorkout:
     @property
     def excluded_seconds(self) -> list[tuple[float, float]]:
         """From when to when the ride sets no records, in Unix seconds."""
-        return [(each.lower / 1000, each.upper / 1000) for each in self.excluded_ranges]
+        return _seconds(self.excluded_ranges)
+
+    @property
+    def vouched_seconds(self) -> list[tuple[float, float]]:
+        """From when to when the rider says that no power is a spike, in Unix seconds."""
+        return _seconds(self.vouched_ranges)
+
+    @property
+    def removed(self) -> list[tuple[int, int]]:
+        """From when to when the rider has removed all samples for good, in ms."""
+        return [(each.lower, each.upper) for each in self.removed_ranges]
+
+    def cropped(self, samples: Samples) -> Samples:
+        """Of samples in order of time, those that the rider has not cropped away."""
+        return samples.between(self.crop.lower, self.crop.upper) if self.crop else samples
 
 
 @dataclass(frozen=True)
@@ -190,6 +207,10 @@ def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analys
             "watts": [round(effort.value, 2) for effort in curve],
         }
         cursor.execute(RECORDS["write_curve"], {**owned, **drawn})
+
+
+def _seconds(ranges: Any) -> list[tuple[float, float]]:
+    return [(each.lower / 1000, each.upper / 1000) for each in ranges]
 
 
 def _moment(seconds: float | None) -> datetime | None:

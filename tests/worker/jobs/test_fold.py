@@ -280,6 +280,69 @@ def test_a_ride_that_began_before_it_was_counted_says_so(
     assert workouts.row(workout)["summary"]["overwrittenCount"] is None
 
 
+def remove_range(database: Database, workout: UUID, start: int, end: int) -> None:
+    """What the API commits when a rider removes some seconds of a ride."""
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET stale = true, removed_ranges = int8multirange(int8range(%s, %s))"
+            " WHERE id = %s",
+            [T0 + 1000 * start, T0 + 1000 * end, workout],
+        )
+
+
+def test_what_was_removed_is_not_brought_back_by_a_fold_that_is_repeated(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Some of it is archived, and some waits; the worker dies before it trims the stream."""
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=40, power=300, heartrate=150))
+    remove_range(database, workout, 30, 90)
+    kept = [200] * 30 + [300] * 10
+    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    assert workouts.archived(workout).channels["power"].tolist() == kept
+    assert workouts.waiting(workout) == 1
+    workouts.send(workout, steady(60, begin=40, power=300))  # and the device sends it again
+    fold(database, redis_client, workout)
+    archived = workouts.archived(workout)
+    assert archived.channels["power"].tolist() == kept
+    assert (archived.timestamps[30] - T0, len(archived)) == (90_000, 40)
+    assert workouts.row(workout)["summary"]["sampleCount"] == 40
+    assert workouts.row(workout)["overwritten"] == 0
+
+
+def test_a_removal_that_fails_in_the_middle_removes_nothing_and_is_still_due(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    remove_range(database, workout, 0, 30)
+    with refusing(database, "UPDATE", workout), pytest.raises(psycopg.errors.RaiseException):
+        fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 60
+    assert workouts.row(workout)["stale"]
+    fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 30
+
+
+def test_a_channel_of_which_nothing_is_left_leaves_the_archive(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200), steady(10, heartrate=150))
+    fold(database, redis_client, workout)
+    remove_range(database, workout, 0, 10)
+    fold(database, redis_client, workout)
+    assert [row.channel for row in workouts.channels(workout)] == ["power", "timestamp"]
+    remove_range(database, workout, 0, 60)
+    fold(database, redis_client, workout)
+    assert workouts.channels(workout) == []
+    assert workouts.row(workout)["start_time"] == START + timedelta(seconds=10)  # as it was
+    assert workouts.row(workout)["summary"]["avgPower"] is None
+
+
 def test_what_waits_of_a_deleted_ride_is_kept_in_the_archive_and_changes_no_figure(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
