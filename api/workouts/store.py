@@ -207,14 +207,21 @@ async def update_workout(
     title: str | UnsetType | None,
     description: str | UnsetType | None,
     sport: str | UnsetType,
+    start_time: datetime | None = None,
+    has_waiting: bool = False,
 ) -> Workout | None:
-    """The workout after a change of what is given; None if it is not there, or not the user's."""
+    """The workout after a change of what is given; None if it is not there, or not the user's.
+
+    Or if it would start at another moment than its samples, archived or ``has_waiting``, say.
+    """
     change = {
         "set_title": title is not UNSET,
         "title": title or None,
         "set_description": description is not UNSET,
         "description": description or None,
         "sport": sport or None,
+        "start_time": start_time,
+        "has_waiting": has_waiting,
     }
     async with database.connection() as connection:
         return await connection.row(

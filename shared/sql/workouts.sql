@@ -42,13 +42,24 @@ ORDER BY array_position(%(ids)s::uuid[], id)
 SELECT id FROM visible_workouts WHERE user_id = %(user_id)s ORDER BY start_time DESC, id DESC
 
 -- name: update_workout
--- A member that was not sent keeps its value: the flags tell absent from null.
+-- A member that was not sent keeps its value: the flags tell absent from null. The start is that of
+-- the samples, if there are any, archived or in Redis; a ride that is over does not end before it.
 UPDATE visible_workouts SET
     title = CASE WHEN %(set_title)s THEN %(title)s ELSE title END,
     description = CASE WHEN %(set_description)s THEN %(description)s ELSE description END,
     sport = coalesce(%(sport)s, sport),
+    start_time = coalesce(%(start_time)s::timestamptz, start_time),
+    end_time = CASE
+        WHEN end_time < %(start_time)s::timestamptz THEN %(start_time)s ELSE end_time
+    END,
     updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s
+    AND (
+        %(start_time)s::timestamptz IS NULL OR start_time = %(start_time)s
+        OR NOT (
+            %(has_waiting)s OR EXISTS (SELECT FROM workout_channels WHERE workout_id = %(id)s)
+        )
+    )
 RETURNING *
 
 -- name: crop_workout
