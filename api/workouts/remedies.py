@@ -83,7 +83,8 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
 
     They cannot be read from now on, and the fold that is now due deletes them and computes the
     figures anew. The range, from the first to the last sample removed, is among `removedRanges`:
-    what is uploaded of it afterwards is not kept either, so that no device brings it back.
+    what is uploaded of it afterwards is refused (with `Prefer: handling=lenient`, left out), and
+    is in no case kept, so that no device brings it back.
     """
     state = request.state
     query = read_query(request, RemovalQuery)
@@ -95,6 +96,7 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
         if not await store.remove_range(state["database"], workout.id, caller.user_id, range_):
             await require_workout(state, workout.id, caller)
             raise Conflict(f"{store.MOST_REMOVED} ranges of the workout were removed, and no more")
+        state["ownerships"].forget(workout.id, caller.user_id)  # uploads are to know of it
         workout = await require_workout(state, workout.id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 

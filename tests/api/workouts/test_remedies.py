@@ -198,13 +198,37 @@ def archived_channels(database: Database, workout: str) -> dict[str, int]:
     return {row["channel"]: row["samples"] for row in rows}
 
 
-def test_what_is_removed_stays_so_whatever_is_uploaded(rider: Rider) -> None:
+@pytest.mark.parametrize("before", [0, 55])
+def test_what_is_removed_is_refused_if_it_is_uploaded_again(rider: Rider, before: int) -> None:
+    """In a batch of ten samples, and in one of 65."""
     workout = ridden(rider, 200, 900)
     remove(rider, workout, **{"from": T0 + MINUTE}).raise_for_status()
     assert figures(rider, workout)["avgPower"] == 200
+    batch = seconds_of(300, before + 10, T0 + MINUTE - 1000 * (before + 5))
+    problem = problem_of(rider.upload(workout, batch), 422)
+    fault = {"detail": "lies where samples were removed for good", "member": "timestamp"}
+    assert problem["errors"][0] == {**fault, "index": before + 5}
+    receipt_ = rider.upload(workout, batch, headers={"Prefer": "handling=lenient"}).json()
+    assert (receipt_["accepted"], receipt_["droppedCount"]) == (before + 5, 5)
+    eventually(lambda: rider.workout(workout)["summary"]["maxPower"] == 300)
+    assert len(times(rider, workout)) == 60
+
+
+def test_an_api_that_has_not_heard_of_a_removal_brings_nothing_back(
+    rider: Rider, database: Database
+) -> None:
+    """The row is changed behind its back, as by another process."""
+    workout = ridden(rider, 200, 900)
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET stale = true, fold_asked_at = NULL,"
+            " removed_ranges = int8multirange(int8range(%s, %s)) WHERE id = %s",
+            [T0 + MINUTE, T0 + 2 * MINUTE, workout],
+        )
+    assert figures(rider, workout)["avgPower"] == 200
     upload_minutes(rider, workout, 300, 900)
     eventually(lambda: rider.workout(workout)["summary"]["avgPower"] == 300)
-    assert len(times(rider, workout)) == 60
+    assert len(times(rider, workout)) == receipt(rider, workout)["sampleCount"] == 60
 
 
 def test_samples_that_wait_are_removed_as_well(rider: Rider) -> None:

@@ -312,6 +312,19 @@ def test_what_was_removed_is_not_brought_back_by_a_fold_that_is_repeated(
     assert workouts.row(workout)["overwritten"] == 0
 
 
+def test_a_checkpoint_without_figures_keeps_out_what_was_removed(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    remove_range(database, workout, 0, 60)
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(90, power=300))
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["maxPower"] == 200  # no figures yet
+    assert workouts.archived(workout).channels["power"].tolist() == [300] * 30 + [200] * 3510
+
+
 def test_a_removal_that_fails_in_the_middle_removes_nothing_and_is_still_due(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
