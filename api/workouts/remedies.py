@@ -26,7 +26,7 @@ from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout
 from api.workouts.held_samples import EncodedSamples
 from api.workouts.reading import READ_REFUSALS, open_times
-from api.workouts.store import Workout
+from api.workouts.store import Status, Workout
 
 _PATH = "/api/workouts/{id}"
 
@@ -60,12 +60,11 @@ async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
     state = request.state
     crop = _crop_of(await read_json(request, CropRange, state["settings"]))
     workout = await require_workout(state, workout_id_of(request), caller)
+    _require_over(workout)
     held = await open_times(request, caller, workout)
     if not await asyncio.to_thread(_ends_within, held, workout, crop.lower, crop.upper):
         raise Unprocessable("no sample of the workout lies between `from` and `to`")
-    if not await store.crop_workout(state["database"], workout.id, caller.user_id, crop):
-        now = (await require_workout(state, workout.id, caller)).status
-        raise Conflict(f"the workout is {now}: complete it, then crop it")
+    await store.crop_workout(state["database"], workout.id, caller.user_id, crop)
     workout = await require_workout(state, workout.id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 
@@ -114,6 +113,12 @@ def _crop_of(wanted: CropRange) -> Int8Range:
     start, end = found.get("from"), found.get("to")
     _require_order(start, end)
     return Int8Range(start, end)
+
+
+def _require_over(workout: Workout) -> None:
+    """Raises Conflict."""
+    if workout.status in (Status.ACTIVE, Status.PAUSED):
+        raise Conflict(f"the workout is {workout.status}: complete it, then crop it")
 
 
 async def _bounds_of(
