@@ -1,4 +1,4 @@
--- depends: 0019_sports
+-- depends: 0020_remedies
 -- transactional: false
 -- Search by the words that stand in title and description, whatever parser and locale PostgreSQL has:
 -- it took `home/work`, an address or a title in Japanese for one word each.

@@ -286,7 +286,15 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         ),
     ]
     interval_count: Annotated[int | None, defined("", "how many intervals there are")]
-    sample_count: Annotated[int, defined("", "timestamps stored, strays among them")]
+    sample_count: Annotated[int, defined("", "timestamps kept, strays among them")]
+    overwritten_count: Annotated[
+        int | None,
+        defined(
+            "",
+            "timestamps of which a later sample replaced values by other ones, as when a clock was "
+            "set back; null for rides that began before this was counted",
+        ),
+    ]
     recording_interval: Annotated[
         float | None, defined("s", "the usual time from one sample to the next: their median")
     ]

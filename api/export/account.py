@@ -47,6 +47,8 @@ telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?
                  day of its start in your time zone, id of the ride; timestamps in ms since
                  1970-01-01T00:00:00Z
 
+Of a ride that is cropped (`crop` in workouts.ndjson), all is within the crop; undo that first
+(DELETE /api/workouts/{id}/crop) to take along what is outside.
 A ride that went on during the export is in it as far as it had got. Deleted rides are not in it.
 """
 
@@ -112,7 +114,8 @@ class _Export:
                 await self._require_key()
                 samples = await fetch_samples(self.state, workout)
                 day = workout.start_time.astimezone(self._zone)
-                yield Member(f"telemetry/{day:%Y-%m-%d}-{workout.id}.csv", _csv(samples))
+                name = f"telemetry/{day:%Y-%m-%d}-{workout.id}.csv"
+                yield Member(name, _csv(samples, Selection().of(workout)))
 
     def _documents(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -181,9 +184,9 @@ async def _lines(pages: AsyncIterator[list[Any]]) -> AsyncIterator[Iterable[byte
         yield (msgspec.json.encode(value) + b"\n" for value in page)
 
 
-async def _csv(samples: EncodedSamples) -> AsyncIterator[Iterable[bytes]]:
+async def _csv(samples: EncodedSamples, selection: Selection) -> AsyncIterator[Iterable[bytes]]:
     def encode() -> Iterator[bytes]:
-        yield from csv_lines(View(samples.decode(), Selection()))
+        yield from csv_lines(View(samples.decode(), selection))
 
     yield encode()
 

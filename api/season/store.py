@@ -1,14 +1,13 @@
 """Records, totals and thresholds as PostgreSQL has them. Each function is one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
-from psycopg.types.multirange import Multirange
-from psycopg.types.range import Range
+from psycopg.types.multirange import Int8Multirange
 
 from api.season.weights import PerKilogram, Weighing, Weights
 from api.workouts.store import take_records_back
@@ -138,6 +137,23 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What of a ride is excluded or included: the ``whole``, or ``ranges`` (ms) of it.
+
+    ``spikes``: where power is no spike, or may be one again.
+    """
+
+    whole: bool = False
+    ranges: Int8Multirange = field(default_factory=Int8Multirange)
+    spikes: Int8Multirange = field(default_factory=Int8Multirange)
+
+    def parameters(self) -> dict[str, Any]:
+        """Of the queries."""
+        ranges = {"ranges": self.ranges, "spikes": self.spikes}
+        return {"whole": self.whole, **ranges, "most": MOST_RANGES}
+
+
+@dataclass(frozen=True)
 class _DayOfStress:
     day: date
     training_stress_score: float | None
@@ -199,9 +215,9 @@ async def list_bests(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -
 
 
 async def exclude_workout(
-    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, choice: Choice
 ) -> bool:
-    """Leave a range of a ride out of the records, or all of it. Whether it was there.
+    """Leave ranges of a ride out of the records, or all of it. Whether it was there.
 
     The whole ride loses its records here and now, even if no worker runs; a range does so by the
     fold that is now due. False as well if it would have too many ranges.
@@ -212,17 +228,17 @@ async def exclude_workout(
             QUERIES["exclude_workout"],
             id=workout_id,
             user_id=user_id,
-            **_excluded(range_),
+            **choice.parameters(),
         )
-        if changed and range_ is None:
+        if changed and choice.whole:
             await take_records_back(connection, workout_id, user_id)
     return changed is not None
 
 
 async def include_workout(
-    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, choice: Choice
 ) -> bool:
-    """Let a range of a ride, or all of it, count again.
+    """Let ranges of a ride, or all of it, count again.
 
     Whether it was there, and has not too many ranges then.
     """
@@ -232,7 +248,7 @@ async def include_workout(
             QUERIES["include_workout"],
             id=workout_id,
             user_id=user_id,
-            **_excluded(range_),
+            **choice.parameters(),
         )
     return changed is not None
 
@@ -371,8 +387,3 @@ async def _weighed(
 
 async def _weights(connection: BoundedConnection, user_id: UUID) -> Weights:
     return Weights(await connection.rows(Weighing, QUERIES["list_weights"], user_id=user_id))
-
-
-def _excluded(range_: Range[int] | None) -> dict[str, Any]:
-    ranges = Multirange([range_] if range_ else [])
-    return {"whole": range_ is None, "range": ranges, "most": MOST_RANGES}

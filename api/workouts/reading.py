@@ -25,6 +25,8 @@ async def open_view(
 ) -> View:
     """The selected samples, ready to be rendered. Whatever may be wrong with them is found here.
 
+    None of what the rider has cropped away or removed is among them.
+
     Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
     """
     answers = request.state["answers"]
@@ -32,7 +34,7 @@ async def open_view(
     sources = selection.sources(selection.channels)
     encoded = await fetch_samples(request.state, workout, sources)
     answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
-    return await asyncio.to_thread(lambda: View(encoded.decode(), selection))
+    return await asyncio.to_thread(lambda: View(encoded.decode(), selection.of(workout)))
 
 
 async def open_times(request: Request[Any], caller: Caller, workout: Workout) -> EncodedSamples:

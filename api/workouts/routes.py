@@ -21,6 +21,7 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
+from api.workouts.held_samples import has_waiting
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
@@ -45,11 +46,15 @@ class CreateWorkout(Struct, rename="camel"):
 
 
 class UpdateWorkout(Struct, rename="camel"):
-    """Members to change; absent ones stay."""
+    """Members to change; absent ones stay.
+
+    `startTime` is that of a ride without samples; else the first sample decides.
+    """
 
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
+    start_time: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
 
 
 class WorkoutAnswer(Struct):
@@ -145,23 +150,32 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Change title, description or sport.
+    """Change title, description or sport; of a ride without samples, its start as well.
 
     Records, bests and curves of the ride are those of the other sport at once; the workers compute
-    its figures anew, by the thresholds of that sport.
+    its figures anew, by the thresholds of that sport. When a ride with samples starts, they decide:
+    another `startTime` is refused, and nothing is changed. The one that it has, as in a workout
+    that is sent back whole, is no change.
     """
-    state = request.state
+    state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, UpdateWorkout, state["settings"])
+    start = _checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
-        workout_id_of(request),
+        workout_id,
         caller.user_id,
         title=wanted.title,
         description=wanted.description,
         sport=wanted.sport,
+        start_time=start,
+        has_waiting=start is not None and await has_waiting(state["redis"], workout_id),
     )
     if workout is None:
-        raise NotFound("no such workout")
+        workout = await require_workout(state, workout_id, caller)
+        raise Conflict(
+            f"its samples decide that the workout starts at {workout.start_time.isoformat()}:"
+            f" to leave out what is before, crop it (POST /api/workouts/{workout_id}/crop)"
+        )
     return json_response(WorkoutChange(workout))
 
 
@@ -306,6 +320,7 @@ OPERATIONS = Operations(
             "admin",
             body={JSON: UpdateWorkout},
             example={"title": "Evening ride"},
+            refusals=CONFLICT,
         ),
         Operation(
             "DELETE", "/api/workouts/{id}", delete_workout, {HTTPStatus.OK: Deletion}, "admin"

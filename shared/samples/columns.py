@@ -40,6 +40,18 @@ class Samples:
         columns = {name: values[chosen] for name, values in self.channels.items()}
         return Samples(self.timestamps[chosen], columns)
 
+    def between(self, start: float | None, end: float | None) -> "Samples":
+        """Those from a timestamp on and before another one; they are in order of time."""
+        first = 0 if start is None else int(np.searchsorted(self.timestamps, start))
+        last = None if end is None else int(np.searchsorted(self.timestamps, end))
+        return self.select(slice(first, last))
+
+    def outside(self, ranges: Sequence[tuple[int, int]]) -> "Samples":
+        """Those in none of the ranges, which are in order and apart, each without its end."""
+        edges = np.array(ranges, np.int64).ravel()
+        is_outside = np.searchsorted(edges, self.timestamps, side="right") % 2 == 0
+        return self if is_outside.all() else self.select(is_outside)
+
     def slices(self, size: int) -> Iterator["Samples"]:
         """The samples, at most so many at a time."""
         for start in range(0, len(self), size):
@@ -91,22 +103,31 @@ def _last_measured(values: FloatArray, first: IntArray, last: IntArray) -> Float
     return np.where(latest >= first, values[latest], np.nan)
 
 
-def count_overwritten(samples: Samples) -> int:
-    """How many timestamps have a channel with two values or more, of which ``merge`` keeps one.
+def count_overwritten(archived: Samples, fresh: Samples) -> int:
+    """How many timestamps have values of a channel that another one replaces, as ``merge`` decides.
 
-    The input is in order of arrival. What was sent again unchanged overwrites nothing.
+    ``fresh`` is in order of arrival, after what is ``archived``. Where the archive has the value
+    that is kept, nothing is replaced: neither by what was sent again unchanged, nor by what was
+    merged into it before.
     """
-    order = np.argsort(samples.timestamps, kind="stable")
-    times = samples.timestamps[order]
-    begins = np.append(True, times[1:] != times[:-1])
-    if begins.all():
+    arrived = concatenate([archived, fresh])
+    order = np.argsort(arrived.timestamps, kind="stable")
+    times = arrived.timestamps[order]
+    repeats = times[1:] == times[:-1]
+    if not repeats.any():
         return 0
-    starts = np.flatnonzero(begins)
-    overwritten = np.zeros(len(starts), bool)
-    for column in samples.channels.values():
+    several = np.append(False, repeats) | np.append(repeats, False)
+    order, times = order[several], times[several]
+    begins = np.append(True, times[1:] != times[:-1])
+    first, runs = np.flatnonzero(begins), np.cumsum(begins) - 1
+    last = np.append(first[1:], len(order)) - 1
+    is_archived = order[first] < len(archived)
+    overwritten = np.zeros(len(first), bool)
+    for column in arrived.channels.values():
         values = column[order]
-        lowest = np.fmin.reduceat(values, starts)
-        overwritten |= np.fmax.reduceat(values, starts) > lowest
+        kept = _last_measured(values, first, last)
+        others = runs[(values != kept[runs]) & ~np.isnan(values)]
+        overwritten[others] |= ~(is_archived & (values[first] == kept))[others]
     return int(np.count_nonzero(overwritten))
 
 

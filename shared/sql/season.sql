@@ -87,33 +87,36 @@ GROUP BY 1
 ORDER BY 1
 
 -- name: exclude_workout
--- Leave the whole ride, or a range of it, out of the records; its efforts are to be ranked anew.
--- Not beyond so many ranges.
+-- Leave the whole ride, or ranges of it, out of the records, and let power be a spike there again;
+-- its efforts are to be ranked anew. Not beyond so many ranges of either kind.
 UPDATE workouts SET
     excluded = excluded OR %(whole)s,
-    excluded_ranges = excluded_ranges + %(range)s::int8multirange,
+    excluded_ranges = excluded_ranges + %(ranges)s::int8multirange,
+    vouched_ranges = vouched_ranges - %(spikes)s::int8multirange,
     stale = true, fold_asked_at = NULL, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-    AND (
-        %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges + %(range)s::int8multirange))
-            <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
-    )
+    AND (SELECT count(*) FROM unnest(excluded_ranges + %(ranges)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
+    AND (SELECT count(*) FROM unnest(vouched_ranges - %(spikes)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(vouched_ranges)))
 RETURNING id
 
 -- name: include_workout
--- Undo exclude_workout; including the whole ride also includes every range of it.
+-- Undo exclude_workout; including the whole ride also includes every range of it. No power is a
+-- spike in the ranges that are included.
 UPDATE workouts SET
     excluded = excluded AND NOT %(whole)s,
     excluded_ranges = CASE
         WHEN %(whole)s THEN '{}'
-        ELSE excluded_ranges - %(range)s::int8multirange
+        ELSE excluded_ranges - %(ranges)s::int8multirange
     END,
+    vouched_ranges = vouched_ranges + %(spikes)s::int8multirange,
     stale = true, fold_asked_at = NULL, updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-    AND (
-        %(whole)s OR (SELECT count(*) FROM unnest(excluded_ranges - %(range)s::int8multirange))
-            <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
-    )
+    AND (SELECT count(*) FROM unnest(excluded_ranges - %(ranges)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(excluded_ranges)))
+    AND (SELECT count(*) FROM unnest(vouched_ranges + %(spikes)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(vouched_ranges)))
 RETURNING id
 
 -- name: list_thresholds

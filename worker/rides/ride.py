@@ -19,7 +19,7 @@ _NEAR: Final = 120  # seconds, from which the positions tell whether a rider is 
 
 
 class Ride:
-    """``stored``: all that is kept of the ride, in order of time.
+    """``stored``: all that is kept of the ride and not cropped away, in order of time.
 
     ``samples``: those that count, without strays and with the marks of "no value" missing;
     ``vouched``: ranges (Unix seconds, the end excluded) in which the rider says no power is a

@@ -38,8 +38,11 @@ from worker.rides.ride import Ride
 METHOD_VERSION: Final = 2
 
 
-def summarize(ride: Ride, athlete: Athlete) -> Summary:
-    """Every figure of a ride, finished or not, for an athlete with these figures on the day."""
+def summarize(ride: Ride, athlete: Athlete, overwritten: int | None = None) -> Summary:
+    """Every figure of a ride, finished or not, for an athlete with these figures on the day.
+
+    ``overwritten``: how many timestamps got other values by a later sample; None if not counted.
+    """
     precise = _precise(ride)
     average, normalized = precise.avg_power, precise.normalized_power
     intensity = powers.intensity_factor(normalized, athlete.ftp)
@@ -77,6 +80,7 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         intervals=tuple(describe(each, ride) for each in intervals[:MOST_LISTED]),
         interval_count=len(intervals),
         sample_count=len(ride.stored),
+        overwritten_count=overwritten,
         recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,
         parameters=_parameters(athlete),

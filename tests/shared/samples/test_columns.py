@@ -175,15 +175,21 @@ def test_marks_are_known_by_their_value_to_the_channel_s_decimals() -> None:
 def test_five_minutes_recorded_twice_with_other_values_are_overwritten() -> None:
     first = samples_of([1000 * t for t in range(600)], power=[200.0] * 600)
     again = samples_of([1000 * t for t in range(300)], power=[210.0] * 300)
-    assert count_overwritten(concatenate([first, again])) == 300
+    assert count_overwritten(first, again) == 300
+    assert count_overwritten(no_samples(), concatenate([first, again])) == 300
 
 
 def test_what_is_sent_again_or_added_overwrites_nothing() -> None:
     first = samples_of([1, 2, 3], power=[200, NAN, 210])
-    assert count_overwritten(concatenate([first, first])) == 0
-    assert count_overwritten(concatenate([first, samples_of([1, 2], cadence=[90, 90])])) == 0
-    assert count_overwritten(concatenate([first, samples_of([2], power=[205])])) == 0
-    assert count_overwritten(no_samples()) == 0
+    assert count_overwritten(first, first) == 0
+    assert count_overwritten(first, samples_of([1, 2], cadence=[90, 90])) == 0
+    assert count_overwritten(first, samples_of([2], power=[205])) == 0
+    assert count_overwritten(no_samples(), no_samples()) == 0
+
+
+def test_a_value_that_comes_before_the_archived_one_comes_again_replaces_nothing() -> None:
+    first, other = samples_of([1], power=[200]), samples_of([1], power=[300])
+    assert count_overwritten(first, concatenate([other, first])) == 0
 
 
 @given(readings)
@@ -195,7 +201,15 @@ def test_overwritten_timestamps_are_those_with_two_values_of_a_channel(
         for name, value in values.items():
             seen.setdefault((time, name), set()).add(value)
     expected = {time for (time, _), values in seen.items() if len(values) > 1}
-    assert count_overwritten(samples_from(arrived)) == len(expected)
+    assert count_overwritten(no_samples(), samples_from(arrived)) == len(expected)
+
+
+@given(readings, readings)
+def test_what_is_merged_already_overwrites_nothing_when_it_comes_again(
+    before: list[Reading], arrived: list[Reading]
+) -> None:
+    archived, fresh = merge(samples_from(before)), samples_from(arrived)
+    assert count_overwritten(merge(concatenate([archived, fresh])), fresh) == 0
 
 
 @given(readings, st.integers(1, 3))
