@@ -124,8 +124,8 @@ def _lowest(costs: FloatArray) -> BoolArray:
 
 
 def _candidates(sums: FloatArray, opens: BoolArray) -> IntArray:
-    """Where the mean of the minute after differs most from that of the minute before."""
-    some = _SHORTEST // _BLOCK
+    """Where the mean of the half minute after differs most from that of the one before."""
+    some = _FEWEST_BLOCKS
     changes = np.abs(sums[2 * some :] - 2 * sums[some:-some] + sums[: -2 * some])
     rising = changes[:-1] < changes[1:]
     chosen = opens.copy()

@@ -82,6 +82,13 @@ def test_of_many_strays_the_first_200_are_listed_and_all_are_counted() -> None:
     assert (summary["sampleCount"], summary["recordedTime"]) == (30_250, 30_000)
 
 
+def test_a_second_twice_and_one_without_a_sample_are_not_taken_for_each_other() -> None:
+    # Seconds of 100, (200 + 400) / 2, 400 between 300 and 500, and 500 W, from four samples.
+    times, watts = (0, 1, 1.2, 3), (100, 200, 400, 500)
+    samples = ride(*({"t": t, "power": p} for t, p in zip(times, watts, strict=True)))
+    assert summary_of(samples)["precise"]["avgPower"] == 325
+
+
 def test_intervals_are_listed_with_what_was_measured_in_them() -> None:
     # Ten easy minutes, five hard ones, in the last of which the cadence sensor reads 0, ten easy.
     samples = concatenate(
