@@ -9,7 +9,7 @@ import numpy as np
 from worker.metrics.series import BoolArray, FloatArray, IntArray, Series
 
 _BLOCK: Final = 10  # seconds: pedal strokes and corners are no intervals
-_FEWEST_BLOCKS: Final = 3  # between two changes
+_BESIDE: Final = 3  # blocks before and after a change that tell it
 _SHORTEST: Final = 60  # seconds of an interval
 _PENALTY: Final = 6.0  # times the variance of a block, and the logarithm of their number
 _STEP: Final = 0.12  # of the mean power, by which a change is one
@@ -90,12 +90,12 @@ def _blocks_of(power: Series) -> _Blocks:
 def _unite(blocks: _Blocks, step: float) -> IntArray:
     """The parts of the ride, as the number of each one's first block, and of the end.
 
-    Two neighbours are united if that adds no more to the sum of squares than chance would, if
-    their means differ by less than ``step``, or if one is too short to be a part. In each round
-    those are that are more alike than either is to its other neighbour.
+    Two neighbours are united if that adds no more to the sum of squares than chance would, or if
+    their means differ by less than ``step``. In each round those are that are more alike than
+    either is to its other neighbour.
     """
-    apart = np.abs(blocks.means[_LAG:] - blocks.means[:-_LAG])
-    variance = (np.partition(apart, len(apart) // 2)[len(apart) // 2] / _NORMAL_DIFFERENCE) ** 2
+    later = np.abs(blocks.means[_LAG:] - blocks.means[:-_LAG])
+    variance = (np.partition(later, len(later) // 2)[len(later) // 2] / _NORMAL_DIFFERENCE) ** 2
     least = _PENALTY * max(float(variance), 1.0) * math.log(len(blocks.means))
     sums = np.concatenate(([0.0], np.cumsum(blocks.means)))
     edges = _candidates(sums, blocks.opens)
@@ -104,9 +104,8 @@ def _unite(blocks: _Blocks, step: float) -> IntArray:
         means = (works[1:] - works[:-1]) / counts
         changes, before, after = np.abs(means[1:] - means[:-1]), counts[:-1], counts[1:]
         costs = changes * changes * before * after / (before + after)
-        short = np.minimum(before, after) < _FEWEST_BLOCKS
-        alike = (costs <= least) | (changes < step) | short
-        costs[~alike | blocks.opens[edges[1:-1]]] = np.inf
+        apart = (costs > least) & (changes >= step)
+        costs[apart | blocks.opens[edges[1:-1]]] = np.inf
         united = _lowest(costs)
         if not united.any():
             break
@@ -125,7 +124,7 @@ def _lowest(costs: FloatArray) -> BoolArray:
 
 def _candidates(sums: FloatArray, opens: BoolArray) -> IntArray:
     """Where the mean of the half minute after differs most from that of the one before."""
-    some = _FEWEST_BLOCKS
+    some = _BESIDE
     changes = np.abs(sums[2 * some :] - 2 * sums[some:-some] + sums[: -2 * some])
     rising = changes[:-1] < changes[1:]
     chosen = opens.copy()
