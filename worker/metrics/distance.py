@@ -88,7 +88,7 @@ def _without_slips(
     wrong = np.flatnonzero((steps < -_BACKLASH) | (steps > reach))
     if not len(wrong):
         return times, readings, steps
-    follows = partial(_follows, times.tolist(), readings.tolist())
+    follows = partial(_follows, times, readings)
     kept = ~find_astray(times, wrong + 1, follows, _ABSENCE)
     times, readings = times[kept], readings[kept]
     steps, reach = np.diff(readings), _reach(times)
@@ -97,9 +97,9 @@ def _without_slips(
     return times, readings, steps
 
 
-def _follows(times: list[float], readings: list[float], before: int, after: int) -> bool:
+def _follows(times: FloatArray, readings: FloatArray, before: int, after: int) -> bool:
     reach = FASTEST * max(times[after] - times[before], 1.0)
-    return -_BACKLASH <= readings[after] - readings[before] <= reach
+    return bool(-_BACKLASH <= readings[after] - readings[before] <= reach)
 
 
 def _reach(times: FloatArray) -> FloatArray:

@@ -24,7 +24,8 @@ def find_astray(times: FloatArray, breaks: IntArray, follows: Follows, longest: 
     astray = np.zeros(len(times), bool)
     if not len(breaks):
         return astray
-    seconds, edges = times.tolist(), [0, *breaks.tolist(), len(times)]
+    edges = [0, *breaks.tolist(), len(times)]
+    seconds = dict(zip(edges[1:], times[breaks].tolist(), strict=False))
     kept: list[tuple[int, int]] = []
     for start, end in pairwise(edges):
         for back in range(2, min(_DEPTH, len(kept)) + 1):
