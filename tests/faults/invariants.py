@@ -40,7 +40,7 @@ def assert_figures(system: System, recording: Recording) -> None:
     """Archive and summary are what the promised samples give offline."""
     kept = recording.kept
     assert_equal(archived(system, recording.workout_id), kept)
-    figures = summarize(Ride(kept), Athlete())
+    figures = summarize(Ride(kept), Athlete(), recording.overwritten)
     stored = row_of(system, recording.workout_id)["summary"]
     assert stored == msgspec.json.decode(msgspec.json.encode(figures))
 

@@ -59,6 +59,20 @@ class Recording:
         """The samples that the service has promised to keep, as they must be archived."""
         return merge(concatenate(self.accepted))
 
+    @property
+    def overwritten(self) -> int:
+        """How many timestamps of a batch gave other values than the batches before it."""
+        count, known = 0, dict[tuple[str, int], float]()
+        for batch in self.accepted:
+            replaced = set()
+            for name, column in batch.channels.items():
+                for time_, value in zip(batch.timestamps.tolist(), column.tolist(), strict=True):
+                    if value == value and known.setdefault((name, time_), value) != value:
+                        replaced.add(time_)
+                        known[name, time_] = value
+            count += len(replaced)
+        return count
+
 
 def record(rider: Rider, *batches: Samples) -> Recording:
     """A ride just begun, with these batches accepted."""
