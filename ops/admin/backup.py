@@ -35,11 +35,19 @@ _ENTRY: Final = re.compile(
     r"\d+; \d+ \d+ (TABLE|TABLE DATA|VIEW|TYPE|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT"
     r"|CONSTRAINT|FK CONSTRAINT|INDEX|COMMENT) public "
 )
+# Functions and triggers of ours are not restored: what they do is not for a dump to say. The
+# migrations that make them are applied anew, and may be repeated.
+_MADE_ANEW: Final = re.compile(
+    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query)\("
+    r"|TRIGGER public workouts workouts_words )"
+)
+_MAKERS: Final = ["0021_search_words"]
 _END_OF_ROWS: Final = b"\\.\n"
 _RELATIONS: Final = """
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind::text = ANY(%s)
 """
+_FORGET_MAKERS: Final = "DELETE FROM public._yoyo_migration WHERE migration_id = ANY(%s)"
 _TYPES: Final = """
     SELECT typname FROM pg_type
     WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
@@ -130,9 +138,9 @@ def _unpack(source: IO[bytes], folder: Path) -> tuple[Path, Path]:
 
 
 def _check_dump(dump: Path) -> None:
-    """Refuses what no backup of ours has, such as functions; and what a newer version wrote."""
-    for line in _run(_restoring("--list", str(dump))).splitlines():
-        if line and not line.startswith(";") and not _ENTRY.match(line):
+    """Refuses what no backup of ours has, as other functions; and what a newer version wrote."""
+    for line in _entries(dump):
+        if not (_ENTRY.match(line) or _MADE_ANEW.match(line)):
             raise ProcessFailed(f"{_DUMP} has what no backup of this service has: {line}")
     with _script(dump, "--data-only", "--table", "_yoyo_migration") as script:
         applied = {line.split(b"\t")[1].decode() for line in script if line.count(b"\t") == 2}
@@ -143,6 +151,12 @@ def _check_dump(dump: Path) -> None:
     with _script(dump) as script:  # to its end: all of its data can be read
         for _ in script:
             pass
+
+
+def _entries(dump: Path) -> list[str]:
+    """What pg_restore would restore, a line each."""
+    listed = _run(_restoring("--list", str(dump))).splitlines()
+    return [line for line in listed if line and not line.startswith(";")]
 
 
 def _checked_batches(streams: Path) -> Iterator[_Batch]:
@@ -167,10 +181,14 @@ def _replace_database(database_url: str, dump: Path) -> None:
 
     The statements are run by us, not by psql, for which a dump may hold commands of a shell.
     """
+    chosen = dump.with_suffix(".list")
+    chosen.write_text("\n".join(each for each in _entries(dump) if _ENTRY.match(each)))
+    restored = _script(dump, "--use-list", str(chosen))
     try:
-        with psycopg.connect(database_url) as connection, _script(dump) as script:
+        with psycopg.connect(database_url) as connection, restored as script:
             _drop_everything(connection)
             _run_script(connection, script)
+            connection.execute(_FORGET_MAKERS, [_MAKERS])
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:

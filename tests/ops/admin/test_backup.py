@@ -202,6 +202,16 @@ def test_a_dump_with_more_than_a_backup_has_is_refused(
     assert state(own_settings) == before
 
 
+def test_functions_of_ours_are_made_anew_whatever_the_dump_says(own_settings: Settings) -> None:
+    lie = "CREATE OR REPLACE FUNCTION search_words(given text) RETURNS text[] IMMUTABLE STRICT"
+    with psycopg.connect(own_settings.database_url, autocommit=True) as connection:
+        connection.execute(f"{lie} RETURN ARRAY['lie']".encode())
+        files = back_up_of(own_settings)
+        restore(own_settings.database_url, own_settings.redis_url, packed(files))
+        rode = "UPDATE workouts SET title = 'home/work' RETURNING words @@ search_query('work')"
+        assert connection.execute(rode.encode()).fetchone() == (True,)
+
+
 def test_a_dump_that_lies_about_what_it_does_runs_no_program(
     own_settings: Settings, tmp_path: Path
 ) -> None:
