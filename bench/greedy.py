@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from itertools import count
+from itertools import count, cycle
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -87,9 +87,63 @@ def pings(client: httpx2.Client) -> Iterator[None]:
                     yield
 
 
+def handshakes(client: httpx2.Client) -> Iterator[None]:
+    """Upgrades to a WebSocket without a key, whose heads never end or are too large."""
+    head = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    for nonsense in cycle((b"X-Long: " + b"x" * 9000, b"X-Many: 1\r\n" * 200, b"X-Unended: ")):
+        with suppress(OSError), socket.create_connection(_address(client), timeout=2) as connection:
+            connection.sendall(head + nonsense)
+        yield
+
+
+def whole_rides(client: httpx2.Client) -> Iterator[None]:
+    """Samples without end for one ride under way, as fast as they are taken, read in between."""
+    ride = _start(client)
+    for hour in count():
+        _upload(client, ride, hour * 3600)
+        client.get(f"/api/workouts/{ride}/telemetry")
+        yield
+
+
+def receipts(client: httpx2.Client) -> Iterator[None]:
+    """The dearest questions about a long ride."""
+    ride = _start(client)
+    for hour in range(24):
+        _upload(client, ride, hour * 3600)
+    _complete(client, ride)
+    while True:
+        client.get(f"/api/workouts/{ride}/receipt?gap=1")
+        client.get("/api/fitness?from=2090-01-01&to=2099-12-31")
+        yield
+
+
+def exclusions(client: httpx2.Client) -> Iterator[None]:
+    """Ranges taken out of a long ride and put back, each of which asks for its fold."""
+    ride = _start(client)
+    for hour in range(24):
+        _upload(client, ride, hour * 3600)
+    _complete(client, ride)
+    for at in count():
+        held = {"from": START + at % 50_000 * 1000, "to": START + (at % 50_000 + 1) * 1000}
+        for change in ("exclude", "include"):
+            client.post(f"/api/workouts/{ride}/{change}", json=held)
+        yield
+
+
 WAYS: Final[dict[str, Callable[[httpx2.Client], Iterator[None]]]] = {
     way.__name__: way
-    for way in (late_batches, thresholds, completions, empty_rides, unread_answers, pings)
+    for way in (
+        handshakes,
+        pings,
+        unread_answers,
+        whole_rides,
+        late_batches,
+        thresholds,
+        completions,
+        empty_rides,
+        receipts,
+        exclusions,
+    )
 }
 
 

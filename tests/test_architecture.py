@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
-    "shared": ["samples"],
+    "shared": ["samples", "files"],
     "api": ["web", "health", "identity", "ingest", "workouts", "season", "export"],
     "worker": ["metrics", "rides", "queue", "jobs"],
     "ops": ["embedded", "admin", "demo"],

@@ -97,7 +97,10 @@ class WaitingBytes:
             totals: list[Any] = await pipe.execute() if due else []
         for (user_id, streams), total in zip(due.items(), totals, strict=True):
             self._note(user_id, total, sizes[user_id], streams)
-        return [user_id for user_id in due if 2 * self._used(user_id) >= self._share]
+        near = [user_id for user_id in due if 2 * self._used(user_id) >= self._share]
+        if len(self._added) > _MOST_USERS:
+            self._forget_idle()
+        return near
 
     def _note(self, user_id: UUID, total: int, size: int, streams: list[str]) -> None:
         self._due.discard(user_id)
@@ -105,8 +108,6 @@ class WaitingBytes:
         added = self._added[user_id]
         added.size -= size
         added.streams.difference_update(streams)
-        if len(self._added) > _MOST_USERS:
-            self._forget_idle()
 
     def _forget_idle(self) -> None:
         """Forget users without an upload in progress; under 1/64 of the share goes uncounted."""
