@@ -43,8 +43,8 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
+from api.workouts import laps, telemetry
 from api.workouts import routes as workouts
-from api.workouts import telemetry
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
 from shared.settings import Settings
@@ -62,6 +62,7 @@ SUBJECTS: Final = (
     sign_in.OPERATIONS,
     keys.OPERATIONS,
     workouts.OPERATIONS,
+    laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
     records.OPERATIONS,

@@ -12,9 +12,11 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from psycopg.types.json import Jsonb
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
+from shared.laps import DeviceShown, Lap, PauseShown, laps_of
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
@@ -43,7 +45,12 @@ class Status(StrEnum):
 
 
 class Workout(Struct, rename="camel"):
-    """A ride. `summary` holds its figures; null until samples were first folded."""
+    """A ride. `summary` holds its figures; null until samples were first folded.
+
+    `uploadId`: the file that it came out of. `duplicateOf`: the workout that recorded the same
+    ride; this one does not count in totals and records. `device`, `laps` and `pauses` are not in
+    lists.
+    """
 
     id: UUID
     user_id: UUID
@@ -60,6 +67,11 @@ class Workout(Struct, rename="camel"):
     excluded_ranges: list[TimeRange]
     created_at: datetime
     updated_at: datetime
+    upload_id: UUID | None = None
+    duplicate_of: UUID | None = None
+    device: DeviceShown | UnsetType | None = UNSET
+    laps: list[Lap] | UnsetType = UNSET
+    pauses: list[PauseShown] | UnsetType = UNSET
     telemetry: list[dict[str, Any]] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -89,6 +101,11 @@ class _Id:
 @dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
+
+
+@dataclass(frozen=True)
+class _Laps:
+    laps: object
 
 
 @dataclass(frozen=True)
@@ -229,6 +246,23 @@ async def is_newly_ended(
     return found is not None and bool(found.is_newly_ended)
 
 
+async def lock_laps(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID
+) -> list[Lap] | None:
+    """The laps of the user's ride, which nobody else changes meanwhile; None without a ride."""
+    named = {"id": workout_id, "user_id": user_id}
+    found = await connection.row(_Laps, QUERIES["lock_laps"], **named)
+    return laps_of(found.laps) if found else None
+
+
+async def put_laps(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID, laps: list[Lap]
+) -> None:
+    """Put them in place of the ride's laps; their figures follow by its next fold."""
+    named = {"id": workout_id, "user_id": user_id, "laps": Jsonb(laps)}
+    await connection.execute(QUERIES["put_laps"], named)
+
+
 async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
     """Hide a ride and take its records back. Whether it was there, and the user's."""
     async with database.connection() as connection, connection.transaction():
@@ -236,6 +270,8 @@ async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUI
             _Id, QUERIES["delete_workout"], id=workout_id, user_id=user_id
         )
         if hidden:
+            orphaned = {"id": workout_id, "user_id": user_id}
+            await connection.execute(QUERIES["free_duplicates"], orphaned)
             await connection.execute(RECORDS["delete_curve"], {"workout_id": workout_id})
             await take_records_back(connection, workout_id, user_id)
     return hidden is not None

@@ -23,7 +23,7 @@ ORDER BY metric, duration
 -- The best of every duration over the user's rides of a period, and the ride that holds it.
 SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id
 FROM workout_curves
-JOIN workouts ON workouts.id = workout_id AND NOT excluded,
+JOIN workouts ON workouts.id = workout_id AND NOT excluded AND duplicate_of IS NULL,
     unnest(durations, watts) AS point (duration, power)
 WHERE workout_curves.user_id = %(user_id)s
     AND (%(start)s::timestamptz IS NULL OR ridden_at >= %(start)s)
@@ -54,7 +54,7 @@ SELECT
     coalesce(sum((summary #>> '{precise,totalEnergy}')::double precision), 0) AS total_energy,
     coalesce(sum(training_stress_score), 0) AS training_stress_score
 FROM workouts
-WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
+WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED') AND duplicate_of IS NULL
     AND (%(start)s::timestamptz IS NULL OR start_time >= %(start)s)
     AND (%(end)s::timestamptz IS NULL OR start_time < %(end)s)
 GROUP BY 1
@@ -67,7 +67,7 @@ LIMIT 3660
 WITH stress AS (
     SELECT (start_time AT TIME ZONE %(time_zone)s)::date AS day, training_stress_score
     FROM workouts
-    WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
+    WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED') AND duplicate_of IS NULL
         AND training_stress_score IS NOT NULL
 )
 SELECT

@@ -87,6 +87,7 @@ REQUESTS: Final = (
     Heavy("POST", "/api/workouts/{id}/exclude", json={"from": T0, "to": T0 + 1}),
     Heavy("POST", "/api/workouts/{id}/include", json={"from": T0, "to": T0 + 1}),
     Heavy("POST", "/api/workouts/{id}/telemetry", json={"samples": "largest"}),
+    Heavy("POST", "/api/workouts/{id}/laps", json={"laps": [{"end": T0 + n} for n in range(1000)]}),
     Heavy("POST", "/api/workouts/{id}/pause"),
     Heavy("POST", "/api/workouts/{id}/resume"),
     Heavy("POST", "/api/workouts/{id}/complete", {"wait": 0}),

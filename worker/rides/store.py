@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from shared.connections import DatabaseConnection, Row
 from shared.figures import Summary
+from shared.laps import Lap, laps_of
 from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
 from shared.sql import load_queries
@@ -40,6 +41,8 @@ class LockedWorkout:
     stale: bool
     excluded: bool
     excluded_ranges: Any  # a multirange of ms
+    duplicate_of: UUID | None
+    laps: Any
     method_version: int
     summarized: int
     archived: int
@@ -49,6 +52,11 @@ class LockedWorkout:
         """From when to when the ride sets no records, in Unix seconds."""
         return [(each.lower / 1000, each.upper / 1000) for each in self.excluded_ranges]
 
+    @property
+    def known_laps(self) -> list[Lap]:
+        """The laps as they were told, or last folded."""
+        return laps_of(self.laps)
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -57,6 +65,7 @@ class Analysis:
     timestamps: IntArray
     summary: Summary
     efforts: Efforts
+    laps: list[Lap]
 
 
 def limit_waits(connection: DatabaseConnection) -> None:
@@ -68,6 +77,31 @@ def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
     """Lock the row against other folds until the transaction ends; None if there is no such one."""
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
         return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+
+
+def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
+    """Let nobody else look for duplicates of this user's rides until the transaction ends."""
+    connection.execute(FOLDS["lock_rides_of"], {"user_id": user_id})
+
+
+def overlapping(
+    connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, timestamps: IntArray
+) -> list[UUID]:
+    """The user's finished workouts that may have recorded the same ride, the oldest row first."""
+    first, last = timestamps[[0, -1]] / 1000
+    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
+    found = connection.execute(FOLDS["overlapping"], {"user_id": user_id, **span})
+    return [row["id"] for row in found]
+
+
+def note_duplicate(connection: DatabaseConnection, workout_id: UUID, duplicate_of: UUID) -> None:
+    """The workout is another recording of that one, and does not count."""
+    connection.execute(FOLDS["note_duplicate"], {"id": workout_id, "duplicate_of": duplicate_of})
+
+
+def read_archive(connection: DatabaseConnection, workout_id: UUID) -> RideArchive:
+    """All that is archived of a workout. Raises MalformedEntry or LeaveToNewer."""
+    return RideArchive(read_parts(connection, workout_id), [])
 
 
 def read_parts(
@@ -154,6 +188,7 @@ def _write_summary(
         {
             "id": workout_id,
             "summary": Jsonb(analysis.summary),
+            "laps": Jsonb(analysis.laps),
             "first": _moment(times[0] if len(times) else None),
             "last": _moment(times[-1] if len(times) else None),
             "duration": analysis.summary.duration,
