@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.export import account as export
 from api.export.slots import Exports
 from api.export.state import ExportState
+from api.files import routes as files
+from api.files.budget import FileBudget
 from api.health import routes as health
 from api.identity import accounts, keys, logins, profile, sign_in
 from api.identity.auth import Authenticator, authenticate
@@ -65,6 +67,7 @@ SUBJECTS: Final = (
     laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
+    files.OPERATIONS,
     records.OPERATIONS,
     totals.OPERATIONS,
     profile.OPERATIONS,
@@ -126,6 +129,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             announcements=Announcements(redis),
+            files=FileBudget(settings.max_held_file_bytes),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
         )

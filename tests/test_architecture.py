@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
     "shared": ["samples", "files"],
-    "api": ["web", "health", "identity", "ingest", "workouts", "season", "export"],
-    "worker": ["metrics", "rides", "queue", "jobs"],
+    "api": ["web", "health", "identity", "ingest", "workouts", "files", "season", "export"],
+    "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "demo"],
 }
 FORBIDDEN = {

@@ -25,6 +25,7 @@ _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
     "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+    "upload": {"type": "string", "format": "uuid"},
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",

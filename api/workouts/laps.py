@@ -2,7 +2,7 @@
 
 import time
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 from starlette.responses import Response
@@ -20,6 +20,8 @@ from api.workouts.answers import WorkoutChange, require_workout, seen_by
 from shared.laps import MOST_LAPS, Lap
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 
+_MOST_AT_ONCE: Final = 100
+
 
 class LapMark(Struct):
     """A lap. Without `start` it begins where the one before it ends, the first with the ride."""
@@ -31,7 +33,7 @@ class LapMark(Struct):
 class LapMarks(Struct):
     """The laps to add; one that is there already stays as it is."""
 
-    laps: Annotated[list[LapMark], Meta(min_length=1, max_length=MOST_LAPS)]
+    laps: Annotated[list[LapMark], Meta(min_length=1, max_length=_MOST_AT_ONCE)]
 
 
 async def add_laps(request: IngestRequest, caller: Caller) -> Response:

@@ -44,11 +44,12 @@ class CreateWorkout(Struct, rename="camel"):
 
 
 class UpdateWorkout(Struct, rename="camel"):
-    """Members to change; absent ones stay."""
+    """Members to change; absent ones stay. Null as `duplicateOf`: it is a ride of its own."""
 
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
+    duplicate_of: UnsetType | None = UNSET
 
 
 class WorkoutAnswer(Struct):
@@ -143,7 +144,7 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Change title, description or sport."""
+    """Change title, description or sport, or let a duplicate count by itself."""
     state = request.state
     wanted = await read_json(request, UpdateWorkout, state["settings"])
     workout = await store.update_workout(
@@ -153,6 +154,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
         title=wanted.title,
         description=wanted.description,
         sport=wanted.sport,
+        counts=wanted.duplicate_of is None,
     )
     if workout is None:
         raise NotFound("no such workout")

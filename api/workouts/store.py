@@ -200,8 +200,12 @@ async def update_workout(
     title: str | UnsetType | None,
     description: str | UnsetType | None,
     sport: str | UnsetType,
+    counts: bool,
 ) -> Workout | None:
-    """The workout after a change of what is given; None if it is not there, or not the user's."""
+    """The workout after a change of what is given; None if it is not there, or not the user's.
+
+    ``counts``: it is no duplicate of another one.
+    """
     change = {
         "set_title": title is not UNSET,
         "title": title or None,
@@ -209,10 +213,11 @@ async def update_workout(
         "description": description or None,
         "sport": sport or None,
     }
-    async with database.connection() as connection:
-        return await connection.row(
-            Workout, QUERIES["update_workout"], id=workout_id, user_id=user_id, **change
-        )
+    named = {"id": workout_id, "user_id": user_id}
+    async with database.connection() as connection, connection.transaction():
+        if counts:
+            await connection.execute(QUERIES["count_by_itself"], named)
+        return await connection.row(Workout, QUERIES["update_workout"], **named, **change)
 
 
 async def change_status(

@@ -52,6 +52,11 @@ UPDATE visible_workouts SET
 WHERE id = %(id)s AND user_id = %(user_id)s
 RETURNING *
 
+-- name: count_by_itself
+-- A recording that was taken for another one's ride is a ride of its own; its efforts are due.
+UPDATE workouts SET duplicate_of = NULL, stale = true, fold_asked_at = NULL
+WHERE id = %(id)s AND user_id = %(user_id)s AND duplicate_of IS NOT NULL
+
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.
 UPDATE visible_workouts SET status = %(to)s::workout_status, updated_at = now()

@@ -140,6 +140,7 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
     }
     assert required == {
         "upload_telemetry",
+        "send_file",
         "add_laps",
         "put_thresholds",
         "create_key",

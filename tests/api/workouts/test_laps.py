@@ -68,7 +68,7 @@ def test_laps_are_not_in_lists(rider: Rider) -> None:
     [
         *([], [{}], [{"start": T0}], [{"end": True}], [{"end": "yesterday"}]),
         *([{"end": 1}], [{"end": 10**15}], [{"end": 10**30}], [{"end": T0, "start": T0}]),
-        [{"end": T0}] * 1001,
+        [{"end": T0}] * 101,
     ],
 )
 def test_a_lap_that_cannot_be_is_refused(rider: Rider, laps: list[dict[str, Any]]) -> None:
@@ -80,7 +80,8 @@ def test_a_lap_that_cannot_be_is_refused(rider: Rider, laps: list[dict[str, Any]
 
 def test_a_ride_has_a_thousand_laps_and_no_more(rider: Rider) -> None:
     workout = rider.start()
-    mark(rider, workout, *({"end": T0 + 1000 * each} for each in range(1000)))
+    for first in range(0, 1000, 100):
+        mark(rider, workout, *({"end": T0 + 1000 * each} for each in range(first, first + 100)))
     one_more = {"laps": [{"end": T0 - 1}]}
     problem_of(rider.client.post(f"/api/workouts/{workout}/laps", json=one_more), 409)
 

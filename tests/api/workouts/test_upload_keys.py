@@ -78,8 +78,13 @@ def test_nothing_that_somebody_wrote_or_a_worker_computed_is_read(
 def test_the_walk_knows_every_operation_of_an_upload_key() -> None:
     names = {operation.handler.__name__ for operation in FOR_UPLOADS}
     changes = {"pause_workout", "resume_workout", "complete_workout"}
-    rides = {"create_workout", "upload_telemetry", "get_receipt", "add_laps"}
-    assert names == changes | rides
+    files = {"send_file", "get_upload"}  # see tests/api/files/test_uploads.py
+    assert names == changes | files | {
+        "create_workout",
+        "upload_telemetry",
+        "get_receipt",
+        "add_laps",
+    }
 
 
 def test_who_ends_a_ride_reads_its_figures_and_again_if_the_answer_was_lost(
