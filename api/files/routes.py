@@ -310,6 +310,7 @@ OPERATIONS = Operations(
             body={MULTIPART: FileForm, OCTETS: _Bytes},
             prefer=PREFER_WAIT,
             headers=("Location", "Preference-Applied"),
+            makes=("upload", "$response.body#/upload/id"),
             refusals={
                 HTTPStatus.CONFLICT: "The ride is there already, as `duplicateOf` says; or as much"
                 " is kept of the user as may be",
