@@ -24,9 +24,9 @@ def reader() -> Iterator[FileReader]:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, action: str, seconds: int = 30) -> FileReader:
-    """One whose process does this before it reads."""
+    """One whose process does this before it reads; the worker itself waits for ever."""
     monkeypatch.setenv("FAILPOINT", f"while-reading={action}")
-    return FileReader(seconds, GIB)
+    return FileReader(seconds, GIB, patience=1000)
 
 
 def test_a_ride_comes_back_as_it_was_read(reader: FileReader) -> None:

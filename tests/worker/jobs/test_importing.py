@@ -187,6 +187,21 @@ def test_the_same_ride_imported_at_the_same_time_by_two_workers_is_one_workout(
     assert len(uploads.workouts()) == 1
 
 
+def test_a_file_that_two_workers_take_at_the_same_time_is_imported_once(
+    uploads: Uploads, database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    """As after a lease that ran out: both read it, and one writes."""
+    jobs = [make_job(database, redis_client, settings) for _ in range(2)]
+    upload = uploads.add(fit(600), "keep")
+    with ThreadPoolExecutor(2) as threads:
+        done = list(threads.map(lambda job: job.run(event_of(upload)), jobs))
+    for job in jobs:
+        job.close()
+    assert len(uploads.workouts()) == 1
+    assert True in done
+    assert uploads.row(upload)["status"] == "done"
+
+
 def test_a_file_that_eats_memory_fails_and_the_next_one_goes_in(
     uploads: Uploads, database: Database, redis_client: Redis, settings: Settings
 ) -> None:
