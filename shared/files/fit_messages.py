@@ -33,6 +33,11 @@ def is_fit(data: bytes) -> bool:
     return data[8:12] == b".FIT" and data[0] in (12, 14)
 
 
+def has_time(message: Message) -> bool:
+    """Whether a message says when it was; a damaged file may have a list of times there."""
+    return isinstance(message.get("timestamp"), str)
+
+
 def decode(data: bytes) -> Decoded:
     """Every message that can be read. Damaged bytes raise nothing: what came before them counts.
 

@@ -92,6 +92,8 @@ def test_levels_share_one_limit() -> None:
     inner = zip_of({f"{number}.fit": b"x" for number in range(4)})
     with pytest.raises(UnreadableFile, match="more than can be taken at once"):
         unpacked(zip_of({"1.zip": inner, "2.zip": inner}), Limits(members=5, levels=1))
+    with pytest.raises(UnreadableFile, match="more than can be taken at once"):
+        unpacked(zip_of({"1.zip": inner}), Limits(members=3, levels=1))
 
 
 def test_a_damaged_file_leaves_the_others() -> None:
