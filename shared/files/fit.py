@@ -9,10 +9,11 @@ import numpy as np
 
 from shared.files import fit_fields
 from shared.files.fit_device import device_of, figures_of
-from shared.files.fit_messages import Decoded, Message, decode
+from shared.files.fit_messages import Decoded, Message, decode, has_time
 from shared.files.fit_strap import fill_heartrates
 from shared.files.readings import readings
 from shared.files.recording import (
+    NOTHING_USABLE,
     FileRefused,
     Lap,
     NotAnActivity,
@@ -71,7 +72,7 @@ class _Part:
         for message in messages:
             self._messages[message["message_type"]].append(message)
         self._received = received
-        self._records = [one for one in self._messages["record"] if one.get("timestamp")]
+        self._records = [one for one in self._messages["record"] if has_time(one)]
         self._times = fit_fields.times_of(self._records)
         self._warnings: list[str] = []
         self._shift = self._clock_shift()
@@ -196,8 +197,11 @@ class _Part:
         return None if time is None else time + self._shift
 
 
-def _ms(written: str | None) -> int | None:
-    return int(np.datetime64(written, "ms").astype(np.int64)) if written else None
+def _ms(written: object) -> int | None:
+    """A damaged file may have a list where a time should be."""
+    if not isinstance(written, str):
+        return None
+    return int(np.datetime64(written, "ms").astype(np.int64))
 
 
 def _kind(file_ids: list[Message]) -> object:
@@ -212,6 +216,8 @@ def _refusal(decoded: Decoded) -> FileRefused:
     named = next((_OTHER_KINDS[kind] for kind in kinds if kind in _OTHER_KINDS), None)
     if named:
         return NotAnActivity(f"this FIT file holds {named}, not a ride")
+    if any(message["message_type"] == "record" and has_time(message) for message in messages):
+        return UnreadableFile(NOTHING_USABLE)
     if not decoded.problem and types & {"length", "lap", "session"}:
         return NotAnActivity("this activity holds laps or lengths, but no readings over time")
     if not decoded.problem and messages:

@@ -8,8 +8,6 @@ import numpy as np
 from shared.files.fit_messages import Message
 from shared.samples.columns import FloatArray, IntArray
 
-NO_TIME: Final = np.iinfo(np.int64).min
-
 _SEMICIRCLE: Final = 180 / 2**31  # degrees
 _LEGS: Final = 0x7F  # per cent of one leg
 _RIGHT: Final = 0x80  # set: it is the right one
@@ -42,8 +40,8 @@ _NO_VALUE: Final = {
 
 
 def times_of(records: list[Message]) -> IntArray:
-    """Each record's time in ms since the Unix epoch, NO_TIME where it has none."""
-    written = [record.get("timestamp") or "NaT" for record in records]
+    """Each record's time, in ms since the Unix epoch; all of them have one."""
+    written = [record["timestamp"] for record in records]
     return np.array(written, "datetime64[ms]").astype(np.int64)
 
 
@@ -61,9 +59,12 @@ def column(messages: list[Message], name: str) -> FloatArray:
     """A field's values; NaN where it is absent or no number."""
     values = [message.get(name) for message in messages]
     try:
-        return np.array(values, np.float64)
+        numbers = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):  # a list or a name among the numbers
-        return np.array([number(value) for value in values], np.float64)
+        numbers = np.empty((0, 0))
+    if numbers.ndim == 1:
+        return numbers
+    return np.array([number(value) for value in values], np.float64)  # lists of one length
 
 
 def number(value: Any) -> float:
@@ -97,8 +98,9 @@ def _developer_columns(
 
     A field's number is all that a record says of it: one that two applications use is left out.
     """
-    numbers = [one.get("field_definition_number") for one in descriptions]
-    for description, field in zip(descriptions, numbers, strict=True):
+    described = [one for one in descriptions if _first(one.get("native_mesg_num")) in _RECORD]
+    numbers = [_first(one.get("field_definition_number")) for one in described]
+    for description, field in zip(described, numbers, strict=True):
         name = _channel_of(description)
         if name is None or numbers.count(field) > 1:
             continue
@@ -112,7 +114,7 @@ def _developer_columns(
 
 def _channel_of(description: Message) -> str | None:
     native = _first(description.get("native_field_num"))
-    if _first(description.get("native_mesg_num")) in _RECORD and native in _NATIVE:
+    if native in _NATIVE:
         return _NATIVE[native]
     name = str(_first(description.get("field_name"))).strip("\0 ").casefold()
     return "power" if name in _POWER_NAMES else None

@@ -30,7 +30,12 @@ class Decoded(NamedTuple):
 
 def is_fit(data: bytes) -> bool:
     """Whether the bytes begin like a FIT file."""
-    return data[8:12] == b".FIT" and data[0] in (12, 14)
+    return data[8:12] == b".FIT"
+
+
+def has_time(message: Message) -> bool:
+    """Whether a message says when it was; a damaged file may have a list of times there."""
+    return isinstance(message.get("timestamp"), str)
 
 
 def decode(data: bytes) -> Decoded:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from shared.files.fit_messages import Message
+from shared.files.fit_messages import Message, has_time
 from shared.samples.columns import FloatArray, IntArray
 
 _TICKS: Final = 1024  # a second
@@ -41,7 +41,7 @@ def _beats(messages: Iterable[Message]) -> Iterator[_Beat]:
         rates = _listed(message.get("filtered_bpm"))
         short = "event_timestamp_12" in message  # one decoder expands it, and keeps the last only
         whole = [] if short else _listed(message.get("event_timestamp"))
-        if whole and "timestamp" in message:
+        if whole and has_time(message):
             ticks = int(whole[0] * _TICKS)
             offset = _ms(message) - ticks * 1000 / _TICKS
         elif whole:

@@ -8,6 +8,7 @@ from shared.files import xml
 from shared.files.points import Point, columns_of, pause_between
 from shared.files.readings import readings
 from shared.files.recording import (
+    NOTHING_USABLE,
     Device,
     FileRefused,
     NotAnActivity,
@@ -118,7 +119,10 @@ class _Document:
 
 
 def _refusal(document: _Document, problem: str | None) -> FileRefused:
-    if any(segment for track in document.tracks for segment in track.segments):
+    points = [one for track in document.tracks for segment in track.segments for one in segment]
+    if any("time" in point for point in points):
+        return UnreadableFile(NOTHING_USABLE)
+    if points:
         return NotAnActivity("this GPX file holds a track without times: a route, not a ride")
     if document.routes:
         return NotAnActivity("this GPX file holds a route or places, not a ride")

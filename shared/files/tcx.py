@@ -7,6 +7,7 @@ from shared.files import xml
 from shared.files.points import Point, columns_of, figure_of, moment_of, pause_between
 from shared.files.readings import readings
 from shared.files.recording import (
+    NOTHING_USABLE,
     Device,
     Figures,
     FileRefused,
@@ -204,6 +205,8 @@ def _refusal(document: _Document, problem: str | None) -> FileRefused:
         return NotAnActivity("this TCX file holds a course, not a ride")
     if "Workout" in document.other:
         return NotAnActivity("this TCX file holds a planned workout, not a ride")
+    if any(activity.tracks for activity in document.activities) and not problem:
+        return UnreadableFile(NOTHING_USABLE)
     if problem:
         return UnreadableFile("this TCX file is damaged before its first reading")
     return NotAnActivity("this TCX file holds no readings with times")

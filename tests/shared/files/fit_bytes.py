@@ -12,8 +12,8 @@ FIT_EPOCH: Final = 631_065_600  # Unix seconds of 1989-12-31
 T0: Final = 1_700_000_000  # 2023-11-14T22:13:20Z, in Unix seconds
 
 # Base types, and how each is packed.
-ENUM, UINT8, SINT8, UINT16, SINT32, UINT32, UINT32Z, STRING, BYTE = (
-    *(0x00, 0x02, 0x01, 0x84, 0x85, 0x86, 0x8C, 0x07, 0x0D),
+ENUM, UINT8, SINT8, UINT16, SINT32, UINT32, UINT32Z, STRING, BYTE, FLOAT32 = (
+    *(0x00, 0x02, 0x01, 0x84, 0x85, 0x86, 0x8C, 0x07, 0x0D, 0x88),
 )
 _PACKED: Final = {
     ENUM: "B",

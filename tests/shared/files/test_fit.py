@@ -12,7 +12,10 @@ from tests.shared.files.fit_bytes import (
     BYTE,
     DEVELOPER_DATA_ID,
     FIELD_DESCRIPTION,
+    FIT_EPOCH,
+    FLOAT32,
     HR,
+    LAP,
     RECORD,
     STRING,
     T0,
@@ -157,6 +160,12 @@ def test_laps_and_pauses_are_kept() -> None:
     assert ride.pauses == (Pause(MS + 10_000, MS + 70_000),)
 
 
+def test_laps_and_pauses_that_end_before_they_begin_are_none() -> None:
+    backwards = Message(LAP, {253: stamp(T0), 2: stamp(T0 + 60)})
+    ride = ride_of(timer(10, 4), timer(5, 0), record(0, power=200), backwards)
+    assert (ride.laps, ride.pauses) == ((), ())
+
+
 def test_each_session_is_a_ride_of_its_sport_and_time_and_a_transition_is_none() -> None:
     rides = read_fit(
         fit_file(
@@ -245,6 +254,22 @@ def test_running_power_in_a_developer_field_is_power(name: bytes, native: int | 
     assert np.isnan(column(ride, "power")[1])
 
 
+def test_the_mark_of_no_value_in_a_developer_field_is_missing() -> None:
+    """255 bpm would pass for a heart rate."""
+    fields: dict[int, tuple[int, Value]] = {0: (UINT8, 0), 1: (UINT8, 4), 2: (UINT8, UINT8)}
+    described = Message(FIELD_DESCRIPTION, {**fields, 14: (UINT16, 20), 15: (UINT8, 3)})
+    owner = Message(DEVELOPER_DATA_ID, {1: (BYTE, (1,) * 16), 3: (UINT8, 0)})
+    ride = ride_of(owner, described, record(0, {4: b"\x80"}), record(1, {4: b"\xff"}))
+    assert np.isnan(ride.samples.channel("heartrate")).tolist() == [False, True]
+
+
+def test_a_number_that_two_developer_fields_share_is_no_channel() -> None:
+    raw = struct.pack("<H", 250)
+    twice = [*developer_field(4, b"Power"), *developer_field(4, b"Form Power")]
+    ride = ride_of(*twice, record(0, {4: raw}, heartrate=150))
+    assert list(ride.samples.channels) == ["heartrate"]
+
+
 def test_a_developer_field_of_another_meaning_is_no_channel() -> None:
     raw = struct.pack("<H", 250)
     ride = ride_of(*developer_field(4, b"Form Power"), record(0, {4: raw}, heartrate=150))
@@ -258,6 +283,20 @@ def test_the_heart_rate_of_a_strap_under_water_fills_what_the_watch_has_not() ->
     more = Message(HR, {10: (BYTE, packed), 6: (UINT8, (130, 140))})
     records = [record(second, distance=second) for second in range(3)]
     assert column(ride_of(*records, start, more), "heartrate") == [120, 130, 140]
+
+
+def test_a_strap_says_nothing_of_a_time_without_its_readings() -> None:
+    """Two seconds after its last one, its heart rate is not known."""
+    start = Message(HR, {253: stamp(T0), 9: (UINT32, 0), 6: (UINT8, 120)})
+    ride = ride_of(*(record(second, distance=second) for second in range(3)), start)
+    assert np.isnan(ride.samples.channel("heartrate")).tolist() == [False, False, True]
+
+
+def test_a_strap_with_an_endless_count_is_not_believed() -> None:
+    endless = Message(HR, {253: stamp(T0), 9: (FLOAT32, struct.pack("<f", np.inf)), 6: (UINT8, 99)})
+    data = fit_file(file_id(), record(0, power=200), endless)
+    (ride,) = read_fit(data, RECEIVED, salvage)
+    assert list(ride.samples.channels) == ["power"]
 
 
 def test_compressed_timestamps_count_on_from_the_last_full_one() -> None:
@@ -277,6 +316,18 @@ def test_compressed_timestamps_count_on_from_the_last_full_one() -> None:
 def test_a_field_that_is_too_short_for_its_type_shifts_no_other() -> None:
     odd = Message(RECORD, {253: stamp(T0), 5: (UINT32, b"\x01"), 7: (UINT16, 200)})
     assert column(ride_of(odd), "power") == [200]
+
+
+def test_a_list_where_a_number_or_a_time_should_be_is_nothing() -> None:
+    """The slower decoder gives it as it stands; one of every reading's made a table of a column."""
+    now = T0 - FIT_EPOCH
+    timeless = Message(RECORD, {253: (UINT32, (now, now)), 7: (UINT16, 100)})
+    listed = Message(RECORD, {253: stamp(T0), 7: (UINT16, 200), 4: (UINT8, (1, 2))})
+    (ride,) = read_fit(fit_file(file_id(), timeless, listed, listed), RECEIVED, salvage)
+    assert {name: values.tolist() for name, values in ride.samples.channels.items()} == {
+        "power": [200, 200]
+    }
+    assert ride.warnings == ()
 
 
 def test_a_string_that_is_no_utf_8_harms_nothing() -> None:
@@ -326,6 +377,11 @@ def test_what_is_no_activity_is_refused_by_its_kind(kind: int, words: str) -> No
 def test_laps_without_readings_are_no_ride() -> None:
     with pytest.raises(NotAnActivity, match="laps or lengths, but no readings over time"):
         read_fit(fit_file(file_id(), lap(0, 60), session(0, 60, sport=5)), RECEIVED)
+
+
+def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
+    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+        read_fit(fit_file(file_id(), record(3 * 86_400, power=200), session(0, 1)), RECEIVED)
 
 
 def test_a_file_damaged_from_its_beginning_is_unreadable() -> None:

@@ -96,6 +96,11 @@ def test_a_new_segment_begins_after_a_pause() -> None:
     assert len(ride.samples) == 3
 
 
+def test_a_segment_of_before_the_last_one_follows_no_pause() -> None:
+    ride = only(read_gpx(document(track(point(50), point(40))), RECEIVED))
+    assert ride.pauses == ()
+
+
 def test_several_tracks_are_several_rides() -> None:
     rides = read_gpx(document(track(point(40)) + track(point(50))), RECEIVED)
     assert [ride.start for ride in rides] == [MS, MS + 10_000]
@@ -125,6 +130,11 @@ def test_what_stands_before_the_damage_is_kept_and_said() -> None:
 def test_what_holds_no_ride_is_refused_with_the_reason(content: str, words: str) -> None:
     with pytest.raises(NotAnActivity, match=words):
         read_gpx(document(content), RECEIVED)
+
+
+def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
+    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+        read_gpx(document(track(point(40))), MS - 86_400_001)
 
 
 def test_a_document_damaged_before_its_first_point_is_unreadable() -> None:

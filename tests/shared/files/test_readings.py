@@ -43,6 +43,13 @@ def test_samples_are_in_order_of_time_and_equal_times_in_that_of_the_file() -> N
     )
 
 
+def test_a_minute_of_one_timestamp_keeps_its_order() -> None:
+    """An unstable sort leaves small ones alone."""
+    times = np.array([NOW + 1] * 60 + [NOW])
+    found = readings(times, {"power": np.arange(61.0)}, NOW)
+    assert found.samples.channel("power").tolist() == [60, *range(60)]
+
+
 def test_values_have_the_decimals_of_their_channel() -> None:
     """The altitude of a FIT file comes as 132.20000000000005."""
     columns = {"altitude": np.array([132.20000000000005]), "lng": np.array([-52.81548612])}

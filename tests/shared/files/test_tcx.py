@@ -209,6 +209,11 @@ def test_what_holds_no_ride_is_refused_with_the_reason(content: str, words: str)
         read_tcx(f"<TrainingCenterDatabase>{text}</TrainingCenterDatabase>", RECEIVED)
 
 
+def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
+    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+        read_tcx(document(activity(lap(track(point(40))))), MS - 86_400_001)
+
+
 def test_a_document_damaged_before_its_first_reading_is_unreadable() -> None:
     with pytest.raises(UnreadableFile, match="damaged before its first reading"):
         read_tcx("<TrainingCenterDatabase><Activities><Activity", RECEIVED)
