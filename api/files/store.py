@@ -21,10 +21,10 @@ _PATIENCE = 60.0  # seconds for PostgreSQL to take a file of the largest size
 class Upload(Struct, rename="camel"):
     """A file that was sent, and what became of it.
 
-    `workoutIds`: the workouts that it made or changed. `duplicates`: its rides that were there
-    already, `duplicateOf` the first of them. `reason`: why it failed, or is a duplicate.
-    `warnings`: what could not be read, or was put right. `members`: of a zip, how many of its files
-    are in which status.
+    `workoutIds`: the workouts that it made or changed; of a zip, only where it is not in a list.
+    `duplicates`: its rides that were there already, `duplicateOf` the first of them. `reason`: why
+    it failed, or is a duplicate. `warnings`: what could not be read, or was put right. `members`:
+    of a zip, how many of its files are in which status.
     """
 
     id: UUID

@@ -46,8 +46,16 @@ INSERT INTO upload_files (upload_id, compressed, data)
 VALUES (%(id)s, %(compressed)s, %(data)b)
 
 -- name: get_upload
--- One of the user's own uploads; for a key that may not read, one that it has sent itself.
-SELECT * FROM shown_uploads
+-- One of the user's own uploads; for a key that may not read, one that it has sent itself. A zip has
+-- the workouts of its files.
+SELECT id, filename, size, sha256, status, on_duplicate, reason, warnings, duplicates, parent_id,
+    members, created_at, updated_at,
+    workout_ids || ARRAY(
+        SELECT made
+        FROM uploads AS member, unnest(member.workout_ids) AS made
+        WHERE member.parent_id = shown_uploads.id
+    ) AS workout_ids
+FROM shown_uploads
 WHERE id = %(id)s AND user_id = %(user_id)s
     AND (%(key_id)s::text IS NULL OR key_id = %(key_id)s)
 
