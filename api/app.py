@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.export import account as export
 from api.export.slots import Exports
 from api.export.state import ExportState
+from api.files import routes as files
+from api.files.budget import FileBudget
 from api.health import routes as health
 from api.identity import accounts, keys, logins, profile, sign_in
 from api.identity.auth import Authenticator, authenticate
@@ -43,7 +45,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
-from api.workouts import remedies, telemetry
+from api.workouts import laps, remedies, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
@@ -62,9 +64,11 @@ SUBJECTS: Final = (
     sign_in.OPERATIONS,
     keys.OPERATIONS,
     workouts.OPERATIONS,
+    laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
     remedies.OPERATIONS,
+    files.OPERATIONS,
     records.OPERATIONS,
     totals.OPERATIONS,
     ftp_suggestion.OPERATIONS,
@@ -127,6 +131,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             announcements=Announcements(redis),
+            files=FileBudget(settings.max_held_file_bytes),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
         )

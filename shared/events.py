@@ -38,10 +38,33 @@ class FoldRequest:
             raise MalformedEntry(f"not a fold request: {dict(fields)!r}") from error
 
 
+@dataclass(frozen=True)
+class ImportRequest:
+    """Import this upload's file."""
+
+    KIND: ClassVar = "import"
+    upload_id: UUID
+
+    def fields(self) -> dict[Any, Any]:
+        """The request as a stream entry."""
+        return {"kind": self.KIND, "upload": str(self.upload_id)}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> "ImportRequest":
+        """The request of a stream entry. Raises MalformedEntry for anything else."""
+        try:
+            if fields[b"kind"] != cls.KIND.encode():
+                raise MalformedEntry(f"an event of the kind {fields[b'kind']!r}")
+            return cls(UUID(fields[b"upload"].decode("ascii")))
+        except (KeyError, ValueError) as error:
+            raise MalformedEntry(f"not a request for an import: {dict(fields)!r}") from error
+
+
 class Announcement(msgspec.Struct, frozen=True):
     """Something has happened: ``kind`` of it, to the ``subject`` of that id, and how it ended.
 
-    After a fold, the subject is the workout and the outcome its status.
+    After a fold, the subject is the workout and the outcome its status; after an import, the upload
+    and its status.
     """
 
     kind: str

@@ -5,7 +5,8 @@ Unset, as it always is outside tests, a step is an empty function. The actions:
 * ``kill``: SIGKILL, as the kernel does when memory is short;
 * ``stop``: SIGSTOP, as a machine that stalls;
 * ``raise``: an error that no retry cures;
-* ``hoard``: take memory until the process may have no more.
+* ``hoard``: take memory until the process may have no more;
+* ``spin``: compute for ever.
 """
 
 import os
@@ -27,6 +28,8 @@ def _fail(action: str) -> None:
         hoard = []
         while True:
             hoard.append(bytearray(64 * 1024 * 1024))
+    while action == "spin":
+        pass
     os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
 
 

@@ -12,7 +12,8 @@
 | ``probe``            | string  | written by each look whether Redis takes samples              |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
-| ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already       |
+| ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already, or   |
+|                      |         | for the import of the file of that id                         |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
@@ -54,6 +55,7 @@ class Queue(StrEnum):
 
     PROMPT = "events"  # someone waits for these; older versions know this stream alone
     CHECKPOINTS = "events:checkpoints"  # these free memory of Redis, and update a ride under way
+    IMPORTS = "events:imports"  # files; a person may wait, but knows that there are many
     RECOMPUTES = "events:recomputes"  # no one waits
 
 
@@ -69,9 +71,12 @@ def sealed_key(workout_id: UUID) -> str:
     return f"{{w:{workout_id}}}:sealed"
 
 
-def asked_key(workout_id: UUID, queue: Queue) -> str:
-    """Set while an event of the queue asks for the workout's fold; a fold clears it, then reads."""
-    return f"{{w:{workout_id}}}:asked:{queue.name.lower()}"
+def asked_key(subject: UUID, queue: Queue) -> str:
+    """Set while an event of the queue asks for the workout's fold; a fold clears it, then reads.
+
+    Likewise for the import of an upload.
+    """
+    return f"{{w:{subject}}}:asked:{queue.name.lower()}"
 
 
 def resting_key(workout_id: UUID) -> str:

@@ -48,6 +48,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_answer_bytes: Positive = 128 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
+    # Files: of one upload; held by one API process at a time (a user has a quarter of it); kept of
+    # one user, and how many.
+    max_file_bytes: Positive = 50 * 1024 * 1024
+    max_held_file_bytes: Positive = 256 * 1024 * 1024
+    max_kept_file_bytes: Positive = 20 * 1024 * 1024 * 1024
+    max_kept_files: Positive = 100_000
+    # What a worker may take to read one file: seconds of CPU, and bytes of memory.
+    max_import_seconds: Positive = 30
+    max_import_bytes: Positive = 1024 * 1024 * 1024
     # WebSockets open in one API process: of a key, of a user's keys together, of everybody.
     max_sockets_per_key: Positive = 5
     max_sockets_per_user: Positive = 20

@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
-    "shared": ["samples"],
-    "api": ["web", "health", "identity", "ingest", "workouts", "season", "export"],
-    "worker": ["metrics", "rides", "queue", "jobs"],
+    "shared": ["samples", "files"],
+    "api": ["web", "health", "identity", "ingest", "workouts", "files", "season", "export"],
+    "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "demo"],
 }
 FORBIDDEN = {
@@ -103,6 +103,17 @@ def test_metrics_need_nothing_but_numpy() -> None:
     for path in (ROOT / "worker" / "metrics").rglob("*.py"):
         for name in imports_of(path):
             assert name.startswith("worker.metrics") or name.partition(".")[0] in allowed, path
+
+
+def test_files_are_read_without_a_server_a_disk_or_a_clock() -> None:
+    """So that any process can read them, and be killed over one that never ends."""
+    forbidden = {"httpx2", "os", "psycopg", "redis", "socket", "time", "urllib"}
+    allowed = ("shared.files", "shared.samples", "shared.errors")
+    for path in (ROOT / "shared" / "files").rglob("*.py"):
+        for name in imports_of(path):
+            package = name.partition(".")[0]
+            assert package not in forbidden, path
+            assert package != "shared" or f"{name}.".startswith(tuple(f"{one}." for one in allowed))
 
 
 def test_only_connections_and_probes_open_drivers() -> None:

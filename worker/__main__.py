@@ -17,6 +17,7 @@ from shared.logs import start_logging
 from shared.settings import Settings, read_settings
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
+from worker.jobs.importing import ImportJob
 from worker.jobs.sweep import Sweeper
 from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs, Unreadable
@@ -26,10 +27,11 @@ from worker.queue.pace import Pace
 logger = logging.getLogger(__name__)
 
 
-def make_jobs(database: Database, client: Redis) -> list[Job]:
+def make_jobs(database: Database, client: Redis, settings: Settings) -> list[Job]:
     """A job for each kind of event: a line here, and a module of ``worker.jobs``."""
     return [
         FoldJob(database, client),
+        ImportJob(database, client, settings),
     ]
 
 
@@ -46,7 +48,7 @@ def work(settings: Settings, stop: Event) -> None:
         worker = Worker(
             inbox,
             Breaker(client),
-            Jobs(make_jobs(database, client), Unreadable(database)),
+            Jobs(make_jobs(database, client, settings), Unreadable(database)),
             between_events=[
                 Dispatcher(database, client, settings.checkpoint_interval).dispatch_if_due,
                 Sweeper(database, client, settings).sweep_if_due,

@@ -1,11 +1,11 @@
 """What the handlers of this room share."""
 
 from api.export.slots import Exports
+from api.files.state import FilesState
 from api.web.state import Request
-from api.workouts.state import WorkoutsState
 
 
-class ExportState(WorkoutsState):
+class ExportState(FilesState):
     """Resources by name."""
 
     exports: Exports

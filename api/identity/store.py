@@ -254,8 +254,8 @@ async def note_login(connection: BoundedConnection, user_id: UUID, compared: str
 
 
 async def delete_user(connection: BoundedConnection, user_id: UUID) -> None:
-    """Delete a user's keys and personal data; workers remove the rest later."""
-    for query in ("delete_user", "delete_keys"):
+    """Delete a user's keys, files and personal data; workers remove the rest later."""
+    for query in ("delete_user", "delete_keys", "delete_files"):
         await connection.execute(QUERIES[query], {"user_id": user_id})
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -67,18 +68,29 @@ async def read_body(request: Request[Any], settings: Settings, *, most: int | No
     Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable.
     """
     limit = min(settings.max_body_bytes, most or settings.max_body_bytes)
+    take = partial(request.state["bodies"].take, request.scope)
+    return await read_within(request, limit, settings.body_timeout, take)
+
+
+async def read_within(
+    request: Request[Any], limit: int, seconds: float, take: Callable[[int], None]
+) -> bytes:
+    """The whole body, inflated, of at most ``limit`` bytes that arrive within so many ``seconds``.
+
+    ``take`` is told of the bytes that are held more, and raises where those are too many.
+    Raises TooLarge, RequestTimeout, BadRequest, and what ``take`` raises.
+    """
     try:
-        async with asyncio.timeout(settings.body_timeout):
-            body = await _read(request, limit)
+        async with asyncio.timeout(seconds):
+            body = await _read(request, limit, take)
     except TimeoutError:
         raise RequestTimeout(
-            f"the body did not arrive within {settings.body_timeout:g} s",
-            headers={"Connection": "close"},
+            f"the body did not arrive within {seconds:g} s", headers={"Connection": "close"}
         ) from None
     encoding = header(request, b"content-encoding").strip().lower() or "identity"
     if encoding == "gzip":
         inflated = await asyncio.to_thread(inflate, body, limit)
-        request.state["bodies"].take(request.scope, len(inflated))
+        take(len(inflated))
         return inflated
     if encoding == "identity":
         return body
@@ -150,7 +162,7 @@ def _over(limit: int) -> TooLarge:
     return TooLarge(f"the body is over {limit} bytes", headers={"Connection": "close"})
 
 
-async def _read(request: Request[Any], limit: int) -> bytes:
+async def _read(request: Request[Any], limit: int, take: Callable[[int], None]) -> bytes:
     if int(header(request, b"content-length") or 0) > limit:
         raise _over(limit)
     chunks, length, more = [], 0, True
@@ -162,6 +174,6 @@ async def _read(request: Request[Any], limit: int) -> bytes:
         length += len(chunk)
         if length > limit:
             raise _over(limit)
-        request.state["bodies"].take(request.scope, len(chunk))
+        take(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)

@@ -25,6 +25,7 @@ _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
     "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+    "upload": {"type": "string", "format": "uuid"},
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -66,8 +67,9 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
             described = _describe(operation, subject.tag, schemas)
             paths.setdefault(operation.path, {})[operation.method.lower()] = described
             if operation.makes:
-                made = described["responses"][str(HTTPStatus.CREATED.value)]
-                made["links"] = _links(*operation.makes, operations)
+                links = _links(*operation.makes, operations)
+                for status in operation.answers:
+                    described["responses"][str(status.value)]["links"] = links
     return {
         "openapi": "3.1.0",
         "info": {

@@ -43,12 +43,17 @@ class Problem(TrackerError):
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def __init__(
-        self, detail: str, errors: list[Fault] | None = None, headers: Mapping[str, str] = {}
+        self,
+        detail: str,
+        errors: list[Fault] | None = None,
+        headers: Mapping[str, str] = {},
+        members: Mapping[str, Any] = {},
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors or []
         self.headers = headers
+        self.members = members  # of the document, beside those that every problem has
 
 
 class BadRequest(Problem):
@@ -132,7 +137,9 @@ class ProviderUnavailable(Problem):
 
 def problem_response(problem: Problem) -> Response:
     """The problem as ``application/problem+json``."""
-    return _respond(problem.status, problem.detail, problem.errors, problem.headers)
+    return _respond(
+        problem.status, problem.detail, problem.errors, problem.headers, problem.members
+    )
 
 
 async def on_problem(_: HTTPConnection[Any], error: Exception) -> Response:
@@ -191,9 +198,14 @@ async def answer_to(request: HTTPConnection[Any], error: Exception) -> Response:
 
 
 def _respond(
-    status: HTTPStatus, detail: str, errors: list[Fault], headers: Mapping[str, str]
+    status: HTTPStatus,
+    detail: str,
+    errors: list[Fault],
+    headers: Mapping[str, str],
+    members: Mapping[str, Any] = {},
 ) -> Response:
     document = ProblemDocument("about:blank", status.phrase, status, detail, detail, errors)
-    return Response(
-        msgspec.json.encode(document), status, dict(headers), "application/problem+json"
-    )
+    body = msgspec.json.encode(document)
+    if members:
+        body = body[:-1] + b"," + msgspec.json.encode(members)[1:]
+    return Response(body, status, dict(headers), "application/problem+json")

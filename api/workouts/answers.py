@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from api.identity.auth import Caller
 from api.web.problems import NotFound
@@ -31,6 +31,7 @@ def seen_by(caller: Caller, workout: Workout, *, figures: bool = False) -> Worko
     workout.title = workout.description = None
     workout.excluded, workout.excluded_ranges, workout.vouched_ranges = False, [], []
     workout.crop, workout.removed_ranges = None, []
+    workout.device = workout.laps = workout.pauses = UNSET
     if not figures:
         workout.end_time = workout.duration = workout.summary = None
     return workout

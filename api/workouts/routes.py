@@ -48,13 +48,15 @@ class CreateWorkout(Struct, rename="camel"):
 class UpdateWorkout(Struct, rename="camel"):
     """Members to change; absent ones stay.
 
-    `startTime` is that of a ride without samples; else the first sample decides.
+    `startTime` is that of a ride without samples; else the first sample decides. `duplicateOf` can
+    be null alone: it is a ride of its own.
     """
 
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
     start_time: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    duplicate_of: UnsetType | None = UNSET
 
 
 class WorkoutAnswer(Struct):
@@ -155,7 +157,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     Records, bests and curves of the ride are those of the other sport at once; the workers compute
     its figures anew, by the thresholds of that sport. When a ride with samples starts, they decide:
     another `startTime` is refused, and nothing is changed. The one that it has, as in a workout
-    that is sent back whole, is no change.
+    that is sent back whole, is no change. With null as `duplicateOf` a duplicate counts by itself.
     """
     state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, UpdateWorkout, state["settings"])
@@ -169,6 +171,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
         sport=wanted.sport,
         start_time=start,
         has_waiting=start is not None and await has_waiting(state["redis"], workout_id),
+        counts=wanted.duplicate_of is None,
     )
     if workout is None:
         workout = await require_workout(state, workout_id, caller)

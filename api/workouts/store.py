@@ -12,11 +12,13 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
+from shared.laps import DeviceShown, Lap, PauseShown, laps_of
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
@@ -58,6 +60,9 @@ class Workout(Struct, rename="camel"):
 
     What lies outside `crop` counts for nothing and is not read. `excludedRanges` set no records, in
     `vouchedRanges` no power is a spike, and of `removedRanges` no sample is kept.
+    `uploadId`: the file that it came out of. `duplicateOf`: the workout that recorded the same
+    ride; this one does not count in totals and records. `device`, `laps` and `pauses` are not in
+    lists.
     """
 
     id: UUID
@@ -78,11 +83,16 @@ class Workout(Struct, rename="camel"):
     crop: Crop | None
     created_at: datetime
     updated_at: datetime
+    upload_id: UUID | None = None
+    duplicate_of: UUID | None = None
+    device: DeviceShown | UnsetType | None = UNSET
+    laps: list[Lap] | UnsetType = UNSET
+    pauses: list[PauseShown] | UnsetType = UNSET
     telemetry: list[dict[str, Any]] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        # A row has the status as text, and ranges and summary as PostgreSQL has them. The summary
-        # stays a dict: as a Struct it would lose what a newer worker has put into it.
+        # A row has the status as text, and ranges, laps and summary as PostgreSQL has them. These
+        # stay dicts: as Structs they would lose what a newer worker has put into them.
         self.status = Status(self.status)
         crop: Any = self.crop
         summary: Any = self.summary
@@ -91,11 +101,24 @@ class Workout(Struct, rename="camel"):
         self.vouched_ranges = _time_ranges(self.vouched_ranges)
         self.removed_ranges = _time_ranges(self.removed_ranges)
         self.crop = crop and Crop(crop.lower, crop.upper)
+        self.laps, self.pauses = _uncropped(self.laps, crop), _uncropped(self.pauses, crop)
         self.stream_name = samples_key(self.id)  # follows from the id: its column stays empty
 
 
 def _time_ranges(multirange: Any) -> list[TimeRange]:
     return [TimeRange(each.lower, each.upper) for each in multirange]
+
+
+def _uncropped(marked: Any, crop: Any) -> Any:
+    """Laps or pauses, without those that lie in what is cropped away."""
+    if not (marked and crop):
+        return marked
+    return [
+        each
+        for each in marked
+        if (crop.lower is None or each["end"] > crop.lower)
+        and (crop.upper is None or each.get("start", 0) < crop.upper)
+    ]
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,11 @@ class _Id:
 @dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
+
+
+@dataclass(frozen=True)
+class _Laps:
+    laps: object
 
 
 @dataclass(frozen=True)
@@ -208,12 +236,14 @@ async def update_workout(
     title: str | UnsetType | None,
     description: str | UnsetType | None,
     sport: str | UnsetType,
+    counts: bool,
     start_time: datetime | None = None,
     has_waiting: bool = False,
 ) -> Workout | None:
     """The workout after a change of what is given; None if it is not there, or not the user's.
 
     Or if it would start at another moment than its samples, archived or ``has_waiting``, say.
+    ``counts``: it is no duplicate of another one.
     """
     change = {
         "set_title": title is not UNSET,
@@ -223,13 +253,15 @@ async def update_workout(
         "start_time": start_time,
         "has_waiting": has_waiting,
     }
+    named = {"id": workout_id, "user_id": user_id}
     async with database.connection() as connection, connection.transaction():
-        workout = await connection.row(
-            Workout, QUERIES["update_workout"], id=workout_id, user_id=user_id, **change
-        )
+        workout = await connection.row(Workout, QUERIES["update_workout"], **named, **change)
         if workout and sport is not UNSET:
             await _change_sport(connection, workout_id, user_id, sport)
             workout.sport = sport
+        if workout and counts:
+            await connection.execute(QUERIES["count_by_itself"], named)
+            workout.duplicate_of = None
         return workout
 
 
@@ -307,6 +339,23 @@ async def is_newly_ended(
     return found is not None and bool(found.is_newly_ended)
 
 
+async def lock_laps(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID
+) -> list[Lap] | None:
+    """The laps of the user's ride, which nobody else changes meanwhile; None without a ride."""
+    named = {"id": workout_id, "user_id": user_id}
+    found = await connection.row(_Laps, QUERIES["lock_laps"], **named)
+    return laps_of(found.laps) if found else None
+
+
+async def put_laps(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID, laps: list[Lap]
+) -> None:
+    """Put them in place of the ride's laps; their figures follow by its next fold."""
+    named = {"id": workout_id, "user_id": user_id, "laps": Jsonb(laps)}
+    await connection.execute(QUERIES["put_laps"], named)
+
+
 async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
     """Hide a ride and take its records back. Whether it was there, and the user's."""
     async with database.connection() as connection, connection.transaction():
@@ -314,6 +363,8 @@ async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUI
             _Id, QUERIES["delete_workout"], id=workout_id, user_id=user_id
         )
         if hidden:
+            orphaned = {"id": workout_id, "user_id": user_id}
+            await connection.execute(QUERIES["free_duplicates"], orphaned)
             await connection.execute(RECORDS["delete_curve"], {"workout_id": workout_id})
             await take_records_back(connection, workout_id, user_id)
     return hidden is not None

@@ -33,6 +33,8 @@ CHANNELS: Final = (
     Channel("lat", "deg", -90, 90, 7),
     Channel("lng", "deg", -180, 180, 7),
     Channel("temperature", "°C", -100, 100, 1, (127,)),
+    # The left leg's share of the power.
+    Channel("balance", "%", 0, 100, 1),
 )
 CHANNEL: Final = {channel.name: channel for channel in CHANNELS}
 CHANNEL_NAMES: Final = tuple(CHANNEL)

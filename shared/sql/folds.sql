@@ -8,7 +8,7 @@ SELECT
 -- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
 SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
-    removed_ranges, crop, overwritten,
+    removed_ranges, crop, overwritten, duplicate_of, laps,
     coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (
@@ -45,6 +45,7 @@ WHERE id = %(id)s
 -- lasted from its start to its completion.
 UPDATE workouts SET
     summary = %(summary)s,
+    laps = %(laps)s,
     start_time = coalesce(%(first)s, start_time),
     end_time = CASE
         WHEN status IN ('ACTIVE', 'PAUSED') THEN NULL
@@ -57,6 +58,27 @@ UPDATE workouts SET
     last_received_at = greatest(last_received_at, %(received_at)s),
     updated_at = now()
 WHERE id = %(id)s
+
+-- name: lock_rides_of
+-- Whoever looks for duplicates among a user's rides does so alone; before any row is locked.
+SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496054))
+
+-- name: overlapping
+-- The user's workouts whose start is near enough for them to be recordings of the same ride: that
+-- both share three quarters of the longer one's time bounds how far their starts are apart.
+SELECT id, crop FROM workouts
+WHERE user_id = %(user_id)s AND status <> 'DELETED' AND status IN ('COMPLETED', 'ARCHIVED')
+    AND duplicate_of IS NULL AND id IS DISTINCT FROM %(id)s::uuid
+    AND start_time >= %(first)s::timestamptz
+        - (%(last)s::timestamptz - %(first)s::timestamptz) * 0.34 - interval '1 second'
+    AND start_time <= %(last)s::timestamptz
+    AND end_time >= %(first)s::timestamptz
+ORDER BY created_at, id
+LIMIT 20
+
+-- name: note_duplicate
+-- A ride was found to be another recording of one that is there already.
+UPDATE workouts SET duplicate_of = %(duplicate_of)s WHERE id = %(id)s
 
 -- name: fail_workout
 -- Mark the workout of a dead letter as failed, and note in the letter what a replay needs: the

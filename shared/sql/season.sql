@@ -26,7 +26,7 @@ ORDER BY metric, duration
 -- ride that holds it.
 SELECT DISTINCT ON (point.duration) point.duration, point.power, workout_id, ridden_at
 FROM workout_curves
-JOIN workouts ON workouts.id = workout_id AND NOT excluded,
+JOIN workouts ON workouts.id = workout_id AND NOT excluded AND duplicate_of IS NULL,
     unnest(durations, watts) AS point (duration, power)
 WHERE workout_curves.user_id = %(user_id)s
     AND (%(sport)s::text IS NULL OR workout_curves.sport = %(sport)s)
@@ -61,7 +61,7 @@ SELECT
     sum((summary #>> '{precise,totalEnergy}')::double precision) AS total_energy,
     sum(training_stress_score) AS training_stress_score
 FROM workouts
-WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
+WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED') AND duplicate_of IS NULL
     AND (%(names)s::text[] IS NULL OR lower(translate(sport, '-_', '')) = ANY(%(names)s))
     AND (%(start)s::timestamptz IS NULL OR start_time >= %(start)s)
     AND (%(end)s::timestamptz IS NULL OR start_time < %(end)s)
@@ -76,7 +76,7 @@ LIMIT 3660
 WITH stress AS (
     SELECT (start_time AT TIME ZONE %(time_zone)s)::date AS day, training_stress_score
     FROM workouts
-    WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED')
+    WHERE user_id = %(user_id)s AND status IN ('COMPLETED', 'ARCHIVED') AND duplicate_of IS NULL
         AND (%(names)s::text[] IS NULL OR lower(translate(sport, '-_', '')) = ANY(%(names)s))
 )
 SELECT

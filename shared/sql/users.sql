@@ -79,6 +79,11 @@ UPDATE users SET
     deleted_at = now(), updated_at = now()
 WHERE id = %(user_id)s
 
+-- name: delete_files
+-- The originals that a user has sent; what is known of the uploads goes with the user's row.
+DELETE FROM upload_files
+WHERE upload_id IN (SELECT id FROM uploads WHERE user_id = %(user_id)s)
+
 -- name: delete_keys
 -- All keys and sessions of a user.
 DELETE FROM api_keys WHERE user_id = %(user_id)s

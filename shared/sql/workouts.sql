@@ -12,8 +12,9 @@ RETURNING *
 SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496053))
 
 -- name: count_rides
--- How many rides a user has under way and in all, how many were made within an hour, and after how
--- many seconds those are one less. Deleted ones count until they are purged.
+-- How many rides a user has under way and in all, how many were made within an hour (those out of
+-- files left out), and after how many seconds those are one less. Deleted ones count until they are
+-- purged.
 SELECT
     (
         SELECT count(*) FROM workouts
@@ -25,7 +26,7 @@ SELECT
         ceil(extract(epoch FROM min(created_at) + interval '1 hour' - now())), 0
     )::int AS wait
 FROM workouts
-WHERE user_id = %(user_id)s AND created_at > now() - interval '1 hour'
+WHERE user_id = %(user_id)s AND created_at > now() - interval '1 hour' AND upload_id IS NULL
 
 -- name: get_workout
 -- One of the user's own workouts.
@@ -66,6 +67,11 @@ RETURNING *
 UPDATE workouts SET sport = %(sport)s, stale = true, fold_asked_at = NULL
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND sport <> %(sport)s
 RETURNING id
+
+-- name: count_by_itself
+-- A recording that was taken for another one's ride is a ride of its own; its efforts are due.
+UPDATE workouts SET duplicate_of = NULL, stale = true, fold_asked_at = NULL
+WHERE id = %(id)s AND user_id = %(user_id)s AND duplicate_of IS NOT NULL
 
 -- name: crop_workout
 -- Let only a range of a ride count; its figures are to be computed anew. Not of a ride under way.
@@ -126,6 +132,34 @@ UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id
 
+-- name: lock_laps
+-- The laps of a ride, which nobody else changes before the transaction ends.
+SELECT laps FROM workouts
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+FOR NO KEY UPDATE
+
+-- name: put_laps
+-- The laps of a ride; of one that is over, their figures are due.
+UPDATE workouts SET
+    laps = %(laps)s,
+    stale = stale OR status IN ('COMPLETED', 'ARCHIVED'),
+    fold_asked_at = CASE WHEN status IN ('COMPLETED', 'ARCHIVED') THEN NULL ELSE fold_asked_at END,
+    updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s
+
+-- name: free_duplicates
+-- Of the recordings that did not count beside a deleted one, the oldest counts from now on.
+UPDATE workouts SET
+    duplicate_of = nullif(heir.id, workouts.id), stale = true, fold_asked_at = NULL,
+    updated_at = now()
+FROM (
+    SELECT id FROM workouts
+    WHERE duplicate_of = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    ORDER BY created_at, id
+    LIMIT 1
+) AS heir
+WHERE duplicate_of = %(id)s AND user_id = %(user_id)s
+
 -- name: matching_workouts
 -- The filters of the list and of its number. No statement is prepared on the server, so each is
 -- planned with its parameters: a filter that is null leaves nothing in the plan.
@@ -176,7 +210,7 @@ page AS (
 )
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
     duration, summary, excluded, excluded_ranges, created_at, updated_at, crop, vouched_ranges,
-    removed_ranges
+    removed_ranges, upload_id, duplicate_of
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s

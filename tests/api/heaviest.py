@@ -89,6 +89,11 @@ REQUESTS: Final = (
     Heavy("POST", "/api/workouts/{id}/include", json={"from": T0, "to": T0 + 1}),
     Heavy("POST", "/api/workouts/{id}/telemetry", json={"samples": "largest"}),
     Heavy("DELETE", "/api/workouts/{id}/telemetry", {"from": T0 + 79_000_000}),
+    Heavy("POST", "/api/workouts/{id}/laps", json={"laps": [{"end": T0 + n} for n in range(100)]}),
+    Heavy("POST", "/api/uploads", {"filename": "ride.gpx"}, json="largest"),
+    Heavy("GET", "/api/uploads", {"limit": 100}),
+    Heavy("GET", "/api/uploads/{upload}"),
+    Heavy("GET", "/api/uploads/{upload}/file"),
     Heavy("POST", "/api/workouts/{id}/pause"),
     Heavy("POST", "/api/workouts/{id}/resume"),
     Heavy("POST", "/api/workouts/{id}/complete", {"wait": 0}),
@@ -186,6 +191,8 @@ class HeaviestRider:
             path, body = path.replace(name, value), body.replace(name, value)
         if heavy.path.endswith("telemetry") and heavy.method == "POST":
             body = _largest_batch()
+        if heavy.path == "/api/uploads" and heavy.method == "POST":
+            body = "<gpx>" * 10_000_000
         content = None if heavy.json is None else body
         headers = {"Content-Type": "application/json"} if content else {}
         answer = self._rider.client.request(
@@ -193,6 +200,8 @@ class HeaviestRider:
         )
         if (heavy.method, heavy.path) == ("POST", "/api/keys"):
             self._places["{key}"] = answer.json()["key"]["id"]
+        if (heavy.method, heavy.path) == ("POST", "/api/uploads"):
+            self._places["{upload}"] = answer.json()["upload"]["id"]
         return answer
 
     def _begin_export(self) -> httpx2.Response:

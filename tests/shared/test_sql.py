@@ -35,7 +35,9 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     )
 
 
-@pytest.mark.parametrize("topic", ["workouts", "season", "records", "riders", "ingest", "health"])
+@pytest.mark.parametrize(
+    "topic", ["workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"]
+)
 def test_every_query_has_its_line_of_intent(topic: str) -> None:
     bare = [name for name, query in load_queries(topic).items() if not query.startswith("-- ")]
     assert bare == []
@@ -52,8 +54,8 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 
 # Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
-OF_NO_USER |= {"riders.count_marked"}
-OF_USERS = ("workouts", "riders", "season", "ingest")
+OF_NO_USER |= {"riders.count_marked", "uploads.keep_file"}
+OF_USERS = ("workouts", "riders", "season", "ingest", "uploads")
 
 
 @pytest.mark.parametrize("name", [name for name in QUERIES if name.partition(".")[0] in OF_USERS])

@@ -9,6 +9,7 @@ def test_each_room_runs_its_sql_in_one_module() -> None:
     modules = sorted(WORKER.rglob("*.py"))
     running = [path for path in modules if "load_queries(" in path.read_text()]
     assert [str(path.relative_to(WORKER)) for path in running] == [
+        "files/store.py",
         "jobs/store.py",
         "queue/dead_letters.py",
         "rides/store.py",

@@ -1,7 +1,7 @@
 """The dispatcher: fills the event streams with what is due, one ride of each user in turn.
 
-Rows in PostgreSQL say which rides are due, and a set in Redis which have late samples. The
-dispatcher fills each stream with those, up to a few dozen events, each user's first ride before
+Rows in PostgreSQL say which rides and files are due, and a set in Redis which have late samples.
+The dispatcher fills each stream with those, up to a few dozen events, each user's first before
 anybody's second. So a ride waits behind those few dozen, however many another user has.
 """
 
@@ -15,13 +15,14 @@ from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.errors import LeaveToNewer, MalformedEntry
-from shared.events import FoldRequest
+from shared.events import FoldRequest, ImportRequest
 from shared.redis_keys import ASKED_FOR, DUE, SHORT, Queue, asked_key, resting_key, samples_key
 from worker.jobs import store
 from worker.jobs.fold import fold
 from worker.queue.inbox import pending_events
 
 _FOLD: Final = FoldRequest.KIND.encode()
+_IMPORT: Final = ImportRequest.KIND.encode()
 _INTERVAL: Final = 1.0  # seconds
 _LOW: Final = SHORT // 4  # events; with fewer, and more to be done, it is time to fill up
 _MOST_LATE: Final = 2000  # rides with late samples that are looked at in one go
@@ -77,6 +78,7 @@ class Dispatcher:
         return {
             Queue.PROMPT: completions,
             Queue.CHECKPOINTS: [*late, *self._with_samples(checkpoints)],
+            Queue.IMPORTS: store.next_imports(connection, asked, room[Queue.IMPORTS]),
             Queue.RECOMPUTES: recomputes,
         }
 
@@ -131,14 +133,15 @@ class Dispatcher:
             found = pipe.execute()
         return [each for each, exists in zip(workout_ids, found, strict=True) if exists]
 
-    def _ask(self, queue: Queue, workout_ids: list[UUID]) -> None:
-        for workout_id in workout_ids:
+    def _ask(self, queue: Queue, subjects: list[UUID]) -> None:
+        for subject in subjects:
             try:
-                if self._redis.set(asked_key(workout_id, queue), b"", nx=True, ex=ASKED_FOR):
-                    self._redis.xadd(queue, FoldRequest(workout_id).fields())
-                    logger.info("asked for a fold of %s", workout_id)
+                if self._redis.set(asked_key(subject, queue), b"", nx=True, ex=ASKED_FOR):
+                    self._redis.xadd(queue, _request(queue, subject).fields())
+                    logger.info("asked for %s in %s", subject, queue)
             except OutOfMemoryError:
-                self._make_room(workout_id)
+                if queue is not Queue.IMPORTS:
+                    self._make_room(subject)
 
     def _make_room(self, workout_id: UUID) -> None:
         """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""
@@ -150,6 +153,10 @@ class Dispatcher:
             logger.exception("could not make room by folding %s", workout_id)
 
 
+def _request(queue: Queue, subject: UUID) -> FoldRequest | ImportRequest:
+    return ImportRequest(subject) if queue is Queue.IMPORTS else FoldRequest(subject)
+
+
 def fall_due(client: Redis, workout_ids: Iterable[UUID]) -> None:
     """Have rides that are over, and have samples waiting, folded soon. Redis may be too full."""
     try:
@@ -159,15 +166,17 @@ def fall_due(client: Redis, workout_ids: Iterable[UUID]) -> None:
 
 
 def _asked_for(client: Redis) -> list[UUID]:
-    """Workouts whose fold is in progress, has failed, or was left to a newer worker.
+    """Workouts whose fold is in progress, has failed, or was left to a newer worker; and uploads.
 
     Else a ride that is left to a newer worker would get another event each time.
     """
     asked = []
     for event in pending_events(client):
-        if event.get(b"kind") == _FOLD:
-            try:
+        try:
+            if event.get(b"kind") == _FOLD:
                 asked.append(FoldRequest.from_fields(event).workout_id)
-            except MalformedEntry:
-                continue
+            elif event.get(b"kind") == _IMPORT:
+                asked.append(ImportRequest.from_fields(event).upload_id)
+        except MalformedEntry:
+            continue
     return asked

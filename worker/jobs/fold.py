@@ -2,8 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 from uuid import UUID
 
@@ -16,12 +15,11 @@ from shared.samples.archive import WHOLE, split
 from worker.jobs.announcing import announce
 from worker.queue.dead_letters import DeadLetter, write_letter
 from worker.rides import store, stream
+from worker.rides.analysis import analyse, find_same, ride_of
 from worker.rides.archive import MOST_PARTS, RideArchive, merge_archive
-from worker.rides.efforts import rank_efforts
-from worker.rides.ride import Ride
 from worker.rides.store import Analysis, LockedWorkout
 from worker.rides.stream import Waiting
-from worker.rides.summary import METHOD_VERSION, summarize
+from worker.rides.summary import METHOD_VERSION
 
 _SHARE: Final = 10  # of the ride: one in so many of its samples
 # After a fold for late samples, so many times as long as it took: they may take up a twentieth of
@@ -151,6 +149,20 @@ def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Wait
         store.write_checkpoint(connection, workout.id, archive, waiting.received_at)
 
 
+def _analyse(
+    connection: DatabaseConnection, workout: LockedWorkout, archive: RideArchive
+) -> Analysis:
+    """The ride's figures; on completion, whether it is there already is looked for first."""
+    ride = ride_of(workout, archive)
+    if workout.status == "PROCESSING" and workout.duplicate_of is None:
+        store.lock_rides_of(connection, workout.user_id)
+        if same := find_same(connection, workout.user_id, workout.id, ride):
+            logger.info("%s is a duplicate of %s: %s", workout.id, same.workout_id, same.why)
+            store.note_duplicate(connection, workout.id, same.workout_id)
+            workout = replace(workout, duplicate_of=same.workout_id)
+    return analyse(connection, workout, ride, archive.overwritten)
+
+
 def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:
     """Whether to compute them: at a checkpoint only once a tenth of the ride is new to them.
 
@@ -160,22 +172,6 @@ def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:
         return True
     new = workout.archived + fresh - workout.summarized
     return _SHARE * new >= workout.summarized
-
-
-def _analyse(
-    connection: DatabaseConnection, workout: LockedWorkout, archive: RideArchive
-) -> Analysis:
-    ride = Ride(workout.cropped(archive.samples()), workout.vouched_seconds)
-    efforts = rank_efforts(ride, workout.excluded_seconds)
-    if workout.excluded:
-        efforts = efforts.unranked()
-    moment = workout.start_time
-    if len(ride.timestamps):
-        moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
-    athlete = store.athlete_on(connection, workout.user_id, workout.family, moment)
-    before = workout.overwritten
-    overwritten = None if before is None else before + archive.overwritten
-    return Analysis(ride.timestamps, summarize(ride, athlete, overwritten), efforts)
 
 
 def _workout_of(event: Fields) -> UUID | None:

@@ -7,6 +7,7 @@ from shared.connections import DatabaseConnection
 from shared.sql import load_queries
 
 QUERIES = load_queries("folds")
+IMPORTS = load_queries("imports")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
 # Tasks that one worker does at a time: the numbers of their advisory locks.
 SWEEP: Final = 7496052
@@ -34,6 +35,12 @@ def next_checkpoints(
 def next_recomputes(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
     """Workouts whose figures are stale, each user's in turn; the row notes the request."""
     return _ids(connection, "next_recomputes", asked=asked, most=most, overdue=OVERDUE)
+
+
+def next_imports(connection: DatabaseConnection, asked: list[UUID], most: int) -> list[UUID]:
+    """Files to import, each user's in turn; the row notes the request."""
+    wanted = {"asked": asked, "most": most, "overdue": OVERDUE}
+    return [row["id"] for row in connection.execute(IMPORTS["next_imports"], wanted)]
 
 
 def in_turn(connection: DatabaseConnection, workout_ids: list[UUID]) -> list[UUID]:
@@ -68,8 +75,9 @@ def find_purgeable(connection: DatabaseConnection, retention: float) -> list[UUI
 
 
 def purge(connection: DatabaseConnection, workout_ids: list[UUID]) -> None:
-    """Delete them, and the deleted users that have no workouts left."""
+    """Delete them with their files, and the deleted users that have no workouts left."""
     if workout_ids:
+        connection.execute(IMPORTS["purge_uploads"], {"ids": workout_ids})
         connection.execute(QUERIES["purge"], {"ids": workout_ids})
     connection.execute(QUERIES["purge_users"])
 

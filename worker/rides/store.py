@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from shared.connections import DatabaseConnection, Row
 from shared.figures import Summary
+from shared.laps import Lap, laps_of
 from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
 from shared.sports import sport_family
@@ -47,6 +48,8 @@ class LockedWorkout:
     vouched_ranges: Any
     removed_ranges: Any
     crop: Any  # a range of ms, or None
+    duplicate_of: UUID | None
+    laps: Any
     method_version: int
     summarized: int
     archived: int
@@ -72,9 +75,19 @@ class LockedWorkout:
         """From when to when the rider has removed all samples for good, in ms."""
         return [(each.lower, each.upper) for each in self.removed_ranges]
 
+    @property
+    def bounds(self) -> tuple[int | None, int | None]:
+        """From when and until when the ride counts, in ms; None where it is not cropped."""
+        return (self.crop.lower, self.crop.upper) if self.crop else (None, None)
+
     def cropped(self, samples: Samples) -> Samples:
         """Of samples in order of time, those that the rider has not cropped away."""
-        return samples.between(self.crop.lower, self.crop.upper) if self.crop else samples
+        return samples.between(*self.bounds) if self.crop else samples
+
+    @property
+    def known_laps(self) -> list[Lap]:
+        """The laps as they were told, or last folded."""
+        return laps_of(self.laps)
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,15 @@ class Analysis:
     timestamps: IntArray
     summary: Summary
     efforts: Efforts
+    laps: list[Lap]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts."""
+
+    id: UUID
+    crop: Any
 
 
 def limit_waits(connection: DatabaseConnection) -> None:
@@ -95,6 +117,31 @@ def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
     """Lock the row against other folds until the transaction ends; None if there is no such one."""
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
         return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+
+
+def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
+    """Let nobody else look for duplicates of this user's rides until the transaction ends."""
+    connection.execute(FOLDS["lock_rides_of"], {"user_id": user_id})
+
+
+def overlapping(
+    connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, timestamps: IntArray
+) -> list[Candidate]:
+    """The user's finished workouts that may have recorded the same ride, the oldest row first."""
+    first, last = timestamps[[0, -1]] / 1000
+    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
+    with connection.cursor(row_factory=class_row(Candidate)) as cursor:
+        return cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span}).fetchall()
+
+
+def note_duplicate(connection: DatabaseConnection, workout_id: UUID, duplicate_of: UUID) -> None:
+    """The workout is another recording of that one, and does not count."""
+    connection.execute(FOLDS["note_duplicate"], {"id": workout_id, "duplicate_of": duplicate_of})
+
+
+def read_archive(connection: DatabaseConnection, workout_id: UUID) -> RideArchive:
+    """All that is archived of a workout. Raises MalformedEntry or LeaveToNewer."""
+    return RideArchive(read_parts(connection, workout_id), [])
 
 
 def read_parts(
@@ -188,6 +235,7 @@ def _write_summary(
         {
             "id": workout_id,
             "summary": Jsonb(analysis.summary),
+            "laps": Jsonb(analysis.laps),
             "first": _moment(times[0] if len(times) else None),
             "last": _moment(times[-1] if len(times) else None),
             "duration": analysis.summary.duration,

@@ -83,7 +83,8 @@ def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:
         content = json.loads(archive.read(name))
         assert content == client.get(path).json(), name
         assert all(content.values()), name
-    workouts = client.get("/api/workouts").json()["workouts"]
+    listed = client.get("/api/workouts").json()["workouts"]
+    workouts = [well_used.workout(workout["id"]) for workout in listed]
     assert lines_of(archive, "workouts.ndjson") == workouts
     assert [one["status"] for one in workouts].count("COMPLETED") == 2
     samples = telemetry_of(archive)
@@ -148,7 +149,8 @@ def test_more_rides_than_a_page_are_all_in_it_in_their_order(
         for workout in rider.client.get(f"/api/workouts?limit=100&page={page}").json()["workouts"]
     ]
     archive = export_of(rider)
-    assert lines_of(archive, "workouts.ndjson") == listed
+    lines = lines_of(archive, "workouts.ndjson")
+    assert [line["id"] for line in lines] == [workout["id"] for workout in listed]
     assert list(telemetry_of(archive)) == [workout["id"] for workout in listed]
     assert len(listed) == 120
 

@@ -14,6 +14,7 @@ from shared.settings import Settings, read_settings
 from shared.sql import load_queries
 from tests.api.answers import eventually, seconds_of
 from tests.api.conftest import MakeKey
+from tests.api.files.ride_files import gpx, imported
 from tests.conftest import Rider
 from worker.jobs.sweep import Sweeper
 
@@ -105,7 +106,7 @@ def ride_everything(rider: Rider) -> list[str]:
     rider.upload(under_way, seconds_of(200, 60))
     rider.upload(deleted, seconds_of(200, 60))
     rider.client.delete(f"/api/workouts/{deleted}")
-    return [completed, under_way, deleted]
+    return [completed, under_way, deleted, imported(rider, gpx(60, 1_600_000_000_000))]
 
 
 def everything_of(rider: Rider, workouts: list[str]) -> list[Any]:
@@ -197,6 +198,19 @@ def test_nothing_of_a_deleted_account_is_left_and_all_of_others(
         assert 0 < streams.ttl(left[0]) <= SEALED_FOR
     assert everything_of(other, theirs[:2]) == before
     assert other.upload(theirs[1], seconds_of(210, 60)).status_code == 202
+
+
+def test_the_files_of_a_deleted_account_are_gone_at_once(
+    rider: Rider, delete: Delete, database: Database
+) -> None:
+    imported(rider, gpx(60))
+    kept = (
+        "SELECT count(*) AS files FROM upload_files JOIN uploads ON uploads.id = upload_id"
+        " WHERE user_id = %s"
+    )
+    delete(rider)
+    with database.connection() as connection:
+        assert connection.execute(kept, [rider.account.user_id]).fetchone() == {"files": 0}
 
 
 def test_what_is_uploaded_by_a_key_still_remembered_is_gone_with_the_rest(

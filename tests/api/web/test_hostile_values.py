@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from api.app import OPERATIONS, SUBJECTS
+from api.web.body import JSON
 from api.web.openapi import document
 from api.web.routing import Operation
 from tests.api.answers import T0, problem_of, seconds_of
@@ -130,7 +131,7 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
 
 @pytest.mark.parametrize(
     "operation",
-    [operation for operation in OPERATIONS if operation.body],
+    [operation for operation in OPERATIONS if JSON in operation.body],
     ids=lambda one: f"{one.method} {one.path}",
 )
 def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operation) -> None:
@@ -150,7 +151,7 @@ def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operat
                 accepted_or_refused(response, body)
     # What was accepted can be read again.
     for again in OPERATIONS:
-        if again.method == "GET" and again.scope:
+        if again.method == "GET" and again.scope and "{upload}" not in again.path:
             answer = rider.client.get(again.path.replace("{id}", workout))
             assert answer.status_code == 200, answer.text
     assert rider.complete(workout)["status"] == "COMPLETED"

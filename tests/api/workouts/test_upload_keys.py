@@ -14,7 +14,11 @@ from tests.api.conftest import MakeKey
 from tests.conftest import Rider
 
 FOR_UPLOADS = [operation for operation in OPERATIONS if operation.scope == "upload"]
-BODIES: dict[str, Any] = {"upload_telemetry": [{"timestamp": T0}], "create_workout": {}}
+BODIES: dict[str, Any] = {
+    "upload_telemetry": [{"timestamp": T0}],
+    "create_workout": {},
+    "add_laps": {"laps": [{"end": T0}]},
+}
 TITLE, DESCRIPTION, POWER = "Hidden title", "Hidden description", 231
 STATES = ["ACTIVE", "PAUSED", "PROCESSING", "COMPLETED", "ARCHIVED", "FAILED"]
 
@@ -74,7 +78,13 @@ def test_nothing_that_somebody_wrote_or_a_worker_computed_is_read(
 def test_the_walk_knows_every_operation_of_an_upload_key() -> None:
     names = {operation.handler.__name__ for operation in FOR_UPLOADS}
     changes = {"pause_workout", "resume_workout", "complete_workout"}
-    assert names == changes | {"create_workout", "upload_telemetry", "get_receipt"}
+    files = {"send_file", "get_upload"}  # see tests/api/files/test_uploads.py
+    assert names == changes | files | {
+        "create_workout",
+        "upload_telemetry",
+        "get_receipt",
+        "add_laps",
+    }
 
 
 def test_who_ends_a_ride_reads_its_figures_and_again_if_the_answer_was_lost(

@@ -1,0 +1,347 @@
+"""Files: send one, see what became of it, list them, have the original back."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+import redis
+from msgspec import Meta, Struct
+from starlette.responses import Response
+
+from api.files import store
+from api.files.budget import Take
+from api.files.form import MULTIPART, parse_form
+from api.files.listing import UploadsQuery, next_cursor, place_of
+from api.files.originals import disposition_of, pieces
+from api.files.state import FilesRequest, FilesState
+from api.files.store import NewUpload, Upload
+from api.identity.auth import Caller
+from api.web.body import content_type, read_within
+from api.web.headers import header
+from api.web.problems import BadRequest, Conflict, NotFound, Unprocessable
+from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
+from api.web.responses import json_response
+from api.web.routing import Operation, Operations
+from api.web.sending import TimedStream
+from shared.connections import AsyncRedis
+from shared.events import ImportRequest
+from shared.failpoints import failpoint
+from shared.redis_keys import ASKED_FOR, SHORT, Queue, asked_key
+from shared.uploads import UNFINISHED, OnDuplicate, Original, UploadStatus, pack
+
+OCTETS: Final = "application/octet-stream"
+_PATIENCE: Final = 10  # times as long as for a body: a file may come over a slow line
+_LONGEST_NAME: Final = 200
+logger = logging.getLogger(__name__)
+
+
+class SendQuery(WaitQuery, rename="camel"):
+    """How the file is called, where the body is the file itself; and what if it is there already.
+
+    `reject`: nothing changes, and the answer names the workout. `replace`: the file's samples take
+    the place of the stored ones. `merge`: each channel comes from whichever has more of it. `keep`:
+    both are kept, and the pair counts once.
+    """
+
+    filename: str | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.REJECT
+
+
+_Bytes = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "binary"})]
+
+
+class FileForm(Struct, rename="camel"):
+    """A form: the file, and what if it is there already."""
+
+    file: _Bytes
+    on_duplicate: OnDuplicate = OnDuplicate.REJECT
+
+
+class UploadAnswer(Struct):
+    """An upload as it is now."""
+
+    upload: Upload
+
+
+class UploadSent(Struct):
+    """The file is stored; `upload` is how far its import has come."""
+
+    upload: Upload
+    success: bool = True
+
+
+class UploadPagination(Struct, rename="camel"):
+    """A place in the list."""
+
+    limit: int
+    next_cursor: str | None
+
+
+class UploadList(Struct):
+    """A page of uploads."""
+
+    uploads: list[Upload]
+    pagination: UploadPagination
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A file as it came."""
+
+    filename: str | None
+    data: bytes
+    on_duplicate: OnDuplicate
+
+
+async def send_file(request: FilesRequest, caller: Caller) -> Response:
+    """Import a FIT, TCX or GPX file, each also as .gz, or a .zip of many.
+
+    Send the body as the file itself, or a form with the field `file`. The file is stored, and
+    read soon; `Prefer: wait=N` waits for that. A file that was sent before, or a ride that is there
+    already, is 409 and names the workout as `duplicateOf`, unless `onDuplicate` asks otherwise.
+    """
+    state, wait = request.state, wait_of(request)
+    with state["files"].holding(caller.user_id) as take:
+        sent = await _receive(request, take)
+        upload = await _keep(state, caller, sent, _language_of(request))
+    failpoint("after-keeping")
+    await _ask_for_import(state["redis"], upload.id)
+    location = {"Location": f"/api/uploads/{upload.id}"}
+    if not wait:
+        return json_response(UploadSent(upload), HTTPStatus.ACCEPTED, location)
+    upload = await _wait_for_result(state, upload.id, caller, wait)
+    return _waited_for(upload, {**location, "Preference-Applied": f"wait={wait:g}"})
+
+
+def _waited_for(upload: Upload, headers: dict[str, str]) -> Response:
+    """Raises Conflict for a duplicate."""
+    if upload.status is UploadStatus.DUPLICATE:
+        raise _duplicate(upload.reason, [each.workout_id for each in upload.duplicates], upload)
+    status = HTTPStatus.ACCEPTED if upload.status in UNFINISHED else HTTPStatus.OK
+    return json_response(UploadSent(upload), status, headers)
+
+
+async def get_upload(request: FilesRequest, caller: Caller) -> Response:
+    """What became of a file; with `Prefer: wait=N`, once it is ended.
+
+    A key without the scope `read` sees those that it has sent itself.
+    """
+    upload, wait = await _require_upload(request, caller), wait_of(request)
+    if wait and upload.status in UNFINISHED:
+        upload = await _wait_for_result(request.state, upload.id, caller, wait)
+    return json_response(UploadAnswer(upload))
+
+
+async def list_uploads(request: FilesRequest, caller: Caller) -> Response:
+    """The caller's files, newest first; those of a zip are listed by its `parent`."""
+    query = read_query(request, UploadsQuery)
+    found = await store.list_uploads(
+        request.state["database"],
+        caller.user_id,
+        parent_id=query.parent,
+        status=query.status,
+        after=place_of(query),
+        limit=query.limit + 1,  # one more than the page tells whether there is a next one
+    )
+    pagination = UploadPagination(query.limit, next_cursor(query, found))
+    return json_response(UploadList(found[: query.limit], pagination))
+
+
+async def get_file(request: FilesRequest, caller: Caller) -> Response:
+    """The original, byte by byte as it was sent."""
+    state, upload = request.state, await _require_upload(request, caller)
+    await state["answers"].begin_read(request.scope, caller.user_id)
+    return TimedStream(
+        pieces(state["database"], upload.id, caller.user_id),
+        state["settings"].body_timeout,
+        headers={"Content-Disposition": disposition_of(upload.filename)},
+        media_type=OCTETS,
+    )
+
+
+async def _receive(request: FilesRequest, take: Take) -> _Sent:
+    """The file of a request. Raises TooLarge, RequestTimeout, BadRequest, and as ``take`` does."""
+    query, settings = read_query(request, SendQuery), request.state["settings"]
+    seconds = settings.body_timeout * _PATIENCE
+    body = await read_within(request, settings.max_file_bytes, seconds, take)
+    sent = _Sent(query.filename, body, query.on_duplicate)
+    if content_type(request) == MULTIPART:
+        sent = await asyncio.to_thread(_of_form, header(request, b"content-type"), sent)
+    if not sent.data:
+        raise BadRequest("the file is empty")
+    return sent
+
+
+def _of_form(kind: str, sent: _Sent) -> _Sent:
+    form = parse_form(kind, sent.data)
+    if form.data is None:
+        raise Unprocessable("the form has no field `file`")
+    wanted = form.fields.get("onDuplicate", sent.on_duplicate)
+    try:
+        return _Sent(sent.filename or form.filename, form.data, OnDuplicate(wanted))
+    except ValueError:
+        raise Unprocessable(
+            f"onDuplicate: {wanted!r} is none of {', '.join(OnDuplicate)}"
+        ) from None
+
+
+async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -> Upload:
+    """Store the file, unless these bytes are here already. Raises Conflict."""
+    digest, original = await asyncio.to_thread(_prepare, sent.data)
+    wanted = NewUpload(
+        caller.user_id,
+        caller.key_id,
+        _shown(sent.filename),
+        len(sent.data),
+        digest,
+        sent.on_duplicate,
+        language,
+    )
+    async with state["database"].connection() as connection, connection.transaction():
+        kept = await store.count_kept(connection, caller.user_id)
+        if upload := await store.find_unfinished(connection, wanted):
+            return upload
+        made = await store.find_made(connection, wanted)
+        if made and sent.on_duplicate is OnDuplicate.REJECT:
+            raise _duplicate("this very file was sent before", made)
+        _require_room(state, kept, wanted.size)
+        return await store.create_upload(connection, wanted, original)
+
+
+def _prepare(data: bytes) -> tuple[bytes, Original]:
+    return sha256(data).digest(), pack(data)
+
+
+def _require_room(state: FilesState, kept: store.Kept, size: int) -> None:
+    settings = state["settings"]
+    if kept.files >= settings.max_kept_files:
+        raise Conflict(f"{settings.max_kept_files} files are kept of a user, and yours are as many")
+    if kept.bytes + size > settings.max_kept_file_bytes:
+        raise Conflict(f"{settings.max_kept_file_bytes} bytes of files are kept of a user")
+
+
+def _duplicate(reason: str | None, workouts: list[UUID], upload: Upload | None = None) -> Conflict:
+    members: dict[str, Any] = {"duplicateOf": workouts[0], "workoutIds": workouts}
+    if upload:
+        members["upload"] = msgspec.to_builtins(upload)
+    detail = reason or "this ride is here already"
+    return Conflict(f"{detail}: see `duplicateOf`", members=members)
+
+
+async def _ask_for_import(client: AsyncRedis, upload_id: UUID) -> None:
+    """Add an event, unless many wait: then the workers take it from the row, each user's in turn.
+
+    A failure is logged, and the row does its part.
+    """
+    mark = asked_key(upload_id, Queue.IMPORTS)
+    try:
+        if await client.xlen(Queue.IMPORTS) < SHORT and await client.set(
+            mark, b"", nx=True, ex=ASKED_FOR
+        ):
+            await client.xadd(Queue.IMPORTS, ImportRequest(upload_id).fields())
+    except redis.RedisError as error:
+        logger.warning("kept %s, but could not ask for its import: %s", upload_id, error)
+
+
+async def _wait_for_result(
+    state: FilesState, upload_id: UUID, caller: Caller, wait: float
+) -> Upload:
+    """The upload once it is ended, or as it is when the time is up."""
+
+    async def look() -> Upload:
+        return _found(await store.find_upload(state["database"], upload_id, caller.user_id))
+
+    return await state["announcements"].wait(
+        upload_id, look, lambda upload: upload.status not in UNFINISHED, wait
+    )
+
+
+async def _require_upload(request: FilesRequest, caller: Caller) -> Upload:
+    """The upload of the path. A malformed id names none, as an absent one does. Raises NotFound."""
+    text = request.path_params["upload"]
+    try:
+        upload_id = UUID(text)
+    except ValueError:
+        raise NotFound("no such upload") from None
+    if str(upload_id) != text.lower():
+        raise NotFound("no such upload")
+    own = None if "read" in caller.scopes else caller.key_id
+    return _found(
+        await store.find_upload(request.state["database"], upload_id, caller.user_id, own)
+    )
+
+
+def _found(upload: Upload | None) -> Upload:
+    if upload is None:
+        raise NotFound("no such upload")
+    return upload
+
+
+def _shown(name: str | None) -> str | None:
+    """A file's name without folders, and without what nobody sees."""
+    if not name:
+        return None
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(each for each in last if each.isprintable())[:_LONGEST_NAME] or None
+
+
+def _language_of(request: FilesRequest) -> str:
+    """The first language that the client names, for a ride without a title."""
+    first = header(request, b"accept-language")[:2].lower()
+    return first if first.isascii() and first.isalpha() else "en"
+
+
+OPERATIONS = Operations(
+    "files",
+    "Send rides as files",
+    (
+        Operation(
+            "POST",
+            "/api/uploads",
+            send_file,
+            {HTTPStatus.ACCEPTED: UploadSent, HTTPStatus.OK: UploadSent},
+            "upload",
+            query=SendQuery,
+            body={MULTIPART: FileForm, OCTETS: _Bytes},
+            prefer=PREFER_WAIT,
+            headers=("Location", "Preference-Applied"),
+            makes=("upload", "$response.body#/upload/id"),
+            refusals={
+                HTTPStatus.CONFLICT: "The ride is there already, as `duplicateOf` says; or as much"
+                " is kept of the user as may be",
+                HTTPStatus.TOO_MANY_REQUESTS: "Too many bytes of the user's files arrive at a time",
+            },
+        ),
+        Operation(
+            "GET",
+            "/api/uploads",
+            list_uploads,
+            {HTTPStatus.OK: UploadList},
+            "read",
+            query=UploadsQuery,
+        ),
+        Operation(
+            "GET",
+            "/api/uploads/{upload}",
+            get_upload,
+            {HTTPStatus.OK: UploadAnswer},
+            "upload",
+            query=WaitQuery,
+            prefer=PREFER_WAIT,
+        ),
+        Operation(
+            "GET",
+            "/api/uploads/{upload}/file",
+            get_file,
+            {HTTPStatus.OK: bytes},
+            "read",
+            media=(OCTETS,),
+            refusals={HTTPStatus.TOO_MANY_REQUESTS: "Too many reads of the caller's are under way"},
+        ),
+    ),
+)

@@ -1,0 +1,41 @@
+"""Any file, to the rides in it: what it is, its bytes say."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shared.files import archives, fit, fit_messages, gpx, tcx, xml, zones
+from shared.files.recording import Recording, UnreadableFile
+
+
+def read_rides(
+    data: bytes, received: int, limits: archives.Limits = archives.LIMITS
+) -> Sequence[Recording]:
+    """The rides of a FIT, TCX or GPX file, or of one in `.gz`; at least one.
+
+    ``received``: when the file arrived, in ms: a ride of a device without a date ended then, and
+    none can end a day later. Raises NotAnActivity or UnreadableFile, and nothing else, whatever
+    the bytes; a file that would take all memory or time is a matter of the process's limits.
+    """
+    if archives.is_gzip(data):
+        data = archives.gunzip(data, limits)
+    return [_with_zone(ride) for ride in _read(data, received)]
+
+
+def _read(data: bytes, received: int) -> list[Recording]:
+    if not data.strip(b"\0 \t\r\n"):
+        raise UnreadableFile("this file is empty")
+    if fit_messages.is_fit(data):
+        return fit.read_fit(data, received)
+    if archives.is_archive(data):
+        raise UnreadableFile("this archive is of a kind that is not opened here")
+    text = xml.text_of(data)
+    match xml.root_of(text):
+        case tcx.ROOT:
+            return tcx.read_tcx(text, received)
+        case gpx.ROOT:
+            return gpx.read_gpx(text, received)
+    raise UnreadableFile("this is neither a FIT, nor a TCX, nor a GPX file")
+
+
+def _with_zone(ride: Recording) -> Recording:
+    return replace(ride, time_zone=zones.zone_of(ride))

@@ -1,0 +1,110 @@
+-- name: begin_import
+-- The upload whose file is to be read now; also one that failed by a fault of ours, for a replay.
+UPDATE uploads SET status = 'processing', updated_at = now()
+WHERE id = %(id)s
+    AND (status IN ('queued', 'processing') OR (status = 'failed' AND reason = %(fault)s))
+RETURNING id, user_id, parent_id, key_id, filename, sha256, on_duplicate, language, created_at
+
+-- name: read_original
+-- The stored bytes of a file; none once the user is deleted.
+SELECT compressed, data FROM upload_files WHERE upload_id = %(id)s
+
+-- name: lock_upload
+-- Let no other worker end the upload; nothing if one has.
+SELECT id FROM uploads
+WHERE id = %(id)s AND status NOT IN ('done', 'duplicate')
+FOR NO KEY UPDATE
+
+-- name: same_bytes
+-- A workout that the same bytes have made before, or were found to be, and that is there still.
+SELECT workouts.id AS workout_id, earlier.created_at AS sent_at
+FROM uploads AS earlier, unnest(
+    earlier.workout_ids || ARRAY(
+        SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(earlier.duplicates) AS each
+    )
+) AS made (id)
+JOIN workouts ON workouts.id = made.id AND workouts.status <> 'DELETED'
+WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s AND earlier.id <> %(id)s
+ORDER BY earlier.created_at, workouts.start_time
+
+-- name: count_workouts_of
+-- How many workouts a user has, deleted ones until they are purged.
+SELECT count(*) AS workouts FROM workouts WHERE user_id = %(user_id)s
+
+-- name: create_imported
+-- A ride out of a file. The rest of the transaction completes it.
+INSERT INTO workouts (
+    user_id, title, description, sport, start_time, status, completed_at, fold_asked_at, laps,
+    pauses, device, upload_id, duplicate_of
+) VALUES (
+    %(user_id)s, %(title)s, %(description)s, %(sport)s, %(start_time)s, 'PROCESSING', now(), now(),
+    %(laps)s, %(pauses)s, %(device)s, %(upload_id)s, %(duplicate_of)s
+)
+RETURNING id
+
+-- name: retell
+-- What the file says of a ride takes the place of what was known, but for words of the user's.
+UPDATE workouts SET
+    title = coalesce(title, %(title)s),
+    description = coalesce(description, %(description)s),
+    laps = CASE WHEN %(replaces)s OR laps = '[]' THEN %(laps)s ELSE laps END,
+    pauses = CASE WHEN %(replaces)s OR pauses = '[]' THEN %(pauses)s ELSE pauses END,
+    device = CASE WHEN %(replaces)s OR device IS NULL THEN %(device)s ELSE device END,
+    sport = CASE WHEN %(replaces)s THEN %(sport)s ELSE sport END,
+    upload_id = CASE WHEN %(replaces)s OR upload_id IS NULL THEN %(upload_id)s ELSE upload_id END
+WHERE id = %(id)s
+
+-- name: end_import
+-- What became of the upload.
+UPDATE uploads SET
+    status = %(status)s, reason = %(reason)s, warnings = %(warnings)s,
+    workout_ids = %(workout_ids)s::uuid[], duplicates = %(duplicates)s, updated_at = now()
+WHERE id = %(id)s AND status NOT IN ('done', 'duplicate')
+RETURNING parent_id
+
+-- name: create_member
+-- A file out of a zip, to be imported as if it had been sent alone; or why it cannot be had.
+INSERT INTO uploads (
+    user_id, parent_id, key_id, filename, size, sha256, on_duplicate, language, status, reason,
+    created_at
+) VALUES (
+    %(user_id)s, %(parent_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s,
+    %(language)s, %(status)s, %(reason)s, %(created_at)s
+)
+RETURNING id
+
+-- name: keep_original
+-- The bytes of a file.
+INSERT INTO upload_files (upload_id, compressed, data)
+VALUES (%(id)s, %(compressed)s, %(data)b)
+
+-- name: next_imports
+-- Files to import, each user's in turn; one that somebody has locked is left for the next time.
+UPDATE uploads SET asked_at = now()
+WHERE id IN (
+    SELECT id FROM uploads
+    WHERE status IN ('queued', 'processing') AND id IN (
+        SELECT id FROM (
+            SELECT id, created_at,
+                row_number() OVER (PARTITION BY user_id ORDER BY created_at, id) AS turn
+            FROM uploads
+            WHERE status IN ('queued', 'processing') AND id <> ALL(%(asked)s)
+                AND (
+                    asked_at IS NULL
+                    OR asked_at < now() - make_interval(secs => %(overdue)s)
+                )
+        ) AS waiting
+        ORDER BY turn, created_at
+        LIMIT %(most)s
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING id
+
+-- name: purge_uploads
+-- Delete the files of workouts that are being purged, unless others came out of them, too.
+DELETE FROM uploads
+WHERE id IN (SELECT upload_id FROM workouts WHERE id = ANY(%(ids)s))
+    AND NOT EXISTS (
+        SELECT FROM workouts WHERE upload_id = uploads.id AND workouts.id <> ALL(%(ids)s)
+    )

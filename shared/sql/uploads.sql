@@ -1,0 +1,79 @@
+-- name: find_unfinished
+-- The same bytes, sent for the same end and not imported yet: its client may have lost the answer.
+SELECT * FROM shown_uploads
+WHERE user_id = %(user_id)s AND sha256 = %(sha256)s AND on_duplicate = %(on_duplicate)s
+    AND parent_id IS NULL AND status IN ('queued', 'processing')
+ORDER BY created_at
+LIMIT 1
+
+-- name: find_made
+-- The workouts that the same bytes have made, or were found to be, and that are there still.
+SELECT workouts.id AS workout_id
+FROM uploads AS earlier, unnest(
+    earlier.workout_ids || ARRAY(
+        SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(earlier.duplicates) AS each
+    )
+) AS made (id)
+JOIN workouts ON workouts.id = made.id AND workouts.status <> 'DELETED'
+WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s
+ORDER BY earlier.created_at, workouts.start_time
+LIMIT 100
+
+-- name: lock_uploads
+-- One file of a user is kept at a time, so that all that are kept are counted.
+SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496055))
+
+-- name: count_kept
+-- How many files are kept of a user, and how many bytes as they were sent.
+SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes
+FROM uploads
+WHERE user_id = %(user_id)s
+
+-- name: create_upload
+-- A file that was sent. Its row asks for the import; the event that follows makes it prompt.
+WITH created AS (
+    INSERT INTO uploads (user_id, key_id, filename, size, sha256, on_duplicate, language)
+    VALUES (
+        %(user_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s, %(language)s
+    )
+    RETURNING *
+)
+SELECT *, NULL AS members FROM created
+
+-- name: keep_file
+-- The bytes of a file.
+INSERT INTO upload_files (upload_id, compressed, data)
+VALUES (%(id)s, %(compressed)s, %(data)b)
+
+-- name: get_upload
+-- One of the user's own uploads; for a key that may not read, one that it has sent itself. A zip has
+-- the workouts of its files.
+SELECT id, filename, size, sha256, status, on_duplicate, reason, warnings, duplicates, parent_id,
+    members, created_at, updated_at,
+    workout_ids || ARRAY(
+        SELECT made
+        FROM uploads AS member, unnest(member.workout_ids) AS made
+        WHERE member.parent_id = shown_uploads.id
+    ) AS workout_ids
+FROM shown_uploads
+WHERE id = %(id)s AND user_id = %(user_id)s
+    AND (%(key_id)s::text IS NULL OR key_id = %(key_id)s)
+
+-- name: list_uploads
+-- The user's uploads without those out of zips, or those out of one; newest first, from a place on.
+SELECT * FROM shown_uploads
+WHERE user_id = %(user_id)s AND parent_id IS NOT DISTINCT FROM %(parent_id)s::uuid
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (
+        %(after_id)s::uuid IS NULL
+        OR (created_at, id) < (%(after_time)s::timestamptz, %(after_id)s)
+    )
+ORDER BY created_at DESC, id DESC
+LIMIT %(limit)s
+
+-- name: read_piece
+-- A piece of an original, as it is stored; nothing beyond its end.
+SELECT substring(data FROM %(start)s::int FOR %(count)s::int) AS data, compressed
+FROM upload_files
+JOIN uploads ON uploads.id = upload_id
+WHERE upload_id = %(id)s AND user_id = %(user_id)s

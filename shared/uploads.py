@@ -1,0 +1,59 @@
+"""What API and workers agree on about files that users send."""
+
+import zlib
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+_WORTH_IT: Final = 0.95  # of the size: a file that stays larger is kept as it is
+
+
+class OnDuplicate(StrEnum):
+    """What becomes of a ride that is there already."""
+
+    REJECT = "reject"  # the upload is a duplicate, and changes nothing
+    REPLACE = "replace"  # the file's samples take the place of the stored ones
+    MERGE = "merge"  # each channel comes from whichever recording has more of it
+    KEEP = "keep"  # both are kept; the pair counts once
+
+
+class UploadStatus(StrEnum):
+    """How far an upload has come."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    DONE = "done"
+    DUPLICATE = "duplicate"  # every ride of the file is there already
+    FAILED = "failed"
+
+
+UNFINISHED: Final = frozenset((UploadStatus.QUEUED, UploadStatus.PROCESSING))
+
+
+class Duplicate(Struct, frozen=True, rename="camel"):
+    """A ride of a file that is there already: as which workout, and why it is taken for it."""
+
+    workout_id: UUID
+    why: str
+
+
+class Original(NamedTuple):
+    """The bytes of a file as they are stored."""
+
+    compressed: bool
+    data: bytes
+
+
+def pack(data: bytes) -> Original:
+    """The file by zlib, unless that makes it hardly smaller."""
+    packed = zlib.compress(data)
+    if len(packed) > _WORTH_IT * len(data):
+        return Original(False, data)
+    return Original(True, packed)
+
+
+def unpack(original: Original) -> bytes:
+    """The file."""
+    return zlib.decompress(original.data) if original.compressed else original.data

@@ -1,0 +1,57 @@
+"""Workers that die over a file: another one imports it, once and whole."""
+
+import signal
+
+import pytest
+
+from tests.api.files.ride_files import ended, fit, post
+from tests.conftest import Rider
+from tests.faults.system import System
+from tests.worker.waiting import eventually
+from tests.worker.workouts import pending
+
+LEASE = "0.5"
+
+
+def workouts_of(system: System, rider: Rider) -> list[object]:
+    return [
+        (row["status"], row["summary"]["sampleCount"])
+        for row in system.query(
+            "SELECT status, summary FROM workouts WHERE user_id = %s", [rider.account.user_id]
+        )
+    ]
+
+
+@pytest.mark.parametrize("step", ["after-reading", "before-commit", "after-commit"])
+def test_a_worker_killed_over_a_file_leaves_it_to_another(system: System, step: str) -> None:
+    system.start_api()
+    rider = system.make_rider()
+    upload = post(rider, fit(600)).json()["upload"]["id"]
+    victim = system.start_worker(FAILPOINT=f"{step}=kill", LEASE=LEASE)
+    assert victim.wait(30) == -signal.SIGKILL
+    done = step == "after-commit"
+    assert workouts_of(system, rider) == ([("COMPLETED", 600)] if done else [])
+    eventually(lambda: pending(system.redis_client)[0]["time_since_delivered"] > 500)
+    system.start_worker(LEASE=LEASE)
+    assert ended(rider, upload)["status"] == "done"
+    eventually(lambda: not pending(system.redis_client))
+    assert workouts_of(system, rider) == [("COMPLETED", 600)]
+
+
+def test_an_api_killed_before_the_event_has_kept_a_file_that_is_imported(system: System) -> None:
+    api = system.start_api(FAILPOINT="after-keeping=kill")
+    rider = system.make_rider()
+    with pytest.raises(Exception):  # noqa: B017 - however the connection ends
+        post(rider, fit(600))
+    assert api.wait(30) == -signal.SIGKILL
+    system.start_worker()
+    eventually(lambda: workouts_of(system, rider) == [("COMPLETED", 600)])
+
+
+def test_files_go_in_after_redis_has_lost_every_event(system: System) -> None:
+    system.start_api()
+    rider = system.make_rider()
+    upload = post(rider, fit(600)).json()["upload"]["id"]
+    system.redis_client.flushall()
+    system.start_worker()
+    assert ended(rider, upload)["status"] == "done"

@@ -1,0 +1,83 @@
+"""What a fold, or an import, finds out about a ride from all its samples."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.connections import DatabaseConnection
+from shared.samples.columns import Samples
+from worker.rides import store
+from worker.rides.archive import RideArchive
+from worker.rides.duplicates import contradict, sameness
+from worker.rides.efforts import rank_efforts
+from worker.rides.laps import summarize_laps
+from worker.rides.ride import Ride
+from worker.rides.store import Analysis, Candidate, LockedWorkout
+from worker.rides.summary import summarize
+
+
+class Same(NamedTuple):
+    """A workout that is a recording of the same ride, and why it is taken for one."""
+
+    workout_id: UUID
+    why: str
+
+
+def ride_of(workout: LockedWorkout, archive: RideArchive) -> Ride:
+    """What counts of an archive, by what the rider has said of the workout."""
+    return Ride(workout.cropped(archive.samples()), workout.vouched_seconds)
+
+
+def analyse(
+    connection: DatabaseConnection, workout: LockedWorkout, ride: Ride, overwritten: int
+) -> Analysis:
+    """The figures, laps and efforts of the ride; nothing is ranked of one that does not count.
+
+    ``overwritten``: how many timestamps have got other values since the ride was last folded.
+    """
+    efforts = rank_efforts(ride, workout.excluded_seconds)
+    if workout.excluded or workout.duplicate_of:
+        efforts = efforts.unranked()
+    moment = workout.start_time
+    if len(ride.timestamps):
+        moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
+    athlete = store.athlete_on(connection, workout.user_id, workout.family, moment)
+    before = workout.overwritten
+    summary = summarize(ride, athlete, None if before is None else before + overwritten)
+    laps = summarize_laps(workout.known_laps, ride, workout.bounds)
+    return Analysis(ride.timestamps, summary, efforts, laps)
+
+
+def find_same(
+    connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, ride: Ride
+) -> Same | None:
+    """The user's workout, other than this one, that recorded the same ride.
+
+    Who sends a file is told, and may say otherwise. Of a ride that was sent live, of which nobody
+    is asked, the measurements must not contradict it, either.
+
+    To be called under ``store.lock_rides_of``: of two recordings that come at the same moment, one
+    then sees the other.
+    """
+    if not len(ride.timestamps):
+        return None
+    for candidate in store.overlapping(connection, user_id, workout_id, ride.timestamps):
+        for other in _recordings_of(connection, candidate):
+            why = sameness(ride, other)
+            if why and not (workout_id and contradict(ride, other)):
+                return Same(candidate.id, why)
+    return None
+
+
+def _recordings_of(connection: DatabaseConnection, candidate: Candidate) -> Iterator[Ride]:
+    """All of it; and of a cropped one what counts: another device may have recorded no more."""
+    samples = read_samples(connection, candidate.id)
+    yield Ride(samples)
+    if crop := candidate.crop:
+        yield Ride(samples.between(crop.lower, crop.upper))
+
+
+def read_samples(connection: DatabaseConnection, workout_id: UUID) -> Samples:
+    """All that is archived of a workout. Raises MalformedEntry, LeaveToNewer."""
+    return store.read_archive(connection, workout_id).samples()
