@@ -10,16 +10,18 @@ from tests.conftest import Rider
 HOUR = 3600
 
 
-def total_of(rider: Rider) -> dict[str, Any]:
+def total_of(rider: Rider, **query: str) -> dict[str, Any]:
     """The sums over all rides of the one month that they are of."""
-    (month,) = rider.client.get("/api/stats", params={"period": "month"}).json()["totals"]
+    asked = {"period": "month", **query}
+    (month,) = rider.client.get("/api/stats", params=asked).json()["totals"]
     found: dict[str, Any] = month
     return found
 
 
-def holders_of_records(rider: Rider) -> set[str]:
+def holders_of_records(rider: Rider, **query: str) -> set[str]:
     """The workouts that hold records of power."""
-    found = rider.client.get("/api/records", params={"metric": "power"}).json()["records"]
+    asked = {"metric": "power", **query}
+    found = rider.client.get("/api/records", params=asked).json()["records"]
     return {record["workoutId"] for record in found}
 
 
@@ -165,4 +167,85 @@ def problem_of_waiting(rider: Rider, data: bytes) -> dict[str, Any]:
     response = rider.client.post("/api/uploads", content=data, headers={**OCTETS, **WAIT})
     assert response.status_code == 409
     found: dict[str, Any] = response.json()
+    return found
+
+
+# Together with sports, and with what riders crop and remove.
+
+
+def test_a_file_counts_for_its_sport_alone(rider: Rider) -> None:
+    """An hour of e-bike at 300 W is no record of cycling."""
+    assisted = gpx(HOUR, power=300).replace(b"<trk>", b"<trk><type>E-Bike</type>", 1)
+    workout = imported(rider, assisted)
+    assert rider.workout(workout)["sport"] == "e-bike"
+    assert holders_of_records(rider) == set()
+    assert holders_of_records(rider, sport="e-bike") == {workout}
+
+
+def test_a_file_that_replaces_a_ride_gives_it_its_sport_in_the_records_too(rider: Rider) -> None:
+    workout = imported(rider, fit(HOUR, power=200))
+    assisted = gpx(HOUR, power=300).replace(b"<trk>", b"<trk><type>E-Bike</type>", 1)
+    assert imported(rider, assisted, onDuplicate="replace") == workout
+    assert holders_of_records(rider) == set()
+    assert holders_of_records(rider, sport="e-bike") == {workout}
+
+
+def test_the_sums_of_a_sport_count_a_pair_once(rider: Rider) -> None:
+    imported(rider, fit(HOUR, power=200))
+    imported(rider, fit(HOUR, power=250, laps=1), onDuplicate="keep")
+    assert total_of(rider, sport="cycling")["workouts"] == 1
+    curve = rider.client.get("/api/power-curve", params={"sport": "cycling"}).json()["powerCurve"]
+    assert {point["power"] for point in curve} == {200}
+
+
+def test_what_was_removed_stays_away_from_a_file_that_replaces_the_ride(rider: Rider) -> None:
+    """The last ten minutes were removed: 3,000 s at 250 W are 750 kJ, and at 300 W 900 kJ."""
+    workout = imported(rider, fit(HOUR, power=200))
+    minutes = {"from": T0 + 3_000_000}
+    rider.client.delete(f"/api/workouts/{workout}/telemetry", params=minutes)
+    eventually(lambda: summary_of(rider, workout)["sampleCount"] == 3000)
+    for how, power, energy in (("replace", 250, 750), ("merge", 300, 900)):
+        again = fit(HOUR, power=power, laps=3)
+        assert imported(rider, again, onDuplicate=how) == workout
+        summary = summary_of(rider, workout)
+        assert (summary["sampleCount"], summary["totalEnergy"]) == (3000, energy)
+
+
+def test_a_ride_stays_cropped_when_a_file_replaces_it(rider: Rider) -> None:
+    """Its first half hour counts: 1,800 s at 250 W are 450 kJ."""
+    workout = imported(rider, fit(HOUR, power=200))
+    rider.client.post(f"/api/workouts/{workout}/crop", json={"to": T0 + HOUR * 500})
+    eventually(lambda: summary_of(rider, workout)["totalEnergy"] == 360)
+    assert imported(rider, fit(HOUR, power=250, laps=1), onDuplicate="replace") == workout
+    assert summary_of(rider, workout)["totalEnergy"] == 450
+    rider.client.delete(f"/api/workouts/{workout}/crop")
+    eventually(lambda: summary_of(rider, workout)["totalEnergy"] == 900)
+
+
+def test_a_cropped_ride_is_found_whole_and_as_it_counts(rider: Rider) -> None:
+    """A watch that was stopped in time, and the file of the head unit that was not."""
+    workout = imported(rider, fit(HOUR, power=200))
+    rider.client.post(f"/api/workouts/{workout}/crop", json={"to": T0 + HOUR * 500})
+    eventually(lambda: summary_of(rider, workout)["totalEnergy"] == 360)
+    for seconds in (HOUR // 2, HOUR):
+        assert problem_of_waiting(rider, tcx(seconds))["duplicateOf"] == workout
+
+
+def test_the_rider_may_change_everything_of_a_duplicate_at_once(rider: Rider) -> None:
+    imported(rider, fit(HOUR, power=200))
+    second = imported(rider, fit(HOUR, power=250, laps=1), onDuplicate="keep")
+    wanted = {"title": "Mine", "description": "D", "sport": "e-bike", "duplicateOf": None}
+    refused = {**wanted, "startTime": "2023-11-14T00:00:00Z"}  # its samples say otherwise
+    assert rider.client.patch(f"/api/workouts/{second}", json=refused).status_code == 409
+    before = rider.workout(second)
+    assert (before["sport"], before["duplicateOf"] is None) == ("cycling", False)
+    start = before["startTime"]
+    changed = rider.client.patch(f"/api/workouts/{second}", json={**wanted, "startTime": start})
+    assert {name: changed.json()["workout"][name] for name in wanted} == wanted
+    eventually(lambda: holders_of_records(rider, sport="e-bike") == {second})
+    assert total_of(rider, sport="e-bike")["totalEnergy"] == 900
+
+
+def summary_of(rider: Rider, workout: str) -> dict[str, Any]:
+    found: dict[str, Any] = rider.workout(workout)["summary"]
     return found

@@ -92,3 +92,20 @@ def test_another_user_s_ride_has_no_laps_to_add_to(make_rider: Callable[[], Ride
         f"/api/workouts/{workout}/laps", json={"laps": [{"end": T0}]}
     )
     problem_of(response, 404)
+
+
+def test_laps_that_are_cropped_away_come_back_with_the_rest_of_the_ride(rider: Rider) -> None:
+    """From 400 s on: nothing of the first lap, and of the second 200 s at 300 W."""
+    workout = rider.start()
+    rider.upload(workout, [*seconds_of(100, 300), *seconds_of(300, 300, T0 + 300_000)])
+    mark(rider, workout, {"end": T0 + 300_000}, {"end": T0 + 600_000})
+    rider.complete(workout)
+    rider.client.post(f"/api/workouts/{workout}/crop", json={"from": T0 + 400_000})
+    eventually(lambda: energies(rider, workout) == [60])
+    rider.client.delete(f"/api/workouts/{workout}/crop")
+    eventually(lambda: energies(rider, workout) == [30, 90])
+
+
+def energies(rider: Rider, workout: str) -> list[float]:
+    """In kJ, of each lap."""
+    return [lap["summary"]["totalEnergy"] for lap in rider.workout(workout)["laps"]]

@@ -61,6 +61,21 @@ def test_a_lap_that_comes_late_moves_the_implied_start_of_the_next() -> None:
     assert (second.start, second.summary and second.summary.avg_power) == (T0 + 300_000, 300)
 
 
+def test_of_a_lap_counts_what_is_not_cropped_away() -> None:
+    """From 250 s to 450 s: of the first lap 50 s, of the second 150 s, of the third nothing."""
+    bounds = (T0 + 250_000, T0 + 450_000)
+    whole = [lap(300, 0), lap(500, 300), lap(600, 500)]
+    first, second, third = summarize_laps(whole, Ride(two_halves().between(*bounds)), bounds)
+    assert first.summary
+    assert second.summary
+    assert third.summary
+    assert (first.summary.duration, second.summary.duration, third.summary.duration) == (50, 150, 0)
+    assert (first.summary.total_energy, second.summary.total_energy) == (5, 45)
+    assert (first.summary.total_distance, second.summary.total_distance) == (250, 1490)
+    assert third.summary.total_distance == 0
+    assert (second.start, second.end) == (T0 + 300_000, T0 + 500_000)
+
+
 def test_folding_again_changes_nothing() -> None:
     once = summarize_laps([lap(100), lap(300, 200), lap(600)], Ride(two_halves()))
     assert summarize_laps(once, Ride(two_halves())) == once
