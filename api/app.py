@@ -33,7 +33,7 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
-from api.season import records, thresholds, totals
+from api.season import ftp_suggestion, records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
@@ -43,8 +43,8 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
+from api.workouts import remedies, telemetry
 from api.workouts import routes as workouts
-from api.workouts import telemetry
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
 from shared.settings import Settings
@@ -64,8 +64,10 @@ SUBJECTS: Final = (
     workouts.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
+    remedies.OPERATIONS,
     records.OPERATIONS,
     totals.OPERATIONS,
+    ftp_suggestion.OPERATIONS,
     profile.OPERATIONS,
     thresholds.OPERATIONS,
     export.OPERATIONS,

@@ -28,7 +28,7 @@ _TARGETS: Final = {1: most(5.5), 24: most(72)}
 _WRITE_CHANNELS: Final = load_queries("folds")["write_channels"]
 _SIZE: Final = """
 SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(ARRAY[
-    'workouts', 'workout_channels', 'workout_bests', 'workout_curves', 'personal_records'
+    'workouts', 'workout_channels', 'workout_bests', 'workout_curves', 'sport_records'
 ]) AS name
 """
 

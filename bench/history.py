@@ -21,6 +21,7 @@ from bench.system import Options, System
 from ops.embedded.postgres import superuser_url
 from shared.connections import DatabaseConnection, Row
 from shared.listing import COLUMNS, COUNT_WORKOUTS, Order, Sort, list_statement
+from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 from worker.metrics.bests import OTHER_DURATIONS, POWER_DURATIONS, curve_durations
 
@@ -30,7 +31,7 @@ _ROUNDS: Final = 5  # a run
 _RIDE: Final = 3600  # seconds
 _USER: Final = UUID(int=0)
 _SCRIPT: Final = Path(__file__).with_suffix(".sql")
-_TABLES: Final = {"workouts", "workout_curves", "workout_bests", "personal_records"}
+_TABLES: Final = {"workouts", "workout_curves", "workout_bests", "sport_records"}
 _FEW: Final = 10 * PAGE  # rows that may be sorted for a page
 _SEASON: Final = load_queries("season")
 
@@ -161,19 +162,20 @@ def _found(connection: DatabaseConnection) -> Iterator[Question]:
     yield _ask("number of a range", COUNT_WORKOUTS, min_power=200, max_energy=700)
     yield _page("last page, by offset", {"offset": total - PAGE})
     yield _page("words, common", {"q": "morning ride"})
-    yield replace(_page("words, rare", rare), index="workouts_search")
-    yield replace(by_power, index="workouts_search")
+    yield replace(_page("words, rare", rare), index="workouts_words")
+    yield replace(by_power, index="workouts_words")
     yield _page("power, few", {"min_power": 249, "max_power": 249})
     yield _page("energy and duration, few", {"max_energy": 541, "min_duration": 3600})
 
 
 def _season() -> Iterator[Question]:
     year = {"start": _middle() - timedelta(days=365), "end": _middle()}
-    weeks = {"time_zone": "Europe/Zurich", "period": "week"}
-    yield _ask("records", _SEASON["list_records"])
-    yield _ask("curve of a year", _SEASON["season_curve"], **year)
-    yield _ask("curve of all", _SEASON["season_curve"])
-    yield _ask("critical power of a year", _SEASON["critical_power"], **year)
+    riding, efforts = {"sport": CYCLING}, {"shortest": 120, "longest": 1200}
+    weeks = {"time_zone": "Europe/Zurich", "period": "week", "names": names_of(CYCLING)}
+    yield _ask("records", _SEASON["list_records"], **riding)
+    yield _ask("curve of a year", _SEASON["season_curve"], **riding, **year)
+    yield _ask("curve of all", _SEASON["season_curve"], **riding)
+    yield _ask("critical power of a year", _SEASON["efforts"], **riding, **efforts, **year)
     yield _ask("totals by week", _SEASON["totals"], **weeks)
     yield _ask("totals by week of a year", _SEASON["totals"], **weeks, **year)
     yield _ask("fitness", _SEASON["daily_stress"], **weeks)

@@ -76,15 +76,15 @@ FROM generate_series(0, 6 * current_setting('bench.workouts')::int / 200 - 1) AS
 JOIN workouts ON id = md5('workout ' || i)::uuid
 WHERE status <> 'DELETED';
 
-INSERT INTO workout_curves (workout_id, user_id, ridden_at, durations, watts)
-SELECT id, user_id, start_time, durations, (
+INSERT INTO workout_curves (workout_id, user_id, sport, ridden_at, durations, watts)
+SELECT id, user_id, sport, start_time, durations, (
     SELECT array_agg(round((180 + 900 / sqrt(duration) + normalized_power / 10)::numeric, 2))
     FROM unnest(durations) AS duration
 )
 FROM analysed, (SELECT current_setting('bench.curve')::int[] AS durations) AS curve;
 
-INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
-SELECT id, user_id, metric, bests.duration,
+INSERT INTO workout_bests (workout_id, user_id, sport, metric, duration, value, started_at)
+SELECT id, user_id, sport, metric, bests.duration,
     100 + 900 / sqrt(bests.duration) + normalized_power / 10, start_time
 FROM analysed CROSS JOIN (
     SELECT 'power' AS metric, unnest(current_setting('bench.power')::int[]) AS duration
@@ -93,9 +93,9 @@ FROM analysed CROSS JOIN (
     FROM unnest(current_setting('bench.other')::int[]) AS duration
 ) AS bests;
 
-INSERT INTO personal_records (user_id, metric, duration, value, workout_id, started_at)
-SELECT DISTINCT ON (user_id, metric, duration)
-    bests.user_id, metric, bests.duration, value, workout_id, started_at
+INSERT INTO sport_records (user_id, sport, metric, duration, value, workout_id, started_at)
+SELECT DISTINCT ON (bests.user_id, bests.sport, metric, bests.duration)
+    bests.user_id, bests.sport, metric, bests.duration, value, workout_id, started_at
 FROM workout_bests AS bests JOIN analysed ON analysed.id = workout_id
-ORDER BY user_id, metric, duration, value DESC, started_at;
+ORDER BY bests.user_id, bests.sport, metric, bests.duration, value DESC, started_at;
 COMMIT;

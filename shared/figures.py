@@ -15,7 +15,7 @@ from shared.samples.channels import CHANNEL
 
 Number = TypeVar("Number", int, float)
 _HIGHEST_POWER: Final = CHANNEL["power"].maximum
-MOST_LISTED: Final = 200  # gaps of a ride, or spikes: a page of rides must not be megabytes
+MOST_LISTED: Final = 200  # gaps of a ride, spikes, or strays: a page of rides must not be megabytes
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 
@@ -65,13 +65,17 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
         Number | None,
         defined(
             "kJ",
-            "power times the time to the next reading, 10 s at most; a drop-out of the meter for "
-            "longer is not stretched over",
+            "power times the time to its next reading, at most the fill limit; a drop-out of the "
+            "meter for longer is not stretched over",
         ),
         Listed("energy", 1e9),
     ]
     avg_heartrate: Annotated[
-        Number | None, defined("bpm", "mean weighted by the time to the next sample, 15 s at most")
+        Number | None,
+        defined(
+            "bpm",
+            "mean weighted by the time to the next heart rate, at most 15 s or the fill limit",
+        ),
     ]
     max_heartrate: Annotated[Number | None, defined("bpm", "highest reading")]
     avg_cadence: Annotated[Number | None, defined("rpm", "mean of the seconds pedalling")]
@@ -85,6 +89,15 @@ class Precise(Whole[float], frozen=True, kw_only=True, rename="camel"):
     """The figures that are whole numbers in the summary, unrounded."""
 
 
+class WattsPerKilogram(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The figures of power over the athlete's weight on the day of the ride."""
+
+    avg_power: Annotated[float | None, defined("W/kg", "of `avgPower`")]
+    max_power: Annotated[float | None, defined("W/kg", "of `maxPower`")]
+    normalized_power: Annotated[float | None, defined("W/kg", "of `normalizedPower`")]
+    x_power: Annotated[float | None, defined("W/kg", "of `xPower`")]
+
+
 class Gap(Struct, frozen=True):
     """Two samples with nothing between them."""
 
@@ -94,11 +107,32 @@ class Gap(Struct, frozen=True):
     to: Annotated[int, defined("ms", "the sample after")]
 
 
+class StrayGroup(Struct, frozen=True):
+    """Samples that are kept and count for nothing: of another day, or by a wrong clock."""
+
+    from_: Annotated[int, defined("ms", "the first of them, since the Unix epoch")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[int, defined("ms", "the last of them")]
+    samples: Annotated[int, defined("", "how many they are")]
+
+
 class Spike(Struct, frozen=True):
     """A reading of power that no rider produces."""
 
     timestamp: Annotated[int, defined("ms", "since the Unix epoch")]
     power: Annotated[float, defined("W", "as it was read")]
+
+
+class Interval(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A steady effort, found in the power of the ride; null: not measured in it."""
+
+    start: Annotated[int, defined("ms", "its first second, since the Unix epoch")]
+    duration: Annotated[int, defined("s", "how long it takes")]
+    avg_power: Annotated[float, defined("W", "mean of its seconds")]
+    avg_heartrate: Annotated[float | None, defined("bpm", "mean of its seconds with heart rate")]
+    avg_cadence: Annotated[float | None, defined("rpm", "mean of its seconds pedalling")]
+    avg_speed: Annotated[float | None, defined("m/s", "mean of its seconds with speed")]
 
 
 class Parameters(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -110,6 +144,7 @@ class Parameters(Struct, frozen=True, kw_only=True, rename="camel"):
     threshold_heartrate: Annotated[
         float | UnsetType, defined("bpm", "heart rate at the threshold")
     ] = UNSET
+    weight: Annotated[float | UnsetType, defined("kg", "the athlete's weight")] = UNSET
     power_zones: Annotated[
         tuple[float, ...] | UnsetType,
         defined("", "upper bounds of all power zones but the last, as shares of FTP"),
@@ -131,28 +166,39 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
     ]
     recorded_time: Annotated[int, defined("s", "seconds within segments")]
     moving_time: Annotated[
-        int | None, defined("s", "seconds faster than 0.5 m/s; null without speed")
+        int | None,
+        defined(
+            "s",
+            "seconds faster than 0.5 m/s, or not at rest by the positions where speed is unknown",
+        ),
     ]
     x_power: Annotated[
         float | None,
         defined(
             "W",
-            "as `normalizedPower`, over an exponentially weighted mean with a time constant of "
-            "25 s, begun anew in each segment",
+            "as `normalizedPower`, over an exponentially weighted mean in which a second weighs "
+            "1/26; it begins at zero and decays through gaps",
+        ),
+    ]
+    watts_per_kilogram: Annotated[
+        WattsPerKilogram | None,
+        defined(
+            "W/kg",
+            "`avgPower`, `maxPower`, `normalizedPower` and `xPower`, unrounded, over the weight on "
+            "the day; null without one",
         ),
     ]
     variability_index: Annotated[float | None, defined("", "normalized over average power")]
     intensity_factor: Annotated[float | None, defined("", "normalized power over FTP")]
     training_stress_score: Annotated[
-        float | None, defined("", "100 × hours of recorded time × intensity factor²")
+        float | None, defined("", "100 × hours with power × intensity factor²")
     ]
     w_prime_balance_min: Annotated[
         float | None,
         defined(
             "kJ",
             "the lowest W′ balance: spent by the excess above critical power, recovering by "
-            "(CP − P)·(W′₀ − W′)/W′₀ a second below it; what was not recorded neither spends nor "
-            "recovers",
+            "(CP − P)·(W′₀ − W′)/W′₀ a second below it; what was not recorded is rest at 0 W",
         ),
     ]
     decoupling: Annotated[
@@ -167,18 +213,23 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         float | None,
         defined(
             "m",
-            "last less first reading of the device; without two of them, along the positions by "
-            "great circles",
+            "the odometer's increments that can have been ridden, and along the positions by "
+            "great circles where it says nothing",
         ),
     ]
-    avg_speed: Annotated[float | None, defined("m/s", "distance over recorded time")]
-    max_speed: Annotated[float | None, defined("m/s", "highest reading")]
+    avg_speed: Annotated[
+        float | None,
+        defined("m/s", "distance in recorded time over that time, never above `maxSpeed`"),
+    ]
+    max_speed: Annotated[
+        float | None, defined("m/s", "highest reading that a bicycle can have reached")
+    ]
     total_elevation_gain: Annotated[
         float | None,
         defined(
             "m",
-            "10 s mean within segments, then the ways up of 3 m or more between turning points of "
-            "the whole ride",
+            "10 s mean of the plausible heights within segments, then the ways up of 2 m or more "
+            "between turning points of the whole ride",
         ),
     ]
     total_elevation_loss: Annotated[float | None, defined("m", "the same of the ways down")]
@@ -200,8 +251,8 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         tuple[Gap, ...],
         defined(
             "",
-            "the samples before and after each stretch of more than 10 missing seconds; the first "
-            f"{MOST_LISTED} of them",
+            "the samples before and after each stretch that misses more seconds than the fill "
+            f"limit; the first {MOST_LISTED} of them",
         ),
     ]
     gap_count: Annotated[int | None, defined("", "how many gaps there are")]
@@ -209,13 +260,44 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         tuple[Spike, ...],
         defined(
             "",
-            "readings over 2,500 W, or over 1,500 W and five times the median of the 30 s around: "
-            "flagged, never altered; for bests they are missing readings; the first "
-            f"{MOST_LISTED} of them",
+            "readings over 2,500 W, or one or two lone seconds over 1,500 W and three times what "
+            "stands on both sides: flagged, never altered; for bests they are missing readings; "
+            f"the first {MOST_LISTED} of them",
         ),
     ]
     spike_count: Annotated[int | None, defined("", "how many spikes there are")]
-    sample_count: Annotated[int, defined("", "timestamps stored")]
+    strays: Annotated[
+        tuple[StrayGroup, ...] | None,
+        defined(
+            "",
+            "groups of samples more than 24 h from all others, with less than 5 minutes and 1 % of "
+            "the samples, or half of them if 30 days apart: kept, and counted for nothing; the "
+            f"first {MOST_LISTED} of them",
+        ),
+    ]
+    stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]
+    intervals: Annotated[
+        tuple[Interval, ...] | None,
+        defined(
+            "",
+            "steady efforts of about a minute or more, above the mean of the ride, between changes "
+            "of the power that are more than chance and 12 % of that mean; the first "
+            f"{MOST_LISTED} of them",
+        ),
+    ]
+    interval_count: Annotated[int | None, defined("", "how many intervals there are")]
+    sample_count: Annotated[int, defined("", "timestamps kept, strays among them")]
+    overwritten_count: Annotated[
+        int | None,
+        defined(
+            "",
+            "timestamps of which a later sample replaced values by other ones, as when a clock was "
+            "set back; null for rides that began before this was counted",
+        ),
+    ]
+    recording_interval: Annotated[
+        float | None, defined("s", "the usual time from one sample to the next: their median")
+    ]
     precise: Annotated[Precise, defined("", "the figures that are whole numbers above, unrounded")]
     parameters: Annotated[
         Parameters, defined("", "what of the athlete the figures were computed with")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.concurrency import iterate_in_threadpool
@@ -16,6 +17,7 @@ from api.export.state import ExportRequest, ExportState
 from api.export.store import Act, list_acts
 from api.export.zip_stream import ZipStream
 from api.identity.auth import Caller
+from api.identity.profile import time_zone_or_own
 from api.identity.store import get_profile, list_keys
 from api.identity.wire import KeyList, RiderAnswer
 from api.season.records import RecordList
@@ -27,6 +29,7 @@ from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.rendering import csv_lines
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout, find_workouts, list_ids
+from shared.sports import ALL
 
 _RIDES_A_PAGE: Final = 50
 _TYPE: Final = "application/zip"
@@ -36,13 +39,16 @@ All that Bike Power Tracker stores of your account. Text is UTF-8; moments are U
 
 profile.json     the account, as GET /api/users/me answers it
 keys.json        API keys that open, without their secrets, as GET /api/keys
-thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds
-records.json     personal records, as GET /api/records
+thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
+records.json     personal records, as GET /api/records?sport=all
 audit.ndjson     what was done to keys and account: an act a line, oldest first
 workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workouts/{id}, newest first
 telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?format=csv:
-                 day of its start, id of the ride; timestamps in ms since 1970-01-01T00:00:00Z
+                 day of its start in your time zone, id of the ride; timestamps in ms since
+                 1970-01-01T00:00:00Z
 
+Of a ride that is cropped (`crop` in workouts.ndjson), all is within the crop; undo that first
+(DELETE /api/workouts/{id}/crop) to take along what is outside.
 A ride that went on during the export is in it as far as it had got. Deleted rides are not in it.
 """
 
@@ -64,23 +70,27 @@ async def export_account(request: ExportRequest, caller: Caller) -> Response:
     state = request.state
     rides = await list_ids(state["database"], caller.user_id)
     state["exports"].require_room(caller.user_id)
-    name = f"bike-power-tracker-{datetime.now(UTC):%Y-%m-%d}.zip"
+    zone = ZoneInfo(await time_zone_or_own(state, caller, None))
+    name = f"bike-power-tracker-{datetime.now(zone):%Y-%m-%d}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_TYPE)
-    export = _Export(request, caller, rides)
+    export = _Export(request, caller, rides, zone)
     return _ExportResponse(export, headers=headers, media_type=_TYPE)
 
 
 class _Export:
     """What is in the export of a user. No connection is held while a piece is on its way."""
 
-    def __init__(self, request: ExportRequest, caller: Caller, rides: list[UUID]) -> None:
+    def __init__(
+        self, request: ExportRequest, caller: Caller, rides: list[UUID], zone: ZoneInfo
+    ) -> None:
         self.state: ExportState = request.state
         self.user_id = caller.user_id
         self._database = request.state["database"]
         self._request = request
         self._rides = rides
+        self._zone = zone
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The zip file. Raises what keeps it from being complete."""
@@ -103,8 +113,9 @@ class _Export:
             for workout in page:
                 await self._require_key()
                 samples = await fetch_samples(self.state, workout)
-                name = f"telemetry/{workout.start_time:%Y-%m-%d}-{workout.id}.csv"
-                yield Member(name, _csv(samples))
+                day = workout.start_time.astimezone(self._zone)
+                name = f"telemetry/{day:%Y-%m-%d}-{workout.id}.csv"
+                yield Member(name, _csv(samples, Selection().of(workout)))
 
     def _documents(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -121,10 +132,10 @@ class _Export:
         return KeyList(await list_keys(self._database, self.user_id))
 
     async def _thresholds(self) -> ThresholdsList:
-        return ThresholdsList(await list_thresholds(self._database, self.user_id))
+        return ThresholdsList(ALL, await list_thresholds(self._database, self.user_id))
 
     async def _records(self) -> RecordList:
-        return RecordList(await list_records(self._database, self.user_id))
+        return RecordList(ALL, await list_records(self._database, self.user_id))
 
     async def _acts(self) -> AsyncIterator[list[Act]]:
         page = await self._acts_after(None)
@@ -173,9 +184,9 @@ async def _lines(pages: AsyncIterator[list[Any]]) -> AsyncIterator[Iterable[byte
         yield (msgspec.json.encode(value) + b"\n" for value in page)
 
 
-async def _csv(samples: EncodedSamples) -> AsyncIterator[Iterable[bytes]]:
+async def _csv(samples: EncodedSamples, selection: Selection) -> AsyncIterator[Iterable[bytes]]:
     def encode() -> Iterator[bytes]:
-        yield from csv_lines(View(samples.decode(), Selection()))
+        yield from csv_lines(View(samples.decode(), selection))
 
     yield encode()
 

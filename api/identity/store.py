@@ -209,7 +209,7 @@ async def update_profile(
 
 async def mark_workouts_stale(connection: BoundedConnection, user_id: UUID) -> None:
     """Have the figures of all of a user's workouts computed anew."""
-    all_of_them = {"user_id": user_id, "effective_from": date.min}
+    all_of_them = {"user_id": user_id, "effective_from": date.min, "names": None}
     await connection.execute(_MARK_STALE_FROM, all_of_them)
 
 

@@ -1,5 +1,6 @@
 """A batch: the types it may be sent in, made from the table of channels, and what parsing gives."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,15 +56,23 @@ Batch: Any = msgspec.defstruct(
 
 @dataclass(frozen=True)
 class Limits:
-    """``latest``: the newest timestamp to believe, in ms; ``samples``: the most of a batch."""
+    """``latest``: the newest timestamp to believe, in ms; ``samples``: the most of a batch.
+
+    ``removed``: where ranges begin and end, in turn and in order, that the rider has removed.
+    """
 
     latest: int
     samples: int
+    removed: Sequence[int] = ()
 
     @classmethod
-    def at(cls, now_ms: int, samples: int) -> "Limits":
+    def at(cls, now_ms: int, samples: int, removed: Sequence[int] = ()) -> "Limits":
         """The limits that hold now: a device's clock may run ahead by a day."""
-        return cls(now_ms + MAX_CLOCK_LEAD, samples)
+        return cls(now_ms + MAX_CLOCK_LEAD, samples, removed)
+
+    def is_removed(self, time: int) -> bool:
+        """Whether a timestamp lies in a range that the rider has removed."""
+        return bisect_right(self.removed, time) % 2 == 1
 
 
 class FewSamples(NamedTuple):

@@ -133,6 +133,8 @@ def _inspect_time(value: Any, limits: Limits) -> tuple[int | None, str | None]:
         return None, "is before the year 2000; the unit is milliseconds"
     if time > limits.latest:
         return None, "is more than a day ahead"
+    if limits.is_removed(time):
+        return None, "lies where samples were removed for good"
     return time, None
 
 

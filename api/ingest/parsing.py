@@ -79,6 +79,8 @@ def _few(decoded: Any, limits: Limits) -> FewSamples | None:
         return None
     if min(times) < EARLIEST_TIMESTAMP or max(times) > limits.latest:
         return None
+    if limits.removed and any(map(limits.is_removed, times)):
+        return None
     return FewSamples(times, list(zip(*map(_channels_of, rows), strict=True)))
 
 
@@ -128,4 +130,6 @@ def _from_columns(batch: Any) -> Samples | None:
 def _timely(times: IntArray, limits: Limits) -> bool:
     if not len(times):
         return True
-    return bool(times.min() >= EARLIEST_TIMESTAMP and times.max() <= limits.latest)
+    if times.min() < EARLIEST_TIMESTAMP or times.max() > limits.latest:
+        return False
+    return not any(np.searchsorted(limits.removed, times, side="right") % 2)

@@ -1,6 +1,7 @@
 """What uploads ask of PostgreSQL. Samples themselves get there by the workers only."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from shared.connections import AsyncDatabase
@@ -11,10 +12,19 @@ QUERIES = load_queries("ingest")
 
 @dataclass(frozen=True)
 class Ownership:
-    """A workout that is there and the user's: is it over, and how many samples are archived?"""
+    """A workout that is there and the user's: is it over, and how many samples are archived?
+
+    ``removed_ranges``: those (ms) of which no sample is to be kept.
+    """
 
     finished: bool
     archived: int
+    removed_ranges: Any
+
+    @property
+    def removed(self) -> list[int]:
+        """Where the removed ranges begin and end, in turn."""
+        return [edge for each in self.removed_ranges for edge in (each.lower, each.upper)]
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,9 @@ class _EncodedBatch:
 
 
 async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
-    limits = Limits.at(time.time_ns() // 1_000_000, state["settings"].max_batch_samples)
+    removed = state["ownerships"].removed_from(target.workout_id)
+    now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
+    limits = Limits.at(now, most, removed)
     encode = partial(_encode_body, body, target.media_type, limits, lenient=target.lenient)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)

@@ -1,4 +1,4 @@
-"""A period of a season, as queries give it."""
+"""A period of a season in a sport, as queries give it."""
 
 from typing import Annotated
 
@@ -6,15 +6,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.identity.auth import Caller
-from api.identity.profile import time_zone_or_own
+from api.identity.local_days import moments_of
 from api.identity.state import IdentityState
+from api.season.sport import SportName
 from api.season.store import Period
-from api.web.query import Moment, moment_of
+from api.web.query import Moment
+from shared.sports import CYCLING
 
 
 class PeriodQuery(Struct):
-    """Which rides: by their start."""
+    """Which rides: by their sport and their start."""
 
+    sport: SportName = CYCLING
     from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )
@@ -23,5 +26,4 @@ class PeriodQuery(Struct):
 
 async def period_of(state: IdentityState, caller: Caller, query: PeriodQuery) -> Period:
     """Its days begin in the caller's time zone."""
-    zone = await time_zone_or_own(state, caller, None)
-    return Period(moment_of(query.from_, "from", zone), moment_of(query.to, "to", zone))
+    return Period(*await moments_of(state, caller, query))

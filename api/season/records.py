@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
-from psycopg.types.range import Range
+from msgspec import Meta, Struct
+from psycopg.types.multirange import Int8Multirange
+from psycopg.types.range import Int8Range
 from starlette.responses import Response
 
 from api.identity.auth import Caller
@@ -14,7 +16,8 @@ from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
-from api.season.store import CurvePoint, Metric, Record
+from api.season.sport import SportName, one_or_all
+from api.season.store import Choice, CurvePoint, Metric, Record
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Unprocessable
 from api.web.query import read_query, workout_id_of
@@ -22,25 +25,33 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import WorkoutChange, require_workout
 from shared.connections import AsyncDatabase
+from shared.sports import CYCLING
 
-Change = Callable[[AsyncDatabase, UUID, UUID, Range[int] | None], Awaitable[bool]]
+_LAST: Final = 2**63 - 1  # of what a range of PostgreSQL's can hold
+Change = Callable[[AsyncDatabase, UUID, UUID, Choice], Awaitable[bool]]
 
 
 class RecordList(Struct):
-    """Every record, by metric and duration."""
+    """Every record in the sport, by metric and duration."""
 
+    sport: str
     records: list[Record]
 
 
 class RecordsQuery(Struct):
     """Which records."""
 
+    sport: SportName = CYCLING
     metric: Metric | None = None
 
 
 class PowerCurve(Struct, rename="camel"):
-    """Every second to two minutes, and about 100 durations beyond; it never rises."""
+    """Every second to two minutes, and about 100 durations beyond.
 
+    Each is the mean over exactly so long: a longer one may be higher.
+    """
+
+    sport: str
     power_curve: list[CurvePoint]
 
 
@@ -52,25 +63,31 @@ class RideEfforts(Struct, rename="camel"):
 
 
 class Exclusion(Struct):
-    """A range of a ride; without members, the whole of it."""
+    """A range of a ride, or a spike; without members, the whole of the ride."""
 
     from_: Timestamp | None = msgspec.field(default=None, name="from")
     to: Timestamp | None = None
+    spike: Annotated[
+        Timestamp | None, Meta(description="Of one reading of power, in place of a range")
+    ] = None
 
 
 async def get_records(request: IngestRequest, caller: Caller) -> Response:
-    """The caller's personal records."""
+    """The caller's personal records in a sport."""
     query = read_query(request, RecordsQuery)
-    records = await store.list_records(request.state["database"], caller.user_id, query.metric)
-    return json_response(RecordList(records))
+    name, sport = one_or_all(query.sport)
+    records = await store.list_records(
+        request.state["database"], caller.user_id, sport, query.metric
+    )
+    return json_response(RecordList(name, records))
 
 
 async def get_season_curve(request: IngestRequest, caller: Caller) -> Response:
-    """The caller's power curve over all rides, or those of some dates."""
-    state = request.state
-    period = await period_of(state, caller, read_query(request, PeriodQuery))
-    curve = await store.read_season_curve(state["database"], caller.user_id, period)
-    return json_response(PowerCurve(curve))
+    """The caller's power curve over all rides in a sport, or those of some dates."""
+    state, query = request.state, read_query(request, PeriodQuery)
+    (name, sport), period = one_or_all(query.sport), await period_of(state, caller, query)
+    curve = await store.read_season_curve(state["database"], caller.user_id, sport, period)
+    return json_response(PowerCurve(name, curve))
 
 
 async def get_workout_curve(request: IngestRequest, caller: Caller) -> Response:
@@ -83,38 +100,60 @@ async def get_workout_curve(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def exclude_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Take a ride, or a range of it, out of the records."""
+    """Take a ride, or a range of it, out of the records; or flag a spike again.
+
+    What `include` has said of spikes in the range is withdrawn.
+    """
     return await _change_exclusion(request, caller, store.exclude_workout)
 
 
 async def include_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Put a ride, or a range of it, back into the records."""
+    """Put a ride, or a range of it, back into the records; or say that a spike is real.
+
+    No power of the range, or of the spike's reading, is a spike from then on: it is not listed as
+    one, and counts for bests. Including the whole ride includes every range of it that was
+    excluded, and leaves spikes what they are.
+    """
     return await _change_exclusion(request, caller, store.include_workout)
 
 
 async def _change_exclusion(request: IngestRequest, caller: Caller, change: Change) -> Response:
     state, workout_id = request.state, workout_id_of(request)
-    range_ = _range_of(await read_json(request, Exclusion, state["settings"]))
-    if not await change(state["database"], workout_id, caller.user_id, range_):
+    choice = _choice_of(await read_json(request, Exclusion, state["settings"]))
+    if not await change(state["database"], workout_id, caller.user_id, choice):
         await require_workout(state, workout_id, caller)
-        raise Conflict(f"a ride has at most {store.MOST_RANGES} excluded ranges: join some of them")
+        most = f"at most {store.MOST_RANGES} excluded ranges, and as many without spikes"
+        raise Conflict(f"a ride has {most}: join some of them")
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 
 
-def _range_of(exclusion: Exclusion) -> Range[int] | None:
-    """The range given; None for the whole ride."""
-    if exclusion.from_ is None and exclusion.to is None:
-        return None
-    if exclusion.from_ is None or exclusion.to is None:
-        raise Unprocessable("send `from` and `to`, or neither for the whole ride")
-    try:
-        start, end = milliseconds([exclusion.from_, exclusion.to]).tolist()
-    except ValueError as error:
-        raise Unprocessable(f"`from` or `to`: {error}") from None
-    if start >= end:
+def _choice_of(exclusion: Exclusion) -> Choice:
+    """Raises Unprocessable."""
+    start, end, spike = exclusion.from_, exclusion.to, exclusion.spike
+    if spike is not None and start is end is None:
+        [at] = _milliseconds(spike)
+        return Choice(spikes=Int8Multirange([Int8Range(at, at + 1)]))
+    if start is end is None:
+        return Choice(whole=True)
+    if start is None or end is None or spike is not None:
+        raise Unprocessable("send `from` and `to`, or `spike`, or nothing for the whole ride")
+    begin, end = _milliseconds(start, end)
+    if begin >= end:
         raise Unprocessable("`from` must be before `to`")
-    return Range(start, end)
+    range_ = Int8Multirange([Int8Range(begin, end)])
+    return Choice(ranges=range_, spikes=range_)
+
+
+def _milliseconds(*moments: Timestamp) -> list[int]:
+    """Raises Unprocessable."""
+    try:
+        found: list[int] = milliseconds(moments).tolist()
+    except ValueError as error:
+        raise Unprocessable(f"`from`, `to` or `spike`: {error}") from None
+    if max(found) >= _LAST:
+        raise Unprocessable("`from`, `to` or `spike` is out of range")
+    return found
 
 
 OPERATIONS = Operations(

@@ -1,32 +1,27 @@
 """Records, totals and thresholds as PostgreSQL has them. Each function is one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
-from psycopg.types.multirange import Multirange
-from psycopg.types.range import Range
+from psycopg.types.multirange import Int8Multirange
 
+from api.season.weights import PerKilogram, Weighing, Weights
 from api.workouts.store import take_records_back
-from shared.connections import AsyncDatabase
+from shared.connections import AsyncDatabase, BoundedConnection
+from shared.critical_power import Effort
+from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 
 QUERIES = load_queries("season")
 RIDERS = load_queries("riders")
 MOST_RANGES: Final = 100  # that are excluded from one ride
 UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
-_FIGURES: Final = (
-    "ftp",
-    "critical_power",
-    "w_prime",
-    "threshold_heartrate",
-    "max_heartrate",
-    "weight",
-    "source",
-)
+_BODY: Final = ("max_heartrate", "weight")  # whatever the sport
+_FIGURES: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *_BODY, "source")
 
 Metric = Literal["power", "heartrate", "speed"]
 Watts = Annotated[float, Meta(ge=10, le=3000)]
@@ -37,17 +32,27 @@ Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
 class Record(Struct, rename="camel"):
-    """The best of a rider over a duration: `value` in the metric's unit, held from `startedAt`."""
+    """The best of a rider in a sport over a duration.
 
+    `value` is in the metric's unit, held from `startedAt`.
+    """
+
+    sport: str
     metric: Metric
     duration: Annotated[int, Meta(description="Seconds")]
     value: float
     workout_id: UUID
     started_at: datetime
     unit: str = ""
+    watts_per_kilogram: PerKilogram = None
 
     def __post_init__(self) -> None:
         self.unit = UNITS[self.metric]
+
+    def weigh(self, weights: Weights) -> None:
+        """Of a power, tell what it is over the weight of its day."""
+        if self.metric == "power":
+            self.watts_per_kilogram = weights.per_kilogram(self.value, self.started_at)
 
 
 class CurvePoint(Struct, rename="camel"):
@@ -56,23 +61,43 @@ class CurvePoint(Struct, rename="camel"):
     duration: Annotated[int, Meta(description="Seconds")]
     power: Annotated[float, Meta(description="Watts")]
     workout_id: UUID
+    ridden_at: Annotated[datetime, Meta(description="The start of the ride")]
+    watts_per_kilogram: PerKilogram = None
+
+    def weigh(self, weights: Weights) -> None:
+        """Tell what the power is over the weight of its day."""
+        self.watts_per_kilogram = weights.per_kilogram(self.power, self.ridden_at)
 
 
 class Totals(Struct, rename="camel"):
-    """Sums over the completed rides of a period that begins on `start`."""
+    """Sums over the completed rides of a period that begins on `start`.
+
+    Of the rides that have the figure; null where none has, as stress without an FTP.
+    """
 
     start: date
     workouts: int
     recorded_time: Annotated[float, Meta(description="Seconds")]
-    total_distance: Annotated[float, Meta(description="Metres")]
-    total_elevation_gain: Annotated[float, Meta(description="Metres")]
-    total_energy: Annotated[float, Meta(description="Kilojoules")]
-    training_stress_score: float
+    total_distance: Annotated[float | None, Meta(description="Metres")]
+    total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
+    total_energy: Annotated[float | None, Meta(description="Kilojoules")]
+    training_stress_score: float | None
+
+
+class ThresholdsPerKilogram(Struct, rename="camel"):
+    """The thresholds of power over the weight that held on their day."""
+
+    ftp: PerKilogram
+    critical_power: PerKilogram
 
 
 class Thresholds(Struct, rename="camel"):
-    """Figures of the rider that hold from a day on, each until a later one is given."""
+    """Figures of the rider that hold from a day on, each until a later one of the sport is given.
 
+    Weight and maximum heart rate are the body's: they hold whatever sport they were given under.
+    """
+
+    sport: str
     effective_from: date
     ftp: Annotated[Watts | None, Meta(description="Functional threshold power, W")] = None
     critical_power: Annotated[Watts | None, Meta(description="W")] = None
@@ -81,6 +106,16 @@ class Thresholds(Struct, rename="camel"):
     max_heartrate: Annotated[Beats | None, Meta(description="bpm")] = None
     weight: Annotated[Kilograms | None, Meta(description="kg")] = None
     source: Source | None = None
+    watts_per_kilogram: ThresholdsPerKilogram | None = None
+
+    def weigh(self, weights: Weights) -> None:
+        """Tell what FTP and critical power are over the weight that held on the day."""
+        ftp, critical_power = (
+            power and weights.per_kilogram(power, self.effective_from)
+            for power in (self.ftp, self.critical_power)
+        )
+        if ftp or critical_power:
+            self.watts_per_kilogram = ThresholdsPerKilogram(ftp, critical_power)
 
 
 class Recompute(Struct):
@@ -88,6 +123,9 @@ class Recompute(Struct):
 
     pending: int
     workouts: int
+
+
+Weighable = TypeVar("Weighable", Record, CurvePoint, Thresholds)
 
 
 @dataclass(frozen=True)
@@ -99,19 +137,26 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Work = W′ + CP · time through the bests, by least squares; None where nothing can be fit."""
+class Choice:
+    """What of a ride is excluded or included: the ``whole``, or ``ranges`` (ms) of it.
 
-    critical_power: float | None
-    w_prime: float | None
-    r2: float | None
-    bests: list[dict[str, float]]
+    ``spikes``: where power is no spike, or may be one again.
+    """
+
+    whole: bool = False
+    ranges: Int8Multirange = field(default_factory=Int8Multirange)
+    spikes: Int8Multirange = field(default_factory=Int8Multirange)
+
+    def parameters(self) -> dict[str, Any]:
+        """Of the queries."""
+        ranges = {"ranges": self.ranges, "spikes": self.spikes}
+        return {"whole": self.whole, **ranges, "most": MOST_RANGES}
 
 
 @dataclass(frozen=True)
 class _DayOfStress:
     day: date
-    training_stress_score: float
+    training_stress_score: float | None
 
 
 @dataclass(frozen=True)
@@ -120,27 +165,33 @@ class _Id:
 
 
 async def list_records(
-    database: AsyncDatabase, user_id: UUID, metric: Metric | None = None
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None = None,
+    metric: Metric | None = None,
 ) -> list[Record]:
-    """The user's personal records, of every metric or of one."""
+    """The user's personal records, of every sport and metric or of one."""
     async with database.connection() as connection:
-        return await connection.rows(
-            Record, QUERIES["list_records"], user_id=user_id, metric=metric
+        records = await connection.rows(
+            Record, QUERIES["list_records"], user_id=user_id, sport=sport, metric=metric
         )
+        return await _weighed(connection, user_id, records)
 
 
 async def read_season_curve(
-    database: AsyncDatabase, user_id: UUID, period: Period
+    database: AsyncDatabase, user_id: UUID, sport: str | None, period: Period
 ) -> list[CurvePoint]:
-    """The power curve of all the user's rides of a period."""
+    """The power curve of all the user's rides of a period, in every sport or in one."""
     async with database.connection() as connection:
-        return await connection.rows(
+        curve = await connection.rows(
             CurvePoint,
             QUERIES["season_curve"],
             user_id=user_id,
+            sport=sport,
             start=period.start,
             end=period.end,
         )
+        return await _weighed(connection, user_id, curve)
 
 
 async def read_workout_curve(
@@ -148,23 +199,25 @@ async def read_workout_curve(
 ) -> list[CurvePoint]:
     """The power curve of one of the user's rides."""
     async with database.connection() as connection:
-        return await connection.rows(
+        curve = await connection.rows(
             CurvePoint, QUERIES["workout_curve"], id=workout_id, user_id=user_id
         )
+        return await _weighed(connection, user_id, curve)
 
 
 async def list_bests(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> list[Record]:
     """What is ranked of one of the user's rides."""
     async with database.connection() as connection:
-        return await connection.rows(
+        bests = await connection.rows(
             Record, QUERIES["workout_bests"], id=workout_id, user_id=user_id
         )
+        return await _weighed(connection, user_id, bests)
 
 
 async def exclude_workout(
-    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, choice: Choice
 ) -> bool:
-    """Leave a range of a ride out of the records, or all of it. Whether it was there.
+    """Leave ranges of a ride out of the records, or all of it. Whether it was there.
 
     The whole ride loses its records here and now, even if no worker runs; a range does so by the
     fold that is now due. False as well if it would have too many ranges.
@@ -175,17 +228,17 @@ async def exclude_workout(
             QUERIES["exclude_workout"],
             id=workout_id,
             user_id=user_id,
-            **_excluded(range_),
+            **choice.parameters(),
         )
-        if changed and range_ is None:
+        if changed and choice.whole:
             await take_records_back(connection, workout_id, user_id)
     return changed is not None
 
 
 async def include_workout(
-    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int] | None
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, choice: Choice
 ) -> bool:
-    """Let a range of a ride, or all of it, count again.
+    """Let ranges of a ride, or all of it, count again.
 
     Whether it was there, and has not too many ranges then.
     """
@@ -195,20 +248,26 @@ async def include_workout(
             QUERIES["include_workout"],
             id=workout_id,
             user_id=user_id,
-            **_excluded(range_),
+            **choice.parameters(),
         )
     return changed is not None
 
 
 async def list_totals(
-    database: AsyncDatabase, user_id: UUID, by: str, time_zone: str, period: Period
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None,
+    by: str,
+    time_zone: str,
+    period: Period,
 ) -> list[Totals]:
-    """Sums over the user's rides ``by`` day, week, month or year of a time zone."""
+    """Sums ``by`` day, week, month or year of a time zone, over rides of every sport or of one."""
     async with database.connection() as connection:
         return await connection.rows(
             Totals,
             QUERIES["totals"],
             user_id=user_id,
+            names=_names(sport),
             period=by,
             time_zone=time_zone,
             start=period.start,
@@ -216,52 +275,92 @@ async def list_totals(
         )
 
 
-async def fit_critical_power(database: AsyncDatabase, user_id: UUID, period: Period) -> Fit:
-    """Critical power and W′ by the bests of 2 to 20 minutes of the user's rides of a period."""
+async def list_efforts(
+    database: AsyncDatabase,
+    user_id: UUID,
+    sport: str | None,
+    shortest: int,
+    longest: int,
+    period: Period,
+) -> list[Effort]:
+    """The best of the user's rides over each duration (s) from one to the other, by sport."""
     async with database.connection() as connection:
-        fit = await connection.row(
-            Fit,
-            QUERIES["critical_power"],
+        return await connection.rows(
+            Effort,
+            QUERIES["efforts"],
             user_id=user_id,
+            sport=sport,
+            shortest=shortest,
+            longest=longest,
             start=period.start,
             end=period.end,
         )
-    assert fit is not None  # an aggregate gives a row  # noqa: S101
-    return fit
 
 
 async def read_daily_stress(
-    database: AsyncDatabase, user_id: UUID, time_zone: str, since: date
-) -> dict[date, float]:
-    """The training stress of each day with any; none on ``since`` if all of it is older."""
+    database: AsyncDatabase, user_id: UUID, sport: str | None, time_zone: str, since: date
+) -> dict[date, float | None]:
+    """The training stress of each day with rides, of every sport or one: None where none has any.
+
+    Zero on ``since`` if all of it is older.
+    """
     async with database.connection() as connection:
         days = await connection.rows(
-            _DayOfStress, QUERIES["daily_stress"], user_id=user_id, time_zone=time_zone, since=since
+            _DayOfStress,
+            QUERIES["daily_stress"],
+            user_id=user_id,
+            names=_names(sport),
+            time_zone=time_zone,
+            since=since,
         )
     return {each.day: each.training_stress_score for each in days}
 
 
-async def list_thresholds(database: AsyncDatabase, user_id: UUID) -> list[Thresholds]:
-    """Every day on which the athlete gave figures, the newest first."""
+async def list_thresholds(
+    database: AsyncDatabase, user_id: UUID, sport: str | None = None
+) -> list[Thresholds]:
+    """Every day on which the athlete gave figures, of every sport or of one, the newest first."""
     async with database.connection() as connection:
-        return await connection.rows(Thresholds, QUERIES["list_thresholds"], user_id=user_id)
+        listed = await connection.rows(
+            Thresholds, QUERIES["list_thresholds"], user_id=user_id, sport=sport, day=None
+        )
+        return await _weighed(connection, user_id, listed)
 
 
 async def put_thresholds(
-    database: AsyncDatabase, user_id: UUID, given: Mapping[str, Any]
+    database: AsyncDatabase, user_id: UUID, sport: str, given: Mapping[str, Any]
 ) -> Thresholds:
     """Give figures for a day, and mark the rides from that day on to be computed anew.
 
-    The figures of the day as they are then. A day without any is forgotten.
+    Those of the sport, or all of them if a figure of the body is among those given. The figures of
+    the day as they are then. A day without any is forgotten.
     """
-    change = {**dict.fromkeys(_FIGURES), **given, "given": list(given), "user_id": user_id}
-    day = {"user_id": user_id, "effective_from": given["effective_from"]}
+    body = {name: given[name] for name in _BODY if name in given}
+    day, figures = given["effective_from"], {**dict.fromkeys(_FIGURES), **given}
+    change = {**figures, "given": list(given), "user_id": user_id, "sport": sport}
+    names = None if body else names_of(sport)
     async with database.connection() as connection, connection.transaction():
-        thresholds = await connection.row(Thresholds, QUERIES["put_thresholds"], **change)
-        await connection.execute(QUERIES["delete_empty_thresholds"], day)
-        await connection.execute(RIDERS["mark_stale_from"], day)
-    assert thresholds is not None  # INSERT … RETURNING gives a row  # noqa: S101
+        if sport != CYCLING:
+            await connection.execute(QUERIES["put_other_thresholds"], change)
+            of_body = {**dict.fromkeys(_FIGURES), **body, "given": list(body)}
+            change = {**of_body, "user_id": user_id, "effective_from": day}
+        if sport == CYCLING or body:
+            await connection.execute(QUERIES["put_thresholds"], change)
+        asked = {"user_id": user_id, "sport": sport, "day": day}
+        thresholds = await connection.row(Thresholds, QUERIES["list_thresholds"], **asked)
+        changed = {"user_id": user_id, "effective_from": day, "names": names}
+        await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
+        await connection.execute(QUERIES["delete_empty_thresholds"], changed)
+        await connection.execute(RIDERS["mark_stale_from"], changed)
+        assert thresholds is not None  # it was just written  # noqa: S101
+        await _weighed(connection, user_id, [thresholds])
     return thresholds
+
+
+async def read_weights(database: AsyncDatabase, user_id: UUID) -> Weights:
+    """The weights that the user has given."""
+    async with database.connection() as connection:
+        return await _weights(connection, user_id)
 
 
 async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
@@ -271,6 +370,20 @@ async def count_stale(database: AsyncDatabase, user_id: UUID) -> Recompute:
     return counted or Recompute(0, 0)
 
 
-def _excluded(range_: Range[int] | None) -> dict[str, Any]:
-    ranges = Multirange([range_] if range_ else [])
-    return {"whole": range_ is None, "range": ranges, "most": MOST_RANGES}
+def _names(sport: str | None) -> list[str] | None:
+    """What rides of the sport may be called; None for whatever sport."""
+    return None if sport is None else names_of(sport)
+
+
+async def _weighed(
+    connection: BoundedConnection, user_id: UUID, powers: list[Weighable]
+) -> list[Weighable]:
+    """The powers with what they are over the weight of their day."""
+    weights = await _weights(connection, user_id)
+    for each in powers:
+        each.weigh(weights)
+    return powers
+
+
+async def _weights(connection: BoundedConnection, user_id: UUID) -> Weights:
+    return Weights(await connection.rows(Weighing, QUERIES["list_weights"], user_id=user_id))

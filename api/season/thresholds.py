@@ -10,19 +10,28 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.state import IdentityRequest, IdentityState
 from api.season import store
+from api.season.sport import SportName, one_or_all
 from api.season.store import Beats, Joules, Kilograms, Recompute, Source, Thresholds, Watts
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict
+from api.web.problems import Conflict, Fault, Unprocessable
+from api.web.query import read_query
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
+from api.workouts.listing import Sport
+from shared.sports import ALL, CYCLING, sport_family
 
 MOST_DAYS: Final = 2_000  # with figures of a user: a new one each week for 38 years
 
 
 class PutThresholds(Struct, rename="camel"):
-    """Figures to give for a day; absent ones stay as they were, null takes one back."""
+    """Figures to give for a day; absent ones stay as they were, null takes one back.
+
+    They hold for one sport, but for weight and maximum heart rate, which are the body's. The
+    weights of all days are the weight history, by which W/kg are computed.
+    """
 
     effective_from: date
+    sport: Sport = CYCLING
     ftp: Watts | UnsetType | None = UNSET
     critical_power: Watts | UnsetType | None = UNSET
     w_prime: Joules | UnsetType | None = UNSET
@@ -32,9 +41,16 @@ class PutThresholds(Struct, rename="camel"):
     source: Source | UnsetType | None = UNSET
 
 
+class ThresholdsQuery(Struct):
+    """Which figures."""
+
+    sport: SportName = CYCLING
+
+
 class ThresholdsList(Struct):
     """Every day's figures as they were given, the newest first: the history of FTP and the rest."""
 
+    sport: str
     thresholds: list[Thresholds]
 
 
@@ -47,21 +63,24 @@ class ThresholdsChange(Struct):
 
 
 async def get_thresholds(request: IdentityRequest, caller: Caller) -> Response:
-    """Every figure the caller gave, with its day."""
-    thresholds = await store.list_thresholds(request.state["database"], caller.user_id)
-    return json_response(ThresholdsList(thresholds))
+    """Every figure the caller gave for a sport, with its day."""
+    name, sport = one_or_all(read_query(request, ThresholdsQuery).sport)
+    thresholds = await store.list_thresholds(request.state["database"], caller.user_id, sport)
+    return json_response(ThresholdsList(name, thresholds))
 
 
 async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     """Give figures that hold from a day on, or take that day's back with null.
 
-    The workouts from that day on are computed anew by the workers.
+    The workouts of the sport from that day on are computed anew by the workers; those of every
+    sport, if a figure of the body has changed.
     """
     state = request.state
     wanted = await read_json(request, PutThresholds, state["settings"])
-    given = {name: value for name, value in structs.asdict(wanted).items() if value is not UNSET}
-    await _require_room(state, caller, wanted.effective_from)
-    thresholds = await store.put_thresholds(state["database"], caller.user_id, given)
+    sport, figures = _one_sport(wanted.sport), structs.asdict(wanted)
+    given = {name: each for name, each in figures.items() if each is not UNSET and name != "sport"}
+    await _require_room(state, caller, sport, wanted.effective_from)
+    thresholds = await store.put_thresholds(state["database"], caller.user_id, sport, given)
     recompute = await store.count_stale(state["database"], caller.user_id)
     return json_response(ThresholdsChange(thresholds, recompute))
 
@@ -71,10 +90,20 @@ async def get_recompute(request: IdentityRequest, caller: Caller) -> Response:
     return json_response(await store.count_stale(request.state["database"], caller.user_id))
 
 
-async def _require_room(state: IdentityState, caller: Caller, day: date) -> None:
-    """Raises Conflict. A day that has figures already may get others."""
+def _one_sport(name: str) -> str:
+    """Its family. Raises Unprocessable for all of them, as queries have it."""
+    family = sport_family(name)
+    if family == ALL:
+        detail = "give figures for one sport at a time"
+        raise Unprocessable(f"sport: {detail}", [Fault(detail, "sport")])
+    return family
+
+
+async def _require_room(state: IdentityState, caller: Caller, sport: str, day: date) -> None:
+    """Raises Conflict. A day that has figures of the sport already may get others."""
     given = await store.list_thresholds(state["database"], caller.user_id)
-    if len(given) >= MOST_DAYS and day not in {each.effective_from for each in given}:
+    known = {(each.sport, each.effective_from) for each in given}
+    if len(given) >= MOST_DAYS and (sport, day) not in known:
         raise Conflict(f"there are figures for {MOST_DAYS} days already: take back those of one")
 
 
@@ -88,6 +117,7 @@ OPERATIONS = Operations(
             get_thresholds,
             {HTTPStatus.OK: ThresholdsList},
             "read",
+            query=ThresholdsQuery,
         ),
         Operation(
             "PUT",

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
@@ -30,14 +30,20 @@ class WaitQuery(msgspec.Struct):
 
 
 _UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
-# What `moment_of` reads, as JSON Schema can say it.
+# What `read_moment` reads, as JSON Schema can say it.
 Moment = Annotated[
     str,
     Meta(
         extra_json_schema={
             "anyOf": [
-                {"format": "date-time"},
-                {"format": "date"},
+                {
+                    "format": "date-time",
+                    "description": "RFC 3339; without an offset, a time of the rider's time zone",
+                },
+                {
+                    "format": "date",
+                    "description": "The first moment of that day in the rider's time zone",
+                },
                 {"pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
             ]
         }
@@ -115,15 +121,17 @@ def _time_zones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
-def moment_of(text: str | None, name: str, time_zone: str = "UTC") -> datetime | None:
-    """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight in the time zone."""
+def read_moment(text: str | None, name: str) -> datetime | None:
+    """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight.
+
+    Without a time zone where the text names none: a day or a time of wherever the rider lives.
+    """
     if text is None:
         return None
     try:
         if _UNIX_MS.fullmatch(text):
             return datetime.fromtimestamp(int(text) / 1000, UTC)
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
+        return datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
         raise Unprocessable(f"{name}={text!r} {detail}") from None

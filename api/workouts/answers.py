@@ -13,8 +13,8 @@ from api.workouts.store import Workout, find_workout
 class WorkoutChange(Struct):
     """A workout as it is after the change.
 
-    For a key without the scope `read`, title and description are null and nothing is excluded;
-    figures are null but for the key that has just completed the workout.
+    For a key without the scope `read`, title and description are null and nothing is excluded,
+    cropped or removed; figures are null but for the key that has just completed the workout.
     """
 
     workout: Workout
@@ -29,7 +29,8 @@ def seen_by(caller: Caller, workout: Workout, *, figures: bool = False) -> Worko
     if "read" in caller.scopes:
         return workout
     workout.title = workout.description = None
-    workout.excluded, workout.excluded_ranges = False, []
+    workout.excluded, workout.excluded_ranges, workout.vouched_ranges = False, [], []
+    workout.crop, workout.removed_ranges = None, []
     if not figures:
         workout.end_time = workout.duration = workout.summary = None
     return workout

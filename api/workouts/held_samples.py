@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 
@@ -123,6 +124,11 @@ async def fetch_samples(
     named = None if channels is None else [TIMESTAMP, *channels]
     rows = await read_channels(state["database"], workout.id, workout.user_id, named)
     return EncodedSamples(rows, entries)
+
+
+async def has_waiting(client: AsyncRedis, workout_id: UUID) -> bool:
+    """Whether batches of the workout wait for a fold."""
+    return bool(await client.exists(samples_key(workout_id)))
 
 
 async def _read_stream(client: AsyncRedis, key: str) -> list[bytes]:

@@ -1,7 +1,6 @@
 """What the list of workouts is asked: filters, the order, and a place in it."""
 
 import base64
-import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -9,14 +8,14 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from api.identity.local_days import Moments
 from api.web.problems import Fault, Unprocessable
-from api.web.query import Moment, moment_of
+from api.web.query import Moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
 
 T = TypeVar("T")
-_HYPHENS: Final = re.compile(r'-+(?P<negates>(?=[\w"]))?')
 
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
@@ -42,7 +41,10 @@ class Listing(Struct, rename="camel"):
     to: Annotated[Moment | None, Meta(description="Starts before")] = None
     q: Annotated[
         Words | None,
-        Meta(description='Words of the title or description; `or`, `-without`, "in a row"'),
+        Meta(
+            description='Words of the title or description; `or`, `-without`, "in a row". '
+            "Neither case nor accents matter."
+        ),
     ] = None
 
 
@@ -94,22 +96,16 @@ _PLACES: Final[dict[Sort, Any]] = {
 }
 
 
-def filters_of(query: Listing) -> dict[str, Any]:
-    """The filters as parameters. Raises Unprocessable for a range that ends before it begins."""
+def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
+    """The filters as parameters, with the moments that `from` and `to` mean.
+
+    Raises Unprocessable for a range that ends before it begins.
+    """
     filters = msgspec.structs.asdict(query)
     for listed in LISTED.values():
         _require_range(filters, listed.range)
-    moments = {"from": moment_of(query.from_, "from"), "to": moment_of(query.to, "to")}
-    return {**filters, **moments, "q": query.q and search_words(query.q)}
-
-
-def search_words(text: str) -> str:
-    """The text without the hyphens that say nothing: neither within a word, nor before one.
-
-    PostgreSQL reads each hyphen between words as a NOT of its own, which it keeps until a word
-    comes: of more than 32 it makes an error.
-    """
-    return _HYPHENS.sub(lambda run: " " if run["negates"] is None else "-", text)
+    start, end = moments
+    return {**filters, "from": start, "to": end}
 
 
 def place_of(query: Listing) -> dict[str, Any]:

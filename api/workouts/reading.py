@@ -25,13 +25,16 @@ async def open_view(
 ) -> View:
     """The selected samples, ready to be rendered. Whatever may be wrong with them is found here.
 
+    None of what the rider has cropped away or removed is among them.
+
     Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
     """
     answers = request.state["answers"]
     await answers.begin_read(request.scope, caller.user_id)
-    encoded = await fetch_samples(request.state, workout, selection.channels)
+    sources = selection.sources(selection.channels)
+    encoded = await fetch_samples(request.state, workout, sources)
     answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
-    return await asyncio.to_thread(lambda: View(encoded.decode(), selection))
+    return await asyncio.to_thread(lambda: View(encoded.decode(), selection.of(workout)))
 
 
 async def open_times(request: Request[Any], caller: Caller, workout: Workout) -> EncodedSamples:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
@@ -20,6 +21,7 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
+from api.workouts.held_samples import has_waiting
 from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
@@ -44,11 +46,15 @@ class CreateWorkout(Struct, rename="camel"):
 
 
 class UpdateWorkout(Struct, rename="camel"):
-    """Members to change; absent ones stay."""
+    """Members to change; absent ones stay.
+
+    `startTime` is that of a ride without samples; else the first sample decides.
+    """
 
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
+    start_time: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
 
 
 class WorkoutAnswer(Struct):
@@ -113,7 +119,8 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
     """
     query = read_query(request, ListQuery)
-    matching = {**filters_of(query), "user_id": caller.user_id}
+    moments = await moments_of(request.state, caller, query)
+    matching = {**filters_of(query, moments), "user_id": caller.user_id}
     # One more than the page tells whether there is a next one.
     place = {**place_of(query), "limit": query.limit + 1}
     page = await store.list_workouts(
@@ -143,19 +150,32 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Change title, description or sport."""
-    state = request.state
+    """Change title, description or sport; of a ride without samples, its start as well.
+
+    Records, bests and curves of the ride are those of the other sport at once; the workers compute
+    its figures anew, by the thresholds of that sport. When a ride with samples starts, they decide:
+    another `startTime` is refused, and nothing is changed. The one that it has, as in a workout
+    that is sent back whole, is no change.
+    """
+    state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, UpdateWorkout, state["settings"])
+    start = _checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
-        workout_id_of(request),
+        workout_id,
         caller.user_id,
         title=wanted.title,
         description=wanted.description,
         sport=wanted.sport,
+        start_time=start,
+        has_waiting=start is not None and await has_waiting(state["redis"], workout_id),
     )
     if workout is None:
-        raise NotFound("no such workout")
+        workout = await require_workout(state, workout_id, caller)
+        raise Conflict(
+            f"its samples decide that the workout starts at {workout.start_time.isoformat()}:"
+            f" to leave out what is before, crop it (POST /api/workouts/{workout_id}/crop)"
+        )
     return json_response(WorkoutChange(workout))
 
 
@@ -300,6 +320,7 @@ OPERATIONS = Operations(
             "admin",
             body={JSON: UpdateWorkout},
             example={"title": "Evening ride"},
+            refusals=CONFLICT,
         ),
         Operation(
             "DELETE", "/api/workouts/{id}", delete_workout, {HTTPStatus.OK: Deletion}, "admin"

@@ -1,29 +1,51 @@
 """Which of a ride's samples are asked for, and how dense: a window after the other. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from api.workouts.held_samples import HeldRide
+from api.workouts.store import Crop, Workout
 from shared.samples.columns import FloatArray, Samples, downsample_windows
 
 _SAMPLES_AT_ONCE: Final = 1000
 _SAMPLES_OF_MEANS: Final = 16_000  # at once: many of them make one
+_POSITION: Final = frozenset({"lat", "lng"})
 
 
 @dataclass(frozen=True)
 class Selection:
     """``channels``: all for None. ``start``, ``end``: ms, the end excluded.
 
-    ``resolution``: the seconds that are averaged over.
+    ``resolution``: the seconds that are averaged over. ``removed``: ranges (ms) of which a fold
+    has yet to delete the samples.
     """
 
     channels: Sequence[str] | None = None
     start: float | None = None
     end: float | None = None
     resolution: int | None = None
+    removed: Sequence[tuple[int, int]] = ()
+
+    def of(self, workout: Workout) -> "Selection":
+        """Without what its rider has cropped away or removed."""
+        crop = workout.crop or Crop()
+        starts = [each for each in (self.start, crop.from_) if each is not None]
+        ends = [each for each in (self.end, crop.to) if each is not None]
+        removed = [(each.from_, each.to) for each in workout.removed_ranges]
+        start, end = max(starts, default=None), min(ends, default=None)
+        return replace(self, start=start, end=end, removed=removed)
+
+    def sources(self, channels: Sequence[str] | None) -> Sequence[str] | None:
+        """What is to be read for them: of a mean position both halves, even if one is asked for.
+
+        Only together do they tell a receiver without a fix, whose 0/0 is no part of a mean.
+        """
+        if channels is None or self.resolution is None or _POSITION.isdisjoint(channels):
+            return channels
+        return list({*channels, *_POSITION})
 
 
 @dataclass(frozen=True)
@@ -54,16 +76,15 @@ class View:
         """The named channels in order of time; every window has each of them."""
         resolution = self._selection.resolution
         size = _SAMPLES_OF_MEANS if resolution else _SAMPLES_AT_ONCE
-        windows = map(self._narrow, self._ride.windows(channels, size))
+        sources = self._selection.sources(channels) or channels
+        windows = map(self._narrow, self._ride.windows(sources, size))
         for window in downsample_windows(windows, resolution) if resolution else windows:
             columns = {name: window.channel(name) for name in channels}
             yield from Samples(window.timestamps, columns).slices(_SAMPLES_AT_ONCE)
 
     def _narrow(self, samples: Samples) -> Samples:
-        start, end = self._selection.start, self._selection.end
-        first = 0 if start is None else int(np.searchsorted(samples.timestamps, start))
-        last = None if end is None else int(np.searchsorted(samples.timestamps, end))
-        return samples.select(slice(first, last))
+        chosen = samples.between(self._selection.start, self._selection.end)
+        return chosen.outside(self._selection.removed)
 
     def _outline(self, channels: Sequence[str]) -> Outline:
         count, whole = 0, dict.fromkeys(channels, True)

@@ -7,21 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
+from shared.sports import sport_family
 from shared.sql import load_queries
 
 QUERIES = load_queries("workouts")
 RECORDS = load_queries("records")
+MOST_REMOVED: Final = 100  # ranges of one ride
 
 
 class TimeRange(Struct):
@@ -29,6 +33,13 @@ class TimeRange(Struct):
 
     from_: int = msgspec.field(name="from")
     to: int
+
+
+class Crop(Struct):
+    """What counts of a ride: ms since the Unix epoch, the end excluded; null leaves an end open."""
+
+    from_: int | None = msgspec.field(default=None, name="from")
+    to: int | None = None
 
 
 class Status(StrEnum):
@@ -43,7 +54,11 @@ class Status(StrEnum):
 
 
 class Workout(Struct, rename="camel"):
-    """A ride. `summary` holds its figures; null until samples were first folded."""
+    """A ride. `summary` holds its figures; null until samples were first folded.
+
+    What lies outside `crop` counts for nothing and is not read. `excludedRanges` set no records, in
+    `vouchedRanges` no power is a spike, and of `removedRanges` no sample is kept.
+    """
 
     id: UUID
     user_id: UUID
@@ -58,6 +73,9 @@ class Workout(Struct, rename="camel"):
     summary: Summary | None
     excluded: bool
     excluded_ranges: list[TimeRange]
+    vouched_ranges: list[TimeRange]
+    removed_ranges: list[TimeRange]
+    crop: Crop | None
     created_at: datetime
     updated_at: datetime
     telemetry: list[dict[str, Any]] | UnsetType = UNSET
@@ -66,11 +84,18 @@ class Workout(Struct, rename="camel"):
         # A row has the status as text, and ranges and summary as PostgreSQL has them. The summary
         # stays a dict: as a Struct it would lose what a newer worker has put into it.
         self.status = Status(self.status)
-        ranges: Any = self.excluded_ranges
+        crop: Any = self.crop
         summary: Any = self.summary
         self.summary = summary and complete(summary)
-        self.excluded_ranges = [TimeRange(each.lower, each.upper) for each in ranges]
+        self.excluded_ranges = _time_ranges(self.excluded_ranges)
+        self.vouched_ranges = _time_ranges(self.vouched_ranges)
+        self.removed_ranges = _time_ranges(self.removed_ranges)
+        self.crop = crop and Crop(crop.lower, crop.upper)
         self.stream_name = samples_key(self.id)  # follows from the id: its column stays empty
+
+
+def _time_ranges(multirange: Any) -> list[TimeRange]:
+    return [TimeRange(each.lower, each.upper) for each in multirange]
 
 
 @dataclass(frozen=True)
@@ -183,19 +208,72 @@ async def update_workout(
     title: str | UnsetType | None,
     description: str | UnsetType | None,
     sport: str | UnsetType,
+    start_time: datetime | None = None,
+    has_waiting: bool = False,
 ) -> Workout | None:
-    """The workout after a change of what is given; None if it is not there, or not the user's."""
+    """The workout after a change of what is given; None if it is not there, or not the user's.
+
+    Or if it would start at another moment than its samples, archived or ``has_waiting``, say.
+    """
     change = {
         "set_title": title is not UNSET,
         "title": title or None,
         "set_description": description is not UNSET,
         "description": description or None,
-        "sport": sport or None,
+        "start_time": start_time,
+        "has_waiting": has_waiting,
     }
-    async with database.connection() as connection:
-        return await connection.row(
+    async with database.connection() as connection, connection.transaction():
+        workout = await connection.row(
             Workout, QUERIES["update_workout"], id=workout_id, user_id=user_id, **change
         )
+        if workout and sport is not UNSET:
+            await _change_sport(connection, workout_id, user_id, sport)
+            workout.sport = sport
+        return workout
+
+
+async def _change_sport(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID, sport: str
+) -> None:
+    """Its bests, records and curve are of the other sport at once; its figures by the next fold."""
+    changed = await connection.row(
+        _Id, QUERIES["change_sport"], id=workout_id, user_id=user_id, sport=sport
+    )
+    if changed:
+        ride = {"workout_id": workout_id, "user_id": user_id, "sport": sport_family(sport)}
+        for query in ("move_bests", "move_curve", "lock_rider", "refresh_records"):
+            await connection.execute(RECORDS[query], ride)
+
+
+async def crop_workout(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, crop: Range[int]
+) -> bool:
+    """Let only a range (ms) of a ride count. Whether it was there, and over."""
+    return await _change(database, "crop_workout", id=workout_id, user_id=user_id, crop=crop)
+
+
+async def undo_crop(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
+    """Let all of a ride count again. Whether it was there, and cropped."""
+    return await _change(database, "undo_crop", id=workout_id, user_id=user_id)
+
+
+async def remove_range(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID, range_: Range[int]
+) -> bool:
+    """Have the samples of a range (ms) removed by the fold that is now due, and kept out.
+
+    Whether the ride was there, and has not too many such ranges then.
+    """
+    ride = {"id": workout_id, "user_id": user_id}
+    range_and_bound = {"range": Multirange([range_]), "most": MOST_REMOVED}
+    return await _change(database, "remove_range", **ride, **range_and_bound)
+
+
+async def _change(database: AsyncDatabase, query: str, **parameters: object) -> bool:
+    """Whether the query has changed a workout."""
+    async with database.connection() as connection:
+        return await connection.row(_Id, QUERIES[query], **parameters) is not None
 
 
 async def change_status(

@@ -12,10 +12,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import Moments, moments_of
 from api.ingest.state import IngestRequest
 from api.web.body import JSON
 from api.web.problems import Unprocessable
-from api.web.query import Moment, moment_of, read_query, workout_id_of
+from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
@@ -98,7 +99,7 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     (1008) within five seconds once the key is revoked or the workout deleted.
     """
     query = read_query(request, TelemetryQuery)
-    selection = _selection(query)
+    selection = _selection(query, await moments_of(request.state, caller, query))
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
     view = await open_view(request, caller, workout, selection)
@@ -126,8 +127,8 @@ def _durable_through(held: HeldSamples) -> int | None:
     return int(archived[-1]) if len(archived) else None
 
 
-def _selection(query: TelemetryQuery) -> Selection:
-    start, end = moment_of(query.from_, "from"), moment_of(query.to, "to")
+def _selection(query: TelemetryQuery, moments: Moments) -> Selection:
+    start, end = moments
     return Selection(
         _channels(query.channels),
         start.timestamp() * 1000 if start else None,

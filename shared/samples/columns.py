@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.samples.channels import CHANNEL_NAMES
+from shared.samples.channels import CHANNEL, CHANNEL_NAMES
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+_NO_FIX = 0.5e-7  # degrees: a receiver without a fix says 0/0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,18 @@ class Samples:
         """The chosen samples, in the same order."""
         columns = {name: values[chosen] for name, values in self.channels.items()}
         return Samples(self.timestamps[chosen], columns)
+
+    def between(self, start: float | None, end: float | None) -> "Samples":
+        """Those from a timestamp on and before another one; they are in order of time."""
+        first = 0 if start is None else int(np.searchsorted(self.timestamps, start))
+        last = None if end is None else int(np.searchsorted(self.timestamps, end))
+        return self.select(slice(first, last))
+
+    def outside(self, ranges: Sequence[tuple[int, int]]) -> "Samples":
+        """Those in none of the ranges, which are in order and apart, each without its end."""
+        edges = np.array(ranges, np.int64).ravel()
+        is_outside = np.searchsorted(edges, self.timestamps, side="right") % 2 == 0
+        return self if is_outside.all() else self.select(is_outside)
 
     def slices(self, size: int) -> Iterator["Samples"]:
         """The samples, at most so many at a time."""
@@ -88,11 +103,62 @@ def _last_measured(values: FloatArray, first: IntArray, last: IntArray) -> Float
     return np.where(latest >= first, values[latest], np.nan)
 
 
-def downsample(samples: Samples, seconds: int) -> Samples:
-    """Means over whole multiples of ``seconds``; the input is in order of time.
+def count_overwritten(archived: Samples, fresh: Samples) -> int:
+    """How many timestamps have values of a channel that another one replaces, as ``merge`` decides.
 
-    Each mean stands at the beginning of its stretch of time; stretches without samples are left
-    out, and a channel never measured in one is NaN there.
+    ``fresh`` is in order of arrival, after what is ``archived``. Where the archive has the value
+    that is kept, nothing is replaced: neither by what was sent again unchanged, nor by what was
+    merged into it before.
+    """
+    arrived = concatenate([archived, fresh])
+    order = np.argsort(arrived.timestamps, kind="stable")
+    times = arrived.timestamps[order]
+    repeats = times[1:] == times[:-1]
+    if not repeats.any():
+        return 0
+    several = np.append(False, repeats) | np.append(repeats, False)
+    order, times = order[several], times[several]
+    begins = np.append(True, times[1:] != times[:-1])
+    first, runs = np.flatnonzero(begins), np.cumsum(begins) - 1
+    last = np.append(first[1:], len(order)) - 1
+    is_archived = order[first] < len(archived)
+    overwritten = np.zeros(len(first), bool)
+    for column in arrived.channels.values():
+        values = column[order]
+        kept = _last_measured(values, first, last)
+        others = runs[(values != kept[runs]) & ~np.isnan(values)]
+        overwritten[others] |= ~(is_archived & (values[first] == kept))[others]
+    return int(np.count_nonzero(overwritten))
+
+
+def without_marks(samples: Samples) -> Samples:
+    """The samples with the marks of "no value" as NaN: a heart rate of 255, a position of 0/0."""
+    channels = {name: _without(values, name) for name, values in samples.channels.items()}
+    if "lat" in channels and "lng" in channels:
+        unfixed = np.abs(channels["lat"]) < _NO_FIX
+        if unfixed.any():
+            unfixed &= np.abs(channels["lng"]) < _NO_FIX
+            for name in ("lat", "lng"):
+                channels[name] = np.where(unfixed, np.nan, channels[name])
+    return Samples(samples.timestamps, channels)
+
+
+def _without(values: FloatArray, name: str) -> FloatArray:
+    """NaN where a value is, to the channel's decimals, one of its marks."""
+    half = 0.5 / 10 ** CHANNEL[name].decimals
+    for mark in CHANNEL[name].no_value:
+        beyond = values > mark - half if mark > 0 else values < mark + half
+        if beyond.any():  # most marks lie beyond all that is measured
+            values = np.where(np.abs(values - mark) < half, np.nan, values)
+    return values
+
+
+def downsample(samples: Samples, seconds: int) -> Samples:
+    """Means over whole multiples of ``seconds``, to each channel's decimals.
+
+    The input is in order of time. Each mean stands at the beginning of its stretch of time;
+    stretches without samples are left out, and a channel never measured in one is NaN there: a
+    mark of "no value" is no measurement. Longitudes are averaged on their circle.
     """
     return concatenate(list(downsample_windows(iter([samples]), seconds)))
 
@@ -102,47 +168,59 @@ def downsample_windows(windows: Iterator[Samples], seconds: int) -> Iterator[Sam
 
     What a stretch adds up to is kept until it is over: it may reach over any number of windows.
     """
-    last = _Sums(no_samples(), no_samples())
+    last = _Sums(no_samples(), no_samples(), no_samples(), no_samples())
     for window in windows:
         if len(window):
-            sums = last.followed_by(_sums(window, seconds))
+            sums = last.followed_by(_sums(without_marks(window), seconds))
             yield sums.select(slice(None, -1)).means()
             last = sums.select(slice(-1, None))
     yield last.means()
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """What the measured values of each stretch add up to, and how many they are."""
+class _Sums(NamedTuple):
+    """What the measured values of each stretch add up to, and how many they are.
+
+    Of longitudes also what their distances from Greenwich add up to, and the degrees that all of
+    them would be further east if those in the west were counted eastwards: to 360° instead of 0°.
+    """
 
     totals: Samples
     counts: Samples
+    distances: Samples
+    eastwards: Samples
 
     def followed_by(self, later: "_Sums") -> "_Sums":
         """Both; the last stretch of the one may be the first of the other."""
-        return _Sums(
-            _added_up(concatenate([self.totals, later.totals])),
-            _added_up(concatenate([self.counts, later.counts])),
-        )
+        pairs = zip(self, later, strict=True)
+        return _Sums(*(_added_up(concatenate(pair)) for pair in pairs))
 
     def select(self, chosen: slice) -> "_Sums":
-        return _Sums(self.totals.select(chosen), self.counts.select(chosen))
+        return _Sums(*(each.select(chosen) for each in self))
 
     def means(self) -> Samples:
-        columns = {}
-        for name, totals in self.totals.channels.items():
-            counts = self.counts.channels[name]
-            columns[name] = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
-        return Samples(self.totals.timestamps, columns)
+        columns = {name: self._means_of(name) for name in self.totals.channels}
+        rounded = {
+            name: np.round(values, CHANNEL[name].decimals) for name, values in columns.items()
+        }
+        return Samples(self.totals.timestamps, rounded)
+
+    def _means_of(self, name: str) -> FloatArray:
+        totals, counts = self.totals.channels[name], self.counts.channels[name]
+        if name == "lng":  # around the date line
+            far = self.distances.channels[name] > 90 * counts
+            totals = np.where(far, totals + self.eastwards.channels[name], totals)
+        means = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+        return np.where(means > 180, means - 360, means) if name == "lng" else means
 
 
 def _sums(samples: Samples, seconds: int) -> _Sums:
     length = seconds * 1000
     stretches = samples.timestamps // length * length
-    counted = {name: ~np.isnan(values) * 1.0 for name, values in samples.channels.items()}
-    return _Sums(
-        _added_up(Samples(stretches, samples.channels)), _added_up(Samples(stretches, counted))
-    )
+    channels, lng = samples.channels, samples.channel("lng")
+    counted = {name: ~np.isnan(values) * 1.0 for name, values in channels.items()}
+    eastwards = np.where(lng < 0, 360.0, 0.0)
+    parts = (channels, counted, {"lng": np.abs(lng)}, {"lng": eastwards})
+    return _Sums(*(_added_up(Samples(stretches, each)) for each in parts))
 
 
 def _added_up(samples: Samples) -> Samples:

@@ -7,7 +7,8 @@ SELECT
 -- name: lock_workout
 -- The row lock is the mutual exclusion between workers. Not FOR UPDATE: that would also keep
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
-SELECT id, user_id, status, start_time, stale, excluded, excluded_ranges,
+SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
+    removed_ranges, crop, overwritten,
     coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (
@@ -33,8 +34,9 @@ ON CONFLICT (workout_id, part, channel) DO UPDATE SET
 DELETE FROM workout_channels WHERE workout_id = %(workout_id)s
 
 -- name: note_arrival
--- Record when the newest batch arrived, without new figures.
+-- Record when the newest batch arrived, and what it overwrote, without new figures.
 UPDATE workouts SET
+    overwritten = overwritten + %(overwritten)s,
     last_received_at = greatest(last_received_at, %(received_at)s), updated_at = now()
 WHERE id = %(id)s
 
@@ -49,6 +51,7 @@ UPDATE workouts SET
         ELSE coalesce(%(last)s, greatest(completed_at, start_time))
     END,
     duration = %(duration)s,
+    overwritten = overwritten + %(overwritten)s,
     status = CASE WHEN status = 'PROCESSING' THEN 'COMPLETED' ELSE status END,
     stale = false,
     last_received_at = greatest(last_received_at, %(received_at)s),

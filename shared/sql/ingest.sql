@@ -5,7 +5,8 @@ SELECT
     (
         SELECT coalesce(sum(samples), 0)::int FROM workout_channels
         WHERE workout_id = visible_workouts.id AND channel = 'timestamp'
-    ) AS archived
+    ) AS archived,
+    removed_ranges
 FROM visible_workouts
 WHERE id = %(id)s AND user_id = %(user_id)s
 

@@ -1,21 +1,22 @@
 -- name: athlete_on
--- Each figure of the athlete as last given on or before the day of the ride, in the user's time
--- zone.
+-- Each figure of the athlete in a sport as last given on or before the day of the ride, in the
+-- user's time zone; those of the body whatever sport they were given under.
 SELECT
     (array_agg(ftp ORDER BY effective_from DESC)
-        FILTER (WHERE ftp IS NOT NULL))[1] AS ftp,
+        FILTER (WHERE ftp IS NOT NULL AND sport = %(sport)s))[1] AS ftp,
     (array_agg(critical_power ORDER BY effective_from DESC)
-        FILTER (WHERE critical_power IS NOT NULL))[1] AS critical_power,
+        FILTER (WHERE critical_power IS NOT NULL AND sport = %(sport)s))[1] AS critical_power,
     (array_agg(w_prime ORDER BY effective_from DESC)
-        FILTER (WHERE w_prime IS NOT NULL))[1] AS w_prime,
+        FILTER (WHERE w_prime IS NOT NULL AND sport = %(sport)s))[1] AS w_prime,
     (array_agg(threshold_heartrate ORDER BY effective_from DESC)
-        FILTER (WHERE threshold_heartrate IS NOT NULL))[1] AS threshold_heartrate,
+        FILTER (WHERE threshold_heartrate IS NOT NULL AND sport = %(sport)s))[1]
+        AS threshold_heartrate,
     (array_agg(max_heartrate ORDER BY effective_from DESC)
         FILTER (WHERE max_heartrate IS NOT NULL))[1] AS max_heartrate,
     (array_agg(weight ORDER BY effective_from DESC)
         FILTER (WHERE weight IS NOT NULL))[1] AS weight
-FROM athlete_thresholds
-JOIN users ON users.id = athlete_thresholds.user_id
+FROM dated_thresholds
+JOIN users ON users.id = dated_thresholds.user_id
 WHERE user_id = %(user_id)s
     AND effective_from <= (
         %(moment)s::timestamptz AT TIME ZONE coalesce(users.settings ->> 'timeZone', 'UTC')
@@ -27,8 +28,8 @@ DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 
 -- name: write_bests
 -- What is to be ranked of a ride, in one statement: columns of equal lengths.
-INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
-SELECT %(workout_id)s, %(user_id)s, metric, duration, value, to_timestamp(started)
+INSERT INTO workout_bests (workout_id, user_id, sport, metric, duration, value, started_at)
+SELECT %(workout_id)s, %(user_id)s, %(sport)s, metric, duration, value, to_timestamp(started)
 FROM unnest(
     %(metric)b::text[], %(duration)b::int[], %(value)b::float8[], %(started)b::float8[]
 ) AS best (metric, duration, value, started)
@@ -39,43 +40,56 @@ DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
 
 -- name: write_curve
 -- The power curve of a ride: durations and watts, in arrays of equal lengths.
-INSERT INTO workout_curves (workout_id, user_id, ridden_at, durations, watts)
-VALUES (%(workout_id)s, %(user_id)s, %(ridden_at)s, %(durations)b::int[], %(watts)b::float8[])
+INSERT INTO workout_curves (workout_id, user_id, sport, ridden_at, durations, watts)
+VALUES (
+    %(workout_id)s, %(user_id)s, %(sport)s, %(ridden_at)s, %(durations)b::int[],
+    %(watts)b::float8[]
+)
+
+-- name: move_bests
+-- What is ranked of a ride becomes that of another sport.
+UPDATE workout_bests SET sport = %(sport)s WHERE workout_id = %(workout_id)s
+
+-- name: move_curve
+-- The power curve of a ride becomes one of another sport.
+UPDATE workout_curves SET sport = %(sport)s WHERE workout_id = %(workout_id)s
 
 -- name: lock_rider
 -- One refresh of a user's records at a time; always after the workout's own lock.
 SELECT id FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
 
 -- name: refresh_records
--- Each of the user's records becomes the best there now is; the earlier of equals.
+-- Each of the user's records in any sport becomes the best there now is; the earlier of equals.
 WITH keys AS (
-    SELECT metric, duration FROM personal_records WHERE user_id = %(user_id)s
+    SELECT sport, metric, duration FROM sport_records WHERE user_id = %(user_id)s
     UNION
-    SELECT metric, duration FROM workout_bests WHERE workout_id = %(workout_id)s
+    SELECT sport, metric, duration FROM workout_bests WHERE workout_id = %(workout_id)s
 ), best AS (
-    SELECT keys.metric, keys.duration, top.value, top.workout_id, top.started_at
+    SELECT keys.sport, keys.metric, keys.duration, top.value, top.workout_id, top.started_at
     FROM keys CROSS JOIN LATERAL (
         SELECT value, workout_id, started_at
         FROM workout_bests
         WHERE user_id = %(user_id)s
+            AND workout_bests.sport = keys.sport
             AND workout_bests.metric = keys.metric
             AND workout_bests.duration = keys.duration
         ORDER BY value DESC, started_at
         LIMIT 1
     ) AS top
 ), gone AS (
-    DELETE FROM personal_records AS old
+    DELETE FROM sport_records AS old
     WHERE old.user_id = %(user_id)s AND NOT EXISTS (
-        SELECT FROM best WHERE best.metric = old.metric AND best.duration = old.duration
+        SELECT FROM best
+        WHERE best.sport = old.sport AND best.metric = old.metric AND best.duration = old.duration
     )
 )
-INSERT INTO personal_records (user_id, metric, duration, value, workout_id, started_at)
-SELECT %(user_id)s, metric, duration, value, workout_id, started_at
+INSERT INTO sport_records (user_id, sport, metric, duration, value, workout_id, started_at)
+SELECT %(user_id)s, sport, metric, duration, value, workout_id, started_at
 FROM best
-ORDER BY metric, duration
-ON CONFLICT (user_id, metric, duration) DO UPDATE SET
+ORDER BY sport, metric, duration
+ON CONFLICT (user_id, sport, metric, duration) DO UPDATE SET
     value = excluded.value,
     workout_id = excluded.workout_id,
     started_at = excluded.started_at
-WHERE (personal_records.value, personal_records.workout_id, personal_records.started_at)
+WHERE (sport_records.value, sport_records.workout_id, sport_records.started_at)
     IS DISTINCT FROM (excluded.value, excluded.workout_id, excluded.started_at)

@@ -1,12 +1,14 @@
 -- name: mark_stale_from
--- The rides from a day on, in the user's time zone: their figures are to be computed anew. Locked
--- in the order of their ids, and before the user, as folds lock them: no deadlock.
+-- The rides from a day on, in the user's time zone, of every sport or of the one with those names:
+-- their figures are to be computed anew. Locked in the order of their ids, and before the user, as
+-- folds lock them: no deadlock.
 UPDATE workouts SET stale = true, fold_asked_at = NULL
 WHERE id IN (
     SELECT workouts.id
     FROM workouts
     JOIN users ON users.id = workouts.user_id
     WHERE user_id = %(user_id)s AND status <> 'DELETED'
+        AND (%(names)s::text[] IS NULL OR lower(translate(sport, '-_', '')) = ANY(%(names)s))
         AND (start_time AT TIME ZONE coalesce(users.settings ->> 'timeZone', 'UTC'))::date
             >= %(effective_from)s::date
     ORDER BY workouts.id

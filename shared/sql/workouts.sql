@@ -42,14 +42,54 @@ ORDER BY array_position(%(ids)s::uuid[], id)
 SELECT id FROM visible_workouts WHERE user_id = %(user_id)s ORDER BY start_time DESC, id DESC
 
 -- name: update_workout
--- A member that was not sent keeps its value: the flags tell absent from null.
+-- A member that was not sent keeps its value: the flags tell absent from null. The start is that of
+-- the samples, if there are any, archived or in Redis; a ride that is over does not end before it.
 UPDATE visible_workouts SET
     title = CASE WHEN %(set_title)s THEN %(title)s ELSE title END,
     description = CASE WHEN %(set_description)s THEN %(description)s ELSE description END,
-    sport = coalesce(%(sport)s, sport),
+    start_time = coalesce(%(start_time)s::timestamptz, start_time),
+    end_time = CASE
+        WHEN end_time < %(start_time)s::timestamptz THEN %(start_time)s ELSE end_time
+    END,
     updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s
+    AND (
+        %(start_time)s::timestamptz IS NULL OR start_time = %(start_time)s
+        OR NOT (
+            %(has_waiting)s OR EXISTS (SELECT FROM workout_channels WHERE workout_id = %(id)s)
+        )
+    )
 RETURNING *
+
+-- name: change_sport
+-- Call the ride another sport; its figures are to be computed anew, by the thresholds of that one.
+UPDATE workouts SET sport = %(sport)s, stale = true, fold_asked_at = NULL
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND sport <> %(sport)s
+RETURNING id
+
+-- name: crop_workout
+-- Let only a range of a ride count; its figures are to be computed anew. Not of a ride under way.
+UPDATE workouts SET
+    crop = %(crop)s::int8range, stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status NOT IN ('ACTIVE', 'PAUSED', 'DELETED')
+RETURNING id
+
+-- name: undo_crop
+-- Let all of a ride count again.
+UPDATE workouts SET crop = NULL, stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND crop IS NOT NULL
+RETURNING id
+
+-- name: remove_range
+-- The samples of a range are to be deleted by the fold that is now due, and kept out by every later
+-- one. Not beyond so many ranges.
+UPDATE workouts SET
+    removed_ranges = removed_ranges + %(range)s::int8multirange,
+    stale = true, fold_asked_at = NULL, updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+    AND (SELECT count(*) FROM unnest(removed_ranges + %(range)s::int8multirange))
+        <= greatest(%(most)s, (SELECT count(*) FROM unnest(removed_ranges)))
+RETURNING id
 
 -- name: change_status
 -- The transition is checked here, so that two requests cannot both make it.
@@ -96,7 +136,7 @@ WHERE user_id = %(user_id)s AND status <> 'DELETED'
     AND (%(from)s::timestamptz IS NULL OR start_time >= %(from)s)
     AND (%(to)s::timestamptz IS NULL OR start_time < %(to)s)
     {ranges}
-    AND (%(q)s::text IS NULL OR search @@ websearch_to_tsquery('simple', %(q)s))
+    AND (%(q)s::text IS NULL OR words @@ search_query(%(q)s))
 
 -- name: within_range
 -- A filter of the list: a range of one figure, either end of which may be missing.
@@ -135,7 +175,8 @@ page AS (
     )
 )
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
-    duration, summary, excluded, excluded_ranges, created_at, updated_at
+    duration, summary, excluded, excluded_ranges, created_at, updated_at, crop, vouched_ranges,
+    removed_ranges
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s

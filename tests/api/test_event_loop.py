@@ -23,7 +23,8 @@ MOST_CALLS: Final = 10_000
 # What decodes, merges and renders samples, and parses batches of them.
 HEAVY: Final = (
     *("shared/samples/archive.py", "shared/samples/columns.py", "shared/samples/decimals.py"),
-    *("shared/samples/stream_codec.py", "api/workouts/rendering.py", "api/workouts/selection.py"),
+    *("shared/samples/stream_codec.py", "api/workouts/rendering.py"),
+    *(f"api/workouts/selection.py:{name}" for name in ("windows", "_narrow", "_outline")),
     *("api/ingest/parsing.py", "api/season/totals.py:fitness"),
 )
 _STEP: Final = asyncio.Handle._run.__code__

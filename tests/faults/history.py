@@ -156,7 +156,7 @@ def _check_records(
     user_id: str, history: History, connection: DatabaseConnection, verdict: Verdict
 ) -> None:
     rows = connection.execute(
-        "SELECT metric, duration, value, started_at FROM personal_records WHERE user_id = %s",
+        "SELECT metric, duration, value, started_at FROM sport_records WHERE user_id = %s",
         [user_id],
     )
     expected: dict[tuple[str, int], Best] = {}

@@ -94,7 +94,7 @@ def archived(system: System, workout_id: str) -> Samples:
 
 def stored_records(system: System, user_id: str) -> dict[tuple[str, int], float]:
     rows = system.query(
-        "SELECT metric, duration, value FROM personal_records WHERE user_id = %s", [user_id]
+        "SELECT metric, duration, value FROM sport_records WHERE user_id = %s", [user_id]
     )
     return {(row["metric"], row["duration"]): row["value"] for row in rows}
 

@@ -110,7 +110,7 @@ def test_an_altered_figure_is_found(ride: Finished, member: str) -> None:
     assert member in verdict.details[0]
 
 
-@pytest.mark.parametrize("table", [b"workout_bests", b"personal_records"])
+@pytest.mark.parametrize("table", [b"workout_bests", b"sport_records"])
 def test_an_altered_best_is_found(ride: Finished, table: bytes) -> None:
     ride.damage(
         b"UPDATE " + table + b" SET value = value + 1"

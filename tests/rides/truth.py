@@ -2,21 +2,35 @@
 
 import gzip
 import json
+import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Entry = dict[str, Any]  # of the manifest
+Sample = dict[str, float]
+_RELATIVE: Final = (
+    "normalizedPower",
+    "avgPower",
+    "totalEnergy",
+    "totalDistance",
+    "trainingStressScore",
+)
+_FEWEST_METRES: Final = 100  # of ascent that is compared
 
 
 class Figure(NamedTuple):
-    """A member of the precise summary, the device's value, and how far apart they may be."""
+    """A member of the precise summary, the device's value, and how far apart they may be.
+
+    ``name``: the member's, if the device calls what it has by another.
+    """
 
     member: str
     device: float
     tolerance: float
+    name: str = ""
 
 
-def samples_of(rides_dir: Path, entry: Entry) -> list[dict[str, float]]:
+def samples_of(rides_dir: Path, entry: Entry) -> list[Sample]:
     """A ride's samples in the order of its file, ready to upload."""
     with gzip.open(rides_dir / (entry.get("ndjson") or entry["file"]), "rt") as lines:
         return [json.loads(line) for line in lines]
@@ -36,12 +50,28 @@ def device_figures(entry: Entry) -> list[Figure]:
         ("avgHeartrate", "avg_heart_rate", allowed.get("avg_hr_bpm")),
         ("maxHeartrate", "max_heart_rate", allowed.get("max_hr_bpm")),
         (cadence, "avg_cadence", 2.0),
+        ("totalElevationGain", "total_ascent", _any_error(truth.get("total_ascent"))),
+        ("trainingStressScore", "training_stress_score", _stress_error(entry)),
     ]
-    return [
+    figures = [
         _figure(member, truth[name], tolerance)
         for member, name, tolerance in candidates
         if tolerance is not None and truth.get(name) is not None
     ]
+    interval = Figure("recordingInterval", _usual_interval(entry), 0.0)
+    return [
+        *figures,
+        Figure("totalEnergy", truth["total_calories"], math.inf, "calories"),
+        interval,
+    ]
+
+
+def thresholds_of(entry: Entry) -> dict[str, Any] | None:
+    """The FTP that the device had on the day, as the API takes it; None if it had none."""
+    truth = entry["device_truth"]
+    if "threshold_power" not in truth:
+        return None
+    return {"effectiveFrom": truth["start_time"][:10], "ftp": truth["threshold_power"]}
 
 
 def lap_figures(entry: Entry) -> list[Figure]:
@@ -67,9 +97,38 @@ def disagreements(figures: list[Figure], summary: dict[str, Any]) -> list[str]:
     found = {**summary, **summary["precise"]}
     return [
         f"{member}: {found[member]}, by the device {device:.6g} ± {tolerance:.3g}"
-        for member, device, tolerance in figures
-        if found[member] is None or abs(found[member] - device) > tolerance
+        for member, device, tolerance, _ in figures
+        if tolerance < math.inf
+        and (found[member] is None or abs(found[member] - device) > tolerance)
     ]
+
+
+def _any_error(ascent: float | None) -> float | None:
+    """Each device smooths heights in a way of its own: rides are held to their mean error alone."""
+    return math.inf if ascent and ascent > _FEWEST_METRES else None
+
+
+def _stress_error(entry: Entry) -> float | None:
+    """Twice that of its normalized power, which is squared, and half a minute.
+
+    Garmin's devices count the hours from their first full window on.
+    """
+    allowed = _percent(entry["suggested_tolerance"], "np_pct_strict")
+    if allowed is None or "training_stress_score" not in entry["device_truth"]:
+        return None
+    seconds: float = entry["device_truth"]["total_timer_time"]
+    return 2 * allowed + 30 / seconds
+
+
+def _usual_interval(entry: Entry) -> float:
+    """The median of the steps between the records of the file."""
+    steps = entry["records"]["interval_hist_s"]
+    passed, half = 0, sum(steps.values()) / 2
+    for step, count in steps.items():  # ascending
+        passed += count
+        if passed > half:
+            return float(step)
+    raise ValueError(f"no steps in {entry['file']}")
 
 
 def _percent(allowed: dict[str, float], name: str) -> float | None:
@@ -80,5 +139,5 @@ def _percent(allowed: dict[str, float], name: str) -> float | None:
 def _figure(member: str, device: float, tolerance: float) -> Figure:
     if member == "totalEnergy":
         device /= 1000
-    relative = member in ("normalizedPower", "avgPower", "totalEnergy", "totalDistance")
+    relative = member in _RELATIVE
     return Figure(member, device, tolerance * device if relative else tolerance)

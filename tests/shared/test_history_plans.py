@@ -27,9 +27,9 @@ NEEDED = {
     "workouts_by_duration": "sorts",
     "workouts_by_sport": "sorts",
     "workouts_by_status": "sorts",
-    "workouts_search": "does not go by workouts_search",
+    "workouts_words": "does not go by workouts_words",
     "workout_curves_user": "reads all of workout_curves",
-    "workout_bests_rank": "reads all of workout_bests",
+    "workout_bests_by_sport": "reads all of workout_bests",
 }
 
 

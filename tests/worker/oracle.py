@@ -2,10 +2,12 @@
 
 import math
 from itertools import pairwise
+from statistics import median
 
 from tests.worker.readings import Readings
 
 Position = tuple[float, float]
+_TURN = 2 - 1e-6  # metres
 
 
 def per_second(readings: Readings) -> dict[int, float]:
@@ -18,20 +20,44 @@ def per_second(readings: Readings) -> dict[int, float]:
     return {second: sum(values) / len(values) for second, values in found.items()}
 
 
+def fill_limit(steps: list[float]) -> float:
+    """Ten seconds, or three times the middle one of the steps between readings, up to ninety."""
+    if len(steps) < 3:
+        return 10
+    return min(max(3 * median(steps), 10), 90)
+
+
 def segments(readings: Readings) -> list[list[float]]:
-    """Up to ten missing seconds lie on a line between their neighbours; more begin a segment."""
-    result: list[list[float]] = []
+    """Missing seconds up to the fill limit lie on a line; more begin a segment."""
+    return [[value for _, value in segment] for segment in timed_segments(readings)]
+
+
+def timed_segments(readings: Readings) -> list[list[tuple[int, float]]]:
+    """As ``segments``, each value with its second."""
+    result: list[list[tuple[int, float]]] = []
     known = sorted(per_second(readings).items())
+    limit = fill_limit([b - a for (a, _), (b, _) in pairwise(known)])
     for position, (second, value) in enumerate(known):
         before = known[position - 1] if position else None
-        if before is None or second - before[0] - 1 > 10:
-            result.append([value])
+        if before is None or second - before[0] - 1 > limit:
+            result.append([(second, value)])
             continue
         steps = second - before[0]
         for step in range(1, steps):
-            result[-1].append(before[1] + (value - before[1]) * step / steps)
-        result[-1].append(value)
+            filled = before[1] + (value - before[1]) * step / steps
+            result[-1].append((before[0] + step, filled))
+        result[-1].append((second, value))
     return result
+
+
+def recorded(channels: list[Readings]) -> set[int]:
+    """The seconds in segments of any channel."""
+    return {
+        second
+        for readings in channels
+        for segment in timed_segments(readings)
+        for second, _ in segment
+    }
 
 
 def seconds(readings: Readings) -> list[float]:
@@ -53,47 +79,34 @@ def normalized_power(readings: Readings) -> float | None:
     return math.sqrt(math.sqrt(sum(powers) / len(powers))) if powers else None
 
 
-def held(readings: Readings, cap: float) -> list[tuple[float, float]]:
-    """Each measured value with the seconds that it holds, the last one for a second."""
-    pairs = []
-    for position, (time, value) in enumerate(readings):
-        last = position == len(readings) - 1
-        step = 1.0 if last else (readings[position + 1][0] - time) / 1000
-        if value is not None:
-            pairs.append((value, min(step, cap)))
-    return pairs
+def held(readings: Readings, least: float) -> list[tuple[float, float]]:
+    """Each measured value with the seconds to the next one: up to the fill limit, or ``least``."""
+    known = [(time, value) for time, value in readings if value is not None]
+    steps = [(b - a) / 1000 for (a, _), (b, _) in pairwise(known)]
+    limit = max(fill_limit(steps), least)
+    return [(value, min(step, limit)) for (_, value), step in zip(known, [*steps, 1], strict=False)]
 
 
 def energy(readings: Readings) -> float | None:
-    """Kilojoules: each reading of power holds until the next, for ten seconds at most.
-
-    Where the next is further away, it holds until the next sample of whatever kind.
-    """
-    joules = []
-    for position, (time, power) in enumerate(readings):
-        if power is None:
-            continue
-        later = readings[position + 1 :]
-        next_reading = next((at for at, value in later if value is not None), time + 1000)
-        next_sample = later[0][0] if later else time + 1000
-        step = (next_reading - time) / 1000
-        joules.append(power * (step if step <= 10 else min((next_sample - time) / 1000, 10)))
-    return sum(joules) / 1000 if joules else None
+    """Kilojoules: each reading of power holds until the next, at most for the fill limit."""
+    pairs = held(readings, 0)
+    return sum(power * step for power, step in pairs) / 1000 if pairs else None
 
 
 def average_heartrate(readings: Readings) -> float | None:
-    """Each beat weighs as long as it holds, fifteen seconds at most; 0 was no contact."""
-    pairs = [(rate, step) for rate, step in held(readings, 15) if rate]
+    """Each beat weighs as long as it holds, fifteen seconds at most where readings are dense."""
+    pairs = held(readings, 15)
     weight = sum(step for _, step in pairs)
     return sum(rate * step for rate, step in pairs) / weight if pairs else None
 
 
-def gaps(readings: Readings) -> list[tuple[int, int]]:
-    """The samples around more than ten missing seconds."""
+def gaps(channels: list[Readings]) -> list[tuple[int, int]]:
+    """The samples around seconds that no channel recorded; all channels have all timestamps."""
+    known = recorded([*channels, [(time, 0.0) for time, _ in channels[0]]])
     found = []
-    for (before, _), (after, _) in pairwise(readings):
-        missing = math.floor(after / 1000 + 0.5) - math.floor(before / 1000 + 0.5) - 1
-        if missing > 10:
+    for (before, _), (after, _) in pairwise(channels[0]):
+        between = range(math.floor(before / 1000 + 0.5), math.floor(after / 1000 + 0.5))
+        if any(second not in known for second in between):
             found.append((before, after))
     return found
 
@@ -119,8 +132,14 @@ def _vector(lat: float, lng: float) -> tuple[float, float, float]:
     )
 
 
+def elapsed(readings: Readings, first: int, last: int) -> list[float]:
+    """The value of each second from the first to the last, zero where nothing was recorded."""
+    known = {second: value for part in timed_segments(readings) for second, value in part}
+    return [known.get(second, 0.0) for second in range(first, last + 1)]
+
+
 def bests(parts: list[list[float]], durations: list[int]) -> dict[int, float]:
-    """Every window of every segment, summed anew; a longer effort counts for a shorter one."""
+    """The highest mean of every window of every part, each summed anew."""
     found = {}
     for duration in durations:
         means = [
@@ -130,14 +149,11 @@ def bests(parts: list[list[float]], durations: list[int]) -> dict[int, float]:
         ]
         if means:
             found[duration] = max(means)
-    return {
-        duration: max(value for longer, value in found.items() if longer >= duration)
-        for duration in found
-    }
+    return found
 
 
 def lowest_w_prime(watts: list[float], critical_power: float, w_prime: float) -> float:
-    """Second by second: spent above critical power, recovered below it."""
+    """Second by second of the clock: spent above critical power, recovered below it."""
     left = lowest = w_prime
     for power in watts:
         if power > critical_power:
@@ -148,39 +164,58 @@ def lowest_w_prime(watts: list[float], critical_power: float, w_prime: float) ->
     return lowest
 
 
-def x_power(parts: list[list[float]]) -> float | None:
-    """The weighted mean carried along each segment, from its first reading."""
-    weight = 1 - math.exp(-1 / 25)
-    smooth = []
-    for part in parts:
-        mean = part[0]
-        for power in part:
-            mean += (power - mean) * weight
-            smooth.append(mean)
-    return (sum(mean**4 for mean in smooth) / len(smooth)) ** 0.25 if smooth else None
+def x_power(readings: Readings) -> float | None:
+    """Skiba's weighting, point by point at a second each, as GoldenCheetah does it.
+
+    From zero; in a gap it decays second by second while more than a tenth of a watt is left, and
+    those seconds count.
+    """
+    level, last, powers = 0.0, None, []
+    for segment in timed_segments(readings):
+        for second, power in segment:
+            while last is not None and level > 0.1 and second > last + 1:
+                level *= 25 / 26
+                last += 1
+                powers.append(level**4)
+            level = level * 25 / 26 + power / 26
+            last = second
+            powers.append(level**4)
+    return (sum(powers) / len(powers)) ** 0.25 if powers else None
+
+
+def decoupling(power: list[float], beats: list[float]) -> float | None:
+    """Percent that power per beat falls from the first half of the seconds to the second."""
+    half = len(power) // 2
+    if not half or not sum(power[:half]):
+        return None
+    rates = []
+    for part in (slice(None, half), slice(half, None)):
+        watts, rate = power[part], beats[part]
+        rates.append((sum(watts) / len(watts)) / (sum(rate) / len(rate)))
+    return (rates[0] - rates[1]) / rates[0] * 100
 
 
 def climbs(parts: list[list[float]]) -> tuple[float, float]:
-    """Smoothed over ten seconds; a way of 3 m or more between turning points counts."""
-    smooth = []
+    """Smoothed over ten seconds; a way ends where 2 m the other way follow it."""
+    heights = []
     for part in parts:
         for at in range(len(part)):
             around = part[max(at - 4, 0) : at + 6]
-            smooth.append(sum(around) / len(around))
-    heights = [smooth[0]]
-    for at in range(1, len(smooth) - 1):
-        before = next((s for s in smooth[at - 1 :: -1] if s != smooth[at]), smooth[at])
-        after = smooth[at + 1]
-        if (smooth[at] - before) * (after - smooth[at]) < 0:
-            heights.append(smooth[at])
-    heights.append(smooth[-1])
-    gain, loss, counted = 0.0, 0.0, heights[0]
-    for height in heights:
-        if height - counted >= 3:
-            gain, counted = gain + height - counted, height
-        elif counted - height >= 3:
-            loss, counted = loss + counted - height, height
-    return gain, loss
+            heights.append(sum(around) / len(around))
+    ways, sign, start, best = {1: 0.0, -1: 0.0}, 0, heights[0], heights[0]
+    for at, height in enumerate(heights):
+        low, high = min(heights[: at + 1]), max(heights[: at + 1])
+        if not sign and high - low >= _TURN:
+            sign, best = (1, height) if height == high else (-1, height)
+            start = low if sign > 0 else high
+        elif sign * (height - best) > 0:
+            best = height
+        elif sign and sign * (best - height) >= _TURN:
+            ways[sign] += abs(best - start)
+            start, best, sign = best, height, -sign
+    if sign:
+        ways[sign] += abs(best - start)
+    return ways[1], ways[-1]
 
 
 def zone_times(values: list[float], threshold: float, bounds: tuple[float, ...]) -> list[int]:

@@ -13,11 +13,10 @@ from shared.events import Announcement, Fields, FoldRequest
 from shared.failpoints import failpoint
 from shared.samples import stream_codec
 from shared.samples.archive import WHOLE, split
-from shared.samples.columns import Samples
 from worker.jobs.announcing import announce
 from worker.queue.dead_letters import DeadLetter, write_letter
 from worker.rides import store, stream
-from worker.rides.archive import MOST_PARTS, merge_archive
+from worker.rides.archive import MOST_PARTS, RideArchive, merge_archive
 from worker.rides.efforts import rank_efforts
 from worker.rides.ride import Ride
 from worker.rides.store import Analysis, LockedWorkout
@@ -130,15 +129,18 @@ def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Wait
     """Merge what waits into the archive and, where due, bring the figures up to date.
 
     What waits of a deleted ride is only kept until it is purged: it must not fill Redis meanwhile.
+    What the rider has removed is dropped from both, however often it comes: the row remembers it,
+    so that neither a repeated fold nor a device that sends it again brings it back.
     """
     if workout.method_version > METHOD_VERSION:
         raise LeaveToNewer(f"figures by the definitions of version {workout.method_version}")
-    samples = stream_codec.decode(waiting.entries)
+    samples = stream_codec.decode(waiting.entries).outside(workout.removed)
     fresh = dict(split(samples))
     is_scattered = len(fresh) > MOST_PARTS
     if workout.status != "DELETED" and (is_scattered or _are_figures_due(workout, len(samples))):
-        archive = merge_archive(store.read_parts(connection, workout.id), fresh)
-        analysis = _analyse(connection, workout, archive.samples())
+        archived = store.read_parts(connection, workout.id)
+        archive = merge_archive(archived, fresh).without(workout.removed)
+        analysis = _analyse(connection, workout, archive)
         failpoint("mid-fold")
         store.write_workout(connection, workout, archive, analysis, waiting.received_at)
     else:
@@ -160,16 +162,20 @@ def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:
     return _SHARE * new >= workout.summarized
 
 
-def _analyse(connection: DatabaseConnection, workout: LockedWorkout, samples: Samples) -> Analysis:
-    ride = Ride(samples)
+def _analyse(
+    connection: DatabaseConnection, workout: LockedWorkout, archive: RideArchive
+) -> Analysis:
+    ride = Ride(workout.cropped(archive.samples()), workout.vouched_seconds)
     efforts = rank_efforts(ride, workout.excluded_seconds)
     if workout.excluded:
         efforts = efforts.unranked()
     moment = workout.start_time
-    if len(samples):
-        moment = datetime.fromtimestamp(samples.timestamps[0] / 1000, UTC)
-    athlete = store.athlete_on(connection, workout.user_id, moment)
-    return Analysis(samples.timestamps, summarize(ride, athlete), efforts)
+    if len(ride.timestamps):
+        moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
+    athlete = store.athlete_on(connection, workout.user_id, workout.family, moment)
+    before = workout.overwritten
+    overwritten = None if before is None else before + archive.overwritten
+    return Analysis(ride.timestamps, summarize(ride, athlete, overwritten), efforts)
 
 
 def _workout_of(event: Fields) -> UUID | None:

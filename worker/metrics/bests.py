@@ -1,11 +1,12 @@
 """Best efforts: the highest mean over each duration (mean-maximal)."""
 
-from collections.abc import Sequence
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from worker.metrics.series import FloatArray, IntArray, Series
+from worker.metrics.spikes import Ranges, within
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -17,6 +18,9 @@ POWER_DURATIONS: Final = (
 OTHER_DURATIONS: Final = (5 * _MINUTE, 20 * _MINUTE, _HOUR)
 # Lower than any sum of real values can make up for.
 _WALL: Final = -1e9
+# An array with every elapsed second may have so many times the recorded ones, and these more.
+_DENSE: Final = 4
+_SMALL: Final = 100_000
 
 
 class Effort(NamedTuple):
@@ -39,11 +43,31 @@ def curve_durations(longest: int) -> IntArray:
     return np.asarray(_CURVE[longest >= _CURVE])
 
 
-def best_efforts(series: Series, durations: IntArray) -> list[Effort]:
-    """The best effort of each duration that some segment holds; ``durations`` ascend.
+def best_efforts(
+    series: Series, durations: IntArray, first: int, last: int, excluded: Ranges = ()
+) -> list[Effort]:
+    """The highest mean over exactly so many elapsed seconds; ``durations`` ascend.
 
-    Never across a segment boundary.
+    ``first``, ``last``: the Unix seconds of the ride's ends, between which every window lies;
+    ``excluded``: ranges (Unix seconds, the end excluded) that no window touches. Unrecorded
+    seconds inside a window count as zero: a stop takes no best away, and none claims what was not
+    ridden.
     """
+    if not excluded:
+        return _best_between(series, durations, first, last)
+    found: dict[int, Effort] = {}
+    for begin, end in _parts(first, last, excluded):
+        start, stop = np.searchsorted(series.seconds, [begin, end + 1])
+        part = series.select(slice(start, stop))
+        for effort in _best_between(part, durations, begin, end):
+            best = found.get(effort.duration)
+            if best is None or effort.value > best.value:
+                found[effort.duration] = effort
+    return [found[duration] for duration in sorted(found)]
+
+
+def best_unbroken_efforts(series: Series, durations: IntArray) -> list[Effort]:
+    """As ``best_efforts``, but within segments: of what has no zero, such as heart rate."""
     sums, seconds = _walled_sums(series)
     efforts = []
     for duration in durations[durations <= len(series)].tolist():
@@ -54,31 +78,60 @@ def best_efforts(series: Series, durations: IntArray) -> list[Effort]:
     return efforts
 
 
-def never_rising(efforts: list[Effort]) -> list[Effort]:
-    """The efforts, where a longer one was better than a shorter one counting for both.
-
-    10, 0, 10 W: the mean of two seconds is 5 W, but whoever held 6.7 W for three held it for two.
-    """
-    efforts = list(efforts)
-    for at in range(len(efforts) - 1, 0, -1):
-        longer, effort = efforts[at], efforts[at - 1]
-        if longer.value > effort.value:
-            efforts[at - 1] = effort._replace(value=longer.value, started=longer.started)
-    return efforts
-
-
-def cut(series: Series, ranges: Sequence[tuple[float, float]]) -> Series:
+def cut(series: Series, ranges: Ranges) -> Series:
     """The series without the seconds of some ranges (Unix seconds, the end excluded).
 
     A range that was cut out ends a segment, as a gap does.
     """
     if not ranges:
         return series
-    edges = np.zeros(len(series) + 1, dtype=np.int64)
-    np.add.at(edges, np.searchsorted(series.seconds, [start for start, _ in ranges]), 1)
-    np.add.at(edges, np.searchsorted(series.seconds, [end for _, end in ranges]), -1)
-    out = np.cumsum(edges[:-1]) > 0
+    out = within(series.seconds, ranges)
     return Series(series.seconds, series.values, series.segments + np.cumsum(out)).select(~out)
+
+
+def _parts(first: int, last: int, excluded: Ranges) -> list[tuple[int, int]]:
+    """First and last second of what the excluded ranges leave of the ride."""
+    parts = []
+    for start, end in sorted(excluded):
+        parts.append((first, min(math.ceil(start) - 1, last)))
+        first = max(first, math.ceil(end))
+    return [(begin, end) for begin, end in [*parts, (first, last)] if begin <= end]
+
+
+def _best_between(series: Series, durations: IntArray, first: int, last: int) -> list[Effort]:
+    span = last - first + 1
+    if not len(series):
+        return []
+    durations = durations[durations <= span]
+    if span > _DENSE * len(series) + _SMALL:
+        return [_best_sparse(series, duration, last) for duration in durations.tolist()]
+    values = series.values
+    if len(series) < span:
+        values = np.zeros(span)
+        values[series.seconds - first] = series.values
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    room = np.empty(span)  # for all durations: fresh memory would cost more than the sums
+    return [_best_dense(sums, duration, first, room) for duration in durations.tolist()]
+
+
+def _best_dense(sums: FloatArray, duration: int, first: int, room: FloatArray) -> Effort:
+    """From the running sums of every elapsed second."""
+    totals = np.subtract(sums[duration:], sums[:-duration], out=room[: len(sums) - duration])
+    start = int(totals.argmax())
+    return Effort(duration, float(totals[start]) / duration, first + start)
+
+
+def _best_sparse(series: Series, duration: int, last: int) -> Effort:
+    """From the recorded seconds alone, where these are few among those that elapsed.
+
+    Some best window begins with a recorded second, or is the last that the ride holds.
+    """
+    starts = np.minimum(series.seconds, last - duration + 1)
+    sums = np.concatenate(([0.0], np.cumsum(series.values)))
+    ends = np.searchsorted(series.seconds, starts + duration)
+    totals = sums[ends] - sums[np.searchsorted(series.seconds, starts)]
+    best = int(totals.argmax())
+    return Effort(duration, float(totals[best]) / duration, int(starts[best]))
 
 
 def _walled_sums(series: Series) -> tuple[FloatArray, IntArray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from worker.metrics.series import Series
+from worker.metrics.series import FloatArray, Series
 
 
 def decoupling(power: Series, heartrate: Series) -> float | None:
@@ -11,13 +11,19 @@ def decoupling(power: Series, heartrate: Series) -> float | None:
     (r₁ − r₂)/r₁·100 with r = mean power / mean heart rate, over the seconds that have both, halved
     by their number. None if there are too few, or no power or heart beats in the first half.
     """
-    seconds, at_power, at_heartrate = np.intersect1d(
-        power.seconds, heartrate.seconds, assume_unique=True, return_indices=True
-    )
-    half = len(seconds) // 2
+    watts, beats = _together(power, heartrate)
+    half = len(watts) // 2
     if not half:
         return None
-    watts, beats = power.values[at_power], heartrate.values[at_heartrate]
     first = watts[:half].mean() / beats[:half].mean()
     second = watts[half:].mean() / beats[half:].mean()
     return float((first - second) / first * 100) if first else None
+
+
+def _together(power: Series, heartrate: Series) -> tuple[FloatArray, FloatArray]:
+    """The values of the seconds that have both."""
+    if np.array_equal(power.seconds, heartrate.seconds):
+        return power.values, heartrate.values
+    at = np.searchsorted(heartrate.seconds, power.seconds)
+    beats = np.append(heartrate.seconds, -1)[at] == power.seconds
+    return power.values[beats], heartrate.values[at[beats]]

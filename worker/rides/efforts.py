@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from worker.metrics.bests import (
     POWER_DURATIONS,
     Effort,
     best_efforts,
+    best_unbroken_efforts,
     curve_durations,
     cut,
-    never_rising,
 )
-from worker.metrics.series import resample
+from worker.metrics.series import whole_seconds
 from worker.rides.ride import Ride
+
+_RANKED: Final = frozenset(POWER_DURATIONS)
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,16 @@ class Efforts:
 def rank_efforts(ride: Ride, excluded: Sequence[tuple[float, float]] = ()) -> Efforts:
     """The efforts of a ride, without excluded ranges (Unix seconds).
 
-    Spikes are missing readings here: a short one is bridged, a longer one ends a segment.
+    Spikes are missing readings here: a few seconds of them are bridged, more are a gap.
     """
-    power = ride.power
-    if ride.spikes.any():
-        real = np.where(ride.spikes, np.nan, ride.samples.channel("power"))
-        power = resample(ride.timestamps, real)
-    curve = never_rising(best_efforts(cut(power, excluded), curve_durations(len(power))))
-    others = {"heartrate": ride.heartrate, "speed": ride.speed}
+    if not len(ride.timestamps):
+        return Efforts({"heartrate": [], "speed": [], "power": []}, [])
+    first, last = whole_seconds(ride.timestamps[[0, -1]]).tolist()
+    others, drawn = np.array(OTHER_DURATIONS), curve_durations(last - first + 1)
+    curve = best_efforts(ride.believed_power, drawn, first, last, excluded)
     bests = {
-        metric: never_rising(best_efforts(cut(series, excluded), np.array(OTHER_DURATIONS)))
-        for metric, series in others.items()
+        "heartrate": best_unbroken_efforts(cut(ride.heartrate, excluded), others),
+        "speed": best_efforts(ride.speed, others, first, last, excluded),
+        "power": [effort for effort in curve if effort.duration in _RANKED],
     }
-    bests["power"] = [effort for effort in curve if effort.duration in POWER_DURATIONS]
     return Efforts(bests, curve)

@@ -14,6 +14,7 @@ from shared.connections import DatabaseConnection, Row
 from shared.figures import Summary
 from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
+from shared.sports import sport_family
 from shared.sql import load_queries
 from worker.metrics.bests import Effort
 from worker.rides.archive import RideArchive
@@ -31,23 +32,49 @@ class LockedWorkout:
 
     ``archived`` and ``summarized``: how many samples the archive has, and the figures are made of.
     ``method_version``: by which definitions the figures were computed; 0 without figures.
+    ``overwritten``: how many timestamps have got other values so far, or None where the ride began
+    before that was counted.
     """
 
     id: UUID
     user_id: UUID
+    sport: str
     status: str
     start_time: datetime
     stale: bool
     excluded: bool
-    excluded_ranges: Any  # a multirange of ms
+    excluded_ranges: Any  # a multirange of ms, as the next two
+    vouched_ranges: Any
+    removed_ranges: Any
+    crop: Any  # a range of ms, or None
     method_version: int
     summarized: int
     archived: int
+    overwritten: int | None
+
+    @property
+    def family(self) -> str:
+        """The sport that its figures are ranked in."""
+        return sport_family(self.sport)
 
     @property
     def excluded_seconds(self) -> list[tuple[float, float]]:
         """From when to when the ride sets no records, in Unix seconds."""
-        return [(each.lower / 1000, each.upper / 1000) for each in self.excluded_ranges]
+        return _seconds(self.excluded_ranges)
+
+    @property
+    def vouched_seconds(self) -> list[tuple[float, float]]:
+        """From when to when the rider says that no power is a spike, in Unix seconds."""
+        return _seconds(self.vouched_ranges)
+
+    @property
+    def removed(self) -> list[tuple[int, int]]:
+        """From when to when the rider has removed all samples for good, in ms."""
+        return [(each.lower, each.upper) for each in self.removed_ranges]
+
+    def cropped(self, samples: Samples) -> Samples:
+        """Of samples in order of time, those that the rider has not cropped away."""
+        return samples.between(self.crop.lower, self.crop.upper) if self.crop else samples
 
 
 @dataclass(frozen=True)
@@ -82,10 +109,13 @@ def read_parts(
         return decode_parts(cursor.fetchall())
 
 
-def athlete_on(connection: DatabaseConnection, user_id: UUID, moment: datetime) -> Athlete:
-    """The figures of the athlete that held on the day of that moment, where they live."""
+def athlete_on(
+    connection: DatabaseConnection, user_id: UUID, sport: str, moment: datetime
+) -> Athlete:
+    """The athlete's figures in a family of sports on the day of that moment, where they live."""
+    asked = {"user_id": user_id, "sport": sport, "moment": moment}
     with connection.cursor(row_factory=class_row(Athlete)) as cursor:
-        cursor.execute(RECORDS["athlete_on"], {"user_id": user_id, "moment": moment})
+        cursor.execute(RECORDS["athlete_on"], asked)
         return cursor.fetchone() or Athlete()
 
 
@@ -112,7 +142,7 @@ def write_workout(
     """
     with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout.id, archive)
-        _write_summary(cursor, workout.id, analysis, received_at)
+        _write_summary(cursor, workout.id, analysis, archive.overwritten, received_at)
         _write_efforts(cursor, workout, analysis)
         owned = {"user_id": workout.user_id, "workout_id": workout.id}
         cursor.execute(RECORDS["lock_rider"], owned)
@@ -128,8 +158,8 @@ def write_checkpoint(
     """Write what has changed of the archive; the figures stay as they are."""
     with connection.pipeline(), connection.cursor() as cursor:
         _write_archive(cursor, workout_id, archive)
-        arrival = {"id": workout_id, "received_at": _moment(received_at)}
-        cursor.execute(FOLDS["note_arrival"], arrival)
+        arrival = {"received_at": _moment(received_at), "overwritten": archive.overwritten}
+        cursor.execute(FOLDS["note_arrival"], {"id": workout_id, **arrival})
 
 
 def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) -> None:
@@ -146,7 +176,11 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str,
 
 
 def _write_summary(
-    cursor: Cursor[Row], workout_id: UUID, analysis: Analysis, received_at: float | None
+    cursor: Cursor[Row],
+    workout_id: UUID,
+    analysis: Analysis,
+    overwritten: int,
+    received_at: float | None,
 ) -> None:
     times = analysis.timestamps / 1000
     cursor.execute(
@@ -157,13 +191,14 @@ def _write_summary(
             "first": _moment(times[0] if len(times) else None),
             "last": _moment(times[-1] if len(times) else None),
             "duration": analysis.summary.duration,
+            "overwritten": overwritten,
             "received_at": _moment(received_at),
         },
     )
 
 
 def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analysis) -> None:
-    owned = {"user_id": workout.user_id, "workout_id": workout.id}
+    owned = {"user_id": workout.user_id, "workout_id": workout.id, "sport": workout.family}
     curve = analysis.efforts.power_curve
     cursor.execute(RECORDS["delete_bests"], owned)
     bests = [
@@ -182,6 +217,10 @@ def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analys
             "watts": [round(effort.value, 2) for effort in curve],
         }
         cursor.execute(RECORDS["write_curve"], {**owned, **drawn})
+
+
+def _seconds(ranges: Any) -> list[tuple[float, float]]:
+    return [(each.lower / 1000, each.upper / 1000) for each in ranges]
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -8,7 +8,16 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from shared.figures import MOST_LISTED, Gap, Parameters, Precise, Spike, Summary
+from shared.figures import (
+    MOST_LISTED,
+    Gap,
+    Parameters,
+    Precise,
+    Spike,
+    StrayGroup,
+    Summary,
+    WattsPerKilogram,
+)
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
 from worker.metrics import coverage as coverages
@@ -17,38 +26,46 @@ from worker.metrics import motion
 from worker.metrics import power as powers
 from worker.metrics.decoupling import decoupling
 from worker.metrics.elevation import elevation_gain_and_loss
+from worker.metrics.intervals import find_intervals
 from worker.metrics.series import Series
 from worker.metrics.w_prime import w_prime_balance
 from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
 from worker.rides.athlete import Athlete
+from worker.rides.intervals import describe
 from worker.rides.ride import Ride
 
 # Raised whenever a definition changes, so that a stored figure tells how it was made.
-METHOD_VERSION: Final = 1
+METHOD_VERSION: Final = 2
 
 
-def summarize(ride: Ride, athlete: Athlete) -> Summary:
-    """Every figure of a ride, finished or not, for an athlete with these figures on the day."""
+def summarize(ride: Ride, athlete: Athlete, overwritten: int | None = None) -> Summary:
+    """Every figure of a ride, finished or not, for an athlete with these figures on the day.
+
+    ``overwritten``: how many timestamps got other values by a later sample; None if not counted.
+    """
     precise = _precise(ride)
     average, normalized = precise.avg_power, precise.normalized_power
     intensity = powers.intensity_factor(normalized, athlete.ftp)
-    stress = powers.training_stress_score(ride.recorded_time, intensity)
+    stress = powers.training_stress_score(len(ride.power), intensity)
+    x_power = powers.x_power(ride.power)
     gain, loss = elevation_gain_and_loss(ride.altitude) or (None, None)
-    distance, gaps = _distance(ride), coverages.gaps(ride.timestamps)
+    gaps = coverages.gaps(ride.timestamps, ride.recorded)
+    intervals = find_intervals(ride.believed_power)
     return Summary(
         **{name: _round_half_up(value) for name, value in asdict(precise).items()},
         duration=_duration(ride),
-        recorded_time=ride.recorded_time,
-        moving_time=motion.moving_time(ride.speed),
-        x_power=_tidy(powers.x_power(ride.power)),
+        recorded_time=coverages.recorded_time(ride.recorded),
+        moving_time=_moving_time(ride),
+        x_power=_tidy(x_power),
+        watts_per_kilogram=_watts_per_kilogram(precise, x_power, athlete.weight),
         variability_index=_tidy(powers.variability_index(normalized, average)),
         intensity_factor=_tidy(intensity),
         training_stress_score=_tidy(stress),
         w_prime_balance_min=_tidy(_lowest_w_prime(ride.power, athlete)),
         decoupling=_tidy(decoupling(ride.power, ride.heartrate)),
-        total_distance=_tidy(distance),
-        avg_speed=_tidy(_average_speed(distance, ride.recorded_time)),
-        max_speed=_tidy(_highest(ride.samples.channel("speed"))),
+        total_distance=_tidy(ride.way.total() if ride.way else None),
+        avg_speed=_tidy(_average_speed(ride)),
+        max_speed=_tidy(_highest(ride.speeds)),
         total_elevation_gain=_tidy(gain),
         total_elevation_loss=_tidy(loss),
         power_zones=_zone_times(ride.power, athlete.ftp, POWER_ZONES),
@@ -58,7 +75,13 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
         gap_count=len(gaps),
         spikes=_spikes(ride),
         spike_count=int(np.count_nonzero(ride.spikes)),
-        sample_count=len(ride.timestamps),
+        strays=tuple(StrayGroup(*each) for each in ride.strays[:MOST_LISTED]),
+        stray_count=len(ride.strays),
+        intervals=tuple(describe(each, ride) for each in intervals[:MOST_LISTED]),
+        interval_count=len(intervals),
+        sample_count=len(ride.stored),
+        overwritten_count=overwritten,
+        recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,
         parameters=_parameters(athlete),
         method_version=METHOD_VERSION,
@@ -67,16 +90,34 @@ def summarize(ride: Ride, athlete: Athlete) -> Summary:
 
 def _precise(ride: Ride) -> Precise:
     """The figures that are whole numbers in the summary."""
+    times, channel = ride.timestamps, ride.samples.channel
     return Precise(
         avg_power=powers.average_power(ride.power),
         max_power=powers.max_power(ride.power),
         normalized_power=powers.normalized_power(ride.power),
-        total_energy=powers.total_energy(ride.timestamps, ride.samples.channel("power")),
-        avg_heartrate=heartrates.average_heartrate(ride.timestamps, ride.beats),
-        max_heartrate=_highest(ride.beats),
+        total_energy=powers.total_energy(times, channel("power")),
+        avg_heartrate=heartrates.average_heartrate(times, channel("heartrate")),
+        max_heartrate=_highest(channel("heartrate")),
         avg_cadence=cadences.average_cadence(ride.cadence),
         avg_cadence_with_zeros=cadences.average_cadence_with_zeros(ride.cadence),
-        max_cadence=_highest(ride.samples.channel("cadence")),
+        max_cadence=_highest(channel("cadence")),
+    )
+
+
+def _watts_per_kilogram(
+    precise: Precise, x_power: float | None, weight: float | None
+) -> WattsPerKilogram | None:
+    if weight is None:
+        return None
+
+    def over(power: float | None) -> float | None:
+        return None if power is None else _tidy(power / weight)
+
+    return WattsPerKilogram(
+        avg_power=over(precise.avg_power),
+        max_power=over(precise.max_power),
+        normalized_power=over(precise.normalized_power),
+        x_power=over(x_power),
     )
 
 
@@ -93,17 +134,17 @@ def _lowest_w_prime(power: Series, athlete: Athlete) -> float | None:
     return float(balance.min()) / 1000
 
 
-def _distance(ride: Ride) -> float | None:
-    """As the device counted it, or else along the positions."""
-    channel = ride.samples.channel
-    distance = motion.recorded_distance(channel("distance"))
-    if distance is not None:
-        return distance
-    return motion.travelled_distance(channel("lat"), channel("lng"))
+def _moving_time(ride: Ride) -> int | None:
+    """By the places where speed is not known of all that was recorded."""
+    unknown = coverages.unmeasured_seconds(ride.recorded, ride.speed)
+    return motion.moving_time(ride.speed, ride.places_around(unknown))
 
 
-def _average_speed(distance: float | None, seconds: int) -> float | None:
-    return distance / seconds if distance is not None and seconds else None
+def _average_speed(ride: Ride) -> float | None:
+    if ride.way is None:
+        return None
+    metres, seconds = ride.way.recorded(ride.recorded), coverages.recorded_time(ride.recorded)
+    return motion.average_speed(metres, seconds, _highest(ride.speeds))
 
 
 def _zone_times(
@@ -132,6 +173,7 @@ def _parameters(athlete: Athlete) -> Parameters:
         critical_power=_known(athlete.critical_power),
         w_prime=_known(athlete.w_prime),
         threshold_heartrate=_known(athlete.threshold_heartrate),
+        weight=_known(athlete.weight),
         power_zones=UNSET if athlete.ftp is None else POWER_ZONES,
         heartrate_zones=UNSET if athlete.threshold_heartrate is None else HEARTRATE_ZONES,
     )

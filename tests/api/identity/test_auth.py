@@ -30,7 +30,9 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
     "create_key": {"name": "test", "scopes": ["read"]},
     "change_password": {"password": "correct horse"},
+    "crop_workout": {"to": "2024-01-01T00:00:00Z"},
 }
+QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
@@ -91,7 +93,10 @@ def call(
     """A call that a key with the scope could make."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
-    return httpx2.request(operation.method, service + path, json=operation.body, headers=headers)
+    query, body = QUERIES.get(operation.content["operationId"]), operation.body
+    return httpx2.request(
+        operation.method, service + path, params=query, json=body, headers=headers
+    )
 
 
 def test_the_document_that_is_served_is_the_one_walked_here(service: str) -> None:

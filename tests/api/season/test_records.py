@@ -113,7 +113,15 @@ def test_a_hundred_ranges_of_a_ride_are_excluded_and_no_more(
 
 
 @pytest.mark.parametrize(
-    "range_", [{"from": T0}, {"from": T0, "to": T0}, {"from": "soon", "to": T0}]
+    "range_",
+    [
+        {"from": T0},
+        {"from": T0, "to": T0},
+        {"from": "soon", "to": T0},
+        {"spike": T0, "to": T0 + 1},
+        {"spike": "soon"},
+        {"spike": 2**63 - 1},
+    ],
 )
 def test_half_a_range_is_refused(rider: Rider, range_: dict[str, object]) -> None:
     workout = rider.start()
@@ -131,6 +139,83 @@ def test_a_spike_is_flagged_and_is_no_record(rider: Rider) -> None:
     assert records_of(rider)[1]["value"] == 200
 
 
+def figures_of(rider: Rider, workout: str) -> dict[str, Any]:
+    """The summary, once nothing is left to be computed anew."""
+    eventually(lambda: rider.client.get("/api/users/me/recompute").json()["pending"] == 0)
+    summary: dict[str, Any] = rider.workout(workout)["summary"]
+    return summary
+
+
+def with_two_spikes(rider: Rider) -> str:
+    """Two minutes at 200 W with a second of 2,999 W, and one of 2,600 W half a minute later."""
+    workout = rider.start()
+    samples = seconds_of(200, 120)
+    samples[60]["power"], samples[90]["power"] = 2999, 2600
+    rider.upload(workout, samples)
+    rider.complete(workout)
+    return workout
+
+
+def test_a_spike_that_the_rider_says_is_real_counts_and_is_none_any_more(rider: Rider) -> None:
+    workout = with_two_spikes(rider)
+    path = f"/api/workouts/{workout}"
+    answer = rider.client.post(f"{path}/include", json={"spike": T0 + 60_000})
+    assert answer.status_code == 202
+    vouched = [{"from": T0 + 60_000, "to": T0 + 60_001}]
+    assert answer.json()["workout"]["vouchedRanges"] == vouched
+    left = [{"timestamp": T0 + 90_000, "power": 2600}]
+    assert figures_of(rider, workout)["spikes"] == left
+    assert records_of(rider)[1]["value"] == 2999
+    assert records_of(rider)[5]["value"] == pytest.approx((2999 + 4 * 200) / 5)
+    rider.upload(workout, seconds_of(200, 60, T0 + 120_000))  # late samples change nothing of it
+    eventually(lambda: rider.workout(workout)["summary"]["sampleCount"] == 180)
+    assert (rider.workout(workout)["summary"]["spikes"], records_of(rider)[1]["value"]) == (
+        left,
+        2999,
+    )
+    rider.client.post(f"{path}/exclude", json={"spike": "2023-11-14T22:14:20Z"}).raise_for_status()
+    assert figures_of(rider, workout)["spikeCount"] == 2
+    assert records_of(rider)[1]["value"] == 200
+
+
+def test_no_power_of_an_included_range_is_a_spike_until_it_is_excluded(rider: Rider) -> None:
+    workout = with_two_spikes(rider)
+    path, range_ = f"/api/workouts/{workout}", {"from": T0 + 60_000, "to": T0 + 91_000}
+    rider.client.post(f"{path}/include", json=range_).raise_for_status()
+    assert figures_of(rider, workout)["spikeCount"] == 0
+    assert records_of(rider)[1]["value"] == 2999
+    rider.client.post(f"{path}/include", json={}).raise_for_status()  # of the whole ride: stays
+    assert figures_of(rider, workout)["spikeCount"] == 0
+    answer = rider.client.post(f"{path}/exclude", json={**range_, "to": T0 + 61_000})
+    answer.raise_for_status()
+    assert answer.json()["workout"]["vouchedRanges"] == [{**range_, "from": T0 + 61_000}]
+    assert figures_of(rider, workout)["spikes"] == [{"timestamp": T0 + 60_000, "power": 2999}]
+    assert records_of(rider)[1]["value"] == 2600
+
+
+def test_a_hundred_ranges_of_a_ride_are_without_spikes_and_no_more(
+    rider: Rider, database: Database
+) -> None:
+    workout = rider.start()
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET vouched_ranges = (SELECT range_agg(int8range("
+            "%(start)s + 1000 * n, %(start)s + 1000 * n + 500)) FROM generate_series(1, 99) AS n)"
+            " WHERE id = %(id)s",
+            {"start": T0, "id": workout},
+        )
+    path = f"/api/workouts/{workout}"
+    for change, spike, status in (
+        ("include", T0, 202),
+        ("include", T0 + 500, 409),
+        ("exclude", T0 + 1001, 409),  # it would split a range
+        ("exclude", T0, 202),
+        ("exclude", T0 + 1001, 202),
+    ):
+        answer = rider.client.post(f"{path}/{change}", json={"spike": spike})
+        assert answer.status_code == status, (change, spike)
+
+
 def test_twenty_rides_folded_at_once_leave_the_true_maxima(rider: Rider) -> None:
     workouts = [rider.start() for _ in range(20)]
     for number, workout in enumerate(workouts):
@@ -140,7 +225,7 @@ def test_twenty_rides_folded_at_once_leave_the_true_maxima(rider: Rider) -> None
     assert {record["value"] for record in records_of(rider).values()} == {219}
 
 
-def test_the_curve_of_a_ride_and_of_a_season_never_rises(rider: Rider) -> None:
+def test_the_curve_of_a_season_has_the_best_ride_of_each_duration(rider: Rider) -> None:
     short = ride_at(rider, 400, seconds=60)
     long = ride_at(rider, 250, seconds=600, start=T0 + 1_000_000)
     curve = rider.client.get("/api/power-curve").json()["powerCurve"]

@@ -139,29 +139,31 @@ def test_critical_power_is_fitted_to_the_bests(rider: Rider) -> None:
     """Efforts that lie on the line exactly: 250 W and 15 kJ."""
     for number, seconds in enumerate((120, 300, 600, 1200)):
         ride_at(rider, 250 + 15_000 / seconds, JUNE + number * DAY, seconds)
-    # The shorter bests between are those of the longer rides: look at the ends of the fit alone.
+    # The bests of the durations between lie below the line: they are parts of longer rides.
     fit = rider.client.get("/api/critical-power").json()
     points = {best["duration"]: best["power"] for best in fit["bests"]}
-    assert points[120] == pytest.approx(375)
-    assert points[1200] == pytest.approx(262.5)
-    slope, intercept = line_through([(d, d * p) for d, p in points.items()])
-    assert fit["criticalPower"] == pytest.approx(slope)
-    assert fit["wPrime"] == pytest.approx(intercept)
+    assert points == pytest.approx({120: 375, 300: 300, 600: 275, 1200: 262.5})
+    assert fit["criticalPower"] == pytest.approx(250)
+    assert fit["wPrime"] == pytest.approx(15_000)
+    assert fit["reason"] is None
 
 
-def line_through(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Slope and intercept by least squares, in plain sums."""
-    n = len(points)
-    x, y = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
-    slope = sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
-    return slope, y - slope * x
+def test_critical_power_needs_three_maximal_efforts(rider: Rider) -> None:
+    """A line through both would give -8 W."""
+    ride_at(rider, 600, JUNE, seconds=180)
+    ride_at(rider, 80, JUNE + DAY, seconds=1200)
+    fit = rider.client.get("/api/critical-power").json()
+    assert fit["criticalPower"] is fit["wPrime"] is fit["r2"] is None
+    assert fit["reason"].startswith("1 of the efforts from 2 to 20 minutes")
+    assert [best["power"] for best in fit["bests"]] == [600]
 
 
-def test_critical_power_needs_three_bests(rider: Rider) -> None:
-    ride_at(rider, 300, JUNE, seconds=125)
+def test_a_steady_ride_tells_no_critical_power(rider: Rider) -> None:
+    """A line through its bests would give a W′ of zero."""
+    ride_at(rider, 200, JUNE)
     fit = rider.client.get("/api/critical-power").json()
     assert fit["criticalPower"] is fit["wPrime"] is None
-    assert [best["duration"] for best in fit["bests"]] == [120]
+    assert fit["reason"]
 
 
 def test_fitness_follows_the_stress_of_each_day() -> None:
@@ -172,6 +174,18 @@ def test_fitness_follows_the_stress_of_each_day() -> None:
     assert second.ctl == round(ctl * math.exp(-1 / 42), 2)
     assert second.atl == round(atl * math.exp(-1 / 7), 2)
     assert second.tsb == round(ctl - atl, 2)
+
+
+def test_a_day_of_rides_without_stress_is_no_day_of_rest() -> None:
+    """It opens no season, and is told from a day without a ride."""
+    day = date(2026, 6, 1)
+    stress = {day: None, day + timedelta(days=1): 100.0, day + timedelta(days=2): None}
+    days = fitness(stress, day + timedelta(days=3))
+    assert [each.training_stress_score for each in days] == [100, None, 0]
+    ctl = 100 * (1 - math.exp(-1 / 42))
+    assert days[1].ctl == round(ctl * math.exp(-1 / 42), 2)
+    assert days[2].ctl == round(ctl * math.exp(-2 / 42), 2)
+    assert fitness({day: None}, day) == fitness({}, day) == []
 
 
 def test_a_season_of_the_same_stress_approaches_it() -> None:
@@ -191,6 +205,19 @@ def test_fitness_is_served_by_day(rider: Rider) -> None:
     assert days[0]["trainingStressScore"] == 50
     backwards = {"from": "2026-06-02", "to": "2026-05-30"}
     problem_of(rider.client.get("/api/fitness", params=backwards), 422)
+
+
+def test_fitness_is_of_the_days_where_the_rider_lives(rider: Rider) -> None:
+    rider.client.patch("/api/users/me", json={"timeZone": "Australia/Brisbane"})
+    put(rider, "2026-01-01", ftp=200)
+    ride_at(rider, 200, JUNE - 4 * 3_600_000)  # Monday 06:00 over there
+    for query, served in (
+        ({"from": "2026-06-01", "to": "2026-06-01"}, [("2026-06-01", 50)]),
+        ({"from": "2026-05-30", "to": "2026-05-31"}, []),
+        ({"from": "2026-05-31", "to": "2026-05-31", "timeZone": "UTC"}, [("2026-05-31", 50)]),
+    ):
+        days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+        assert [(each["date"], each["trainingStressScore"]) for each in days] == served, query
 
 
 def test_fitness_is_asked_for_ten_years_at_a_time(rider: Rider) -> None:
@@ -246,6 +273,47 @@ def test_dates_are_those_of_the_rider_s_time_zone(rider: Rider) -> None:
         member = {"/api/stats": "totals", "/api/power-curve": "powerCurve"}.get(path, "bests")
         assert of_june[member] == []
         assert of_may[member] != []
+
+
+def test_what_no_ride_of_a_period_has_measured_is_null(rider: Rider) -> None:
+    """Half an hour of power without an FTP, and in another week a pulse alone."""
+    ride_at(rider, 200, JUNE)
+    pulse = rider.start()
+    start = JUNE + 7 * DAY
+    samples = [{"timestamp": start + 1000 * n, "heartrate": 120} for n in range(60)]
+    rider.upload(pulse, samples)
+    rider.complete(pulse)
+    later, first = rider.client.get("/api/stats").json()["totals"]
+    assert first["recordedTime"] == 1800
+    assert first["totalEnergy"] == pytest.approx(360)
+    figures = ("totalDistance", "totalElevationGain", "trainingStressScore")
+    assert [first[each] for each in figures] == [None] * 3
+    assert later["recordedTime"] == 60
+    assert [later[each] for each in ("totalEnergy", *figures)] == [None] * 4
+    query = {"from": "2026-06-01", "to": "2026-06-30"}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert days == []
+
+
+def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
+    put(rider, "2026-06-02", ftp=200)
+    ride_at(rider, 200, JUNE)  # before the FTP
+    ride_at(rider, 200, JUNE + DAY)
+    flat = rider.start()
+    climbed = {"altitude": 400, "distance": 100}
+    start = JUNE + 2 * DAY
+    rider.upload(flat, [{"timestamp": start + 1000 * n, **climbed} for n in range(60)])
+    rider.complete(flat)
+    [week] = rider.client.get("/api/stats").json()["totals"]
+    assert week["trainingStressScore"] == 50
+    assert week["totalElevationGain"] == week["totalDistance"] == 0
+    query = {"from": "2026-06-01", "to": "2026-06-04"}
+    days = rider.client.get("/api/fitness", params=query).json()["fitness"]
+    assert [(each["date"], each["trainingStressScore"]) for each in days] == [
+        ("2026-06-02", 50),
+        ("2026-06-03", None),
+        ("2026-06-04", 0),
+    ]
 
 
 def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:

@@ -119,11 +119,14 @@ def test_from_is_included_and_to_is_not(
         ("izoard or polder", ["flat", "climb"]),
         ('"headwind all"', ["flat"]),
         ('"all headwind"', []),
+        ("\u201cheadwind all\u201d", ["flat"]),  # as telephones write quotation marks
+        ("\u201eall headwind\u201c", []),
+        ("izoard\u3000or\u00a0polder", ["flat", "climb"]),
         ("'); DROP TABLE workouts; --", []),
         ("&|!:*<->", []),
         ("--izoard", ["flat"]),
         ("- izoard", ["climb"]),
-        ("long--climb", []),  # as long-climb: one after the other in one place, not without climb
+        ("long--climb", ["climb"]),  # as "long climb", and not without climb
         ('-"headwind all"', ["climb"]),
         ("-" * 33 + "izoard", ["flat"]),
         ("-" * 33, []),
@@ -142,6 +145,72 @@ def test_words_of_title_and_description_are_found(
     assert page["pagination"]["total"] == len(found)
 
 
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("E\u0301tape du matin", ["étape", "e\u0301tape", "etape", "ÉTAPE", "E\u0301TAPE"]),
+        ("Étape du matin", ["étape", "e\u0301tape", "etape", "ÉTAPE", '"etape du"']),
+        ("home/work", ["home", "work", "home/work", '"home work"', "work home"]),
+        ("From e-mail@addresses.example", ["mail", "e-mail", "addresses", "e-mail@addresses"]),
+        ("https://example.org/routes/42?a=b", ["routes", "example.org", "42", "routes/42"]),
+        ("Zürich–Basel", ["zurich", "Basel", "Zürich–Basel", "zürich-basel"]),
+        ("Zürich→Basel_via·Olten", ["zürich", "basel", "via", "olten"]),
+        ("Große Straße", ["strasse", "STRASSE", "straße", "grosse"]),
+        ("Łódź, Tromsø", ["lodz", "Łódź", "tromso"]),
+        ("朝の通勤ライド", ["通勤", "朝", "ライド", "朝の通勤ライド", "ﾗｲﾄﾞ", "通勤　朝"]),
+        ("周末骑行去长城", ["骑行", "长城"]),
+        ("ปั่นจักรยานตอนเช้า", ["จักรยาน", "ตอนเช้า"]),
+        ("아침출근라이딩", ["출근"]),
+        ("Morning ride🚴\u200d♂️", ["ride", "🚴"]),
+        ("L’Alpe d’Huez", ["alpe", "l'alpe", "huez"]),
+        ("ΟΔΟΣ", ["οδος"]),
+        ("Привет ёлка", ["ПРИВЕТ", "елка"]),
+    ],
+)
+def test_a_ride_is_found_by_a_word_that_stands_in_its_title(
+    rider: Rider, title: str, words: list[str]
+) -> None:
+    ride = start_on(rider, 1, title=title)
+    start_on(rider, 2, title="Polder", description="Headwind")
+    for q in words:
+        assert ids(listed(rider, q=q)) == [ride], q
+    described = start_on(rider, 3, description=f"Then: {title}")
+    assert ids(listed(rider, q=words[0])) == [described, ride]
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("朝の通勤ライド", ["勤通", "朝通勤", "-通勤"]),
+        ("home/work", ["wo", "homework", "work/home", "-home/work"]),
+        ("camelCase", ["camel", "case"]),
+        ("Zürich–Basel", ["zuerich", "richbasel"]),
+    ],
+)
+def test_a_ride_is_not_found_by_what_does_not_stand_there(
+    rider: Rider, title: str, words: list[str]
+) -> None:
+    start_on(rider, 1, title=title)
+    for q in words:
+        assert ids(listed(rider, q=q)) == [], q
+
+
+def test_a_new_title_is_searched_and_the_old_one_is_not(rider: Rider) -> None:
+    ride = start_on(rider, 1, title="Morning ride")
+    rider.client.patch(f"/api/workouts/{ride}", json={"title": "夜のライド"}).raise_for_status()
+    assert ids(listed(rider, q="夜")) == [ride]
+    assert ids(listed(rider, q="morning")) == []
+
+
+def test_words_of_any_length_and_number_are_searched(rider: Rider) -> None:
+    """PostgreSQL takes no word of more than 2,046 bytes; this sign stands for eighteen letters."""
+    endless = start_on(rider, 1, description="w" * 10_000)
+    many = start_on(rider, 2, description="\ufdfa " * 5_000)
+    assert ids(listed(rider, q="w" * 200)) == [endless]
+    assert ids(listed(rider, q="w" * 99)) == []
+    assert ids(listed(rider, q="\ufdfa")) == [many]
+
+
 @given(
     st.text(st.sampled_from("-\"( )&|!:*'\\<> a\u00e9\U0001d538\u0301\t\n\x01\x7f"), max_size=200)
 )
@@ -151,6 +220,8 @@ def test_words_of_title_and_description_are_found(
 @example('-""' * 66)
 @example("-(" * 100)
 @example("-\u0301" * 100)
+@example("-\u30e9" * 100)
+@example("or " * 66)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_words_are_a_fault_of_ours(rider: Rider, words: str) -> None:
     """A NOT for each hyphen would be one too many for PostgreSQL after 32 of them."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -71,6 +72,46 @@ def test_a_start_time_has_the_bounds_of_a_sample(rider: Rider, moment: str) -> N
     response = rider.client.post("/api/workouts", json={"startTime": moment})
     assert problem_of(response, 422)["errors"][0]["member"] == "startTime"
     assert rider.client.get("/api/workouts").json()["workouts"] == []
+
+
+def test_a_ride_without_samples_starts_when_its_rider_says(rider: Rider) -> None:
+    workout = rider.start()
+    path, start = f"/api/workouts/{workout}", {"startTime": "2024-05-01T10:00:00+02:00"}
+    answer = rider.client.patch(path, json={**start, "title": "On the rollers"})
+    assert answer.status_code == 200
+    changed = answer.json()["workout"]
+    assert (changed["startTime"], changed["endTime"]) == ("2024-05-01T08:00:00Z", None)
+    rider.complete(workout)
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    changed = rider.client.patch(path, json={"startTime": soon}).json()["workout"]
+    assert changed["endTime"] == changed["startTime"] == soon.replace("+00:00", "Z")
+    rider.upload(workout, seconds_of(200, 60))  # then they decide
+    eventually(lambda: rider.workout(workout)["startTime"] == "2023-11-14T22:13:20Z")
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_samples_decide_when_a_ride_starts_and_the_answer_says_so(
+    rider: Rider, folded: bool
+) -> None:
+    workout = rider.start(startTime="2023-11-14T22:13:20Z")
+    rider.upload(workout, seconds_of(200, 60))
+    if folded:
+        rider.complete(workout)
+    path = f"/api/workouts/{workout}"
+    later = {"title": "Later", "startTime": "2023-11-14T22:13:50Z"}
+    detail = problem_of(rider.client.patch(path, json=later), 409)["detail"]
+    assert "its samples decide that the workout starts at 2023-11-14T22:13:20+00:00" in detail
+    assert f"POST {path}/crop" in detail
+    assert rider.workout(workout)["title"] is None
+    whole = {**rider.workout(workout), "title": "The same"}
+    assert rider.client.patch(path, json=whole).json()["workout"]["title"] == "The same"
+
+
+@pytest.mark.parametrize("moment", ["1999-12-31T23:59:59Z", "2100-01-01T00:00:00Z"])
+def test_a_start_time_is_changed_within_the_bounds_of_a_sample(rider: Rider, moment: str) -> None:
+    path = f"/api/workouts/{rider.start()}"
+    response = rider.client.patch(path, json={"startTime": moment})
+    assert problem_of(response, 422)["errors"][0]["member"] == "startTime"
 
 
 def test_any_offset_of_a_start_time_will_do(rider: Rider) -> None:
@@ -263,7 +304,7 @@ def test_deleting_takes_the_records_of_the_ride_back(rider: Rider, database: Dat
     [
         ("PUT", "/api/workouts/{}", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("OPTIONS", "/api/workouts", {"GET", "HEAD", "POST"}),
-        ("DELETE", "/api/workouts/{}/telemetry", {"GET", "HEAD", "POST"}),
+        ("PATCH", "/api/workouts/{}/telemetry", {"GET", "HEAD", "POST", "DELETE"}),
         ("GET", "/api/workouts/{}/complete", {"POST"}),
         ("HEAD", "/api/workouts/{}/pause", {"POST"}),
         ("POST", "/health", {"GET", "HEAD"}),

@@ -193,6 +193,24 @@ def test_a_resolution_gives_means_of_what_was_measured(rider: Rider, ridden: str
     ]
 
 
+@pytest.mark.parametrize("held", ["waiting in Redis", "archived"])
+@pytest.mark.parametrize("channels", ["lat,lng", "lat", "lng"])
+def test_a_receiver_without_a_fix_moves_no_mean_position(
+    rider: Rider, held: str, channels: str
+) -> None:
+    """Of one 0/0 among ten, the means would be 42.3 and 161.9995; of both longitudes, 0."""
+    workout, start = rider.start(), T0 // 10_000 * 10_000
+    places = [{"lat": 47, "lng": 179.9995 if second % 2 else -179.9995} for second in range(9)]
+    places.append({"lat": 0, "lng": 0})
+    timed = [{"timestamp": start + 1000 * n, **place} for n, place in enumerate(places)]
+    rider.upload(workout, timed)
+    if held == "archived":
+        rider.complete(workout)
+    (sample,) = read_samples(rider, workout, channels=channels, resolution=10)
+    means = {"lat": 47, "lng": pytest.approx(-179.9999444)}  # five in the west, four in the east
+    assert sample == {"timestamp": start, **{name: means[name] for name in channels.split(",")}}
+
+
 def test_columns_have_equal_lengths_and_null_for_missing(rider: Rider, ridden: str) -> None:
     telemetry = read(rider, ridden, format="columns", channels="power,heartrate")
     assert telemetry == {

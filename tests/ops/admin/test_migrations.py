@@ -10,7 +10,9 @@ import pytest
 from psycopg import sql
 
 from ops.admin import migrations
+from shared.sports import sport_family
 from tests.conftest import ROOT
+from tests.shared.test_sports import NAMES
 
 ALL = sorted(path.stem for path in migrations.FOLDER.glob("*.sql") if ".rollback" not in path.name)
 
@@ -98,6 +100,30 @@ def test_a_half_marked_migration_heals(empty_database: str) -> None:
     assert migrations.apply(empty_database) == ALL[-1:]
 
 
+def test_rides_there_before_are_searched_by_their_words_and_still_the_old_way(
+    empty_database: str,
+) -> None:
+    """More of them than are changed at a time; processes of before ask for `search`."""
+    migrations.apply(empty_database)
+    while migrations.roll_back(empty_database) != ["0021_search_words"]:
+        pass
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("INSERT INTO users (email) VALUES ('rider@example.com')")
+        connection.execute(
+            "INSERT INTO workouts (user_id, title) SELECT users.id, 'home/work ' || n"
+            " FROM users, generate_series(1, 1201) AS n"
+        )
+    migrations.apply(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        found = connection.execute(
+            "SELECT count(*) FILTER (WHERE words @@ search_query('work')),"
+            " count(*) FILTER (WHERE words @@ search_query('1201')),"
+            " count(*) FILTER (WHERE search @@ websearch_to_tsquery('simple', '1201'))"
+            " FROM workouts"
+        ).fetchone()
+    assert found == (1201, 1, 1)
+
+
 def test_a_new_migration_comes_with_its_way_back(tmp_path: Path) -> None:
     first = migrations.create("Add laps", tmp_path)
     assert [path.name for path in first] == ["0001_add_laps.sql", "0001_add_laps.rollback.sql"]
@@ -118,7 +144,65 @@ def test_a_nan_can_never_be_a_record(urls: Mapping[str, str]) -> None:
         assert workout
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute(
-                "INSERT INTO personal_records VALUES (%s, 'power', 60, 'NaN', %s, now())",
+                "INSERT INTO sport_records VALUES (%s, 'cycling', 'power', 60, 'NaN', %s, now())",
                 [user[0], workout[0]],
             )
         connection.rollback()
+
+
+# As the version before wrote them.
+BEST = """
+    INSERT INTO workout_bests (workout_id, user_id, metric, duration, value, started_at)
+    VALUES (%s, %s, 'power', 60, %s, now())"""
+RECORD = """
+    INSERT INTO personal_records (user_id, metric, duration, value, workout_id, started_at)
+    VALUES (%s, 'power', 60, %s, %s, now())
+    ON CONFLICT (user_id, metric, duration) DO UPDATE SET value = excluded.value"""
+CURVE = """
+    INSERT INTO workout_curves (workout_id, user_id, ridden_at, durations, watts)
+    VALUES (%s, %s, now(), '{1}', '{200}')"""
+THRESHOLD = """
+    INSERT INTO athlete_thresholds (user_id, effective_from, ftp) VALUES (%s, '2026-01-01', %s)
+    ON CONFLICT (user_id, effective_from) DO UPDATE SET ftp = excluded.ftp"""
+
+
+def write_as_before(connection: psycopg.Connection[tuple[object, ...]], sport: str) -> object:
+    """A user with one ride of that sport, 100 W and more; the user's id."""
+    user = connection.execute(
+        "INSERT INTO users (email) VALUES (gen_random_uuid() || '@example.com') RETURNING id"
+    )
+    (user_id,) = user.fetchone() or ()
+    ride = connection.execute(
+        "INSERT INTO workouts (user_id, sport) VALUES (%s, %s) RETURNING id", [user_id, sport]
+    )
+    (workout_id,) = ride.fetchone() or ()
+    connection.execute(BEST, [workout_id, user_id, 200])
+    connection.execute(CURVE, [workout_id, user_id])
+    for _ in range(2):
+        connection.execute(RECORD, [user_id, 200, workout_id])
+        connection.execute(THRESHOLD, [user_id, 250])
+    return user_id
+
+
+def test_rides_of_before_are_of_their_sport_and_the_version_before_goes_on(
+    empty_database: str,
+) -> None:
+    migrations.apply(empty_database)
+    while "0019_sports" not in migrations.roll_back(empty_database):
+        pass
+    names = [name for row in NAMES.values() for name in row.split()] + ["polo"]
+    with psycopg.connect(empty_database) as connection:
+        before = {write_as_before(connection, name): sport_family(name) for name in names}
+    migrations.apply(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        for table in ("workout_bests", "workout_curves", "sport_records"):
+            query = sql.SQL("SELECT user_id, sport FROM {}").format(sql.Identifier(table))
+            assert dict(connection.execute(query).fetchall()) == before
+        held = connection.execute("SELECT sport, ftp FROM dated_thresholds").fetchall()
+        assert held == [("cycling", 250)] * len(names)
+        write_as_before(connection, "by the version before")
+    while "0019_sports" not in migrations.roll_back(empty_database):
+        pass
+    with psycopg.connect(empty_database) as connection:
+        held = connection.execute("SELECT value FROM personal_records").fetchall()
+    assert held == [(200,)] * (len(names) + 1)

@@ -3,8 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.samples.channels import CHANNELS
-from shared.samples.columns import Samples, concatenate, downsample, merge, no_samples
+from shared.samples.channels import CHANNEL, CHANNELS
+from shared.samples.columns import (
+    Samples,
+    concatenate,
+    count_overwritten,
+    downsample,
+    merge,
+    no_samples,
+    without_marks,
+)
 from tests.shared.samples.strategies import (
     NAN,
     Reading,
@@ -119,6 +127,91 @@ def test_downsampling_nothing_gives_nothing() -> None:
     assert len(downsample(no_samples(), 60)) == 0
 
 
+def one_mean(**channels: list[float]) -> dict[str, float]:
+    """Of samples a second apart."""
+    count = max(len(values) for values in channels.values())
+    samples = samples_of([1000 * n for n in range(count)], **channels)
+    ((_, values),) = readings_of(downsample(samples, 60))
+    return values
+
+
+def test_a_mark_of_no_value_is_no_part_of_a_mean() -> None:
+    assert one_mean(heartrate=[0, 140, 0, 140, 255]) == {"heartrate": 140}
+    assert one_mean(cadence=[255, 90], speed=[65.535, 8], temperature=[127, 21.5]) == {
+        "cadence": 90,
+        "speed": 8,
+        "temperature": 21.5,
+    }
+    assert one_mean(altitude=[-500, 12_607, 300]) == {"altitude": 300}
+    assert one_mean(lat=[46.5] * 9 + [0], lng=[7.25] * 9 + [0]) == {"lat": 46.5, "lng": 7.25}
+
+
+def test_a_place_on_the_equator_or_the_meridian_is_a_place() -> None:
+    assert one_mean(lat=[0, 0], lng=[7, 9]) == {"lat": 0, "lng": 8}
+    assert one_mean(lat=[50, 52], lng=[0, 0]) == {"lat": 51, "lng": 0}
+
+
+def test_longitudes_are_averaged_on_their_circle() -> None:
+    assert abs(one_mean(lng=[179.9995, -179.9995])["lng"]) == 180
+    assert one_mean(lng=[-179.998, 179.999, NAN])["lng"] == pytest.approx(-179.9995)
+    assert one_mean(lng=[179.998, -179.999])["lng"] == pytest.approx(179.9995)
+    assert one_mean(lng=[-1, 2])["lng"] == 0.5
+
+
+def test_means_have_no_more_decimals_than_their_channel() -> None:
+    found = one_mean(power=[200, 200, 201], lat=[47, 47, 47.0000001], speed=[8, 8, 8.001])
+    assert found == {"power": 200.3, "lat": 47.0, "speed": 8.0}
+
+
+def test_marks_are_known_by_their_value_to_the_channel_s_decimals() -> None:
+    samples = samples_of([1, 2, 3], speed=[65.53500366, 65.5, 0], heartrate=[254, 1, 0])
+    assert readings_of(without_marks(samples)) == [
+        (1, {"heartrate": 254.0}),
+        (2, {"speed": 65.5, "heartrate": 1.0}),
+        (3, {"speed": 0.0}),
+    ]
+
+
+def test_five_minutes_recorded_twice_with_other_values_are_overwritten() -> None:
+    first = samples_of([1000 * t for t in range(600)], power=[200.0] * 600)
+    again = samples_of([1000 * t for t in range(300)], power=[210.0] * 300)
+    assert count_overwritten(first, again) == 300
+    assert count_overwritten(no_samples(), concatenate([first, again])) == 300
+
+
+def test_what_is_sent_again_or_added_overwrites_nothing() -> None:
+    first = samples_of([1, 2, 3], power=[200, NAN, 210])
+    assert count_overwritten(first, first) == 0
+    assert count_overwritten(first, samples_of([1, 2], cadence=[90, 90])) == 0
+    assert count_overwritten(first, samples_of([2], power=[205])) == 0
+    assert count_overwritten(no_samples(), no_samples()) == 0
+
+
+def test_a_value_that_comes_before_the_archived_one_comes_again_replaces_nothing() -> None:
+    first, other = samples_of([1], power=[200]), samples_of([1], power=[300])
+    assert count_overwritten(first, concatenate([other, first])) == 0
+
+
+@given(readings)
+def test_overwritten_timestamps_are_those_with_two_values_of_a_channel(
+    arrived: list[Reading],
+) -> None:
+    seen: dict[tuple[int, str], set[float]] = {}
+    for time, values in arrived:
+        for name, value in values.items():
+            seen.setdefault((time, name), set()).add(value)
+    expected = {time for (time, _), values in seen.items() if len(values) > 1}
+    assert count_overwritten(no_samples(), samples_from(arrived)) == len(expected)
+
+
+@given(readings, readings)
+def test_what_is_merged_already_overwrites_nothing_when_it_comes_again(
+    before: list[Reading], arrived: list[Reading]
+) -> None:
+    archived, fresh = merge(samples_from(before)), samples_from(arrived)
+    assert count_overwritten(merge(concatenate([archived, fresh])), fresh) == 0
+
+
 @given(readings, st.integers(1, 3))
 def test_a_mean_lies_within_its_stretch(arrived: list[Reading], seconds: int) -> None:
     samples = merge(samples_from([(time * 1000, values) for time, values in arrived]))
@@ -127,7 +220,9 @@ def test_a_mean_lies_within_its_stretch(arrived: list[Reading], seconds: int) ->
         inside = [values for at, values in readings_of(samples) if at in stretch]
         for name, value in values.items():
             measured = [values[name] for values in inside if name in values]
-            assert value == pytest.approx(sum(measured) / len(measured))
+            expected = sum(measured) / len(measured)
+            assert value == round(value, CHANNEL[name].decimals)
+            assert value == pytest.approx(expected, abs=0.5001 / 10 ** CHANNEL[name].decimals)
 
 
 def test_no_channel_accepts_what_means_missing_elsewhere() -> None:

@@ -65,6 +65,29 @@ def test_a_completed_ride_has_the_figures_of_all_its_folds(
     assert row["end_time"] == START + timedelta(seconds=119)
 
 
+def test_strays_decide_neither_the_day_of_a_ride_nor_its_ftp(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Five samples of six days before, when the athlete's FTP was another."""
+    workout = workouts.start()
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO athlete_thresholds (user_id, effective_from, ftp)"
+            " VALUES (%(user)s, '2000-01-01', 100), (%(user)s, %(day)s, 200)",
+            {"user": workouts.user_id, "day": START.date() - timedelta(days=1)},
+        )
+    workouts.send(workout, steady(5, begin=-6 * 86_400, power=0), steady(3600, power=200))
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert (row["start_time"], row["duration"]) == (START, 3599)
+    assert row["end_time"] == START + timedelta(seconds=3599)
+    assert row["summary"]["trainingStressScore"] == 100
+    first = T0 - 6 * 86_400_000
+    assert row["summary"]["strays"] == [{"from": first, "to": first + 4000, "samples": 5}]
+    assert len(workouts.archived(workout)) == 3605
+
+
 def test_an_empty_ride_completes(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:
@@ -190,6 +213,147 @@ def test_the_later_upload_wins_even_over_the_archive(
     archived = workouts.archived(workout)
     assert archived.channels["power"].tolist() == [200, 250, 200]
     assert archived.channels["cadence"].tolist() == [90, 90, 90]
+
+
+def test_a_clock_that_was_set_back_is_told(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Five minutes of 200 W, recorded a second time with 150 W."""
+    workout = workouts.start()
+    workouts.send(workout, steady(900, power=200), steady(300, begin=600, power=150))
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 300
+
+
+def test_a_checkpoint_without_figures_counts_what_it_overwrites(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(300, begin=600, power=150))
+    fold(database, redis_client, workout)
+    row = workouts.row(workout)
+    assert (row["overwritten"], row["summary"]["overwrittenCount"]) == (300, 0)
+    workouts.complete(workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 300
+
+
+@pytest.mark.parametrize("status", ["PROCESSING", "ACTIVE"])
+def test_what_was_overwritten_counts_once_though_the_fold_is_repeated(
+    workouts: Workouts, database: Database, redis_client: Redis, status: str
+) -> None:
+    """Batches that differ among themselves, read once more after a crash before the trim."""
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, power=300), steady(30, power=400))
+    workouts.set_status(workout, status)
+    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    assert workouts.row(workout)["overwritten"] == 60
+    workouts.send(workout, steady(60, power=300), steady(30, power=400))  # and by the device
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["overwritten"] == 60
+
+
+def test_a_crash_before_the_commit_loses_no_count(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(60, power=200), steady(60, power=300))
+    with refusing(database, "UPDATE", workout), pytest.raises(psycopg.errors.RaiseException):
+        fold(database, redis_client, workout)
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] == 60
+
+
+def test_a_ride_that_began_before_it_was_counted_says_so(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    with database.connection() as connection:
+        connection.execute("UPDATE workouts SET overwritten = NULL WHERE id = %s", [workout])
+    workouts.send(workout, steady(60, power=200), steady(60, power=300))
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["overwrittenCount"] is None
+
+
+def remove_range(database: Database, workout: UUID, start: int, end: int) -> None:
+    """What the API commits when a rider removes some seconds of a ride."""
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET stale = true, removed_ranges = int8multirange(int8range(%s, %s))"
+            " WHERE id = %s",
+            [T0 + 1000 * start, T0 + 1000 * end, workout],
+        )
+
+
+def test_what_was_removed_is_not_brought_back_by_a_fold_that_is_repeated(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    """Some of it is archived, and some waits; the worker dies before it trims the stream."""
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(60, begin=40, power=300, heartrate=150))
+    remove_range(database, workout, 30, 90)
+    kept = [200] * 30 + [300] * 10
+    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    assert workouts.archived(workout).channels["power"].tolist() == kept
+    assert workouts.waiting(workout) == 1
+    workouts.send(workout, steady(60, begin=40, power=300))  # and the device sends it again
+    fold(database, redis_client, workout)
+    archived = workouts.archived(workout)
+    assert archived.channels["power"].tolist() == kept
+    assert (archived.timestamps[30] - T0, len(archived)) == (90_000, 40)
+    assert workouts.row(workout)["summary"]["sampleCount"] == 40
+    assert workouts.row(workout)["overwritten"] == 0
+
+
+def test_a_checkpoint_without_figures_keeps_out_what_was_removed(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start()
+    workouts.send(workout, steady(3600, power=200))
+    remove_range(database, workout, 0, 60)
+    fold(database, redis_client, workout)
+    workouts.send(workout, steady(90, power=300))
+    fold(database, redis_client, workout)
+    assert workouts.row(workout)["summary"]["maxPower"] == 200  # no figures yet
+    assert workouts.archived(workout).channels["power"].tolist() == [300] * 30 + [200] * 3510
+
+
+def test_a_removal_that_fails_in_the_middle_removes_nothing_and_is_still_due(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200))
+    fold(database, redis_client, workout)
+    remove_range(database, workout, 0, 30)
+    with refusing(database, "UPDATE", workout), pytest.raises(psycopg.errors.RaiseException):
+        fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 60
+    assert workouts.row(workout)["stale"]
+    fold(database, redis_client, workout)
+    assert len(workouts.archived(workout)) == 30
+
+
+def test_a_channel_of_which_nothing_is_left_leaves_the_archive(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    workout = workouts.start("PROCESSING")
+    workouts.send(workout, steady(60, power=200), steady(10, heartrate=150))
+    fold(database, redis_client, workout)
+    remove_range(database, workout, 0, 10)
+    fold(database, redis_client, workout)
+    assert [row.channel for row in workouts.channels(workout)] == ["power", "timestamp"]
+    remove_range(database, workout, 0, 60)
+    fold(database, redis_client, workout)
+    assert workouts.channels(workout) == []
+    assert workouts.row(workout)["start_time"] == START + timedelta(seconds=10)  # as it was
+    assert workouts.row(workout)["summary"]["avgPower"] is None
 
 
 def test_what_waits_of_a_deleted_ride_is_kept_in_the_archive_and_changes_no_figure(

@@ -87,10 +87,18 @@ def test_a_reading_holds_past_samples_without_power() -> None:
     assert energy({0: 100, 0.4: None, 1: 100, 1.4: None}) == pytest.approx(0.2)
 
 
-def test_a_drop_out_of_the_meter_is_not_stretched() -> None:
-    # 200 W for three single seconds: at 0, at 1 before the drop-out, and at 32 at the end.
-    silent: dict[float, None] = dict.fromkeys(range(2, 32))
-    assert energy({0: 200, 1: 200, **silent, 32: 200}) == pytest.approx(0.6)
+def test_a_drop_out_of_the_meter_is_worth_ten_seconds_at_most() -> None:
+    # 200 W for a second each at 0 to 4 and at 36, and for 10 of the 31 s at 5.
+    silent: dict[float, float | None] = dict.fromkeys(range(6, 36))
+    dense: dict[float, float | None] = dict.fromkeys(range(6), 200.0)
+    assert energy({**dense, **silent, 36: 200}) == pytest.approx(0.2 * (5 + 10 + 1))
+
+
+def test_a_meter_that_sends_every_twenty_seconds_measures_an_hour() -> None:
+    assert energy({20 * n: 200 for n in range(181)}) == pytest.approx(720.2)
+    series = at_seconds({20 * n: 200 for n in range(181)})
+    assert normalized_power(series) == pytest.approx(200)
+    assert len(series) == 3601
 
 
 @given(readings_of(2000))

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from tests.worker import oracle
 from tests.worker.readings import T0, Readings, at_1hz, at_seconds, columns, readings_of
-from worker.metrics.series import resample, time_to_next, window_means
+from worker.metrics.series import (
+    fill_limit,
+    holding_times,
+    linear_recurrence,
+    resample,
+    window_means,
+)
 
 
 def test_timestamps_are_rounded_to_whole_seconds() -> None:
@@ -61,9 +67,41 @@ def test_only_full_windows_count() -> None:
     assert window_means(at_1hz([1, 2, 3, 6]), 4).tolist() == [3]
 
 
-def test_a_reading_holds_until_the_next_up_to_the_cap_and_the_last_for_a_second() -> None:
+def test_what_is_recorded_every_thirty_seconds_is_filled() -> None:
+    # Three times 30 s: two lost readings are bridged, three end the segment.
+    series = at_seconds({30.0 * n: 200.0 for n in (0, 1, 2, 3, 6, 7, 8, 12, 13)})
+    lengths = np.unique(series.segments, return_counts=True)[1].tolist()
+    assert lengths == [241, 31]
+
+
+def test_the_fill_limit_is_three_usual_intervals_between_ten_and_ninety_seconds() -> None:
+    assert fill_limit(np.array([1, 1, 1, 40])) == 10
+    assert fill_limit(np.array([5, 5, 5, 40])) == 15
+    assert fill_limit(np.array([20, 20, 20, 70])) == 60
+    assert fill_limit(np.array([60, 60, 60, 400])) == 90
+    assert fill_limit(np.array([60, 60])) == 10  # two steps do not tell what is usual
+
+
+def test_a_channel_sparser_than_the_others_has_its_own_limit() -> None:
+    # Every 5 s, and a drop-out of 14 s: three times 5 s are filled.
+    assert len(at_seconds({**{5.0 * n: 140.0 for n in range(10)}, 60: 140.0})) == 61
+
+
+def test_a_reading_holds_until_the_next_up_to_the_limit_and_the_last_for_a_second() -> None:
     times = np.array([0, 250, 5_250, 35_250], np.int64)
-    assert time_to_next(times, 10).tolist() == [0.25, 5, 10, 1]
+    assert holding_times(times).tolist() == [0.25, 5, 15, 1]  # the usual step is 5 s
+    assert holding_times(times[:3], longest=3).tolist() == [0.25, 5, 1]
+    assert holding_times(np.array([0, 60_000])).tolist() == [10, 1]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1000)), max_size=1000))
+def test_a_recurrence_is_what_a_plain_loop_finds(steps: list[tuple[float, float]]) -> None:
+    level, expected = 0.0, []
+    for a, b in steps:
+        level = a * level + b
+        expected.append(level)
+    kept, added = np.array(steps, float).reshape(-1, 2).T
+    assert linear_recurrence(kept, added) == pytest.approx(np.array(expected))
 
 
 @given(readings_of(2000))
@@ -80,6 +118,7 @@ def test_every_second_stands_once_and_in_order(readings: Readings) -> None:
     steps = np.diff(series.seconds)
     assert (steps[np.diff(series.segments) == 0] == 1).all()
     assert (steps[np.diff(series.segments) == 1] > 11).all()
+    assert (np.diff(series.segments) <= 1).all()
 
 
 @given(readings_of(2000), st.integers(-1_000_000, 1_000_000))

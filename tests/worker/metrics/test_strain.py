@@ -1,7 +1,6 @@
 """How hard a ride was: xPower, stress, W′ balance, decoupling, zones, spikes, climbing."""
 
-import math
-
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 from tests.worker import oracle
 from tests.worker.readings import Readings, at_1hz, at_seconds, columns, readings_of
 from worker.metrics.decoupling import decoupling
-from worker.metrics.elevation import elevation_gain_and_loss
 from worker.metrics.power import (
     intensity_factor,
     training_stress_score,
@@ -17,27 +15,41 @@ from worker.metrics.power import (
     x_power,
 )
 from worker.metrics.series import resample
-from worker.metrics.spikes import find_spikes
 from worker.metrics.w_prime import w_prime_balance
 from worker.metrics.zones import HEARTRATE_ZONES, POWER_ZONES, time_in_zones
 
 
-def test_x_power_of_an_even_ride_is_its_power() -> None:
-    assert x_power(at_1hz([230.0] * 600)) == pytest.approx(230)
+def test_x_power_begins_at_zero_and_rises_to_the_power() -> None:
+    # A second weighs 1/26: 26 W for a second are 1 W, for two 1 + 25/26.
+    assert x_power(at_1hz([26.0])) == pytest.approx(1)
+    assert x_power(at_1hz([26.0, 26.0])) == pytest.approx(((1 + (51 / 26) ** 4) / 2) ** 0.25)
+    assert x_power(at_1hz([230.0] * 36_000)) == pytest.approx(230, rel=0.001)
     assert x_power(at_1hz([None])) is None
 
 
-def test_x_power_begins_anew_after_a_gap() -> None:
-    # Two even segments: nothing of the first is carried into the second.
-    series = at_seconds({**dict.fromkeys(range(10), 100.0), **dict.fromkeys(range(60, 70), 300.0)})
-    assert x_power(series) == pytest.approx(((100**4 + 300**4) / 2) ** 0.25)
+def test_x_power_decays_through_a_gap_until_it_is_negligible() -> None:
+    # 1 W after a second at 26 W; below 0.1 W after 59 more (25/26 to the 59th is 0.0989).
+    alone = ((1 + sum((25 / 26) ** (4 * n) for n in range(1, 60)) + 1) / 61) ** 0.25
+    assert x_power(at_seconds({0: 26.0, 1000: 26.0})) == pytest.approx(alone, rel=1e-4)
+    # In a gap of 20 s it does not get so far, and is carried on.
+    decayed = [(25 / 26) ** n for n in range(21)]
+    powers = [*decayed, (25 / 26) ** 21 + 1]
+    expected = (sum(power**4 for power in powers) / 22) ** 0.25
+    assert x_power(at_seconds({0: 26.0, 21: 26.0})) == pytest.approx(expected)
 
 
 @given(readings_of(2000))
-def test_x_power_is_what_a_plain_loop_finds(readings: Readings) -> None:
-    expected = oracle.x_power(oracle.segments(readings))
+def test_x_power_is_what_golden_cheetah_s_loop_finds(readings: Readings) -> None:
+    expected = oracle.x_power(readings)
     found = x_power(resample(*columns(readings)))
-    assert found == (None if expected is None else pytest.approx(expected, abs=1e-6))
+    assert found == (None if expected is None else pytest.approx(expected, rel=0.005, abs=0.1))
+
+
+@given(st.integers(200, 900), st.integers(0, 2**32 - 1))
+def test_x_power_of_a_ride_without_gaps_is_what_the_loop_finds(seconds: int, seed: int) -> None:
+    watts = np.random.default_rng(seed).uniform(0, 600, seconds).tolist()
+    readings: Readings = [(1000 * t, power) for t, power in enumerate(watts)]
+    assert x_power(at_1hz(watts)) == pytest.approx(oracle.x_power(readings), rel=1e-9)
 
 
 def test_an_hour_at_threshold_is_a_hundred_points() -> None:
@@ -52,11 +64,29 @@ def test_variability_is_normalized_over_average() -> None:
     assert variability_index(0.0, 0.0) is variability_index(None, 200) is None
 
 
+def test_stress_is_measured_over_the_hours_with_power() -> None:
+    # A meter that dies after half an hour at threshold, three and a half hours before the end.
+    power = at_1hz([250.0] * 1800 + [None] * 12_600)
+    assert training_stress_score(len(power), 1.0) == 50
+
+
 def test_w_prime_is_spent_above_and_recovers_below_critical_power() -> None:
     # 100 s at 100 W above spend 10 kJ of 20; then a second at 100 W below gives 100 · 10/20 back.
     balance = w_prime_balance(at_1hz([350.0] * 100 + [150.0]), 250, 20_000)
     assert balance[99] == pytest.approx(10_000)
     assert balance[100] == pytest.approx(10_050)
+
+
+def test_w_prime_comes_back_in_a_cafe() -> None:
+    # Two efforts of five minutes at 60 W above spend 18 kJ each, of 20.
+    efforts = at_seconds(dict.fromkeys((*range(300), *range(3900, 4200)), 310.0))
+    balance = w_prime_balance(efforts, 250, 20_000)
+    assert balance.min() == pytest.approx(2000, abs=1)
+    assert w_prime_balance(at_1hz([310.0] * 600), 250, 20_000).min() == pytest.approx(-16_000)
+    # A minute's rest leaves (1 - 250/20,000)^60 = 0.470 of the 18 kJ spent, and of the last second.
+    efforts = at_seconds(dict.fromkeys((*range(300), 360), 310.0))
+    left = 20_000 - 18_000 * (1 - 250 / 20_000) ** 60 - 60
+    assert w_prime_balance(efforts, 250, 20_000)[-1] == pytest.approx(left)
 
 
 @given(readings_of(2000), st.floats(50, 400), st.floats(5_000, 40_000))
@@ -65,7 +95,8 @@ def test_w_prime_is_what_a_plain_loop_finds(readings: Readings, cp: float, w_pri
     if not len(series):
         return
     lowest = min(w_prime, w_prime_balance(series, cp, w_prime).min())
-    expected = oracle.lowest_w_prime(oracle.seconds(readings), cp, w_prime)
+    watts = oracle.elapsed(readings, int(series.seconds[0]), int(series.seconds[-1]))
+    expected = oracle.lowest_w_prime(watts, cp, w_prime)
     assert lowest == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
@@ -104,49 +135,12 @@ def test_zones_are_what_a_plain_loop_finds(readings: Readings) -> None:
     assert found == oracle.zone_times(oracle.seconds(readings), 250, POWER_ZONES)
 
 
-def spikes_of(readings: dict[float, float | None]) -> list[float]:
-    """The seconds at which there is one."""
-    found = find_spikes(*columns([(round(1000 * t), p) for t, p in readings.items()]))
-    return [t for t, spike in zip(readings, found.tolist(), strict=True) if spike]
-
-
-def test_what_no_rider_produces_is_a_spike() -> None:
-    calm: dict[float, float | None] = dict.fromkeys(range(120), 200.0)
-    assert spikes_of({**calm, 40: 2600.0, 81: 1600.0}) == [40, 81]
-
-
-def test_a_sprint_is_no_spike() -> None:
-    watts = [400.0] * 20 + [1400.0, 1600.0, 1800.0, 1700.0] + [400.0] * 20
-    assert spikes_of({float(t): power for t, power in enumerate(watts)}) == []
-
-
-def test_a_spike_is_found_however_densely_or_sparsely_it_was_recorded() -> None:
-    assert spikes_of({0: 200, 0.2: 200, 0.4: 6000, 0.6: 200, 1: 200}) == [0.4]
-    assert spikes_of({10 * n: 9000 if n == 6 else 200 for n in range(12)}) == [60]
-    assert spikes_of({15 * n: 2000 if n == 6 else 200 for n in range(12)}) == [90]
-    assert spikes_of({0: 1600}) == []  # nothing to compare it with
-
-
-def test_a_hill_counts_and_a_barometer_s_noise_does_not() -> None:
-    up, down = [2.0 * t for t in range(50)], [98 - 2.0 * t for t in range(50)]
-    # Smoothed, it begins at 5 (the mean of 0 to 10), tops at 94 and ends at 4 (of 8 to 0).
-    assert elevation_gain_and_loss(at_1hz(up + down)) == pytest.approx((89, 90))
-    noise = [100 + math.sin(t) for t in range(600)]
-    assert elevation_gain_and_loss(at_1hz(noise)) == (0, 0)
-    assert elevation_gain_and_loss(at_1hz([None])) is None
-
-
-def test_a_climb_counts_whatever_drops_out_on_the_way() -> None:
-    # A metre every ten seconds, in pieces of 25 s with 12 s missing between: 36 m in 370 s.
-    seconds = [float(t) for n in range(10) for t in range(37 * n, 37 * n + 25)]
-    gain, loss = elevation_gain_and_loss(at_seconds({t: t / 10 for t in seconds})) or (0, 0)
-    assert gain == pytest.approx(35.7, abs=0.5)  # the mean takes half a metre off either end
-    assert loss == 0
-
-
-@given(readings_of(60))
-def test_climbing_is_what_plain_loops_find(readings: Readings) -> None:
-    series = resample(*columns(readings))
-    if len(series):
-        found = elevation_gain_and_loss(series)
-        assert found == pytest.approx(oracle.climbs(oracle.segments(readings)), abs=1e-6)
+@given(readings_of(600), readings_of(200))
+def test_decoupling_is_what_a_plain_loop_finds(power: Readings, beats: Readings) -> None:
+    beats = [(time, rate or 60.0) for time, rate in beats]
+    found = decoupling(resample(*columns(power)), resample(*columns(beats)))
+    watts = {second: value for part in oracle.timed_segments(power) for second, value in part}
+    rates = {second: value for part in oracle.timed_segments(beats) for second, value in part}
+    both = sorted(watts.keys() & rates.keys())
+    expected = oracle.decoupling([watts[t] for t in both], [rates[t] for t in both])
+    assert found == (None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-6))

@@ -66,11 +66,68 @@ def test_a_summary_says_by_which_definitions_it_was_made() -> None:
 
 
 def test_of_many_gaps_and_spikes_the_first_200_are_listed_and_all_are_counted() -> None:
-    summary = summary_of(ride(*({"t": 20.0 * n, "power": 3000.0} for n in range(251))))
+    summary = summary_of(ride(*({"t": 100.0 * n, "power": 3000.0} for n in range(251))))
     assert (len(summary["gaps"]), summary["gapCount"]) == (200, 250)
     assert (len(summary["spikes"]), summary["spikeCount"]) == (200, 251)
-    assert summary["gaps"][-1] == {"from": T0 + 199 * 20_000, "to": T0 + 200 * 20_000}
+    assert summary["gaps"][-1] == {"from": T0 + 199 * 100_000, "to": T0 + 200 * 100_000}
     assert summary["spikes"][0] == {"timestamp": T0, "power": 3000}
+
+
+def test_of_many_strays_the_first_200_are_listed_and_all_are_counted() -> None:
+    strays = [steady(1, begin=-2 * 86_400 * n) for n in range(250, 0, -1)]
+    summary = summary_of(concatenate([*strays, steady(30_000, power=200)]))
+    assert (len(summary["strays"]), summary["strayCount"]) == (200, 250)
+    first = T0 - 2 * 86_400_000 * 250
+    assert summary["strays"][0] == {"from": first, "to": first, "samples": 1}
+    assert (summary["sampleCount"], summary["recordedTime"]) == (30_250, 30_000)
+
+
+def test_a_second_twice_and_one_without_a_sample_are_not_taken_for_each_other() -> None:
+    # Seconds of 100, (200 + 400) / 2, 400 between 300 and 500, and 500 W, from four samples.
+    times, watts = (0, 1, 1.2, 3), (100, 200, 400, 500)
+    samples = ride(*({"t": t, "power": p} for t, p in zip(times, watts, strict=True)))
+    assert summary_of(samples)["precise"]["avgPower"] == 325
+
+
+def test_intervals_are_listed_with_what_was_measured_in_them() -> None:
+    # Ten easy minutes, five hard ones, in the last of which the cadence sensor reads 0, ten easy.
+    samples = concatenate(
+        [
+            steady(600, power=120, heartrate=110, cadence=80, speed=7),
+            steady(240, begin=600, power=300, heartrate=150, cadence=90, speed=10),
+            steady(60, begin=840, power=300, heartrate=160, cadence=0, speed=10),
+            steady(600, begin=900, power=120, heartrate=110, cadence=80, speed=7),
+        ]
+    )
+    summary = summary_of(samples)
+    assert summary["intervalCount"] == 1
+    assert summary["intervals"] == [
+        {
+            "start": T0 + 600_000,
+            "duration": 300,
+            "avgPower": 300,
+            "avgHeartrate": 152,  # four minutes at 150 and one at 160
+            "avgCadence": 90,
+            "avgSpeed": 10,
+        }
+    ]
+
+
+def test_what_an_interval_lacks_is_null() -> None:
+    parts = [steady(300, power=100), steady(300, begin=300, power=300)]
+    (interval,) = summary_of(concatenate(parts))["intervals"]
+    assert interval["avgHeartrate"] is interval["avgCadence"] is interval["avgSpeed"] is None
+
+
+def test_of_many_intervals_the_first_200_are_listed_and_all_are_counted() -> None:
+    parts = []
+    for n in range(210):
+        parts += [
+            steady(120, begin=240 * n, power=100),
+            steady(120, begin=240 * n + 120, power=300),
+        ]
+    summary = summary_of(concatenate(parts))
+    assert (len(summary["intervals"]), summary["intervalCount"]) == (200, 210)
 
 
 def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
@@ -96,14 +153,14 @@ def test_time_distance_and_speed_of_a_ride_with_a_pause() -> None:
 
 
 def test_distance_comes_from_the_positions_where_the_device_recorded_none() -> None:
-    samples = ride({"t": 0, "lat": 47.0, "lng": 8.0}, {"t": 1, "lat": 47.001, "lng": 8.0})
+    samples = ride({"t": 0, "lat": 47.0, "lng": 8.0}, {"t": 10, "lat": 47.001, "lng": 8.0})
     assert summary_of(samples)["totalDistance"] == pytest.approx(111.195, abs=0.001)
 
 
 def test_a_recorded_distance_is_preferred_to_the_positions() -> None:
     samples = ride(
         {"t": 0, "lat": 47.0, "lng": 8.0, "distance": 0},
-        {"t": 1, "lat": 47.001, "lng": 8.0, "distance": 100},
+        {"t": 10, "lat": 47.001, "lng": 8.0, "distance": 100},
     )
     assert summary_of(samples)["totalDistance"] == 100
 
@@ -150,13 +207,18 @@ def _samples(readings: Readings) -> Samples:
 
 @given(readings_of(250))
 def test_a_summary_is_what_plain_loops_find(readings: Readings) -> None:
-    summary = summary_of(_samples(readings))
+    samples = _samples(readings)
+    channel = zip(samples.timestamps.tolist(), samples.channel("power").tolist(), strict=True)
+    watts: Readings = [(time, None if np.isnan(value) else value) for time, value in channel]
+    beats: Readings = [(time, value or None) for time, value in watts]  # 0: no contact
+    summary = summary_of(samples)
     seconds = oracle.seconds(readings)
     assert summary["precise"]["avgPower"] == pytest.approx(oracle.average(seconds))
     assert summary["precise"]["totalEnergy"] == pytest.approx(oracle.energy(readings))
-    assert summary["precise"]["avgHeartrate"] == pytest.approx(oracle.average_heartrate(readings))
-    assert summary["gaps"] == [{"from": a, "to": b} for a, b in oracle.gaps(readings)]
-    assert summary["recordedTime"] == len(oracle.seconds([(time, 1) for time, _ in readings]))
+    assert summary["precise"]["avgHeartrate"] == pytest.approx(oracle.average_heartrate(beats))
+    stamps: Readings = [(int(time), 1.0) for time in samples.timestamps]
+    assert summary["gaps"] == [{"from": a, "to": b} for a, b in oracle.gaps([watts, beats])]
+    assert summary["recordedTime"] == len(oracle.recorded([stamps, watts, beats]))
 
 
 @given(rides(), st.data())

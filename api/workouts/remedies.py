@@ -1,0 +1,186 @@
+"""What riders put right by hand, where no rule can know: a ride is cropped, or samples removed.
+
+Both are notes in the workout's row, and every fold heeds them: whatever comes later, or comes
+again, is treated as what was there.
+"""
+
+import asyncio
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from psycopg.types.range import Int8Range
+from starlette.responses import Response
+
+from api.identity.auth import Caller
+from api.identity.local_days import moments_of
+from api.ingest.batch import Timestamp, milliseconds
+from api.ingest.state import IngestRequest
+from api.web.body import JSON, read_json
+from api.web.problems import Conflict, Unprocessable
+from api.web.query import Moment, read_query, workout_id_of
+from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
+from api.workouts import store
+from api.workouts.answers import WorkoutChange, require_workout
+from api.workouts.held_samples import EncodedSamples
+from api.workouts.reading import READ_REFUSALS, open_times
+from api.workouts.store import Status, Workout
+
+_PATH = "/api/workouts/{id}"
+
+
+class CropRange(Struct):
+    """What is to count of a ride; one end may be left open."""
+
+    from_: Annotated[Timestamp | None, Meta(description="From this moment on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Timestamp | None, Meta(description="Before this moment")] = None
+
+
+class RemovalQuery(Struct):
+    """Which samples are to be removed; one end may be left open."""
+
+    from_: Annotated[Moment | None, Meta(description="From this moment on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Moment | None, Meta(description="Before this moment")] = None
+
+
+async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
+    """Let only a part of a ride count: the rest leaves figures, records, totals and exports.
+
+    Start and duration are those of the part. Telemetry is cropped at once, the figures by the fold
+    that is now due. What is outside is kept, and so is what is uploaded there later; deleting the
+    crop brings all of it back. A further crop replaces the one before. A ride under way is cropped
+    once it is completed.
+    """
+    state = request.state
+    crop = _crop_of(await read_json(request, CropRange, state["settings"]))
+    workout = await require_workout(state, workout_id_of(request), caller)
+    _require_over(workout)
+    held = await open_times(request, caller, workout)
+    if not await asyncio.to_thread(_ends_within, held, workout, crop.lower, crop.upper):
+        raise Unprocessable("no sample of the workout lies between `from` and `to`")
+    await store.crop_workout(state["database"], workout.id, caller.user_id, crop)
+    workout = await require_workout(state, workout.id, caller)
+    return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+
+
+async def undo_crop(request: IngestRequest, caller: Caller) -> Response:
+    """Let all of a ride count again. Without a crop nothing changes."""
+    state, workout_id = request.state, workout_id_of(request)
+    await store.undo_crop(state["database"], workout_id, caller.user_id)
+    workout = await require_workout(state, workout_id, caller)
+    return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+
+
+async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
+    """Remove the samples of a range for good; there is no way back.
+
+    They cannot be read from now on, and the fold that is now due deletes them and computes the
+    figures anew. The range, from the first to the last sample removed, is among `removedRanges`:
+    what is uploaded of it afterwards is refused (with `Prefer: handling=lenient`, left out), and
+    is in no case kept, so that no device brings it back.
+    """
+    state = request.state
+    query = read_query(request, RemovalQuery)
+    start, end = await _bounds_of(request, caller, query)
+    workout = await require_workout(state, workout_id_of(request), caller)
+    held = await open_times(request, caller, workout)
+    if ends := await asyncio.to_thread(_ends_within, held, workout, start, end):
+        range_ = Int8Range(ends[0], ends[1] + 1)
+        if not await store.remove_range(state["database"], workout.id, caller.user_id, range_):
+            await require_workout(state, workout.id, caller)
+            raise Conflict(f"{store.MOST_REMOVED} ranges of the workout were removed, and no more")
+        state["ownerships"].forget(workout.id, caller.user_id)  # uploads are to know of it
+        workout = await require_workout(state, workout.id, caller)
+    return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
+
+
+def _crop_of(wanted: CropRange) -> Int8Range:
+    """Raises Unprocessable."""
+    bounds = {"from": wanted.from_, "to": wanted.to}
+    given = {name: each for name, each in bounds.items() if each is not None}
+    if not given:
+        raise Unprocessable("send `from`, `to` or both: what lies between is to count")
+    try:
+        found = dict(zip(given, milliseconds(list(given.values())).tolist(), strict=True))
+    except ValueError as error:
+        raise Unprocessable(f"`from` or `to`: {error}") from None
+    start, end = found.get("from"), found.get("to")
+    _require_order(start, end)
+    return Int8Range(start, end)
+
+
+def _require_over(workout: Workout) -> None:
+    """Raises Conflict."""
+    if workout.status in (Status.ACTIVE, Status.PAUSED):
+        raise Conflict(f"the workout is {workout.status}: complete it, then crop it")
+
+
+async def _bounds_of(
+    request: IngestRequest, caller: Caller, query: RemovalQuery
+) -> tuple[float | None, float | None]:
+    """In ms. Raises Unprocessable."""
+    start, end = (_ms(each) for each in await moments_of(request.state, caller, query))
+    if start is None and end is None:
+        detail = "say by `from`, `to` or both which samples to remove"
+        raise Unprocessable(f"{detail}; DELETE {_PATH} deletes the whole workout")
+    _require_order(start, end)
+    return start, end
+
+
+def _ms(moment: datetime | None) -> float | None:
+    return moment.timestamp() * 1000 if moment else None
+
+
+def _require_order(start: float | None, end: float | None) -> None:
+    if start is not None and end is not None and start >= end:
+        raise Unprocessable("`from` must be before `to`")
+
+
+def _ends_within(
+    held: EncodedSamples, workout: Workout, start: float | None, end: float | None
+) -> tuple[int, int] | None:
+    """The first and the last timestamp between two moments, of samples that are not removed."""
+    removed = [(each.from_, each.to) for each in workout.removed_ranges]
+    found = held.decode_times().merged().outside(removed).between(start, end).timestamps
+    return (int(found[0]), int(found[-1])) if len(found) else None
+
+
+OPERATIONS = Operations(
+    "remedies",
+    "Put right what no rule can know",
+    (
+        Operation(
+            "POST",
+            f"{_PATH}/crop",
+            crop_workout,
+            {HTTPStatus.ACCEPTED: WorkoutChange},
+            "admin",
+            body={JSON: CropRange},
+            example={"from": 1700000000000, "to": "2023-11-14T23:13:20Z"},
+            refusals={**CONFLICT, **READ_REFUSALS},
+        ),
+        Operation(
+            "DELETE",
+            f"{_PATH}/crop",
+            undo_crop,
+            {HTTPStatus.ACCEPTED: WorkoutChange},
+            "admin",
+        ),
+        Operation(
+            "DELETE",
+            f"{_PATH}/telemetry",
+            remove_telemetry,
+            {HTTPStatus.ACCEPTED: WorkoutChange},
+            "admin",
+            query=RemovalQuery,
+            refusals={**CONFLICT, **READ_REFUSALS},
+        ),
+    ),
+)
