@@ -33,7 +33,6 @@ from shared.samples.channels import CHANNEL
 from shared.samples.columns import FloatArray
 
 TIMESTAMP: Final = "timestamp"
-_FORMAT: Final = "bike-power-tracker"
 _SNIFFED: Final = 1000  # characters in which a table's header ends
 _SPORT: Final = re.compile("[A-Za-z0-9_-]{1,50}")
 _NO_SAMPLES: Final = "no samples: this is neither a FIT, nor a TCX, nor a GPX file, nor one of ours"
@@ -61,7 +60,7 @@ def csv_pieces(ride: OutgoingRide) -> Iterator[bytes]:
 
 def json_pieces(ride: OutgoingRide) -> Iterator[bytes]:
     """An object, with the samples as columns of equal lengths; null: not measured."""
-    head = msgspec.json.encode(_Head.of(ride))
+    head = msgspec.json.encode(RideHead.of(ride))
     yield head.removesuffix(b"}") + b',"columns":{"timestamp":['
     yield from _joined(msgspec.json.encode(each.timestamps.tolist()) for each in ride.read([]))
     for name in ride.channels:
@@ -70,8 +69,8 @@ def json_pieces(ride: OutgoingRide) -> Iterator[bytes]:
     yield b"]}}"
 
 
-class _Span(Struct, frozen=True):
-    """A lap."""
+class LapSpan(Struct, frozen=True):
+    """A lap, from `start` to before `end`: ms since the Unix epoch."""
 
     start: int
     end: int
@@ -83,11 +82,14 @@ class _Span(Struct, frozen=True):
         return self.start <= self.end
 
 
-class _Head(Struct, frozen=True, rename="camel"):
-    """What is said of the ride, beside its samples."""
+class RideHead(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What JSON says of a ride beside its samples. `start`: its first, in ms since the Unix epoch.
 
-    format: str
-    version: int
+    `utcOffset`: local time less UTC, in seconds. `figures`: as the device computed them.
+    """
+
+    format: str = "bike-power-tracker"
+    version: int = 1
     start: int
     title: str | None = None
     description: str | None = None
@@ -95,14 +97,13 @@ class _Head(Struct, frozen=True, rename="camel"):
     utc_offset: int | None = None
     device: Device = NO_DEVICE
     figures: Figures = NO_FIGURES
-    laps: tuple[_Span, ...] = ()
+    laps: tuple[LapSpan, ...] = ()
     pauses: tuple[Pause, ...] = ()
 
     @classmethod
-    def of(cls, ride: OutgoingRide) -> "_Head":
+    def of(cls, ride: OutgoingRide) -> "RideHead":
+        """Of a ride on its way into a file."""
         return cls(
-            _FORMAT,
-            version=1,
             start=ride.start,
             title=ride.title,
             description=ride.description,
@@ -110,7 +111,7 @@ class _Head(Struct, frozen=True, rename="camel"):
             utc_offset=ride.utc_offset,
             device=ride.device,
             figures=ride.figures,
-            laps=tuple(_Span(lap.start, lap.end, lap.figures) for lap in ride.laps),
+            laps=tuple(LapSpan(lap.start, lap.end, lap.figures) for lap in ride.laps),
             pauses=ride.pauses,
         )
 
@@ -189,7 +190,7 @@ class _Told(Struct, frozen=True, rename="camel"):
     utc_offset: int | None = None
     device: Device | None = None
     figures: Figures = NO_FIGURES
-    laps: tuple[_Span, ...] = ()
+    laps: tuple[LapSpan, ...] = ()
     pauses: tuple[Pause, ...] = ()
 
 
