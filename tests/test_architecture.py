@@ -105,6 +105,17 @@ def test_metrics_need_nothing_but_numpy() -> None:
             assert name.startswith("worker.metrics") or name.partition(".")[0] in allowed, path
 
 
+def test_files_are_read_without_a_server_a_disk_or_a_clock() -> None:
+    """So that any process can read them, and be killed over one that never ends."""
+    forbidden = {"httpx2", "os", "psycopg", "redis", "socket", "time", "urllib"}
+    allowed = ("shared.files", "shared.samples", "shared.errors")
+    for path in (ROOT / "shared" / "files").rglob("*.py"):
+        for name in imports_of(path):
+            package = name.partition(".")[0]
+            assert package not in forbidden, path
+            assert package != "shared" or f"{name}.".startswith(tuple(f"{one}." for one in allowed))
+
+
 def test_only_connections_and_probes_open_drivers() -> None:
     """A driver opened elsewhere would lack the time limits and the rules for retrying."""
     opening = re.compile(r"(psycopg\.connect|ConnectionPool\(|Redis\.from_url|Redis\()")

@@ -5,6 +5,7 @@ Nothing is written to disk, and names are shown to people only, so a name can ha
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, BinaryIO, Final, NamedTuple
 
-from shared.files.recording import FileRefused, UnreadableFile
+from shared.files.recording import UnreadableFile
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -25,6 +26,11 @@ _OTHERS: Final = (
 )
 _CHUNK: Final = 1 << 16
 _ENCRYPTED: Final = 0x1
+# What the standard library raises over damaged archives, by the way they are compressed.
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, ValueError, RuntimeError),
+)
 _TABLES: Final = {".csv", ".json", ".txt", ".md", ".pdf", ".html", ".htm"}
 _MEDIA: Final = {".jpg", ".jpeg", ".png", ".gif", ".heic", ".mp4", ".mov"}
 
@@ -41,6 +47,10 @@ class Limits:
 
 
 LIMITS: Final = Limits()
+
+
+class ArchiveTooLarge(UnreadableFile):
+    """All that an archive holds is more than is taken at once; what came before stays read."""
 
 
 class Member(NamedTuple):
@@ -70,9 +80,13 @@ def may_hold_a_ride(name: str) -> bool:
 
 def gunzip(data: bytes, limits: Limits = LIMITS) -> bytes:
     """The file in a `.gz`. Raises UnreadableFile where it is broken, or grows beyond the limits."""
+    return _gunzip(data, limits, _Budget(limits.total))
+
+
+def _gunzip(data: bytes, limits: Limits, budget: "_Budget") -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            plain = _read(stream, _most(len(data), limits))
+            plain = _read(stream, _most(len(data), limits), budget)
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile("this compressed file is damaged or cut off") from error
     if is_gzip(plain) or is_archive(plain):
@@ -103,13 +117,21 @@ class _Budget:
     """What may still come out, over all levels."""
 
     bytes: int
-    members: int
+    members: int = 1
+
+    def begin(self) -> None:
+        """One more file."""
+        self.members -= 1
+        self._require_rest()
 
     def take(self, count: int) -> None:
+        """So many bytes more, whether they are kept or not: unpacking bombs is work, too."""
         self.bytes -= count
-        self.members -= 1
+        self._require_rest()
+
+    def _require_rest(self) -> None:
         if self.bytes < 0 or self.members < 0:
-            raise UnreadableFile("this archive holds more than can be taken at once")
+            raise ArchiveTooLarge("this archive holds more than can be taken at once")
 
 
 def _members(
@@ -117,14 +139,14 @@ def _members(
 ) -> Iterator[Member]:
     try:
         opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise UnreadableFile("this archive is damaged or cut off") from error
     with opened:
         for info in opened.infolist():
             if info.is_dir() or not wanted(info.filename):
                 continue
-            member = _member(opened, info, limits)
-            budget.take(len(member.data))
+            budget.begin()
+            member = _member(opened, info, limits, budget)
             yield from _unpacked(member, limits, wanted, budget)
 
 
@@ -138,25 +160,29 @@ def _unpacked(
         try:
             for each in _members(io.BytesIO(member.data), inner, wanted, budget):
                 yield each._replace(name=f"{member.name}/{each.name}")
+        except ArchiveTooLarge:
+            raise
         except UnreadableFile as error:
-            if budget.bytes < 0 or budget.members < 0:
-                raise
             yield Member(member.name, b"", str(error))
     else:
         yield Member(member.name, b"", "an archive within an archive is not opened")
 
 
-def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Member:
+def _member(
+    opened: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits, budget: _Budget
+) -> Member:
     name = _shown(info.filename)
     if info.flag_bits & _ENCRYPTED:
         return Member(name, b"", "this file is encrypted")
     try:
         with opened.open(info) as stream:
-            data = _read(stream, _most(info.compress_size, limits))
-        return Member(name, gunzip(data, limits) if is_gzip(data) else data)
-    except FileRefused as error:
+            data = _read(stream, _most(info.compress_size, limits), budget)
+        return Member(name, _gunzip(data, limits, budget) if is_gzip(data) else data)
+    except ArchiveTooLarge:
+        raise
+    except UnreadableFile as error:
         return Member(name, b"", str(error))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+    except _DAMAGED as error:
         return Member(name, b"", f"this file of the archive is damaged: {error}")
 
 
@@ -165,12 +191,13 @@ def _most(compressed: int, limits: Limits) -> int:
     return min(limits.member, max(1 << 20, compressed * limits.ratio))
 
 
-def _read(stream: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
+def _read(stream: IO[bytes] | gzip.GzipFile, most: int, budget: _Budget) -> bytes:
     """At most so many bytes: what an archive says of its sizes may be a lie."""
     chunks, size = [], 0
     while chunk := stream.read(_CHUNK):
         chunks.append(chunk)
         size += len(chunk)
+        budget.take(len(chunk))
         if size > most:
             raise UnreadableFile(f"this file unpacks to more than {most // (1 << 20)} MB")
     return b"".join(chunks)

@@ -30,7 +30,7 @@ class Decoded(NamedTuple):
 
 def is_fit(data: bytes) -> bool:
     """Whether the bytes begin like a FIT file."""
-    return data[8:12] == b".FIT" and data[0] in (12, 14)
+    return data[8:12] == b".FIT"
 
 
 def has_time(message: Message) -> bool:

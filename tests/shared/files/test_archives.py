@@ -1,12 +1,23 @@
 """Archives: what comes out, and what is refused."""
 
+import contextlib
 import gzip
 import io
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.files.archives import Limits, Member, gunzip, is_archive, may_hold_a_ride, members
+from shared.files.archives import (
+    ArchiveTooLarge,
+    Limits,
+    Member,
+    gunzip,
+    is_archive,
+    may_hold_a_ride,
+    members,
+)
 from shared.files.recording import UnreadableFile
 
 SMALL = Limits(member=2 << 20, total=4 << 20, members=5, ratio=100)
@@ -86,6 +97,25 @@ def test_too_many_files_or_bytes_end_the_reading() -> None:
     large = {f"{number}.fit": bytes(1 << 20) for number in range(5)}
     with pytest.raises(UnreadableFile, match="more than can be taken at once"):
         unpacked(zip_of(large, zipfile.ZIP_STORED))
+
+
+def test_bombs_that_are_refused_count_as_well() -> None:
+    """Each is given up after a megabyte; the fifth makes more than four of them."""
+    bombs = {f"{number}.fit": bytes(10 << 20) for number in range(5)}
+    with pytest.raises(ArchiveTooLarge, match="more than can be taken at once"):
+        unpacked(zip_of(bombs))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@given(st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1, max_size=6))
+def test_a_zip_with_flipped_bits_is_read_or_refused(
+    method: int, flips: list[tuple[int, int]]
+) -> None:
+    changed = bytearray(zip_of({"a.fit": b"one" * 20, "b.fit.gz": gzip.compress(b"two")}, method))
+    for at, bits in flips:
+        changed[at % len(changed)] ^= bits
+    with contextlib.suppress(UnreadableFile):
+        assert all(member.data == b"" for member in unpacked(bytes(changed)) if member.problem)
 
 
 def test_levels_share_one_limit() -> None:
