@@ -63,9 +63,10 @@ class Field:
 
     def raw(self, value: float | None) -> int:
         """The number that is written; "none" for None and for what has no room."""
-        if value is None:
+        scaled = None if value is None else (value + self.offset) * self.scale
+        if scaled is None or not abs(scaled) < 2**32:
             return self.base.none
-        written = round((value + self.offset) * self.scale)
+        written = round(scaled)
         highest = 2 ** (8 * self.base.size) - 1 if self.base.none == 0 else self.base.none - 1
         return written if self.base.lowest <= written <= highest else self.base.none
 

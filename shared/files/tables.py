@@ -27,6 +27,7 @@ from shared.files.recording import (
     Pause,
     Recording,
     UnreadableFile,
+    plausible_offset,
 )
 from shared.files.sport_names import sport_of_words
 from shared.samples.channels import CHANNEL
@@ -36,6 +37,7 @@ TIMESTAMP: Final = "timestamp"
 _SNIFFED: Final = 1000  # characters in which a table's header ends
 _SPORT: Final = re.compile("[A-Za-z0-9_-]{1,50}")
 _NO_SAMPLES: Final = "no samples: this is neither a FIT, nor a TCX, nor a GPX file, nor one of ours"
+_DAY: Final = 86_400_000  # ms
 _LATEST: Final = 2.0**53  # ms
 
 
@@ -75,11 +77,6 @@ class LapSpan(Struct, frozen=True):
     start: int
     end: int
     figures: Figures = NO_FIGURES
-
-    @property
-    def in_order(self) -> bool:
-        """Whether it does not end before it begins."""
-        return self.start <= self.end
 
 
 class RideHead(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -202,15 +199,31 @@ def _with_words(ride: Recording, told: Mapping[str, Any]) -> Recording:
     sport = said.sport
     return replace(
         ride,
-        title=said.title,
-        description=said.description,
+        title=_plain(said.title),
+        description=_plain(said.description),
         sport=sport if sport and _SPORT.fullmatch(sport) else sport_of_words(sport),
-        utc_offset=said.utc_offset,
+        utc_offset=_offset(said.utc_offset),
         device=said.device or NO_DEVICE,
         figures=said.figures,
-        laps=tuple(Lap(one.start, one.end, one.figures) for one in said.laps if one.in_order),
-        pauses=tuple(one for one in said.pauses if one.start < one.end),
+        laps=tuple(
+            Lap(one.start, one.end, one.figures) for one in said.laps if _is_within(ride, one)
+        ),
+        pauses=tuple(one for one in said.pauses if _is_within(ride, one)),
     )
+
+
+def _is_within(ride: Recording, one: LapSpan | Pause) -> bool:
+    """Whether it is of the ride's days, and does not end before it begins."""
+    return ride.start - _DAY <= one.start <= one.end <= ride.end + _DAY
+
+
+def _plain(words: str | None) -> str | None:
+    """Without the one character that no text of a database may have."""
+    return words and words.replace("\0", "")
+
+
+def _offset(seconds: int | None) -> int | None:
+    return None if seconds is None or abs(seconds) > 86_400 else plausible_offset(seconds)
 
 
 def _parsed(text: str) -> dict[str, Any] | list[Any]:

@@ -137,6 +137,13 @@ def test_what_has_no_room_in_a_field_is_missing() -> None:
     assert found.samples.channel("heartrate").tolist() == pytest.approx(wanted, nan_ok=True)
 
 
+def test_figures_that_no_field_holds_are_missing() -> None:
+    figures = read(
+        ride(figures=Figures(calories=1e300, avg_power=-5.0, max_power=70_000.0))
+    ).figures
+    assert (figures.calories, figures.avg_power, figures.max_power) == (None, None, None)
+
+
 @pytest.mark.parametrize(
     ("sport", "read_as"),
     [

@@ -88,6 +88,21 @@ def test_words_that_are_none_are_left_out_and_the_samples_kept() -> None:
     assert found.warnings == ("what the file says of the ride beside its samples cannot be read",)
 
 
+def test_what_cannot_be_of_the_ride_is_left_out() -> None:
+    """A lap of another year, one that ends before it begins, an offset of no time zone, a NUL."""
+    found = read(
+        '{"title": "A\\u0000B", "utcOffset": 999999, "laps": [{"start": 1, "end": 2},'
+        ' {"start": 1700000000000, "end": 1699999999999},'
+        ' {"start": 1699999990000, "end": 1700000000000}],'
+        ' "pauses": [{"start": 1, "end": 2}],'
+        ' "columns": {"timestamp": [1700000000000], "power": [200]}}'
+    )
+    assert found.title == "AB"
+    assert found.utc_offset is None
+    assert [(lap.start, lap.end) for lap in found.laps] == [(T0 - 10_000, T0)]
+    assert found.pauses == ()
+
+
 def test_a_sport_that_no_workout_may_have_is_made_one() -> None:
     found = read('{"sport": "my own!", "columns": {"timestamp": [1700000000000], "power": [2]}}')
     assert found.sport == "my-own"

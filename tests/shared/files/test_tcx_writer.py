@@ -128,6 +128,15 @@ def test_figures_that_have_no_room_in_the_schema_are_left_out() -> None:
     assert "<MaximumSpeed>12.500</MaximumSpeed>" in text
 
 
+def test_readings_that_have_no_room_in_the_schema_are_left_out() -> None:
+    """A byte holds 254 turns, and a heart that beats 0.4 times a minute is written as none."""
+    text = write_tcx(
+        Recording(samples(heartrate=[0.4] + [140.0] * 7, cadence=[300.0] + [80.0] * 7))
+    ).decode()
+    assert text.count("<HeartRateBpm>") == text.count("<Cadence>80") == 7
+    assert "<Cadence>300" not in text
+
+
 @pytest.mark.parametrize(
     ("sport", "written"),
     [("e-bike", "Biking"), ("trail-running", "Running"), ("rowing", "Other"), (None, "Other")],
