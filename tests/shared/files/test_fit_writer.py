@@ -138,10 +138,9 @@ def test_what_has_no_room_in_a_field_is_missing() -> None:
 
 
 def test_figures_that_no_field_holds_are_missing() -> None:
-    figures = read(
-        ride(figures=Figures(calories=1e300, avg_power=-5.0, max_power=70_000.0))
-    ).figures
-    assert (figures.calories, figures.avg_power, figures.max_power) == (None, None, None)
+    impossible = Figures(total_energy=1e308, avg_power=-5.0, max_power=70_000.0)
+    found = read(ride(figures=impossible)).figures
+    assert (found.total_energy, found.avg_power, found.max_power) == (None, None, None)
 
 
 @pytest.mark.parametrize(

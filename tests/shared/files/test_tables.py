@@ -109,9 +109,11 @@ def test_a_sport_that_no_workout_may_have_is_made_one() -> None:
 
 
 def test_values_that_are_no_numbers_are_missing() -> None:
+    """A whole number of 400 digits among them, which no float holds."""
     found = read(
         '{"timestamp": [1700000000000, 1700000001000, 1e300, null],'
-        ' "power": [200, 250, 1, 2], "cadence": [90, true, 1, 1], "speed": [1, "x", 1, 1]}'
+        f' "power": [200, {"9" * 400}, 1, 2],'
+        ' "cadence": [90, true, 1, 1], "speed": [1, "x", 1, 1]}'
     )
     assert found.samples.timestamps.tolist() == [T0, T0 + 1000]
     assert found.samples.channel("cadence").tolist() == pytest.approx([90, np.nan], nan_ok=True)
