@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.export import account as export
+from api.export import ride_file
 from api.export.slots import Exports
 from api.export.state import ExportState
 from api.files import routes as files
@@ -74,6 +75,7 @@ SUBJECTS: Final = (
     ftp_suggestion.OPERATIONS,
     profile.OPERATIONS,
     thresholds.OPERATIONS,
+    ride_file.OPERATIONS,
     export.OPERATIONS,
     health.OPERATIONS,
 )

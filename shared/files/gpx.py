@@ -104,7 +104,7 @@ class _Document:
         """Keep a text where it belongs, and close the point that ends."""
         self._path.pop()
         if name == "trkpt":
-            self._point = None
+            self._close_point()
         elif self._point is not None and text:
             self._point.setdefault(name.lower(), text)
         elif text and name in _PLAIN_TEXTS and self._path[-1:] == ["trk"]:
@@ -116,6 +116,13 @@ class _Document:
             track.segments.append([])
         self._point = {name: attributes[name] for name in ("lat", "lon") if name in attributes}
         track.segments[-1].append(self._point)
+
+    def _close_point(self) -> None:
+        """A position that is none of the receiver's is no measurement."""
+        if self._point is not None and self._point.get("fix") == "none":
+            for name in ("lat", "lon"):
+                self._point.pop(name, None)
+        self._point = None
 
 
 def _refusal(document: _Document, problem: str | None) -> FileRefused:

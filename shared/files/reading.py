@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.files import archives, fit, fit_messages, gpx, tcx, xml, zones
+from shared.files import archives, fit, fit_messages, gpx, tables, tcx, xml, zones
 from shared.files.recording import Recording, UnreadableFile
 
 
 def read_rides(
     data: bytes, received: int, limits: archives.Limits = archives.LIMITS
 ) -> Sequence[Recording]:
-    """The rides of a FIT, TCX or GPX file, or of one in `.gz`; at least one.
+    """The rides of a FIT, TCX or GPX file, our own CSV or JSON, or one of them in `.gz`.
 
-    ``received``: when the file arrived, in ms: a ride of a device without a date ended then, and
-    none can end a day later. Raises NotAnActivity or UnreadableFile, and nothing else, whatever
-    the bytes; a file that would take all memory or time is a matter of the process's limits.
+    There is at least one. ``received``: when the file arrived, in ms: a ride of a device without a
+    date ended then, and none can end a day later. Raises NotAnActivity or UnreadableFile, and
+    nothing else, whatever the bytes; a file that would take all memory or time is a matter of the
+    process's limits.
     """
     if archives.is_gzip(data):
         data = archives.gunzip(data, limits)
@@ -29,6 +30,10 @@ def _read(data: bytes, received: int) -> list[Recording]:
     if archives.is_archive(data):
         raise UnreadableFile("this archive is of a kind that is not opened here")
     text = xml.text_of(data)
+    if tables.is_json(text):
+        return tables.read_json(text, received)
+    if tables.is_table(text):
+        return tables.read_csv(text, received)
     match xml.root_of(text):
         case tcx.ROOT:
             return tcx.read_tcx(text, received)

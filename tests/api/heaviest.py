@@ -37,6 +37,7 @@ WAITING: Final = 2000  # batches of one sample
 RANGES: Final = 100
 EXPORT: Final = "/api/users/me/export"
 ENOUGH_OF_EXPORT: Final = 2_500_000  # bytes
+FILE_FORMATS: Final = ("fit", "tcx", "gpx", "csv", "json")
 PASSWORD: Final = "correct horse battery"
 
 
@@ -65,6 +66,7 @@ REQUESTS: Final = (
     Heavy("GET", "/api/workouts/{id}/telemetry", {"resolution": 1}),
     Heavy("GET", "/api/workouts/{id}/telemetry", {"resolution": 86_400}),
     Heavy("GET", "/api/workouts/{id}", {"includeTelemetry": "true"}),
+    *(Heavy("GET", "/api/workouts/{id}/export", {"format": each}) for each in FILE_FORMATS),
     Heavy("GET", "/api/workouts/{id}/receipt", {"gap": 1}),
     Heavy("GET", "/api/workouts/{id}/power-curve"),
     Heavy("GET", "/api/workouts", {"limit": 100, "sort": "duration", "q": "ride"}),

@@ -24,6 +24,9 @@ MOST_CALLS: Final = 10_000
 HEAVY: Final = (
     *("shared/samples/archive.py", "shared/samples/columns.py", "shared/samples/decimals.py"),
     *("shared/samples/stream_codec.py", "api/workouts/rendering.py"),
+    *("shared/files/fit_encoding.py", "shared/files/fit_writer.py", "shared/files/tables.py"),
+    *("shared/files/xml_text.py", "shared/files/gpx_writer.py", "shared/files/tcx_writer.py"),
+    "shared/files/outgoing.py",
     *(f"api/workouts/selection.py:{name}" for name in ("windows", "_narrow", "_outline")),
     *("api/ingest/parsing.py", "api/season/totals.py:fitness"),
 )

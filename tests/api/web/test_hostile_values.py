@@ -136,6 +136,7 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
 )
 def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operation) -> None:
     workout = rider.start()
+    rider.upload(workout, seconds_of(200, 60))
     path = operation.path.replace("{id}", workout)
     for member in members_of(operation):
         for value in VALUES:

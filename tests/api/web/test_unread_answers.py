@@ -90,11 +90,17 @@ def is_whole(client: httpx2.Client, rider: Rider, path: str) -> bool:
     return client.get(path, headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("form", ["samples", "columns", "csv"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        *("telemetry?format=samples", "telemetry?format=columns", "telemetry?format=csv"),
+        *("export?format=fit", "export?format=gpx"),
+    ],
+)
 def test_of_answers_that_nobody_reads_few_are_begun_and_none_lasts(
-    impatient: httpx2.Client, rider: Rider, ride: str, form: str
+    impatient: httpx2.Client, rider: Rider, ride: str, read: str
 ) -> None:
-    path = f"/api/workouts/{ride}/telemetry?format={form}"
+    path = f"/api/workouts/{ride}/{read}"
     with ExitStack() as open_ones:
         unread = [open_ones.enter_context(asking(impatient, rider, path)) for _ in range(25)]
         begun = [status_of(each) for each in unread]
@@ -155,11 +161,12 @@ def memory_of_the_impatient() -> int:
     raise AssertionError("it does not run")
 
 
+@pytest.mark.parametrize("read", ["telemetry", "export?format=gpx"])
 def test_many_unread_answers_cost_less_than_what_their_reader_may_hold(
-    impatient: httpx2.Client, rider: Rider, ride: str
+    impatient: httpx2.Client, rider: Rider, ride: str, read: str
 ) -> None:
-    """25 answers of 13 MB; held whole, they would take 300 MB and more."""
-    path = f"/api/workouts/{ride}/telemetry"
+    """25 answers of 13 MB and more; held whole, they would take 300 MB and more."""
+    path = f"/api/workouts/{ride}/{read}"
     assert is_whole(impatient, rider, path)
     before = memory_of_the_impatient()
     with ExitStack() as open_ones:
