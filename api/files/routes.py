@@ -99,7 +99,7 @@ class _Sent:
 
 
 async def send_file(request: FilesRequest, caller: Caller) -> Response:
-    """Import a FIT, TCX or GPX file, each also as .gz, or a .zip of many.
+    """Import a FIT, TCX or GPX file, or our own CSV or JSON, each also as .gz, or a .zip of many.
 
     Send the body as the file itself, or a form with the field `file`. The file is stored, and
     read soon; `Prefer: wait=N` waits for that. A file that was sent before, or a ride that is there
