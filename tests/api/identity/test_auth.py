@@ -154,7 +154,7 @@ def closed_keys(
 def test_nothing_opens_without_a_key_that_opens(
     rider: Rider, service: str, closed_keys: dict[str, dict[str, str]], operation: Described
 ) -> None:
-    workout = rider.start(title="mine")
+    workout = begun(rider)
     before = everything_of(rider, workout)
     key_id, answers = rider.account.api_key.split("_")[1], set()
     for wrong, headers in closed_keys.items():
@@ -169,7 +169,7 @@ def test_nothing_opens_without_a_key_that_opens(
 
 @pytest.mark.parametrize("path", [one.path for one in GUARDED if one.method == "GET"])
 def test_head_needs_the_same_key_as_get(rider: Rider, service: str, path: str) -> None:
-    place = service + path.replace("{id}", rider.start())
+    place = service + path.replace("{id}", begun(rider))
     assert httpx2.head(place).status_code == 401
     response = httpx2.head(place, headers={"X-API-Key": rider.account.api_key})
     assert (response.status_code, response.content) == (200, b"")
@@ -245,7 +245,7 @@ def test_a_key_revoked_while_remembered_is_refused_within_five_seconds(
 def test_a_key_that_lacks_the_scope_is_403(
     rider: Rider, service: str, make_api_key: MakeKey, operation: Described
 ) -> None:
-    workout = rider.start()
+    workout = begun(rider)
     others = [scope for scope in SCOPES if scope != operation.scope]
     key, before = make_api_key(rider.account.user_id, others), everything_of(rider, workout)
     own = rider.account.api_key.split("_")[1]
@@ -266,6 +266,13 @@ def test_a_key_with_just_the_scope_may_do_it(
     response = call(service, operation, rider.start(), other.split("_")[1], **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
+
+
+def begun(one: Rider) -> str:
+    """A ride of which all can be read, its file too."""
+    workout = one.start(title="mine")
+    one.upload(workout, [{"timestamp": T0, "power": 210}])
+    return workout
 
 
 def everything_of(one: Rider, workout: str) -> dict[str, str]:
