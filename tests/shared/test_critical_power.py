@@ -78,6 +78,25 @@ def test_parts_of_a_longer_effort_are_left_out() -> None:
     assert fit.efforts == tuple(efforts)
 
 
+def test_the_best_two_minutes_of_three_all_out_are_no_maximum() -> None:
+    # 3 min at 361 W, 8 at 292 and 20 at 267, as 250 W and 20 kJ have it: of the first, every ride
+    # has a best of 2 minutes too, with 6.7 kJ less than two minutes all out.
+    efforts = of_rider(250, 20_000, 3, 8, 20)
+    part = Effort(120, efforts[0].power, efforts[0].started)
+    fit = fit_critical_power([part, *efforts])
+    assert fit.efforts == tuple(efforts)
+    assert (fit.critical_power, fit.w_prime) == pytest.approx((250, 20_000))
+
+
+def test_parts_do_not_make_the_spread_of_efforts_wider() -> None:
+    efforts = of_rider(250, 20_000, 3, 5, 8)
+    parts = [Effort(120, each.power, each.started) for each in efforts]
+    fit = fit_critical_power([*parts, *efforts])
+    assert fit.critical_power is None
+    assert fit.reason is not None
+    assert "3 times" in fit.reason
+
+
 def test_efforts_of_less_than_two_minutes_or_more_than_twenty_are_not_asked() -> None:
     others = [Effort(60, 900, 50 * DAY), Effort(3600, 250, 60 * DAY)]
     fit = fit_critical_power([*of_rider(260, 20_000, 3, 6, 20), *others])
