@@ -28,7 +28,12 @@ Watts = Annotated[float, Meta(ge=10, le=3000)]
 Beats = Annotated[float, Meta(ge=20, le=300)]
 Joules = Annotated[float, Meta(ge=1000, le=200_000)]
 Kilograms = Annotated[float, Meta(ge=10, le=500)]
+_DECIMALS: Final = 3
 Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
+
+
+def _tidy(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)
 
 
 class Record(Struct, rename="camel"):
@@ -48,6 +53,7 @@ class Record(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         self.unit = UNITS[self.metric]
+        self.value = round(self.value, _DECIMALS)
 
     def weigh(self, weights: Weights) -> None:
         """Of a power, tell what it is over the weight of its day."""
@@ -82,6 +88,13 @@ class Totals(Struct, rename="camel"):
     total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
     total_energy: Annotated[float | None, Meta(description="Kilojoules")]
     training_stress_score: float | None
+
+    def __post_init__(self) -> None:
+        """Leave the noise out that sums of binary fractions have."""
+        self.total_distance = _tidy(self.total_distance)
+        self.total_elevation_gain = _tidy(self.total_elevation_gain)
+        self.total_energy = _tidy(self.total_energy)
+        self.training_stress_score = _tidy(self.training_stress_score)
 
 
 class ThresholdsPerKilogram(Struct, rename="camel"):

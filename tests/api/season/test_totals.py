@@ -316,6 +316,24 @@ def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
     ]
 
 
+def test_sums_and_records_have_no_noise_of_binary_fractions(rider: Rider) -> None:
+    """By thirds and tenths: 0.1 + 0.2 is 0.30000000000000004."""
+    put(rider, "2026-06-01", ftp=201)
+    for day in range(3):
+        workout = rider.start()
+        powers = [200 + second % 7 for second in range(61)]
+        samples = [
+            {"timestamp": JUNE + day * DAY + 1000 * t, "power": power, "distance": 1.1 * t}
+            for t, power in enumerate(powers)
+        ]
+        rider.upload(workout, samples)
+        rider.complete(workout)
+    totals = rider.client.get("/api/stats", params={"period": "month"}).json()["totals"]
+    records = rider.client.get("/api/records").json()["records"]
+    for value in (*totals[0].values(), *(each["value"] for each in records)):
+        assert not isinstance(value, float) or value == round(value, 3)
+
+
 def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:
     for day in range(4):
         ride_at(rider, 90, JUNE + day * DAY, seconds=5)  # 0.45 kJ
