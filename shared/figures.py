@@ -130,6 +130,9 @@ class Interval(Struct, frozen=True, kw_only=True, rename="camel"):
     start: Annotated[int, defined("ms", "its first second, since the Unix epoch")]
     duration: Annotated[int, defined("s", "how long it takes")]
     avg_power: Annotated[float, defined("W", "mean of its seconds")]
+    watts_per_kilogram: Annotated[
+        float | None, defined("W/kg", "`avgPower` over the weight on the day; null without one")
+    ]
     avg_heartrate: Annotated[float | None, defined("bpm", "mean of its seconds with heart rate")]
     avg_cadence: Annotated[float | None, defined("rpm", "mean of its seconds pedalling")]
     avg_speed: Annotated[float | None, defined("m/s", "mean of its seconds with speed")]
@@ -271,8 +274,8 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         defined(
             "",
             "groups of samples more than 24 h from all others, with less than 5 minutes and 1 % of "
-            "the samples, or half of them if 30 days apart: kept, and counted for nothing; the "
-            f"first {MOST_LISTED} of them",
+            "the samples, or ten samples and 10 %, or half of them if 30 days apart: kept, and "
+            f"counted for nothing; the first {MOST_LISTED} of them",
         ),
     ]
     stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]

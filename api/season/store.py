@@ -32,7 +32,8 @@ _DECIMALS: Final = 3
 Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
-def _tidy(value: float | None) -> float | None:
+def tidy(value: float | None) -> float | None:
+    """A figure without the noise of binary fractions."""
     return None if value is None else round(value, _DECIMALS)
 
 
@@ -91,10 +92,10 @@ class Totals(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         """Leave the noise out that sums of binary fractions have."""
-        self.total_distance = _tidy(self.total_distance)
-        self.total_elevation_gain = _tidy(self.total_elevation_gain)
-        self.total_energy = _tidy(self.total_energy)
-        self.training_stress_score = _tidy(self.training_stress_score)
+        self.total_distance = tidy(self.total_distance)
+        self.total_elevation_gain = tidy(self.total_elevation_gain)
+        self.total_energy = tidy(self.total_energy)
+        self.training_stress_score = tidy(self.training_stress_score)
 
 
 class ThresholdsPerKilogram(Struct, rename="camel"):

@@ -7,12 +7,16 @@ from worker.metrics.series import Series
 from worker.rides.ride import Ride
 
 
-def describe(interval: Interval, ride: Ride) -> figures.Interval:
-    """An interval as the summary lists it, with the means of the other channels."""
+def describe(interval: Interval, ride: Ride, weight: float | None) -> figures.Interval:
+    """An interval as the summary lists it, with the means of the other channels.
+
+    ``weight``: the athlete's, in kg.
+    """
     return figures.Interval(
         start=interval.started * 1000,
         duration=interval.duration,
         avg_power=round(interval.power, 3),
+        watts_per_kilogram=_tidy(interval.power / weight if weight else None),
         avg_heartrate=_tidy(_mean(interval.of(ride.heartrate))),
         avg_cadence=_tidy(average_cadence(interval.of(ride.cadence))),
         avg_speed=_tidy(_mean(interval.of(ride.speed))),
