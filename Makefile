@@ -7,8 +7,8 @@ COMPOSE := docker compose
 # A test of each room, none of which takes seconds.
 QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch.py \
 	tests/worker/queue/test_inbox.py tests/shared/samples tests/shared/test_figures.py \
-	tests/shared/test_settings.py tests/bench \
-	tests/api/web/test_openapi.py tests/test_architecture.py
+	tests/shared/test_settings.py tests/bench tests/api/web/test_openapi.py \
+	tests/test_architecture.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \

@@ -16,6 +16,7 @@ from shared.samples.channels import CHANNEL
 Number = TypeVar("Number", int, float)
 _HIGHEST_POWER: Final = CHANNEL["power"].maximum
 MOST_LISTED: Final = 200  # gaps of a ride, spikes, or strays: a page of rides must not be megabytes
+DECIMALS: Final = 3  # of a figure; what is beyond is noise of binary fractions
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 
@@ -32,6 +33,11 @@ class Listed:
     most: float
     ends: tuple[str, str] = ("Lowest", "Highest")
     kind: type[int] | type[float] = float
+
+
+def tidy(value: float | None) -> float | None:
+    """A figure without the noise of binary fractions."""
+    return None if value is None else round(value, DECIMALS)
 
 
 def defined(unit: str, definition: str) -> Meta:

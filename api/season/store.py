@@ -13,6 +13,7 @@ from api.season.weights import PerKilogram, Weighing, Weights
 from api.workouts.store import take_records_back
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.critical_power import Effort
+from shared.figures import DECIMALS, tidy
 from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 
@@ -28,13 +29,7 @@ Watts = Annotated[float, Meta(ge=10, le=3000)]
 Beats = Annotated[float, Meta(ge=20, le=300)]
 Joules = Annotated[float, Meta(ge=1000, le=200_000)]
 Kilograms = Annotated[float, Meta(ge=10, le=500)]
-_DECIMALS: Final = 3
 Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
-
-
-def tidy(value: float | None) -> float | None:
-    """A figure without the noise of binary fractions."""
-    return None if value is None else round(value, _DECIMALS)
 
 
 class Record(Struct, rename="camel"):
@@ -54,7 +49,7 @@ class Record(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         self.unit = UNITS[self.metric]
-        self.value = round(self.value, _DECIMALS)
+        self.value = round(self.value, DECIMALS)
 
     def weigh(self, weights: Weights) -> None:
         """Of a power, tell what it is over the weight of its day."""
@@ -361,12 +356,11 @@ async def put_thresholds(
         if sport == CYCLING or body:
             await connection.execute(QUERIES["put_thresholds"], change)
         asked = {"user_id": user_id, "sport": sport, "day": day}
-        thresholds = await connection.row(Thresholds, QUERIES["list_thresholds"], **asked)
+        [thresholds] = await connection.rows(Thresholds, QUERIES["list_thresholds"], **asked)
         changed = {"user_id": user_id, "effective_from": day, "names": names}
         await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
         await connection.execute(QUERIES["delete_empty_thresholds"], changed)
         await connection.execute(RIDERS["mark_stale_from"], changed)
-        assert thresholds is not None  # it was just written  # noqa: S101
         await _weighed(connection, user_id, [thresholds])
     return thresholds
 
