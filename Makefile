@@ -8,8 +8,8 @@ COMPOSE := docker compose
 QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch.py \
 	tests/worker/queue/test_inbox.py tests/shared/samples tests/shared/test_figures.py \
 	tests/shared/files/test_fit.py tests/shared/files/test_tcx.py tests/shared/files/test_gpx.py \
-	tests/shared/test_settings.py tests/bench tests/api/ingest/test_parsing.py \
-	tests/api/web/test_openapi.py tests/api/workouts/test_routes.py tests/test_architecture.py
+	tests/shared/test_settings.py tests/bench tests/api/web/test_openapi.py \
+	tests/test_architecture.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \

@@ -23,10 +23,7 @@ _PING: Final = b"\x89\xfd" + bytes(4) + b"x" * 125
 
 def late_batches(client: httpx2.Client) -> Iterator[None]:
     """Batches for a long ride that is over."""
-    ride = _start(client)
-    for hour in range(24):
-        _upload(client, ride, hour * 3600)
-    _complete(client, ride)
+    ride = _ridden(client, 24)
     for second in count(24 * 3600):
         samples = [{"timestamp": START + second * 1000, "power": 200}]
         client.post(f"/api/workouts/{ride}/telemetry", json=samples)
@@ -64,10 +61,7 @@ def empty_rides(client: httpx2.Client) -> Iterator[None]:
 
 def unread_answers(client: httpx2.Client) -> Iterator[None]:
     """Telemetry of a long ride that nobody reads, asked for again once it is cut off."""
-    ride = _start(client)
-    for hour in range(12):
-        _upload(client, ride, hour * 3600)
-    _complete(client, ride)
+    ride = _ridden(client, 12)
     while True:
         yield from _keep_asking(client, f"/api/workouts/{ride}/telemetry")
 
@@ -107,10 +101,7 @@ def whole_rides(client: httpx2.Client) -> Iterator[None]:
 
 def receipts(client: httpx2.Client) -> Iterator[None]:
     """The dearest questions about a long ride."""
-    ride = _start(client)
-    for hour in range(24):
-        _upload(client, ride, hour * 3600)
-    _complete(client, ride)
+    ride = _ridden(client, 24)
     while True:
         client.get(f"/api/workouts/{ride}/receipt?gap=1")
         client.get("/api/fitness?from=2090-01-01&to=2099-12-31")
@@ -119,10 +110,7 @@ def receipts(client: httpx2.Client) -> Iterator[None]:
 
 def exclusions(client: httpx2.Client) -> Iterator[None]:
     """Ranges taken out of a long ride and put back, each of which asks for its fold."""
-    ride = _start(client)
-    for hour in range(24):
-        _upload(client, ride, hour * 3600)
-    _complete(client, ride)
+    ride = _ridden(client, 24)
     for at in count():
         held = {"from": START + at % 50_000 * 1000, "to": START + (at % 50_000 + 1) * 1000}
         for change in ("exclude", "include"):
@@ -157,6 +145,15 @@ def _keep_asking(client: httpx2.Client, path: str) -> Iterator[None]:
         while asked.send(b" "):  # until the connection is gone
             time.sleep(0.1)
             yield
+
+
+def _ridden(client: httpx2.Client, hours: int) -> str:
+    """A ride of so many hours that is over."""
+    ride = _start(client)
+    for hour in range(hours):
+        _upload(client, ride, hour * 3600)
+    _complete(client, ride)
+    return ride
 
 
 def _start(client: httpx2.Client) -> str:

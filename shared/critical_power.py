@@ -1,6 +1,6 @@
 """Critical power and W′ from a rider's best efforts: a fit, or the reason why there is none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final, NamedTuple
@@ -59,8 +59,8 @@ def fit_critical_power(efforts: Sequence[Effort]) -> Fit:
     chosen = _independent(_on_upper_edge(eligible))
     if len(chosen) < _FEWEST:
         return _none(
-            f"{len(chosen)} of the efforts from 2 to 20 minutes are maximal and not parts of one"
-            f" another; {_FEWEST} are needed",
+            f"of the efforts from 2 to 20 minutes {len(chosen)} can be maximal and no part of"
+            f" another; it takes {_FEWEST}",
             chosen,
         )
     if _spread(chosen) < _SPREAD:
@@ -71,8 +71,8 @@ def fit_critical_power(efforts: Sequence[Effort]) -> Fit:
     return _fitted(chosen)
 
 
-def _on_upper_edge(efforts: Sequence[Effort]) -> dict[Effort, float]:
-    """The efforts whose work is about as much as those beside them let expect, and their share.
+def _on_upper_edge(efforts: Sequence[Effort]) -> list[Effort]:
+    """The efforts whose work is about as much as those beside them let expect.
 
     The edge is the upper hull of the points (duration, work): where work lies below the line
     between two other efforts, or below that of a shorter one, more was possible.
@@ -86,8 +86,8 @@ def _on_upper_edge(efforts: Sequence[Effort]) -> dict[Effort, float]:
             edge.pop()
         if not edge or effort.work > edge[-1].work:
             edge.append(effort)
-    shares = {effort: effort.work / _at(edge, effort) for effort in efforts}
-    return {effort: share for effort, share in shares.items() if share >= 1 - _BELOW_THE_EDGE}
+    least = 1 - _BELOW_THE_EDGE
+    return [effort for effort in efforts if effort.work / _at(edge, effort) >= least]
 
 
 def _slope(first: Effort, second: Effort) -> float:
@@ -102,13 +102,14 @@ def _at(edge: Sequence[Effort], effort: Effort) -> float:
     return edge[-1].work if effort.duration >= edge[-1].duration else edge[0].work
 
 
-def _independent(shares: Mapping[Effort, float]) -> tuple[Effort, ...]:
+def _independent(efforts: Sequence[Effort]) -> tuple[Effort, ...]:
     """The most efforts of which none overlap, by duration.
 
-    Of several such, those of the widest spread, and then those nearest to the edge: of a ride of
-    ten minutes all out, that is the whole and not its eight best.
+    Of several such, those that lie best on a line, and then the longest: of three minutes all out
+    that is the whole, for its best two lack a third of W′. Wherever parts were taken for the sake
+    of their spread, W′ would be too low.
     """
-    efforts = sorted(shares, key=lambda each: each.work)[-_MOST:]
+    efforts = sorted(set(efforts), key=lambda each: each.work)[-_MOST:]
     for count in range(len(efforts), 0, -1):
         found = [
             tuple(sorted(chosen))
@@ -117,7 +118,11 @@ def _independent(shares: Mapping[Effort, float]) -> tuple[Effort, ...]:
         ]
         if found:
             return max(
-                found, key=lambda chosen: (_spread(chosen), sum(shares[each] for each in chosen))
+                found,
+                key=lambda chosen: (
+                    -round(_line(chosen).missed, 3),
+                    sum(each.duration for each in chosen),
+                ),
             )
     return ()
 
@@ -127,7 +132,16 @@ def _spread(efforts: Sequence[Effort]) -> float:
     return efforts[-1].duration / efforts[0].duration
 
 
-def _fitted(efforts: tuple[Effort, ...]) -> Fit:
+class _Line(NamedTuple):
+    """Watts and joules, r², and the largest share of its work by which an effort misses it."""
+
+    critical_power: float
+    w_prime: float
+    r2: float
+    missed: float
+
+
+def _line(efforts: tuple[Effort, ...]) -> _Line:
     """By least squares of work over time."""
     count = len(efforts)
     time = sum(each.duration for each in efforts) / count
@@ -135,12 +149,17 @@ def _fitted(efforts: tuple[Effort, ...]) -> Fit:
     across = sum((each.duration - time) * (each.work - work) for each in efforts)
     spread = sum((each.duration - time) ** 2 for each in efforts)
     variance = sum((each.work - work) ** 2 for each in efforts)
-    critical_power = across / spread
+    critical_power = across / spread if spread else 0.0
     w_prime = work - critical_power * time
-    r2 = across**2 / (spread * variance) if variance else 0.0
+    r2 = across**2 / (spread * variance) if variance and spread else 0.0
+    missed = max(abs(w_prime + critical_power * e.duration - e.work) / e.work for e in efforts)
+    return _Line(critical_power, w_prime, r2, missed)
+
+
+def _fitted(efforts: tuple[Effort, ...]) -> Fit:
+    critical_power, w_prime, r2, missed = _line(efforts)
     if critical_power <= 0 or w_prime < _LEAST_W_PRIME:
         return _none("the shorter efforts are no harder than the longer ones: not maximal", efforts)
-    missed = max(abs(w_prime + critical_power * e.duration - e.work) / e.work for e in efforts)
     if r2 < _LEAST_R2 or missed > _LARGEST_MISS:
         return _none(f"the efforts do not lie on a line (r² {r2:.2f}, {missed:.0%} off)", efforts)
     return Fit(critical_power, w_prime, r2, efforts)

@@ -16,6 +16,7 @@ from shared.samples.channels import CHANNEL
 Number = TypeVar("Number", int, float)
 _HIGHEST_POWER: Final = CHANNEL["power"].maximum
 MOST_LISTED: Final = 200  # gaps of a ride, spikes, or strays: a page of rides must not be megabytes
+DECIMALS: Final = 3  # of a figure; what is beyond is noise of binary fractions
 _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 
 
@@ -32,6 +33,11 @@ class Listed:
     most: float
     ends: tuple[str, str] = ("Lowest", "Highest")
     kind: type[int] | type[float] = float
+
+
+def tidy(value: float | None) -> float | None:
+    """A figure without the noise of binary fractions."""
+    return None if value is None else round(value, DECIMALS)
 
 
 def defined(unit: str, definition: str) -> Meta:
@@ -130,6 +136,9 @@ class Interval(Struct, frozen=True, kw_only=True, rename="camel"):
     start: Annotated[int, defined("ms", "its first second, since the Unix epoch")]
     duration: Annotated[int, defined("s", "how long it takes")]
     avg_power: Annotated[float, defined("W", "mean of its seconds")]
+    watts_per_kilogram: Annotated[
+        float | None, defined("W/kg", "`avgPower` over the weight on the day; null without one")
+    ]
     avg_heartrate: Annotated[float | None, defined("bpm", "mean of its seconds with heart rate")]
     avg_cadence: Annotated[float | None, defined("rpm", "mean of its seconds pedalling")]
     avg_speed: Annotated[float | None, defined("m/s", "mean of its seconds with speed")]
@@ -271,8 +280,8 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
         defined(
             "",
             "groups of samples more than 24 h from all others, with less than 5 minutes and 1 % of "
-            "the samples, or half of them if 30 days apart: kept, and counted for nothing; the "
-            f"first {MOST_LISTED} of them",
+            "the samples, or ten samples and 10 %, or half of them if 30 days apart: kept, and "
+            f"counted for nothing; the first {MOST_LISTED} of them",
         ),
     ]
     stray_count: Annotated[int | None, defined("", "how many groups of strays there are")]

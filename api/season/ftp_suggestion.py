@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest
 from api.season import store
 from api.season.period import PeriodQuery, period_of
@@ -31,7 +33,7 @@ _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # no sample is older
 class SuggestionQuery(PeriodQuery):
     """Which rides: by their sport and their start.
 
-    Without `from`, those of the 90 days before `to`, or now.
+    Without `from`, those of the 90 days before the day of `to`, or this day.
     """
 
 
@@ -59,7 +61,8 @@ async def suggest_ftp(request: IdentityRequest, caller: Caller) -> Response:
     """What the FTP might be: 95 % of the best 20 minutes, and critical power."""
     state, query = request.state, read_query(request, SuggestionQuery)
     name, sport = one_or_all(query.sport)
-    period = _recent(await period_of(state, caller, query), datetime.now(UTC))
+    zone = ZoneInfo(await time_zone_or_own(state, caller, None))
+    period = _recent(await period_of(state, caller, query), datetime.now(zone))
     efforts = await store.list_efforts(
         state["database"], caller.user_id, sport, SHORTEST, LONGEST, period
     )
@@ -68,9 +71,14 @@ async def suggest_ftp(request: IdentityRequest, caller: Caller) -> Response:
 
 
 def _recent(period: Period, now: datetime) -> Period:
-    """The period, which begins 90 days before its end if it has no beginning."""
-    start = period.start or max(period.end or now, _EARLIEST) - _DAYS
-    return Period(start, period.end)
+    """The period, which begins with the 90th day before its end if it has no beginning.
+
+    Days are those of the time zone of ``now``: asked again on a day, it is the same period.
+    """
+    if period.start:
+        return period
+    day = (max(period.end or now, _EARLIEST) - _DAYS).astimezone(now.tzinfo)
+    return Period(day.replace(hour=0, minute=0, second=0, microsecond=0), period.end)
 
 
 def _suggestion(

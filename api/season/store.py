@@ -13,6 +13,7 @@ from api.season.weights import PerKilogram, Weighing, Weights
 from api.workouts.store import take_records_back
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.critical_power import Effort
+from shared.figures import DECIMALS, tidy
 from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 
@@ -48,6 +49,7 @@ class Record(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         self.unit = UNITS[self.metric]
+        self.value = round(self.value, DECIMALS)
 
     def weigh(self, weights: Weights) -> None:
         """Of a power, tell what it is over the weight of its day."""
@@ -82,6 +84,13 @@ class Totals(Struct, rename="camel"):
     total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
     total_energy: Annotated[float | None, Meta(description="Kilojoules")]
     training_stress_score: float | None
+
+    def __post_init__(self) -> None:
+        """Leave the noise out that sums of binary fractions have."""
+        self.total_distance = tidy(self.total_distance)
+        self.total_elevation_gain = tidy(self.total_elevation_gain)
+        self.total_energy = tidy(self.total_energy)
+        self.training_stress_score = tidy(self.training_stress_score)
 
 
 class ThresholdsPerKilogram(Struct, rename="camel"):
@@ -347,12 +356,11 @@ async def put_thresholds(
         if sport == CYCLING or body:
             await connection.execute(QUERIES["put_thresholds"], change)
         asked = {"user_id": user_id, "sport": sport, "day": day}
-        thresholds = await connection.row(Thresholds, QUERIES["list_thresholds"], **asked)
+        [thresholds] = await connection.rows(Thresholds, QUERIES["list_thresholds"], **asked)
         changed = {"user_id": user_id, "effective_from": day, "names": names}
         await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
         await connection.execute(QUERIES["delete_empty_thresholds"], changed)
         await connection.execute(RIDERS["mark_stale_from"], changed)
-        assert thresholds is not None  # it was just written  # noqa: S101
         await _weighed(connection, user_id, [thresholds])
     return thresholds
 

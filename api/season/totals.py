@@ -27,6 +27,7 @@ from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, Effort, fit_critical_power
+from shared.figures import tidy
 from shared.sports import ALL, CYCLING
 
 FITNESS_DAYS: Final = 42
@@ -160,9 +161,8 @@ def critical_power_of(sport: str, efforts: Sequence[Effort], weights: Weights) -
     if fit.critical_power is not None:
         newest = max(each.started_at for each in bests)
         of_weight = weights.per_kilogram(fit.critical_power, newest)
-    return CriticalPower(
-        sport, fit.critical_power, fit.w_prime, fit.r2, bests, fit.reason, of_weight
-    )
+    power, w_prime, r2 = map(tidy, (fit.critical_power, fit.w_prime, fit.r2))
+    return CriticalPower(sport, power, w_prime, r2, bests, fit.reason, of_weight)
 
 
 def best_of(effort: Effort, weights: Weights) -> Best:

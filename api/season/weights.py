@@ -4,15 +4,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Final
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta
 
+from shared.figures import DECIMALS
+
 PerKilogram = Annotated[
     float | None, Meta(description="W/kg by the weight of that day; null without one")
 ]
-_DECIMALS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,4 @@ class Weights:
         """W/kg on a day, or at a moment of it; None if no weight was given by that day."""
         day = when.astimezone(self._zone).date() if isinstance(when, datetime) else when
         known = bisect_right(self._days, day)
-        return round(power / self._kilograms[known - 1], _DECIMALS) if known else None
+        return round(power / self._kilograms[known - 1], DECIMALS) if known else None

@@ -11,7 +11,7 @@ MAX_CLOCK_LEAD: Final = 86_400_000  # a device clock may run ahead by a day, in 
 class Channel:
     """One measured quantity: its unit, its bounds, and the decimals devices usually send.
 
-    ``no_value``: the marks by which sensors say that they measured nothing.
+    ``no_value``: the marks by which sensors say that they measured nothing, within the bounds.
     """
 
     name: str
@@ -32,7 +32,7 @@ CHANNELS: Final = (
     Channel("altitude", "m", -1_000, 20_000, 1, (-500, 12_607)),
     Channel("lat", "deg", -90, 90, 7),
     Channel("lng", "deg", -180, 180, 7),
-    Channel("temperature", "°C", -100, 100, 1, (127,)),
+    Channel("temperature", "°C", -100, 127, 1, (127,)),
     # The left leg's share of the power.
     Channel("balance", "%", 0, 100, 1),
 )

@@ -32,7 +32,7 @@ def test_one_hard_effort_and_an_easy_ride_are_no_maximum() -> None:
     fit = fit_critical_power([*hard, *easy])
     assert fit.critical_power is fit.w_prime is fit.r2 is None
     assert fit.reason is not None
-    assert "are needed" in fit.reason
+    assert "it takes 3" in fit.reason
 
 
 def test_two_hard_efforts_and_an_easy_ride_are_no_line() -> None:
@@ -47,7 +47,7 @@ def test_the_bests_of_one_steady_ride_are_parts_of_one_another() -> None:
     fit = fit_critical_power(steady)
     assert fit.critical_power is None
     assert fit.reason is not None
-    assert fit.reason.startswith("1 of the efforts")
+    assert fit.reason.startswith("of the efforts from 2 to 20 minutes 1 can")
 
 
 def test_steady_rides_of_several_days_are_no_maximum_either() -> None:
@@ -76,6 +76,25 @@ def test_parts_of_a_longer_effort_are_left_out() -> None:
     part = Effort(300, efforts[2].power * 1.02, efforts[2].started + 100)
     fit = fit_critical_power([*efforts, part])
     assert fit.efforts == tuple(efforts)
+
+
+def test_the_best_two_minutes_of_three_all_out_are_no_maximum() -> None:
+    # 3 min at 361 W, 8 at 292 and 20 at 267, as 250 W and 20 kJ have it: of the first, every ride
+    # has a best of 2 minutes too, with 6.7 kJ less than two minutes all out.
+    efforts = of_rider(250, 20_000, 3, 8, 20)
+    part = Effort(120, efforts[0].power, efforts[0].started)
+    fit = fit_critical_power([part, *efforts])
+    assert fit.efforts == tuple(efforts)
+    assert (fit.critical_power, fit.w_prime) == pytest.approx((250, 20_000))
+
+
+def test_parts_do_not_make_the_spread_of_efforts_wider() -> None:
+    efforts = of_rider(250, 20_000, 3, 5, 8)
+    parts = [Effort(120, each.power, each.started) for each in efforts]
+    fit = fit_critical_power([*parts, *efforts])
+    assert fit.critical_power is None
+    assert fit.reason is not None
+    assert "3 times" in fit.reason
 
 
 def test_efforts_of_less_than_two_minutes_or_more_than_twenty_are_not_asked() -> None:

@@ -10,7 +10,9 @@ _APART: Final = 24 * 3600 * 1000  # ms: nights and rest days of a tour are short
 _TIME: Final = 5 * 60 * 1000  # ms of recording that a stray group has less than
 _SHARE: Final = 100  # a stray group holds less than one in so many samples …
 _FAR: Final = 30 * _APART  # … or, where no tour rests for so long, …
-_FAR_SHARE: Final = 2  # … less than one in so many
+_FAR_SHARE: Final = 2  # … less than one in so many; …
+_FEWEST: Final = 10  # … or fewer samples than these, …
+_FEW_SHARE: Final = 10  # … and less than one in so many
 _CONTINUED: Final = 90 * 1000  # ms: samples further apart record nothing between them
 
 
@@ -26,9 +28,9 @@ def find_strays(timestamps: IntArray) -> tuple[list[Stray], BoolArray]:
     """The groups of samples that are not the ride, and which samples are in them; (n,) bool.
 
     ``timestamps``: (n,) ms, ascending. A group is apart from all others by more than 24 h. It is
-    a stray if it has less than 5 minutes of recording and less than 1 % of the samples; or less
-    than half of them, where it is apart by more than 30 days: a short ride, too, may begin with a
-    clock that stands at 2000. Where that would leave nothing, nothing is a stray.
+    a stray if it has less than 5 minutes of recording and less than 1 % of the samples. For a ride
+    that is short or sparse: or less than ten samples, and 10 %; or, where it is apart by more than
+    30 days, less than half of them. Where that would leave nothing, nothing is a stray.
     """
     stray = np.zeros(len(timestamps), bool)
     steps = np.diff(timestamps)
@@ -38,7 +40,9 @@ def find_strays(timestamps: IntArray) -> tuple[list[Stray], BoolArray]:
     starts = np.concatenate(([0], ends[:-1]))
     recorded = np.concatenate(([0], np.cumsum(np.where(steps > _CONTINUED, 0, steps))))
     share = np.where(_apart(timestamps, starts, ends) > _FAR, _FAR_SHARE, _SHARE)
-    few = (ends - starts) * share < len(timestamps)
+    sizes = ends - starts
+    few = sizes * share < len(timestamps)
+    few |= (sizes < _FEWEST) & (sizes * _FEW_SHARE < len(timestamps))
     chosen = few & (recorded[ends - 1] - recorded[starts] < _TIME)
     if chosen.all():
         return [], stray

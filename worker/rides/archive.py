@@ -30,6 +30,8 @@ class RideArchive:
 
     def without(self, removed: Sequence[tuple[int, int]]) -> "RideArchive":
         """What is outside the ranges (ms, without their ends); the same if that is all there is."""
+        if not removed:
+            return self
         samples = self.samples()
         kept = samples.outside(removed)
         return self if len(kept) == len(samples) else _archive_anew(kept, self.overwritten)

@@ -17,6 +17,7 @@ from shared.figures import (
     StrayGroup,
     Summary,
     WattsPerKilogram,
+    tidy,
 )
 from shared.samples.columns import FloatArray
 from worker.metrics import cadence as cadences
@@ -56,18 +57,18 @@ def summarize(ride: Ride, athlete: Athlete, overwritten: int | None = None) -> S
         duration=_duration(ride),
         recorded_time=coverages.recorded_time(ride.recorded),
         moving_time=_moving_time(ride),
-        x_power=_tidy(x_power),
+        x_power=tidy(x_power),
         watts_per_kilogram=_watts_per_kilogram(precise, x_power, athlete.weight),
-        variability_index=_tidy(powers.variability_index(normalized, average)),
-        intensity_factor=_tidy(intensity),
-        training_stress_score=_tidy(stress),
-        w_prime_balance_min=_tidy(_lowest_w_prime(ride.power, athlete)),
-        decoupling=_tidy(decoupling(ride.power, ride.heartrate)),
-        total_distance=_tidy(ride.way.total() if ride.way else None),
-        avg_speed=_tidy(_average_speed(ride)),
-        max_speed=_tidy(_highest(ride.speeds)),
-        total_elevation_gain=_tidy(gain),
-        total_elevation_loss=_tidy(loss),
+        variability_index=tidy(powers.variability_index(normalized, average)),
+        intensity_factor=tidy(intensity),
+        training_stress_score=tidy(stress),
+        w_prime_balance_min=tidy(_lowest_w_prime(ride.power, athlete)),
+        decoupling=tidy(decoupling(ride.power, ride.heartrate)),
+        total_distance=tidy(ride.way.total() if ride.way else None),
+        avg_speed=tidy(_average_speed(ride)),
+        max_speed=tidy(_highest(ride.speeds)),
+        total_elevation_gain=tidy(gain),
+        total_elevation_loss=tidy(loss),
         power_zones=_zone_times(ride.power, athlete.ftp, POWER_ZONES),
         heartrate_zones=_zone_times(ride.heartrate, athlete.threshold_heartrate, HEARTRATE_ZONES),
         coverage=_coverage(ride),
@@ -77,11 +78,11 @@ def summarize(ride: Ride, athlete: Athlete, overwritten: int | None = None) -> S
         spike_count=int(np.count_nonzero(ride.spikes)),
         strays=tuple(StrayGroup(*each) for each in ride.strays[:MOST_LISTED]),
         stray_count=len(ride.strays),
-        intervals=tuple(describe(each, ride) for each in intervals[:MOST_LISTED]),
+        intervals=tuple(describe(each, ride, athlete.weight) for each in intervals[:MOST_LISTED]),
         interval_count=len(intervals),
         sample_count=len(ride.stored),
         overwritten_count=overwritten,
-        recording_interval=_tidy(coverages.recording_interval(ride.timestamps)),
+        recording_interval=tidy(coverages.recording_interval(ride.timestamps)),
         precise=precise,
         parameters=_parameters(athlete),
         method_version=METHOD_VERSION,
@@ -111,7 +112,7 @@ def _watts_per_kilogram(
         return None
 
     def over(power: float | None) -> float | None:
-        return None if power is None else _tidy(power / weight)
+        return None if power is None else tidy(power / weight)
 
     return WattsPerKilogram(
         avg_power=over(precise.avg_power),
@@ -189,8 +190,3 @@ def _highest(values: FloatArray) -> float | None:
 
 def _round_half_up(value: float | None) -> int | None:
     return None if value is None else math.floor(value + 0.5)
-
-
-def _tidy(value: float | None) -> float | None:
-    """A figure without the noise of binary fractions."""
-    return None if value is None else round(value, 3)

@@ -154,7 +154,7 @@ def test_critical_power_needs_three_maximal_efforts(rider: Rider) -> None:
     ride_at(rider, 80, JUNE + DAY, seconds=1200)
     fit = rider.client.get("/api/critical-power").json()
     assert fit["criticalPower"] is fit["wPrime"] is fit["r2"] is None
-    assert fit["reason"].startswith("1 of the efforts from 2 to 20 minutes")
+    assert fit["reason"].startswith("of the efforts from 2 to 20 minutes 1 can be")
     assert [best["power"] for best in fit["bests"]] == [600]
 
 
@@ -314,6 +314,24 @@ def test_a_season_sums_what_was_measured_zero_too(rider: Rider) -> None:
         ("2026-06-03", None),
         ("2026-06-04", 0),
     ]
+
+
+def test_sums_and_records_have_no_noise_of_binary_fractions(rider: Rider) -> None:
+    """By thirds and tenths: 0.1 + 0.2 is 0.30000000000000004."""
+    put(rider, "2026-06-01", ftp=201)
+    for day in range(3):
+        workout = rider.start()
+        powers = [200 + second % 7 for second in range(61)]
+        samples = [
+            {"timestamp": JUNE + day * DAY + 1000 * t, "power": power, "distance": 1.1 * t}
+            for t, power in enumerate(powers)
+        ]
+        rider.upload(workout, samples)
+        rider.complete(workout)
+    totals = rider.client.get("/api/stats", params={"period": "month"}).json()["totals"]
+    records = rider.client.get("/api/records").json()["records"]
+    for value in (*totals[0].values(), *(each["value"] for each in records)):
+        assert not isinstance(value, float) or value == round(value, 3)
 
 
 def test_energy_is_summed_before_it_is_rounded(rider: Rider) -> None:

@@ -229,3 +229,9 @@ def test_no_channel_accepts_what_means_missing_elsewhere() -> None:
     """65535 is the "no value" of 16-bit devices."""
     bounded = [channel for channel in CHANNELS if channel.name != "distance"]
     assert all(channel.maximum < 65535 for channel in bounded)
+
+
+def test_every_mark_of_no_value_can_be_sent() -> None:
+    """A batch is refused as a whole for one value beyond its bounds."""
+    for channel in CHANNELS:
+        assert all(channel.minimum <= mark <= channel.maximum for mark in channel.no_value)

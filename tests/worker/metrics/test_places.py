@@ -27,8 +27,10 @@ def follow(
     return found
 
 
-def metres(*arguments: "FloatArray | float") -> float:
-    return float(follow(*arguments).metres[-1])  # type: ignore[arg-type]
+def metres(
+    north: FloatArray, east: FloatArray | float = 0.0, seconds: FloatArray | None = None
+) -> float:
+    return float(follow(north, east, seconds).metres[-1])
 
 
 def steady(seconds: int, speed: float = 8.0) -> FloatArray:

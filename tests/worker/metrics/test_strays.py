@@ -62,6 +62,14 @@ def test_a_short_ride_too_may_begin_by_a_clock_at_the_turn_of_the_century() -> N
     assert strays_of(shifted(range(290), -31), range(290)) == []  # neither is the lesser
 
 
+def test_a_few_samples_of_last_week_are_not_a_short_ride() -> None:
+    ride = range(600)
+    assert len(strays_of(shifted(range(8), -6), ride)) == 1  # 1.3 %
+    assert strays_of(shifted(range(10), -6), ride) == []
+    assert strays_of(shifted(range(8), -6), range(72)) == []  # a tenth of all
+    assert len(strays_of((-6.0 * DAY, -6.0 * DAY + 30), range(0, 3600, 30))) == 1
+
+
 def test_samples_that_are_all_far_apart_are_the_ride_itself() -> None:
     assert strays_of(*((day * 2.0 * DAY,) for day in range(200))) == []
     assert strays_of((0.0,), (5.0 * DAY,)) == []

@@ -27,9 +27,9 @@ WHOLE = {
 }
 
 
-def summary_of(samples: Samples) -> dict[str, Any]:
+def summary_of(samples: Samples, athlete: Athlete | None = None) -> dict[str, Any]:
     """As it is stored."""
-    stored = msgspec.json.encode(summarize(Ride(samples), Athlete()))
+    stored = msgspec.json.encode(summarize(Ride(samples), athlete or Athlete()))
     summary: dict[str, Any] = msgspec.json.decode(stored)
     return summary
 
@@ -99,13 +99,14 @@ def test_intervals_are_listed_with_what_was_measured_in_them() -> None:
             steady(600, begin=900, power=120, heartrate=110, cadence=80, speed=7),
         ]
     )
-    summary = summary_of(samples)
+    summary = summary_of(samples, Athlete(weight=75))
     assert summary["intervalCount"] == 1
     assert summary["intervals"] == [
         {
             "start": T0 + 600_000,
             "duration": 300,
             "avgPower": 300,
+            "wattsPerKilogram": 4,
             "avgHeartrate": 152,  # four minutes at 150 and one at 160
             "avgCadence": 90,
             "avgSpeed": 10,
@@ -116,7 +117,8 @@ def test_intervals_are_listed_with_what_was_measured_in_them() -> None:
 def test_what_an_interval_lacks_is_null() -> None:
     parts = [steady(300, power=100), steady(300, begin=300, power=300)]
     (interval,) = summary_of(concatenate(parts))["intervals"]
-    assert interval["avgHeartrate"] is interval["avgCadence"] is interval["avgSpeed"] is None
+    for member in ("wattsPerKilogram", "avgHeartrate", "avgCadence", "avgSpeed"):
+        assert interval[member] is None
 
 
 def test_of_many_intervals_the_first_200_are_listed_and_all_are_counted() -> None:
