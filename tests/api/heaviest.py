@@ -190,6 +190,18 @@ class HeaviestRider:
         """The whole answer; of an export, as much as has the largest ride in it."""
         if heavy.path == EXPORT:
             return self._begin_export()
+        request = self._request(heavy)
+        answer = self._rider.client.send(request)
+        # As a client does: the changes before have the workers recompute large rides, and a slow
+        # machine's PostgreSQL may not answer in time.
+        for _ in range(_MOST_RETRIES):
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            answer = self._rider.client.send(request)
+        self._note_made(heavy, answer)
+        return answer
+
+    def _request(self, heavy: Heavy) -> httpx2.Request:
         path, body = heavy.path, msgspec.json.encode(heavy.json).decode()
         for name, value in self._places.items():
             path, body = path.replace(name, value), body.replace(name, value)
@@ -199,21 +211,16 @@ class HeaviestRider:
             body = "<gpx>" * 10_000_000
         content = None if heavy.json is None else body
         headers = {"Content-Type": "application/json"} if content else {}
-        request = self._rider.client.build_request(
+        return self._rider.client.build_request(
             heavy.method, path, params=heavy.params, headers=headers, content=content
         )
-        answer = self._rider.client.send(request)
-        # As a client does: the changes before have the workers recompute large rides, and a slow
-        # machine's PostgreSQL may not answer in time.
-        for _ in range(_MOST_RETRIES):
-            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                break
-            answer = self._rider.client.send(request)
+
+    def _note_made(self, heavy: Heavy, answer: httpx2.Response) -> None:
+        """What later requests ask for."""
         if (heavy.method, heavy.path) == ("POST", "/api/keys"):
             self._places["{key}"] = answer.json()["key"]["id"]
         if (heavy.method, heavy.path) == ("POST", "/api/uploads"):
             self._places["{upload}"] = answer.json()["upload"]["id"]
-        return answer
 
     def _begin_export(self) -> httpx2.Response:
         with self._rider.client.stream("GET", EXPORT) as answer:
