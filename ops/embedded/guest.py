@@ -86,12 +86,6 @@ class _Guest:
             self._connection.shutdown(socket.SHUT_WR)
 
 
-def keeper_lives(data_dir: Path) -> bool:
-    """Whether somebody keeps the servers running."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        return _connects(connection, data_dir)
-
-
 def address_file(data_dir: Path) -> Path:
     """Names the socket on which the keeper lets users in."""
     return data_dir / "keeper.address"

@@ -48,14 +48,14 @@ def _from_steps(steps: list[tuple[int, float | None]]) -> Readings:
     return [(time, value) for time, (_, value) in zip(times, steps, strict=False)]
 
 
-def readings_of(highest: float) -> st.SearchStrategy[Readings]:
+def readings_of(highest: float, lowest: float = 0) -> st.SearchStrategy[Readings]:
     """Rides with every kind of step: within a second, of a second, filled, and too long to fill.
 
-    Dense ones mostly, and some so sparse that more seconds are filled.
+    Dense ones mostly, and some so sparse that more seconds are filled. ``lowest``: that is not 0.
     """
     steps = st.just(1000) | st.integers(1, 1500) | st.integers(1000, 13_000)
     steps |= st.integers(10_000, 120_000)
-    values = st.floats(0, highest).map(lambda value: round(value, 1))
+    values = st.just(0.0) | st.floats(lowest, highest).map(lambda value: round(value, 1))
     return st.lists(st.tuples(steps, st.none() | values), max_size=80).map(_from_steps)
 
 

@@ -41,17 +41,21 @@ class Lane:
     def ensure_group(self) -> bool:
         """Create the group at the beginning of the stream, so that no event is skipped.
 
-        False if there is no stream yet, and Redis is too full to begin one.
+        False if there is no group yet, and Redis is too full for one: an event that the API has
+        added by then waits in its stream.
         """
         try:
             self._redis.xgroup_create(self.queue, GROUP, id="0", mkstream=True)
         except redis.exceptions.OutOfMemoryError:
-            # A full Redis refuses before it looks: the group is there, or reading will tell.
-            return bool(self._redis.exists(self.queue))
+            return self._has_group()  # a full Redis refuses before it looks
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
         return True
+
+    def _has_group(self) -> bool:
+        groups: Any = self._redis.xinfo_groups(self.queue) if self._redis.exists(self.queue) else []
+        return any(group["name"] == GROUP.encode() for group in groups)
 
     def reread_own(self) -> None:
         """After an error: go once through what was handed to us, for we may not have seen it."""

@@ -3,7 +3,7 @@ import re
 import time
 from contextlib import ExitStack
 from itertools import count
-from threading import Event
+from threading import Event, get_ident
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -16,6 +16,7 @@ from shared.connections import Database, Redis
 from shared.errors import MalformedEntry
 from shared.events import Fields
 from shared.redis_keys import BATCH_FIELD, FAILING, GROUP, SUCCEEDED, Queue, samples_key
+from tests.redis_settings import configured
 from tests.worker.conftest import Running
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
@@ -178,8 +179,8 @@ def test_an_outage_costs_no_event_however_many_workers_wait(
     rides = [workouts.start() for _ in range(8)]
     outage, tried = Event(), set()
 
-    def fold_unless_down(workout_id: UUID) -> None:
-        tried.add(workout_id)
+    def fold_unless_down(_: UUID) -> None:
+        tried.add(get_ident())
         if not outage.is_set():
             raise psycopg.OperationalError
 
@@ -191,6 +192,19 @@ def test_an_outage_costs_no_event_however_many_workers_wait(
         outage.set()
         eventually(lambda: done(redis_client))
     assert [workouts.dead_letters(each) for each in rides] == [[]] * 8
+
+
+def test_a_full_redis_with_events_and_no_group_keeps_no_worker_from_making_room(
+    workouts: Workouts, redis_client: Redis, running: Running
+) -> None:
+    """The API has added an event before any worker came, and there is no room for the group."""
+    workout, folds, swept = workouts.start(), Folds(), Event()
+    workouts.ask(workout)
+    with configured(redis_client, "maxmemory", "1"), running(folds, sweep=swept.set):
+        assert swept.wait(30)
+        assert folds.calls == []
+        redis_client.config_set("maxmemory", "0")
+        eventually(lambda: folds.calls == [workout] and done(redis_client))
 
 
 def test_long_work_keeps_its_lease(
