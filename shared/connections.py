@@ -120,7 +120,22 @@ def open_database(settings: Settings) -> Database:
 def open_async_database(settings: Settings) -> AsyncDatabase:
     """A closed pool for an API process, each statement its own transaction."""
     bounded = {"time_limit": settings.service_timeout}
-    return AsyncConnectionPool(
+    replacing = set[asyncio.Task[None]]()
+
+    async def check(connection: BoundedConnection) -> None:
+        """After a restart all idle ones are broken: replace them together.
+
+        Else a caller finds one after the other, and the driver has it wait twice as long each time.
+        """
+        try:
+            await AsyncConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            task = asyncio.create_task(pool.check())
+            replacing.add(task)
+            task.add_done_callback(replacing.discard)
+            raise
+
+    pool = AsyncConnectionPool[BoundedConnection](
         settings.database_url,
         connection_class=type("BoundedConnection", (BoundedConnection,), bounded),
         kwargs={**_CONNECTION, "application_name": "bike-power-tracker api", "autocommit": True},
@@ -128,9 +143,10 @@ def open_async_database(settings: Settings) -> AsyncDatabase:
         max_size=settings.database_pool_size,
         timeout=settings.service_timeout,
         reconnect_timeout=settings.service_timeout,
-        check=AsyncConnectionPool.check_connection,
+        check=check,
         open=False,
     )
+    return pool
 
 
 def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
