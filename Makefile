@@ -21,7 +21,7 @@ help: ## Show this list
 	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Try it: servers, migrations, API and workers, all on this machine
-run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=file.ndjson[.gz])
+run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=ride.fit)
 	@$(OPS) run
 demo: setup ## The same, and exit once the ride is completed
 	@$(OPS) run --once
