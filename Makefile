@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -21,7 +21,7 @@ help: ## Show this list
 	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Try it: servers, migrations, API and workers, all on this machine
-run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=file.ndjson[.gz])
+run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=ride.fit)
 	@$(OPS) run
 demo: setup ## The same, and exit once the ride is completed
 	@$(OPS) run --once
@@ -54,6 +54,8 @@ bench: setup-dev ## Measure everything beside its limit (RUNS=3 SECONDS=3 ONLY=f
 	@$(PY) -m bench
 bench-history: setup-dev ## Measure a history among a million workouts
 	@$(PY) -m bench --only history
+bench-decade: setup-dev ## Import a rider's ten years of files, unattended (FILES=2000 N=2 workers)
+	@$(PY) -m bench.decade
 format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff check --fix --quiet .
 	@$(PY) -m ruff format .

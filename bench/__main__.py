@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import completion, fairness, folds, history, redis_memory, scaling, uploads
+from bench import completion, fairness, files, folds, history, redis_memory, scaling, uploads
 from bench.figures import Figure
 from bench.peer import Peer
 from bench.report import Report, this_machine, to_table, update_document
@@ -21,6 +21,7 @@ MEASUREMENTS: Final[dict[str, Callable[[System, Options], Iterable[Figure]]]] = 
     "redis": redis_memory.measure,
     "fold": folds.measure,
     "latency": completion.measure,
+    "files": files.measure,
     "scaling": scaling.measure,
     "history": history.measure,
     "fairness": fairness.measure,

@@ -234,13 +234,15 @@ def _duplicate(reason: str | None, workouts: list[UUID], upload: Upload | None =
 
 
 async def _ask_for_import(client: AsyncRedis, upload_id: UUID) -> None:
-    """Add an event, unless many wait: then the workers take it from the row, each user's in turn.
+    """Add an event, unless some wait: then the workers take it from the row, each user's in turn.
 
-    A failure is logged, and the row does its part.
+    Only up to half of the stream: who sends one file after the other would else keep it full, and
+    leave no room for what the workers put there of others. A failure is logged, and the row does
+    its part.
     """
     mark = asked_key(upload_id, Queue.IMPORTS)
     try:
-        if await client.xlen(Queue.IMPORTS) < SHORT and await client.set(
+        if await client.xlen(Queue.IMPORTS) < SHORT // 2 and await client.set(
             mark, b"", nx=True, ex=ASKED_FOR
         ):
             await client.xadd(Queue.IMPORTS, ImportRequest(upload_id).fields())

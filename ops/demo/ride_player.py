@@ -2,32 +2,36 @@
 
 import gzip
 import json
-import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 
-from shared.errors import TrackerError
+from ops.demo.requests import RideRefused, ask, open_client
 
 BATCH: Final = 60  # samples
-_PATIENCE: Final = 60.0  # seconds to go on trying while the service is busy or restarting
+_ENDINGS: Final = (".ndjson", ".ndjson.gz")
 
 
-class RideRefused(TrackerError):
-    """The API did not accept the ride."""
+def is_played(path: Path) -> bool:
+    """Whether the file holds what a device sends: NDJSON, gzipped or not."""
+    return path.name.lower().endswith(_ENDINGS)
 
 
 def read_ride(path: Path) -> list[bytes]:
     """The lines of an NDJSON file, gzipped or not."""
     try:
         raw = path.read_bytes()
-        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        content = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise RideRefused(f"cannot read {path}: {error}") from error
-    return [line for line in content.splitlines() if line.strip()]
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise RideRefused(f"{path} is empty")
+    return lines
 
 
 def to_lines(samples: Iterable[dict[str, Any]]) -> list[bytes]:
@@ -40,52 +44,39 @@ def play_ride(
 ) -> dict[str, Any]:
     """Create a workout, upload every line, complete it, and return it as it then is.
 
-    ``progress`` is told the number of samples after each batch. Raises RideRefused.
+    ``progress`` is told the number of samples after each batch. Raises RideRefused; then, or when
+    it is broken off, the workout is deleted.
     """
-    headers = {"Authorization": f"Bearer {api_key}"}
-    with httpx2.Client(base_url=url, headers=headers, timeout=60) as client:
-        created = _send(client, "/api/workouts", json={"title": title})
-        path = f"/api/workouts/{created['workout']['id']}"
+    with open_client(url, api_key) as client, _new_workout(client, title) as path:
         for at in range(0, len(lines), BATCH):
             batch = lines[at : at + BATCH]
-            content = b"\n".join(batch)
-            _send(
-                client,
-                f"{path}/telemetry",
-                content=content,
-                headers={"Content-Type": "application/x-ndjson"},
-            )
+            _upload(client, path, batch)
             progress(len(batch))
-        answer = _send(client, f"{path}/complete", headers={"Prefer": "wait=30"})
-    workout: dict[str, Any] = answer["workout"]
-    if workout["status"] != "COMPLETED":
-        raise RideRefused(f"the ride is {workout['status']}, not COMPLETED")
+        answer = ask(client, "POST", f"{path}/complete", headers={"Prefer": "wait=30"})
+        workout: dict[str, Any] = answer["workout"]
+        if workout["status"] != "COMPLETED":
+            raise RideRefused(f"the ride is {workout['status']}, not COMPLETED")
     return workout
 
 
-def _send(client: httpx2.Client, path: str, **request: Any) -> dict[str, Any]:
-    """POST, again and again while the service says that it is only busy."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            response = client.post(path, **request)
-        except httpx2.TransportError as error:
-            failure = str(error)
-        else:
-            if response.is_success:
-                answer: dict[str, Any] = response.json()
-                return answer
-            failure = _describe(response)
-            if response.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
-                raise RideRefused(failure)
-        if time.monotonic() > deadline:
-            raise RideRefused(f"no success in {_PATIENCE:g} s: {failure}")
-        time.sleep(0.5)
-
-
-def _describe(response: httpx2.Response) -> str:
+@contextmanager
+def _new_workout(client: httpx2.Client, title: str) -> Iterator[str]:
+    """The path of a workout that is deleted if the block fails."""
+    created = ask(client, "POST", "/api/workouts", json={"title": title})
+    path = f"/api/workouts/{created['workout']['id']}"
     try:
-        detail = response.json()["detail"]
-    except (ValueError, KeyError):
-        detail = response.text[:200]
-    return f"{response.request.url.path}: {response.status_code}: {detail}"
+        yield path
+    except BaseException:
+        with suppress(httpx2.TransportError):
+            client.delete(path)
+        raise
+
+
+def _upload(client: httpx2.Client, path: str, batch: Sequence[bytes]) -> None:
+    ask(
+        client,
+        "POST",
+        f"{path}/telemetry",
+        content=b"\n".join(batch),
+        headers={"Content-Type": "application/x-ndjson"},
+    )

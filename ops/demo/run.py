@@ -4,21 +4,22 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
-from ops.demo.ride_player import play_ride, read_ride, to_lines
+from ops.demo.report import show
+from ops.demo.requests import attempt, open_client
+from ops.demo.ride_file import Imported, read_file, send_file
+from ops.demo.ride_player import is_played, play_ride, read_ride, to_lines
 from ops.demo.ride_simulator import SECONDS, simulate_ride
 from ops.embedded.servers import servers
 from ops.private_files import InUse, locked, write_private
@@ -28,7 +29,9 @@ from shared.settings import read_settings
 DEFAULT_PORT: Final = 8000
 WORKERS: Final = 2
 DEMO_EMAIL: Final = "demo@example.com"
+_MARKER: Final = "demo-ride"  # in the data folder: the workout of the simulated ride
 _ROOT: Final = Path(__file__).resolve().parents[2]
+Player = Callable[[Console, str, str], Imported]  # … the API's address, the user's key
 
 
 def run(
@@ -44,7 +47,7 @@ def run(
     console = Console(highlight=False)
     # A wrong setting, and a ride that is none, stop us before anything is started.
     read_settings({**environ, "DATABASE_URL": "postgresql://later", "REDIS_URL": "redis://later"})
-    lines, title = _ride(ride)
+    play = _player(ride, data_dir / _MARKER)
     with ExitStack() as stack:
         console.print("Starting PostgreSQL and Redis …")
         urls = stack.enter_context(servers(environ, data_dir, console.print))
@@ -55,7 +58,8 @@ def run(
         url, supervisor = stack.enter_context(start_service(urls, data_dir, port))
         stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
-        _report(console, _play(console, url, api_key, lines, title), url, api_key)
+        show(console, play(console, url, api_key))
+        console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
         if run_file:
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
         if forever:
@@ -155,20 +159,43 @@ def _demo_key(database_url: str, data_dir: Path, url: str) -> str:
             return known
     account = create_account(database_url, DEMO_EMAIL, "make run")
     write_private(path, account.api_key)
+    (data_dir / _MARKER).unlink(missing_ok=True)
     return account.api_key
 
 
-def _ride(path: Path | None) -> tuple[list[bytes], str]:
-    """The lines of a ride, and its title."""
-    if path is not None:
-        return read_ride(path), path.name
+def _player(path: Path | None, marker: Path) -> Player:
+    """What plays the ride that is asked for. Raises RideRefused for a file that holds none."""
+    if path is None:
+        return partial(_play_simulated, marker)
+    if is_played(path):
+        return partial(_play, read_ride(path), path.name)
+    return partial(_send, read_file(path), path.name)
+
+
+def _play_simulated(marker: Path, console: Console, url: str, api_key: str) -> Imported:
+    """Play it once for each demo user; from then on, show it. ``marker`` names its workout."""
+    if marker.exists():
+        return _find_simulated(marker.read_text(), url, api_key)
     start = int(time.time()) - SECONDS
-    return to_lines(simulate_ride(start * 1000)), "Simulated ride"
+    lines = to_lines(simulate_ride(start * 1000))
+    played = _play(lines, "Simulated ride", console, url, api_key)
+    write_private(marker, played.workouts[0]["id"])
+    return played
 
 
-def _play(
-    console: Console, url: str, api_key: str, lines: Sequence[bytes], title: str
-) -> dict[str, Any]:
+def _find_simulated(workout_id: str, url: str, api_key: str) -> Imported:
+    another = "make run RIDE=ride.fit plays another"
+    with open_client(url, api_key) as client:
+        answer = attempt(client, "GET", f"/api/workouts/{workout_id}")
+    if not answer.is_success:
+        return Imported([], [f"The simulated ride was played before, and is deleted; {another}."])
+    address = f"{url}/api/workouts/{workout_id}"
+    return Imported(
+        [answer.json()["workout"]], [f"The simulated ride was played before: {address}; {another}."]
+    )
+
+
+def _play(lines: Sequence[bytes], title: str, console: Console, url: str, api_key: str) -> Imported:
     columns = (
         TextColumn("Playing {task.description}"),
         BarColumn(),
@@ -178,39 +205,10 @@ def _play(
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=len(lines))
-        return play_ride(url, api_key, lines, title, lambda count: progress.advance(task, count))
+        workout = play_ride(url, api_key, lines, title, lambda count: progress.advance(task, count))
+    return Imported([workout], [])
 
 
-def _report(console: Console, workout: dict[str, Any], url: str, api_key: str) -> None:
-    console.print(_table(workout))
-    console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
-
-
-def _table(workout: dict[str, Any]) -> Table:
-    summary = workout["summary"]
-    start = datetime.fromisoformat(workout["startTime"]).astimezone(UTC)
-    heading = f"{workout['title']}, {start:%Y-%m-%d %H:%M} UTC: {workout['status']}"
-    table = Table(title=heading, min_width=len(heading))
-    table.add_column("Figure")
-    table.add_column("Value", justify="right")
-    for name, value in _figures(summary):
-        table.add_row(name, value)
-    return table
-
-
-def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    def figure(member: str, unit: str, scale: float = 1, digits: int = 0) -> str:
-        value = summary[member]
-        return "–" if value is None else f"{value * scale:,.{digits}f} {unit}".strip()
-
-    minutes, seconds = divmod(summary["recordedTime"], 60)
-    yield "Recorded time", f"{minutes} min {seconds:02d} s"
-    yield "Distance", figure("totalDistance", "km", 0.001, 2)
-    yield "Average speed", figure("avgSpeed", "km/h", 3.6, 1)
-    yield "Average power", figure("avgPower", "W")
-    yield "Normalized power", figure("normalizedPower", "W")
-    yield "Maximum power", figure("maxPower", "W")
-    yield "Work", figure("totalEnergy", "kJ")
-    yield "Average heart rate", figure("avgHeartrate", "bpm")
-    yield "Average cadence", figure("avgCadence", "rpm")
-    yield "Samples", figure("sampleCount", "")
+def _send(data: bytes, name: str, console: Console, url: str, api_key: str) -> Imported:
+    console.print(f"Sending {name} …")
+    return send_file(url, api_key, data, name)

@@ -1,6 +1,7 @@
 """The channels of FIT records, as columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -47,8 +48,9 @@ def times_of(records: list[Message]) -> IntArray:
 
 def columns_of(records: list[Message], descriptions: list[Message]) -> dict[str, FloatArray]:
     """A column a channel, NaN where a record has no value."""
-    columns = {name: _channel(records, *fields) for name, fields in _FIELDS.items()}
-    columns["balance"] = _left_share(column(records, "left_right_balance"))
+    fields = _Fields(records)
+    columns = {name: _channel(fields, *sources) for name, sources in _FIELDS.items()}
+    columns["balance"] = _left_share(fields.column("left_right_balance"))
     for name, values in _developer_columns(records, descriptions):
         if np.isnan(columns[name]).all():
             columns[name] = values
@@ -57,7 +59,38 @@ def columns_of(records: list[Message], descriptions: list[Message]) -> dict[str,
 
 def column(messages: list[Message], name: str) -> FloatArray:
     """A field's values; NaN where it is absent or no number."""
-    values = [message.get(name) for message in messages]
+    return _numbers([message.get(name) for message in messages])
+
+
+class _Fields:
+    """Columns of the records, where those that every record has are collected in one pass.
+
+    That takes half as long as a pass for each: the records of a ride are more than a cache holds.
+    """
+
+    def __init__(self, records: list[Message]) -> None:
+        self._records = records
+        self._collected = _collect(records, [sources[0] for sources, _ in _FIELDS.values()])
+
+    def column(self, name: str) -> FloatArray:
+        """A field's values; NaN where it is absent or no number."""
+        if name in self._collected:
+            return _numbers(self._collected[name])
+        return column(self._records, name)
+
+
+def _collect(records: list[Message], names: list[str]) -> dict[str, Sequence[Any]]:
+    """The values of those fields that every record has."""
+    while len(names) > 1:
+        try:
+            columns = zip(*map(itemgetter(*names), records), strict=True)
+            return dict(zip(names, columns, strict=False))
+        except KeyError as missing:
+            names = [name for name in names if name != missing.args[0]]
+    return {}
+
+
+def _numbers(values: Sequence[Any]) -> FloatArray:
     try:
         numbers = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):  # a list or a name among the numbers
@@ -72,11 +105,11 @@ def number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else np.nan
 
 
-def _channel(records: list[Message], names: tuple[str, ...], unit: float) -> FloatArray:
-    values = column(records, names[0])
+def _channel(fields: _Fields, names: tuple[str, ...], unit: float) -> FloatArray:
+    values = fields.column(names[0])
     for name in names[1:]:
         if np.isnan(values).any():
-            values = np.where(np.isnan(values), column(records, name), values)
+            values = np.where(np.isnan(values), fields.column(name), values)
     return values * unit
 
 

@@ -55,6 +55,8 @@ def salvage(data: bytes) -> Decoded:
     problem = None
     try:
         problem = _read_frames(data, messages)
+    except MemoryError:  # no fault of the file's: what follows is there
+        raise
     except Exception as error:  # whatever damage does to the decoder, what it has read counts
         logger.info("stopped within a damaged FIT file: %s", error)
         count = sum(message["message_type"] == "record" for message in messages)

@@ -12,6 +12,7 @@ from xml.parsers import expat
 
 from shared.files.recording import UnreadableFile
 
+_NO_MEMORY: Final = expat.errors.codes[expat.errors.XML_ERROR_NO_MEMORY]
 MAX_DEPTH: Final = 64
 MAX_TEXT: Final = 1 << 20  # characters of one element
 
@@ -78,6 +79,8 @@ def parse(text: str, into: Elements) -> str | None:
     try:
         parser.Parse(text.encode("utf-8", "replace"), True)
     except expat.ExpatError as error:
+        if error.code == _NO_MEMORY:  # no fault of the file's: what follows is there
+            raise MemoryError from error
         return f"the file is damaged or cut off in line {error.lineno}: what follows is lost"
     return None
 

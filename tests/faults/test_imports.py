@@ -1,14 +1,19 @@
 """Workers that die over a file: another one imports it, once and whole."""
 
 import signal
+from typing import Any
 
 import pytest
 
+from shared.connections import open_database
+from shared.redis_keys import SHORT, Queue
+from shared.settings import read_settings
 from tests.api.files.ride_files import ended, fit, post
 from tests.conftest import Rider
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
+from worker.jobs.dispatch import Dispatcher
 
 LEASE = "0.5"
 
@@ -55,3 +60,23 @@ def test_files_go_in_after_redis_has_lost_every_event(system: System) -> None:
     system.redis_client.flushall()
     system.start_worker()
     assert ended(rider, upload)["status"] == "done"
+
+
+def test_who_sends_files_without_end_leaves_room_for_another_rider_s_one(system: System) -> None:
+    """Half of the stream is filled at once, the rest by turns: with the other rider's file."""
+    system.start_api()
+    greedy, modest = system.make_rider(), system.make_rider()
+    for number in range(2 * SHORT):
+        post(greedy, fit(60, second=9000 * number))
+    upload = post(modest, fit(60)).json()["upload"]["id"]
+    assert upload not in asked_for(system)
+    urls = {"DATABASE_URL": system.database_url, "REDIS_URL": system.redis_url}
+    with open_database(read_settings(urls)) as database:
+        Dispatcher(database, system.redis_client, checkpoint_interval=600).dispatch()
+    assert upload in asked_for(system)
+    assert len(asked_for(system)) <= SHORT
+
+
+def asked_for(system: System) -> list[str]:
+    entries: Any = system.redis_client.xrange(Queue.IMPORTS)
+    return [fields[b"upload"].decode() for _, fields in entries]

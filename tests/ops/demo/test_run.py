@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from ops.demo.ride_simulator import simulate_ride
+from tests.api.files.ride_files import fit
 from tests.conftest import ROOT, run_ops
 
 T0 = 1_700_000_000_000
@@ -75,7 +76,7 @@ def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
     assert "Key   bpt_" in done.stdout
 
 
-def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -> None:
+def test_run_serves_until_told_to_stop_and_plays_its_ride_once(data_dir: Path) -> None:
     with running(data_dir, PORT=free_port()) as first:  # the usual one is others' as well
         assert [w["status"] for w in workouts(first)] == ["COMPLETED"]
         assert httpx2.get(f"{first['url']}/docs").is_success
@@ -84,7 +85,14 @@ def test_run_serves_until_told_to_stop_and_keeps_rides_and_key(data_dir: Path) -
         httpx2.get(f"{first['url']}/health/live")
     with running(data_dir) as second:
         assert second["apiKey"] == first["apiKey"]
-        assert [w["status"] for w in workouts(second)] == ["COMPLETED"] * 2
+        (workout,) = workouts(second)
+        assert workout["status"] == "COMPLETED"
+        address = f"{second['url']}/api/workouts/{workout['id']}"
+        assert f"was played before: {address}" in (data_dir / "output").read_text()
+        httpx2.delete(address, headers={"X-API-Key": second["apiKey"]}).raise_for_status()
+    with running(data_dir) as third:
+        assert workouts(third) == []
+    assert "was played before, and is deleted" in (data_dir / "output").read_text()
 
 
 def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> None:
@@ -175,6 +183,26 @@ def test_a_ride_that_cannot_be_played_fails_the_demo(
     done = run_ops("run", "--once", data_dir=data_dir, RIDE=str(ride))
     assert done.returncode != 0
     assert complaint in done.stderr
+
+
+def test_a_file_goes_in_as_a_rider_sends_it_and_one_without_a_ride_starts_nothing(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    """600 s at 200 W are 120 kJ."""
+    ride = tmp_path / "[evening].fit.gz"
+    ride.write_bytes(gzip.compress(fit(600)))
+    done = run_ops("run", "--once", data_dir=data_dir, RIDE=str(ride))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Work +│ +120 kJ", done.stdout)
+    again = run_ops("run", "--once", data_dir=data_dir, RIDE=str(ride))
+    assert again.returncode == 0
+    assert "this very file was sent before" in again.stdout
+    assert re.search(r"Work +│ +120 kJ", again.stdout)
+    ride.write_bytes(b"no ride")
+    nothing = run_ops("run", "--once", data_dir=data_dir / "fresh", RIDE=str(ride))
+    assert nothing.returncode != 0
+    assert "neither a FIT" in nothing.stderr
+    assert not (data_dir / "fresh").exists()
 
 
 def test_the_simulated_ride_is_the_same_every_time_and_plausible() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.files.reading import read_rides
 from shared.files.recording import FileRefused
-from tests.api.files.ride_files import fit, gpx, zip_of
+from tests.api.files.ride_files import fit, gpx, tcx, zip_of
 from worker.files.reader import FileReader, ReaderDied
 
 GIB = 1 << 30
@@ -85,6 +85,28 @@ def test_a_file_that_eats_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(FileRefused, match="more memory than it may"):
         reader.read_rides(gpx(60), NOW)
     reader.close()
+
+
+def found_within(megabytes: int, file: bytes) -> int | str:
+    """How many readings are found with so much memory, or why none are."""
+    reader = FileReader(30, megabytes << 20)
+    try:
+        return len(reader.read_rides(file, NOW)[0].samples)
+    except FileRefused as refusal:
+        return str(refusal)
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "readings"), [(tcx(30_000), 30_000), (fit(5_000)[:-2], 5_000)], ids=["tcx", "fit"]
+)
+def test_too_little_memory_is_never_taken_for_the_end_of_a_damaged_file(
+    file: bytes, readings: int
+) -> None:
+    for megabytes in (4, 8, 10, 12, 14, 18, 24, 64):
+        found = found_within(megabytes, file)
+        assert found in (readings, "reading this file takes more memory than it may")
 
 
 def test_a_fault_of_ours_over_a_file_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
