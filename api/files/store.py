@@ -1,6 +1,6 @@
 """Uploads as PostgreSQL has them, for their users alone."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +54,12 @@ class Upload(Struct, rename="camel"):
         self.duplicate_of = self.duplicates[0].workout_id if self.duplicates else None
 
 
+class SentFile(Upload, rename="camel"):
+    """An upload as an export has it; `file` is the name of its original there, if it has one."""
+
+    file: str | None = None
+
+
 @dataclass(frozen=True)
 class NewUpload:
     """A file as it was sent."""
@@ -78,6 +84,11 @@ class Kept:
 @dataclass(frozen=True)
 class _Made:
     workout_id: UUID
+
+
+@dataclass(frozen=True)
+class _Id:
+    id: UUID
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,25 @@ async def list_uploads(
             after_id=after_id,
             limit=limit,
         )
+
+
+async def list_upload_ids(database: AsyncDatabase, user_id: UUID) -> list[UUID]:
+    """Every upload of the user, newest first; those out of a zip, too."""
+    async with database.connection() as connection:
+        found = await connection.rows(_Id, QUERIES["list_upload_ids"], user_id=user_id)
+    return [each.id for each in found]
+
+
+async def find_sent_files(
+    database: AsyncDatabase, ids: Sequence[UUID], user_id: UUID, time_zone: str
+) -> list[SentFile]:
+    """Those of the given uploads that are there and the user's, in the same order.
+
+    In ``time_zone`` is the day that the names of originals begin with.
+    """
+    named = {"ids": ids, "user_id": user_id, "time_zone": time_zone}
+    async with database.connection() as connection:
+        return await connection.rows(SentFile, QUERIES["get_sent_files"], **named)
 
 
 async def read_pieces(

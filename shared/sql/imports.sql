@@ -18,13 +18,10 @@ FOR NO KEY UPDATE
 -- name: same_bytes
 -- A workout that the same bytes have made before, or were found to be, and that is there still.
 SELECT workouts.id AS workout_id, earlier.created_at AS sent_at
-FROM uploads AS earlier, unnest(
-    earlier.workout_ids || ARRAY(
-        SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(earlier.duplicates) AS each
-    )
-) AS made (id)
-JOIN workouts ON workouts.id = made.id AND workouts.status <> 'DELETED'
-WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s AND earlier.id <> %(id)s
+FROM upload_workouts AS earlier
+JOIN workouts ON workouts.id = workout_id AND workouts.status <> 'DELETED'
+WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s
+    AND earlier.upload_id <> %(id)s
 ORDER BY earlier.created_at, workouts.start_time
 
 -- name: count_workouts_of
@@ -101,10 +98,34 @@ WHERE id IN (
 )
 RETURNING id
 
+-- name: purge_archives
+-- A zip holds the rides of all its files: its bytes go with the first of them that is purged. Each
+-- other file has an original of its own.
+DELETE FROM upload_files
+WHERE upload_id IN (
+    SELECT parent_id FROM upload_workouts
+    WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+        AND workout_id = ANY(%(ids)s)
+)
+
 -- name: purge_uploads
--- Delete the files of workouts that are being purged, unless others came out of them, too.
+-- Delete the files that hold workouts that are being purged, unless they hold others, too: those
+-- that these came out of, and those that were found to be the same rides.
 DELETE FROM uploads
-WHERE id IN (SELECT upload_id FROM workouts WHERE id = ANY(%(ids)s))
-    AND NOT EXISTS (
-        SELECT FROM workouts WHERE upload_id = uploads.id AND workouts.id <> ALL(%(ids)s)
-    )
+WHERE id IN (
+    SELECT upload_workouts.upload_id
+    FROM upload_workouts
+    LEFT JOIN workouts ON workouts.id = workout_id
+    WHERE upload_workouts.user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+    GROUP BY upload_workouts.upload_id
+    HAVING bool_or(workout_id = ANY(%(ids)s))
+        AND bool_and(workouts.id IS NULL OR workouts.id = ANY(%(ids)s))
+)
+
+-- name: purge_empty_archives
+-- Delete what is left of zips of which nothing is kept any more.
+DELETE FROM uploads AS archive
+WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+    AND parent_id IS NULL AND status = 'done' AND workout_ids = '{}' AND duplicates = '[]'
+    AND NOT EXISTS (SELECT FROM uploads WHERE parent_id = archive.id)
+    AND NOT EXISTS (SELECT FROM upload_files WHERE upload_id = archive.id)

@@ -9,12 +9,8 @@ LIMIT 1
 -- name: find_made
 -- The workouts that the same bytes have made, or were found to be, and that are there still.
 SELECT workouts.id AS workout_id
-FROM uploads AS earlier, unnest(
-    earlier.workout_ids || ARRAY(
-        SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(earlier.duplicates) AS each
-    )
-) AS made (id)
-JOIN workouts ON workouts.id = made.id AND workouts.status <> 'DELETED'
+FROM upload_workouts AS earlier
+JOIN workouts ON workouts.id = workout_id AND workouts.status <> 'DELETED'
 WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s
 ORDER BY earlier.created_at, workouts.start_time
 LIMIT 100
@@ -77,3 +73,35 @@ SELECT substring(data FROM %(start)s::int FOR %(count)s::int) AS data, compresse
 FROM upload_files
 JOIN uploads ON uploads.id = upload_id
 WHERE upload_id = %(id)s AND user_id = %(user_id)s
+
+-- name: list_upload_ids
+-- Every upload of the user, newest first; those out of a zip, too.
+SELECT id FROM uploads WHERE user_id = %(user_id)s ORDER BY created_at DESC, id DESC
+
+-- name: get_sent_files
+-- Of the given uploads those of the user, in the same order, each with the name of its original in
+-- an export. Without one is what has no bytes, and what would bring a deleted ride along: a file of
+-- nothing else, and a zip with one, whose other files have originals of their own.
+SELECT shown_uploads.id, filename, size, sha256, status, on_duplicate, reason, warnings, workout_ids,
+    duplicates, parent_id, members, created_at, updated_at,
+    CASE WHEN
+        EXISTS (SELECT FROM upload_files WHERE upload_id = shown_uploads.id)
+        AND (there = made OR (there > 0 AND members IS NULL))
+    THEN
+        'originals/' || to_char(created_at AT TIME ZONE %(time_zone)s, 'YYYY-MM-DD') || '-'
+        || shown_uploads.id || coalesce(
+            substring(
+                regexp_replace(
+                    lower(filename), CASE WHEN parent_id IS NULL THEN '$' ELSE '(\.gz)?$' END, ''
+                ) FROM '\.(?:fit|tcx|gpx|csv|json|zip)(?:\.gz)?$'
+            ), ''
+        )
+    END AS file
+FROM shown_uploads, LATERAL (
+    SELECT count(DISTINCT workout_id) AS made, count(DISTINCT visible_workouts.id) AS there
+    FROM upload_workouts AS of_it
+    LEFT JOIN visible_workouts ON visible_workouts.id = workout_id
+    WHERE of_it.upload_id = shown_uploads.id OR of_it.parent_id = shown_uploads.id
+) AS rides
+WHERE shown_uploads.id = ANY(%(ids)s) AND user_id = %(user_id)s
+ORDER BY array_position(%(ids)s::uuid[], shown_uploads.id)

@@ -77,7 +77,8 @@ def find_purgeable(connection: DatabaseConnection, retention: float) -> list[UUI
 def purge(connection: DatabaseConnection, workout_ids: list[UUID]) -> None:
     """Delete them with their files, and the deleted users that have no workouts left."""
     if workout_ids:
-        connection.execute(IMPORTS["purge_uploads"], {"ids": workout_ids})
+        for query in ("purge_archives", "purge_uploads", "purge_empty_archives"):
+            connection.execute(IMPORTS[query], {"ids": workout_ids})
         connection.execute(QUERIES["purge"], {"ids": workout_ids})
     connection.execute(QUERIES["purge_users"])
 
