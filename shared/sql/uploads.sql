@@ -7,12 +7,31 @@ ORDER BY created_at
 LIMIT 1
 
 -- name: find_made
--- The workouts that the same bytes have made, or were found to be, and that are there still.
+-- The workouts that the same bytes have made, or were found to be, and that are there still. Of a zip
+-- those of its files, if all of them are there.
+WITH sent AS (
+    SELECT id, id AS upload_id FROM uploads
+    WHERE user_id = %(user_id)s AND sha256 = %(sha256)s
+), member AS (
+    SELECT sent.id, uploads.id AS upload_id FROM sent JOIN uploads ON parent_id = sent.id
+), made AS (
+    SELECT sent.id, workout_id, created_at, member.id IS NOT NULL AS of_zip
+    FROM (SELECT * FROM sent UNION ALL SELECT * FROM member) AS sent
+    JOIN upload_workouts USING (upload_id)
+    LEFT JOIN member USING (upload_id)
+)
 SELECT workouts.id AS workout_id
-FROM upload_workouts AS earlier
+FROM made
 JOIN workouts ON workouts.id = workout_id AND workouts.status <> 'DELETED'
-WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s
-ORDER BY earlier.created_at, workouts.start_time
+WHERE NOT of_zip OR (
+    EXISTS (SELECT FROM upload_files WHERE upload_id = made.id)
+    AND NOT EXISTS (
+        SELECT FROM made AS gone
+        LEFT JOIN workouts AS kept ON kept.id = gone.workout_id AND kept.status <> 'DELETED'
+        WHERE gone.id = made.id AND kept.id IS NULL
+    )
+)
+ORDER BY made.created_at, workouts.start_time
 LIMIT 100
 
 -- name: lock_uploads
