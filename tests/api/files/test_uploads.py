@@ -271,7 +271,9 @@ def test_a_zip_sent_again_is_known_by_its_bytes(rider: Rider) -> None:
     """Also where it holds files that are no rides, and by keys that lost the answer."""
     archive = zip_of(a__gpx=gpx(60), b__fit=fit(60, second=9000), c__fit=b"no ride")
     first = send(rider, archive, "all.zip")
-    problem = problem_of(post(rider, archive, "again.zip"), 409)
+    answer = post(rider, archive, "again.zip")
+    assert answer.status_code == 409
+    problem = answer.json()
     assert set(problem["workoutIds"]) == set(first["workoutIds"])
     assert [each["id"] for each in rider.client.get("/api/uploads").json()["uploads"]] == [
         first["id"]
