@@ -10,3 +10,20 @@ FROM uploads, unnest(
         SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(duplicates) AS each
     )
 ) AS made (id);
+
+-- The names of objects in the store, each noted before the object is put: those that no file refers
+-- to, because something was cut off or the file is deleted, are deleted by the sweeper. Names are
+-- not deleted with their user, so that the objects are found.
+CREATE TABLE IF NOT EXISTS stored_objects (
+    name       text PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- A file's bytes are in the row, or in the store.
+ALTER TABLE upload_files
+    ALTER COLUMN data DROP NOT NULL,
+    ADD COLUMN IF NOT EXISTS object text UNIQUE REFERENCES stored_objects (name);
+ALTER TABLE upload_files DROP CONSTRAINT IF EXISTS upload_files_one_place;
+ALTER TABLE upload_files ADD CONSTRAINT upload_files_one_place
+    CHECK ((data IS NULL) <> (object IS NULL)) NOT VALID;
+ALTER TABLE upload_files VALIDATE CONSTRAINT upload_files_one_place;

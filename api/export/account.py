@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from api.export.state import ExportRequest, ExportState
 from api.export.store import Act, list_acts
 from api.export.zip_stream import ZipStream
-from api.files.originals import pieces
+from api.files.originals import open_original
 from api.files.store import SentFile, find_sent_files, list_upload_ids
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
@@ -145,9 +145,10 @@ class _Export:
     async def _original(self, sent: SentFile) -> AsyncIterator[Iterable[bytes]]:
         """Raises ServiceUnavailable if it was purged meanwhile: half a file is none."""
         left = sent.size
-        async for piece in pieces(self._database, sent.id, self.user_id):
-            left -= len(piece)
-            yield [piece]
+        if original := await open_original(self.state, sent.id, self.user_id):
+            async for piece in original:
+                left -= len(piece)
+                yield [piece]
         if left:
             raise ServiceUnavailable(f"the original of {sent.id} is gone")
 

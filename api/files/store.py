@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus
+from shared.uploads import Duplicate, OnDuplicate, Packed, UploadStatus
 
 QUERIES = load_queries("uploads")
 _PIECE = 256 * 1024  # bytes of an original that are read at a time
@@ -82,6 +82,14 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Held:
+    """How the bytes of a file are stored: in its row, or as an object."""
+
+    compressed: bool
+    object: str | None
+
+
+@dataclass(frozen=True)
 class _Made:
     workout_id: UUID
 
@@ -94,7 +102,6 @@ class _Id:
 @dataclass(frozen=True)
 class _Piece:
     data: bytes
-    compressed: bool
 
 
 async def find_unfinished(connection: BoundedConnection, sent: NewUpload) -> Upload | None:
@@ -122,10 +129,16 @@ async def count_kept(connection: BoundedConnection, user_id: UUID) -> Kept:
     return await connection.row(Kept, QUERIES["count_kept"], user_id=user_id) or Kept(0, 0)
 
 
+async def note_object(database: AsyncDatabase, name: str) -> None:
+    """Note the name of an object that is about to be put: it is deleted if it is of no use."""
+    async with database.connection() as connection:
+        await connection.execute(QUERIES["note_object"], {"name": name})
+
+
 async def create_upload(
-    connection: BoundedConnection, sent: NewUpload, original: Original
+    connection: BoundedConnection, sent: NewUpload, original: Packed, name: str | None
 ) -> Upload:
-    """Keep the file; the row asks for its import."""
+    """Keep the file, or the name of the object that has it; the row asks for its import."""
     upload = await connection.row(
         Upload,
         QUERIES["create_upload"],
@@ -138,9 +151,8 @@ async def create_upload(
         language=sent.language,
     )
     assert upload is not None  # INSERT … RETURNING gives a row  # noqa: S101
-    stored = {"id": upload.id, "compressed": original.compressed, "data": original.data}
     with _patient(connection):
-        await connection.execute(QUERIES["keep_file"], stored)
+        await connection.execute(QUERIES["keep_file"], original.row(upload.id, name))
     return upload
 
 
@@ -196,10 +208,20 @@ async def find_sent_files(
         return await connection.rows(SentFile, QUERIES["get_sent_files"], **named)
 
 
+async def find_original(database: AsyncDatabase, upload_id: UUID, user_id: UUID) -> Held | None:
+    """Where the bytes of the user's upload are; None without any."""
+    named = {"id": upload_id, "user_id": user_id}
+    async with database.connection() as connection:
+        return await connection.row(Held, QUERIES["find_original"], **named)
+
+
 async def read_pieces(
     database: AsyncDatabase, upload_id: UUID, user_id: UUID
-) -> AsyncIterator[_Piece]:
-    """The original as it is stored, in pieces; no connection is held while one is on its way."""
+) -> AsyncIterator[bytes]:
+    """The bytes of a file's row as they are stored, in pieces.
+
+    No connection is held while one is on its way.
+    """
     start = 1
     while True:
         async with database.connection() as connection:
@@ -213,7 +235,7 @@ async def read_pieces(
             )
         if piece is None or not piece.data:
             return
-        yield piece
+        yield piece.data
         start += _PIECE
 
 

@@ -6,8 +6,8 @@ WHERE id = %(id)s
 RETURNING id, user_id, parent_id, key_id, filename, sha256, on_duplicate, language, created_at
 
 -- name: read_original
--- The stored bytes of a file; none once the user is deleted.
-SELECT compressed, data FROM upload_files WHERE upload_id = %(id)s
+-- The stored bytes of a file, or the object that has them; none once the user is deleted.
+SELECT compressed, data, object FROM upload_files WHERE upload_id = %(id)s
 
 -- name: lock_upload
 -- Let no other worker end the upload; nothing if one has.
@@ -71,9 +71,27 @@ INSERT INTO uploads (
 RETURNING id
 
 -- name: keep_original
--- The bytes of a file.
-INSERT INTO upload_files (upload_id, compressed, data)
-VALUES (%(id)s, %(compressed)s, %(data)b)
+-- The bytes of a file, or the name of the object that has them.
+INSERT INTO upload_files (upload_id, compressed, data, object)
+VALUES (%(id)s, %(compressed)s, %(data)b, %(object)s)
+
+-- name: note_original
+-- The name of an object, before it is put.
+INSERT INTO stored_objects (name) VALUES (%(name)s)
+
+-- name: lock_unneeded_objects
+-- Objects that no file refers to, and that are not just being put; locked, so that none comes into
+-- use. One to which an unfinished transaction refers is locked by that.
+SELECT name FROM stored_objects
+WHERE created_at < now() - make_interval(secs => %(grace)s)
+    AND NOT EXISTS (SELECT FROM upload_files WHERE object = name)
+ORDER BY created_at
+LIMIT 500
+FOR UPDATE SKIP LOCKED
+
+-- name: forget_objects
+-- Objects that are deleted.
+DELETE FROM stored_objects WHERE name = ANY(%(names)s)
 
 -- name: next_imports
 -- Files to import, each user's in turn; one that somebody has locked is left for the next time.

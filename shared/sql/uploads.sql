@@ -56,9 +56,20 @@ WITH created AS (
 SELECT *, NULL AS members FROM created
 
 -- name: keep_file
--- The bytes of a file.
-INSERT INTO upload_files (upload_id, compressed, data)
-VALUES (%(id)s, %(compressed)s, %(data)b)
+-- The bytes of a file, or the name of the object that has them.
+INSERT INTO upload_files (upload_id, compressed, data, object)
+VALUES (%(id)s, %(compressed)s, %(data)b, %(object)s)
+
+-- name: note_object
+-- The name of an object, before it is put.
+INSERT INTO stored_objects (name) VALUES (%(name)s)
+
+-- name: find_original
+-- Where the bytes of a file are: without an object in the row.
+SELECT compressed, object
+FROM upload_files
+JOIN uploads ON uploads.id = upload_id
+WHERE upload_id = %(id)s AND user_id = %(user_id)s
 
 -- name: get_upload
 -- One of the user's own uploads; for a key that may not read, one that it has sent itself. A zip has
@@ -88,7 +99,7 @@ LIMIT %(limit)s
 
 -- name: read_piece
 -- A piece of an original, as it is stored; nothing beyond its end.
-SELECT substring(data FROM %(start)s::int FOR %(count)s::int) AS data, compressed
+SELECT substring(data FROM %(start)s::int FOR %(count)s::int) AS data
 FROM upload_files
 JOIN uploads ON uploads.id = upload_id
 WHERE upload_id = %(id)s AND user_id = %(user_id)s
