@@ -131,13 +131,13 @@ WHERE upload_id IN (
 -- that these came out of, and those that were found to be the same rides.
 DELETE FROM uploads
 WHERE id IN (
-    SELECT upload_workouts.upload_id
-    FROM upload_workouts
-    LEFT JOIN workouts ON workouts.id = workout_id
-    WHERE upload_workouts.user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
-    GROUP BY upload_workouts.upload_id
-    HAVING bool_or(workout_id = ANY(%(ids)s))
-        AND bool_and(workouts.id IS NULL OR workouts.id = ANY(%(ids)s))
+    SELECT upload_id FROM upload_workouts
+    WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+        AND workout_id = ANY(%(ids)s)
+) AND NOT EXISTS (
+    SELECT FROM upload_workouts AS held
+    JOIN workouts ON workouts.id = held.workout_id
+    WHERE held.upload_id = uploads.id AND workouts.id <> ALL(%(ids)s)
 )
 
 -- name: purge_empty_archives

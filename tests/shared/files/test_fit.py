@@ -128,6 +128,7 @@ def test_the_devices_own_figures_are_kept() -> None:
         (60_000, 150, 60),  # a mean over a ride without its zeros
         (60, 150, 60),
         (1_200, 100, 1.2),  # neither: as it is stored
+        (6, 100, 0.006),
         (0, 100, 0),
     ],
 )
