@@ -61,7 +61,7 @@ format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff format .
 lock: setup-dev ## Resolve the dependencies of pyproject.toml anew
 	@for set in dev embedded production; do \
-	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded" ;; *) extras= ;; esac; \
+	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded --extra s3" ;; *) extras="--extra s3" ;; esac; \
 	    $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	        $$extras $$([ $$set = dev ] || echo -c requirements/dev.txt) \

@@ -50,6 +50,7 @@ from api.workouts import laps, remedies, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
+from shared.originals import open_originals
 from shared.settings import Settings
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
@@ -134,6 +135,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             throttle=Throttle(redis, settings),
             announcements=Announcements(redis),
             files=FileBudget(settings.max_held_file_bytes),
+            originals=open_originals(settings),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
         )

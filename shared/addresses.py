@@ -62,12 +62,26 @@ def require_network(text: str) -> None:
         raise ValueError("is neither an IP address nor a network such as 10.0.0.0/8") from None
 
 
+def require_originals_url(text: str) -> None:
+    """Raises ValueError."""
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?", text):
+        raise ValueError("is not of the form s3://bucket/prefix")
+
+
+def require_endpoint(text: str) -> None:
+    """Raises ValueError."""
+    if not re.fullmatch(r"https?://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?/?", text):
+        raise ValueError("is not of the form https://host:port")
+
+
 # By the name of the setting; of a list, for each of its entries.
 CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
     "DATABASE_URL": require_database_url,
     "REDIS_URL": require_redis_url,
     "CORS_ORIGINS": require_origin,
     "TRUSTED_PROXIES": require_network,
+    "ORIGINALS_URL": require_originals_url,
+    "ORIGINALS_ENDPOINT": require_endpoint,
 }
 
 

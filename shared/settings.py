@@ -1,6 +1,7 @@
 """The settings: one frozen object, read from the environment once per process."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -54,6 +55,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_file_bytes: Positive = 256 * 1024 * 1024
     max_kept_file_bytes: Positive = 20 * 1024 * 1024 * 1024
     max_kept_files: Positive = 100_000
+    # Where originals are kept: in PostgreSQL, or below s3://bucket/prefix in a store that speaks
+    # S3, at an endpoint or AWS's of the region. Without a key, as AWS's own tools find one.
+    originals_url: str = ""
+    originals_endpoint: str = ""
+    originals_region: str = "us-east-1"
+    originals_key_id: str = ""
+    originals_secret: str = ""
     # What a worker may take to read one file: seconds of CPU, and bytes of memory.
     max_import_seconds: Positive = 30
     max_import_bytes: Positive = 1024 * 1024 * 1024
@@ -108,6 +116,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise InvalidSettings("MAX_SAMPLES_PER_MINUTE is less than MAX_BATCH_SAMPLES")
     if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
         raise InvalidSettings("CORS_ORIGINS has other origins beside *, which stands for all")
+    _check_originals(settings)
     _check_sign_in(settings)
     return settings
 
@@ -122,6 +131,13 @@ def require_sound(key: str, value: str | tuple[str, ...]) -> None:
         except ValueError as error:
             shown = f": {entry!r}" if isinstance(value, tuple) else ""
             raise InvalidSettings(f"{key}{shown} {error}") from None
+
+
+def _check_originals(settings: Settings) -> None:
+    if settings.originals_url and find_spec("obstore") is None:
+        raise InvalidSettings("ORIGINALS_URL needs the package obstore: install the extra `s3`")
+    if bool(settings.originals_key_id) != bool(settings.originals_secret):
+        raise InvalidSettings("of ORIGINALS_KEY_ID and ORIGINALS_SECRET one alone is set")
 
 
 def _check_sign_in(settings: Settings) -> None:

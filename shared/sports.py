@@ -18,6 +18,17 @@ def sport_family(sport: str) -> str:
     return _FAMILY_OF.get(name, name)
 
 
+def may_be_of_one_ride(sport: str, other: str) -> bool:
+    """Whether two recordings with these sports may be of the same ride.
+
+    One device says e-bike or hike where another one says ride or run, and names that are not in the
+    table may mean anything.
+    """
+    one, others = (sport_family(each) for each in (sport, other))
+    known = one in _FAMILIES and others in _FAMILIES
+    return not known or _MOTIONS.get(one, one) == _MOTIONS.get(others, others)
+
+
 def names_of(family: str) -> list[str]:
     """Every name of a family, in small letters and without separators."""
     return sorted(_FAMILIES.get(family, {family}))
@@ -59,5 +70,9 @@ _FAMILIES: Final[dict[str, set[str]]] = {
     "swimming": _joined("lap pool openwater", "swimming swim"),
     "nordic-skiing": _joined("", "nordicskiing nordicski crosscountryskiing xcskiing rollerski"),
     "alpine-skiing": _joined("", "alpineskiing alpineski downhillskiing resortskiing"),
+}
+_MOTIONS: Final = {
+    **dict.fromkeys((CYCLING, "e-bike", "handcycling"), "wheels"),
+    **dict.fromkeys(("running", "walking"), "feet"),
 }
 _FAMILY_OF: Final = {name: family for family, names in _FAMILIES.items() for name in names}

@@ -2,7 +2,7 @@
 
 import zlib
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -40,23 +40,36 @@ class Duplicate(Struct, frozen=True, rename="camel"):
 
 
 class Original(NamedTuple):
-    """The bytes of a file as they are stored."""
+    """The bytes of a file as they are stored; None where an ``object`` of the store has them."""
+
+    compressed: bool
+    data: bytes | None
+    object: str | None = None
+
+
+class Packed(NamedTuple):
+    """The bytes of a file, ready to be stored."""
 
     compressed: bool
     data: bytes
 
+    def row(self, upload_id: UUID, name: str | None) -> dict[str, Any]:
+        """Of ``upload_files``; without the bytes where the object of that name has them."""
+        data = None if name else self.data
+        return {"id": upload_id, "compressed": self.compressed, "data": data, "object": name}
 
-def pack(data: bytes) -> Original:
+
+def pack(data: bytes) -> Packed:
     """The file by zlib, unless that makes it hardly smaller.
 
     At its fastest: its best takes three times as long, and makes a FIT file 2 % smaller.
     """
     packed = zlib.compress(data, zlib.Z_BEST_SPEED)
     if len(packed) > _WORTH_IT * len(data):
-        return Original(False, data)
-    return Original(True, packed)
+        return Packed(False, data)
+    return Packed(True, packed)
 
 
-def unpack(original: Original) -> bytes:
+def unpack(original: Packed) -> bytes:
     """The file."""
     return zlib.decompress(original.data) if original.compressed else original.data

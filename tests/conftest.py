@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpx2
 import hypothesis
 import pytest
@@ -228,3 +229,16 @@ def run_ops(*arguments: str, data_dir: Path, **variables: str) -> subprocess.Com
         text=True,
         timeout=120,
     )
+
+
+@pytest.fixture(scope="session")
+def store_variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings of a store of originals."""
+    from tests.object_store import object_store
+
+    folder = tmp_path_factory.mktemp("store")
+    with object_store(folder) as variables, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(
+            "SSL_CERT_FILE", certifi.where()
+        )  # without any, its client does not begin
+        yield {**variables, "SSL_CERT_FILE": certifi.where()}

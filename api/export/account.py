@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 from api.export.state import ExportRequest, ExportState
 from api.export.store import Act, list_acts
 from api.export.zip_stream import ZipStream
+from api.files.originals import open_original
+from api.files.store import SentFile, find_sent_files, list_upload_ids
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
 from api.identity.store import get_profile, list_keys
@@ -29,9 +31,10 @@ from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.rendering import csv_lines
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout, find_workouts, list_ids
+from shared.errors import ServiceUnavailable
 from shared.sports import ALL
 
-_RIDES_A_PAGE: Final = 50
+_PORTION: Final = 50  # rides or uploads that are read at a time
 _TYPE: Final = "application/zip"
 
 README: Final = """\
@@ -46,10 +49,16 @@ workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workout
 telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?format=csv:
                  day of its start in your time zone, id of the ride; timestamps in ms since
                  1970-01-01T00:00:00Z
+uploads.ndjson   every file you sent: a file a line, as GET /api/uploads/{upload}, newest first;
+                 `workoutIds` are the rides it became, `duplicates` those it was found to be, `file`
+                 its original, or null where none is kept
+originals/       those files, byte by byte as you sent them: day of that in your time zone, id of
+                 the upload; a zip as it was, and its files one by one
 
 Of a ride that is cropped (`crop` in workouts.ndjson), all is within the crop; undo that first
 (DELETE /api/workouts/{id}/crop) to take along what is outside.
-A ride that went on during the export is in it as far as it had got. Deleted rides are not in it.
+A ride that went on during the export is in it as far as it had got. Deleted rides are not in it,
+nor originals that hold nothing else, nor zips with one of them, whose other files are there.
 """
 
 
@@ -69,28 +78,35 @@ async def export_account(request: ExportRequest, caller: Caller) -> Response:
     """
     state = request.state
     rides = await list_ids(state["database"], caller.user_id)
+    uploads = await list_upload_ids(state["database"], caller.user_id)
     state["exports"].require_room(caller.user_id)
     zone = ZoneInfo(await time_zone_or_own(state, caller, None))
     name = f"bike-power-tracker-{datetime.now(zone):%Y-%m-%d}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if request.method == "HEAD":
         return Response(headers=headers, media_type=_TYPE)
-    export = _Export(request, caller, rides, zone)
+    export = _Export(request, caller, _Begun(rides, uploads, zone))
     return _ExportResponse(export, headers=headers, media_type=_TYPE)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What there was when the export began, and the rider's time zone."""
+
+    rides: list[UUID]
+    uploads: list[UUID]
+    zone: ZoneInfo
 
 
 class _Export:
     """What is in the export of a user. No connection is held while a piece is on its way."""
 
-    def __init__(
-        self, request: ExportRequest, caller: Caller, rides: list[UUID], zone: ZoneInfo
-    ) -> None:
+    def __init__(self, request: ExportRequest, caller: Caller, begun: _Begun) -> None:
         self.state: ExportState = request.state
         self.user_id = caller.user_id
         self._database = request.state["database"]
         self._request = request
-        self._rides = rides
-        self._zone = zone
+        self._begun = begun
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The zip file. Raises what keeps it from being complete."""
@@ -109,13 +125,32 @@ class _Export:
             yield Member(name, _whole(msgspec.json.encode(await read())))
         yield Member("audit.ndjson", _lines(self._acts()))
         yield Member("workouts.ndjson", _lines(self._pages()))
+        yield Member("uploads.ndjson", _lines(self._files()))
         async for page in self._pages():
             for workout in page:
                 await self._require_key()
-                samples = await fetch_samples(self.state, workout)
-                day = workout.start_time.astimezone(self._zone)
-                name = f"telemetry/{day:%Y-%m-%d}-{workout.id}.csv"
-                yield Member(name, _csv(samples, Selection().of(workout)))
+                yield await self._telemetry(workout)
+        async for files in self._files():
+            for sent in files:
+                if sent.file:
+                    await self._require_key()
+                    yield Member(sent.file, self._original(sent))
+
+    async def _telemetry(self, workout: Workout) -> Member:
+        samples = await fetch_samples(self.state, workout)
+        day = workout.start_time.astimezone(self._begun.zone)
+        name = f"telemetry/{day:%Y-%m-%d}-{workout.id}.csv"
+        return Member(name, _csv(samples, Selection().of(workout)))
+
+    async def _original(self, sent: SentFile) -> AsyncIterator[Iterable[bytes]]:
+        """Raises ServiceUnavailable if it was purged meanwhile: half a file is none."""
+        left = sent.size
+        if original := await open_original(self.state, sent.id, self.user_id):
+            async for piece in original:
+                left -= len(piece)
+                yield [piece]
+        if left:
+            raise ServiceUnavailable(f"the original of {sent.id} is gone")
 
     def _documents(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -149,10 +184,14 @@ class _Export:
 
     async def _pages(self) -> AsyncIterator[list[Workout]]:
         """The rides there were at the start, by their ids: a start may be corrected meanwhile."""
-        for start in range(0, len(self._rides), _RIDES_A_PAGE):
-            ids = self._rides[start : start + _RIDES_A_PAGE]
+        for ids in _portions(self._begun.rides):
             await self._require_key()
             yield await find_workouts(self._database, ids, self.user_id)
+
+    async def _files(self) -> AsyncIterator[list[SentFile]]:
+        for ids in _portions(self._begun.uploads):
+            await self._require_key()
+            yield await find_sent_files(self._database, ids, self.user_id, self._begun.zone.key)
 
     async def _require_key(self) -> None:
         """Raises Unauthorized once the key has been revoked, or the account deleted."""
@@ -172,6 +211,11 @@ class _ExportResponse(TimedStream):
         """Send it."""
         with self._exports.making(self._user_id):
             await super().__call__(scope, receive, send)
+
+
+def _portions(ids: list[UUID]) -> Iterator[list[UUID]]:
+    for start in range(0, len(ids), _PORTION):
+        yield ids[start : start + _PORTION]
 
 
 async def _whole(content: bytes) -> AsyncIterator[Iterable[bytes]]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
@@ -17,7 +19,7 @@ from api.files import store
 from api.files.budget import Take
 from api.files.form import MULTIPART, parse_form
 from api.files.listing import UploadsQuery, next_cursor, place_of
-from api.files.originals import disposition_of, pieces
+from api.files.originals import disposition_of, open_original
 from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
@@ -28,11 +30,12 @@ from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
-from shared.connections import AsyncRedis
+from shared.connections import AsyncRedis, BoundedConnection
 from shared.events import ImportRequest
 from shared.failpoints import failpoint
+from shared.originals import new_name
 from shared.redis_keys import ASKED_FOR, SHORT, Queue, asked_key
-from shared.uploads import UNFINISHED, OnDuplicate, Original, UploadStatus, pack
+from shared.uploads import UNFINISHED, OnDuplicate, Packed, UploadStatus, pack
 
 OCTETS: Final = "application/octet-stream"
 _PATIENCE: Final = 10  # times as long as for a body: a file may come over a slow line
@@ -156,8 +159,11 @@ async def get_file(request: FilesRequest, caller: Caller) -> Response:
     """The original, byte by byte as it was sent."""
     state, upload = request.state, await _require_upload(request, caller)
     await state["answers"].begin_read(request.scope, caller.user_id)
+    original = await open_original(state, upload.id, caller.user_id)
+    if original is None:
+        raise NotFound("the original of this upload is no longer there")
     return TimedStream(
-        pieces(state["database"], upload.id, caller.user_id),
+        original,
         state["settings"].body_timeout,
         headers={"Content-Disposition": disposition_of(upload.filename)},
         media_type=OCTETS,
@@ -202,18 +208,39 @@ async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -
         sent.on_duplicate,
         language,
     )
+    name = None
+    if originals := state["originals"]:
+        async with _kept_alone(state, wanted) as (_, upload):
+            if upload:
+                return upload
+        name = new_name(caller.user_id)
+        await store.note_object(state["database"], name)
+        await originals.put(name, original.data)
+        failpoint("after-putting")
+    async with _kept_alone(state, wanted) as (connection, upload):
+        return upload or await store.create_upload(connection, wanted, original, name)
+
+
+@asynccontextmanager
+async def _kept_alone(
+    state: FilesState, wanted: NewUpload
+) -> AsyncIterator[tuple[BoundedConnection, Upload | None]]:
+    """A transaction in which no other file of the user is kept; and the upload if it is there.
+
+    Raises Conflict where the file was sent before, or there is no room for it.
+    """
     async with state["database"].connection() as connection, connection.transaction():
-        kept = await store.count_kept(connection, caller.user_id)
-        if upload := await store.find_unfinished(connection, wanted):
-            return upload
-        made = await store.find_made(connection, wanted)
-        if made and sent.on_duplicate is OnDuplicate.REJECT:
-            raise _duplicate("this very file was sent before", made)
-        _require_room(state, kept, wanted.size)
-        return await store.create_upload(connection, wanted, original)
+        kept = await store.count_kept(connection, wanted.user_id)
+        upload = await store.find_unfinished(connection, wanted)
+        if not upload:
+            made = await store.find_made(connection, wanted)
+            if made and wanted.on_duplicate is OnDuplicate.REJECT:
+                raise _duplicate("this very file was sent before", made)
+            _require_room(state, kept, wanted.size)
+        yield connection, upload
 
 
-def _prepare(data: bytes) -> tuple[bytes, Original]:
+def _prepare(data: bytes) -> tuple[bytes, Packed]:
     return sha256(data).digest(), pack(data)
 
 
@@ -332,7 +359,8 @@ OPERATIONS = Operations(
             "/api/uploads/{upload}",
             get_upload,
             {HTTPStatus.OK: UploadAnswer},
-            "upload",
+            "read",
+            or_scope="upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,
         ),

@@ -1,6 +1,6 @@
 """Uploads as PostgreSQL has them, for their users alone."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus
+from shared.uploads import Duplicate, OnDuplicate, Packed, UploadStatus
 
 QUERIES = load_queries("uploads")
 _PIECE = 256 * 1024  # bytes of an original that are read at a time
@@ -54,6 +54,12 @@ class Upload(Struct, rename="camel"):
         self.duplicate_of = self.duplicates[0].workout_id if self.duplicates else None
 
 
+class SentFile(Upload, rename="camel"):
+    """An upload as an export has it; `file` is the name of its original there, if it has one."""
+
+    file: str | None = None
+
+
 @dataclass(frozen=True)
 class NewUpload:
     """A file as it was sent."""
@@ -76,14 +82,26 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Held:
+    """How the bytes of a file are stored: in its row, or as an object."""
+
+    compressed: bool
+    object: str | None
+
+
+@dataclass(frozen=True)
 class _Made:
     workout_id: UUID
 
 
 @dataclass(frozen=True)
+class _Id:
+    id: UUID
+
+
+@dataclass(frozen=True)
 class _Piece:
     data: bytes
-    compressed: bool
 
 
 async def find_unfinished(connection: BoundedConnection, sent: NewUpload) -> Upload | None:
@@ -111,10 +129,16 @@ async def count_kept(connection: BoundedConnection, user_id: UUID) -> Kept:
     return await connection.row(Kept, QUERIES["count_kept"], user_id=user_id) or Kept(0, 0)
 
 
+async def note_object(database: AsyncDatabase, name: str) -> None:
+    """Note the name of an object that is about to be put: it is deleted if it is of no use."""
+    async with database.connection() as connection:
+        await connection.execute(QUERIES["note_object"], {"name": name})
+
+
 async def create_upload(
-    connection: BoundedConnection, sent: NewUpload, original: Original
+    connection: BoundedConnection, sent: NewUpload, original: Packed, name: str | None
 ) -> Upload:
-    """Keep the file; the row asks for its import."""
+    """Keep the file, or the name of the object that has it; the row asks for its import."""
     upload = await connection.row(
         Upload,
         QUERIES["create_upload"],
@@ -127,9 +151,8 @@ async def create_upload(
         language=sent.language,
     )
     assert upload is not None  # INSERT … RETURNING gives a row  # noqa: S101
-    stored = {"id": upload.id, "compressed": original.compressed, "data": original.data}
     with _patient(connection):
-        await connection.execute(QUERIES["keep_file"], stored)
+        await connection.execute(QUERIES["keep_file"], original.row(upload.id, name))
     return upload
 
 
@@ -166,10 +189,39 @@ async def list_uploads(
         )
 
 
+async def list_upload_ids(database: AsyncDatabase, user_id: UUID) -> list[UUID]:
+    """Every upload of the user, newest first; those out of a zip, too."""
+    async with database.connection() as connection:
+        found = await connection.rows(_Id, QUERIES["list_upload_ids"], user_id=user_id)
+    return [each.id for each in found]
+
+
+async def find_sent_files(
+    database: AsyncDatabase, ids: Sequence[UUID], user_id: UUID, time_zone: str
+) -> list[SentFile]:
+    """Those of the given uploads that are there and the user's, in the same order.
+
+    In ``time_zone`` is the day that the names of originals begin with.
+    """
+    named = {"ids": ids, "user_id": user_id, "time_zone": time_zone}
+    async with database.connection() as connection:
+        return await connection.rows(SentFile, QUERIES["get_sent_files"], **named)
+
+
+async def find_original(database: AsyncDatabase, upload_id: UUID, user_id: UUID) -> Held | None:
+    """Where the bytes of the user's upload are; None without any."""
+    named = {"id": upload_id, "user_id": user_id}
+    async with database.connection() as connection:
+        return await connection.row(Held, QUERIES["find_original"], **named)
+
+
 async def read_pieces(
     database: AsyncDatabase, upload_id: UUID, user_id: UUID
-) -> AsyncIterator[_Piece]:
-    """The original as it is stored, in pieces; no connection is held while one is on its way."""
+) -> AsyncIterator[bytes]:
+    """The bytes of a file's row as they are stored, in pieces.
+
+    No connection is held while one is on its way.
+    """
     start = 1
     while True:
         async with database.connection() as connection:
@@ -183,7 +235,7 @@ async def read_pieces(
             )
         if piece is None or not piece.data:
             return
-        yield piece
+        yield piece.data
         start += _PIECE
 
 

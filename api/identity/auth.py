@@ -46,8 +46,8 @@ class Authenticator:
         self._callers = Cache[bytes, Caller](100_000, REVOCATION_BOUND, OUTAGE_BOUND)
         self._used: set[str] = set()
 
-    async def authenticate(self, request: HTTPConnection[Any], scope: str) -> Caller:
-        """The caller of a request. Raises Unauthorized, or Forbidden without ``scope``.
+    async def authenticate(self, request: HTTPConnection[Any], *scopes: str) -> Caller:
+        """The caller of a request. Raises Unauthorized, or Forbidden without any of ``scopes``.
 
         While PostgreSQL is down, a key that was good lately goes on uploading, and does nothing
         else.
@@ -55,11 +55,12 @@ class Authenticator:
         text = _key_of(request)
         digest = hash_key(text)
         load = partial(self._load, text, digest)
-        caller = await self._callers.get(digest, load, allow_stale=scope == "upload")
+        caller = await self._callers.get(digest, load, allow_stale="upload" in scopes)
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("the API key has expired")
-        if scope not in caller.scopes:
-            raise Forbidden(f"this API key lacks the scope `{scope}`")
+        if caller.scopes.isdisjoint(scopes):
+            named = "` or `".join(scopes)
+            raise Forbidden(f"this API key lacks the scope `{named}`")
         self._used.add(caller.key_id)
         return caller
 
@@ -89,10 +90,13 @@ class Authenticator:
         return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
 
 
-async def authenticate(request: HTTPConnection[Any], scope: str) -> Caller:
-    """The caller of a request to an operation. Raises Unauthorized, Forbidden."""
+async def authenticate(request: HTTPConnection[Any], *scopes: str) -> Caller:
+    """The caller of a request to an operation that any of ``scopes`` allows.
+
+    Raises Unauthorized, Forbidden.
+    """
     authenticator: Authenticator = request.scope["state"]["authenticator"]
-    return await authenticator.authenticate(request, scope)
+    return await authenticator.authenticate(request, *scopes)
 
 
 async def require_open_key(connection: BoundedConnection, caller: Caller) -> None:

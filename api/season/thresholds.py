@@ -1,25 +1,31 @@
 """The athlete's thresholds, each from a day on, and the recomputation that a change asks for."""
 
+from collections.abc import Mapping
 from datetime import date
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityRequest, IdentityState
 from api.season import store
 from api.season.sport import SportName, one_or_all
 from api.season.store import Beats, Joules, Kilograms, Recompute, Source, Thresholds, Watts
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, Unprocessable
-from api.web.query import read_query
+from api.web.query import read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
+from api.workouts.answers import require_workout
 from api.workouts.listing import Sport
 from shared.sports import ALL, CYCLING, sport_family
 
+_LONGEST_SOURCE: Final = 100
 MOST_DAYS: Final = 2_000  # with figures of a user: a new one each week for 38 years
 
 
@@ -79,15 +85,54 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     wanted = await read_json(request, PutThresholds, state["settings"])
     sport, figures = _one_sport(wanted.sport), structs.asdict(wanted)
     given = {name: each for name, each in figures.items() if each is not UNSET and name != "sport"}
-    await _require_room(state, caller, sport, wanted.effective_from)
-    thresholds = await store.put_thresholds(state["database"], caller.user_id, sport, given)
-    recompute = await store.count_stale(state["database"], caller.user_id)
-    return json_response(ThresholdsChange(thresholds, recompute))
+    return json_response(await _give(state, caller, sport, given))
+
+
+async def take_ftp(request: IdentityRequest, caller: Caller) -> Response:
+    """Let the FTP that a ride's device worked with hold from the day of the ride on.
+
+    It is `device.thresholdPower` of the workout, and becomes the FTP of the workout's sport as if
+    it were given by `PUT /api/users/me/thresholds`, in place of one given for that day.
+    """
+    state = request.state
+    workout = await require_workout(state, workout_id_of(request), caller)
+    zone = ZoneInfo(await time_zone_or_own(state, caller, None))
+    device: Any = workout.device or {}
+    given = {
+        "effective_from": workout.start_time.astimezone(zone).date(),
+        "ftp": _plausible_ftp(device.get("thresholdPower")),
+        "source": _named(device),
+    }
+    return json_response(await _give(state, caller, sport_family(workout.sport), given))
 
 
 async def get_recompute(request: IdentityRequest, caller: Caller) -> Response:
     """How far the recomputation of the caller's workouts has come."""
     return json_response(await store.count_stale(request.state["database"], caller.user_id))
+
+
+async def _give(
+    state: IdentityState, caller: Caller, sport: str, given: Mapping[str, Any]
+) -> ThresholdsChange:
+    await _require_room(state, caller, sport, given["effective_from"])
+    thresholds = await store.put_thresholds(state["database"], caller.user_id, sport, given)
+    return ThresholdsChange(thresholds, await store.count_stale(state["database"], caller.user_id))
+
+
+def _plausible_ftp(told: float | None) -> float:
+    """Raises Conflict where the device told none, or none that anybody has."""
+    if told is None:
+        raise Conflict("no file of this ride says by which FTP its device went")
+    try:
+        return msgspec.convert(told, Watts)
+    except msgspec.ValidationError:
+        raise Conflict(f"{told:g} W is nobody's FTP") from None
+
+
+def _named(device: Mapping[str, Any]) -> str:
+    """The device by its name, if it told one."""
+    name = " ".join(filter(None, (device.get("maker"), device.get("product"))))
+    return name[:_LONGEST_SOURCE] or "device"
 
 
 def _one_sport(name: str) -> str:
@@ -128,6 +173,14 @@ OPERATIONS = Operations(
             body={JSON: PutThresholds},
             example={"effectiveFrom": "2026-01-01", "ftp": 250},
             refusals=CONFLICT,
+        ),
+        Operation(
+            "POST",
+            "/api/workouts/{id}/take-ftp",
+            take_ftp,
+            {HTTPStatus.OK: ThresholdsChange},
+            "admin",
+            refusals={HTTPStatus.CONFLICT: "The ride's device told no FTP"},
         ),
         Operation(
             "GET", "/api/users/me/recompute", get_recompute, {HTTPStatus.OK: Recompute}, "read"

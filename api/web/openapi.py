@@ -128,11 +128,17 @@ def _describe(operation: Operation, tag: str, schemas: _Schemas) -> dict[str, An
     if operation.body:
         described["requestBody"] = _request_body(operation, schemas)
     if operation.scope:
-        described["security"] = [{"bearer": [operation.scope]}, {"apiKey": [operation.scope]}]
+        described["security"] = [
+            {kind: [scope]} for scope in operation.scopes for kind in ("bearer", "apiKey")
+        ]
         described["description"] = (
-            described.get("description", "") + f" Needs the scope `{operation.scope}`."
+            described.get("description", "") + f" Needs the scope {_named(operation)}."
         ).strip()
     return described
+
+
+def _named(operation: Operation) -> str:
+    return " or ".join(f"`{scope}`" for scope in operation.scopes)
 
 
 def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:

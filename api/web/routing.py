@@ -26,7 +26,8 @@ class Operation:
     """A method of a path: who may call it, what it takes, what it answers.
 
     ``handler``: takes the request, and with a ``scope`` the caller. ``scope``: what the API key
-    must allow; None for everybody. ``answers``: status → type of the body, None without one.
+    must allow; None for everybody. ``or_scope``: another one that suffices.
+    ``answers``: status → type of the body, None without one.
     ``body``: content type → type. ``prefer``: what the ``Prefer`` header may ask for.
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
@@ -38,6 +39,7 @@ class Operation:
     handler: Callable[..., Awaitable[Response]]
     answers: Mapping[HTTPStatus, Any]
     scope: Scope | None = None
+    or_scope: Scope | None = None
     query: type | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     prefer: str | None = None
@@ -46,6 +48,11 @@ class Operation:
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Each of which is enough; none for everybody."""
+        return tuple(scope for scope in (self.scope, self.or_scope) if scope)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Operations:
     operations: tuple[Operation, ...]
 
 
-Authenticate = Callable[[Request[Any], Scope], Awaitable[Any]]  # gives the caller
+Authenticate = Callable[..., Awaitable[Any]]  # takes the request and scopes, gives the caller
 
 
 def make_endpoints(
@@ -99,7 +106,7 @@ class Endpoint:
             raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
         if operation.scope is None:
             return await operation.handler(request)
-        caller = await self._authenticate(request, operation.scope)
+        caller = await self._authenticate(request, *operation.scopes)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
         if len(body) <= UNCOUNTED:

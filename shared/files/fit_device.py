@@ -1,6 +1,7 @@
 """What a FIT file says of its device, and what the device computed."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import fitdecode.profile
@@ -51,6 +52,7 @@ def figures_of(message: Message, samples: Samples | None = None) -> Figures:
     A device without a power meter stores 0 for all that comes of power: not measured.
     """
     found = {name: _figure(message, name) for name in _FIELDS}
+    found["total_energy"] = _kilojoules(found)
     metered = found["max_power"] if samples is None else "power" in samples.channels
     if not metered:
         found |= {name: found[name] or None for name in _OF_POWER}
@@ -68,6 +70,20 @@ def device_of(file_ids: list[Message], infos: list[Message]) -> Device:
         product=_text(name) or _product(told),
         serial=str(serial) if isinstance(serial, int) and serial not in _NO_SERIAL else None,
     )
+
+
+def _kilojoules(found: Mapping[str, float | None]) -> float | None:
+    """The work, which some devices store in kilojoules where FIT has joules, as of laps.
+
+    That is so where it is a thousandth of mean power over time. Means that leave zeros out, and
+    times with pauses, change it by half at most.
+    """
+    work, power = found["total_energy"], found["avg_power"]
+    seconds = found["timer_time"] or found["elapsed_time"]
+    if not (work and power and seconds):
+        return work
+    share = work * 1000 / (power * seconds)
+    return round(work * 1000, 3) if 0.0005 < share < 0.002 else work
 
 
 def _figure(message: Message, name: str) -> float | None:

@@ -1,11 +1,11 @@
 """GPX files: tracks of positions, with the sensors in extensions of several makers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from shared.files import xml
-from shared.files.points import Point, columns_of, pause_between
+from shared.files.points import Point, columns_of, moment_of, pause_between
 from shared.files.readings import readings
 from shared.files.recording import (
     NOTHING_USABLE,
@@ -33,14 +33,20 @@ _CHANNELS: Final = {
     "lng": ("lon",),
     "temperature": ("atemp", "temp", "temperature"),
 }
+_LONGEST_BREAK: Final = 3600  # seconds from a track to one that goes on with it
+_LONGEST_PAUSE: Final = 6 * 3600  # seconds between segments of one ride
 _PLAIN_TEXTS: Final = {"name", "desc", "cmt", "type"}  # of a track
 
 
 def read_gpx(text: str, received: int) -> list[Recording]:
-    """The tracks of a GPX document that arrived at ``received`` (ms), each a ride."""
+    """The rides of a GPX document that arrived at ``received`` (ms).
+
+    A track is a ride, unless it goes on where the one before it has ended less than an hour before.
+    One that pauses for longer than a ride may is several.
+    """
     document = _Document()
     problem = xml.parse(text, document)
-    rides = (track.recording(received) for track in document.tracks)
+    rides = (track.recording(received) for track in _rides_of(document.tracks))
     found = [replace(ride, device=document.device) for ride in rides if ride is not None]
     if not found:
         raise _refusal(document, problem)
@@ -50,8 +56,8 @@ def read_gpx(text: str, received: int) -> list[Recording]:
 class _Track:
     """What stands within a ``trk``."""
 
-    def __init__(self) -> None:
-        self.said: Point = {}
+    def __init__(self, said: Point | None = None) -> None:
+        self.said: Point = {} if said is None else said
         self.segments: list[list[Point]] = []
 
     def recording(self, received: int) -> Recording | None:
@@ -70,10 +76,54 @@ class _Track:
             warnings=(*columns.warnings, *warnings),
         )
 
+    def parts(self) -> Iterator["_Track"]:
+        """Itself, or a track for each ride in it."""
+        part = _Track(self.said)
+        for segment in self.segments:
+            waited = _seconds_between(part.segments, [segment])
+            if waited is not None and waited >= _LONGEST_PAUSE:
+                yield part
+                part = _Track(self.said)
+            part.segments.append(segment)
+        yield part
+
+    def has_times(self) -> bool:
+        """Whether any point has one."""
+        return _first_time(point for segment in self.segments for point in segment) is not None
+
+    def goes_on_in(self, later: "_Track") -> bool:
+        """Whether the other track is more of the same ride."""
+        waited = _seconds_between(self.segments, later.segments)
+        same_sport = self.said.get("type") == later.said.get("type")
+        return same_sport and waited is not None and 0 <= waited < _LONGEST_BREAK
+
     def _pauses(self) -> Iterator[Pause]:
         """A new segment begins where the recording had stopped."""
         for segment, following in zip(self.segments, self.segments[1:], strict=False):
             yield from pause_between(segment, following)
+
+
+def _rides_of(tracks: list[_Track]) -> list[_Track]:
+    """Tracks of one ride in one, and rides of one track apart."""
+    rides: list[_Track] = []
+    for part in (part for track in tracks for part in track.parts()):
+        if rides and rides[-1].goes_on_in(part):
+            rides[-1].segments += part.segments
+        elif part.has_times():
+            rides.append(part)
+    return rides
+
+
+def _seconds_between(earlier: list[list[Point]], later: list[list[Point]]) -> float | None:
+    """From the last time of the earlier segments to the first of the later ones."""
+    end = _first_time(point for segment in reversed(earlier) for point in reversed(segment))
+    start = _first_time(point for segment in later for point in segment)
+    return None if end is None or start is None else (start - end) / 1000
+
+
+def _first_time(points: Iterable[Point]) -> int | None:
+    moments = (moment_of(point.get("time")) for point in points)
+    return next((moment.ms for moment in moments if moment), None)
 
 
 class _Document:

@@ -66,7 +66,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496054))
 -- name: overlapping
 -- The user's workouts whose start is near enough for them to be recordings of the same ride: that
 -- both share three quarters of the longer one's time bounds how far their starts are apart.
-SELECT id, crop FROM workouts
+SELECT id, sport, crop FROM workouts
 WHERE user_id = %(user_id)s AND status <> 'DELETED' AND status IN ('COMPLETED', 'ARCHIVED')
     AND duplicate_of IS NULL AND id IS DISTINCT FROM %(id)s::uuid
     AND start_time >= %(first)s::timestamptz

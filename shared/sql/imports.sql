@@ -6,8 +6,8 @@ WHERE id = %(id)s
 RETURNING id, user_id, parent_id, key_id, filename, sha256, on_duplicate, language, created_at
 
 -- name: read_original
--- The stored bytes of a file; none once the user is deleted.
-SELECT compressed, data FROM upload_files WHERE upload_id = %(id)s
+-- The stored bytes of a file, or the object that has them; none once the user is deleted.
+SELECT compressed, data, object FROM upload_files WHERE upload_id = %(id)s
 
 -- name: lock_upload
 -- Let no other worker end the upload; nothing if one has.
@@ -18,13 +18,10 @@ FOR NO KEY UPDATE
 -- name: same_bytes
 -- A workout that the same bytes have made before, or were found to be, and that is there still.
 SELECT workouts.id AS workout_id, earlier.created_at AS sent_at
-FROM uploads AS earlier, unnest(
-    earlier.workout_ids || ARRAY(
-        SELECT (each ->> 'workoutId')::uuid FROM jsonb_array_elements(earlier.duplicates) AS each
-    )
-) AS made (id)
-JOIN workouts ON workouts.id = made.id AND workouts.status <> 'DELETED'
-WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s AND earlier.id <> %(id)s
+FROM upload_workouts AS earlier
+JOIN workouts ON workouts.id = workout_id AND workouts.status <> 'DELETED'
+WHERE earlier.user_id = %(user_id)s AND earlier.sha256 = %(sha256)s
+    AND earlier.upload_id <> %(id)s
 ORDER BY earlier.created_at, workouts.start_time
 
 -- name: count_workouts_of
@@ -74,9 +71,27 @@ INSERT INTO uploads (
 RETURNING id
 
 -- name: keep_original
--- The bytes of a file.
-INSERT INTO upload_files (upload_id, compressed, data)
-VALUES (%(id)s, %(compressed)s, %(data)b)
+-- The bytes of a file, or the name of the object that has them.
+INSERT INTO upload_files (upload_id, compressed, data, object)
+VALUES (%(id)s, %(compressed)s, %(data)b, %(object)s)
+
+-- name: note_original
+-- The name of an object, before it is put.
+INSERT INTO stored_objects (name) VALUES (%(name)s)
+
+-- name: lock_unneeded_objects
+-- Objects that no file refers to, and that are not just being put; locked, so that none comes into
+-- use. One to which an unfinished transaction refers is locked by that.
+SELECT name FROM stored_objects
+WHERE created_at < now() - make_interval(secs => %(grace)s)
+    AND NOT EXISTS (SELECT FROM upload_files WHERE object = name)
+ORDER BY created_at
+LIMIT 500
+FOR UPDATE SKIP LOCKED
+
+-- name: forget_objects
+-- Objects that are deleted.
+DELETE FROM stored_objects WHERE name = ANY(%(names)s)
 
 -- name: next_imports
 -- Files to import, each user's in turn; one that somebody has locked is left for the next time.
@@ -101,10 +116,34 @@ WHERE id IN (
 )
 RETURNING id
 
+-- name: purge_archives
+-- A zip holds the rides of all its files: its bytes go with the first of them that is purged. Each
+-- other file has an original of its own.
+DELETE FROM upload_files
+WHERE upload_id IN (
+    SELECT parent_id FROM upload_workouts
+    WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+        AND workout_id = ANY(%(ids)s)
+)
+
 -- name: purge_uploads
--- Delete the files of workouts that are being purged, unless others came out of them, too.
+-- Delete the files that hold workouts that are being purged, unless they hold others, too: those
+-- that these came out of, and those that were found to be the same rides.
 DELETE FROM uploads
-WHERE id IN (SELECT upload_id FROM workouts WHERE id = ANY(%(ids)s))
-    AND NOT EXISTS (
-        SELECT FROM workouts WHERE upload_id = uploads.id AND workouts.id <> ALL(%(ids)s)
-    )
+WHERE id IN (
+    SELECT upload_id FROM upload_workouts
+    WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+        AND workout_id = ANY(%(ids)s)
+) AND NOT EXISTS (
+    SELECT FROM upload_workouts AS held
+    JOIN workouts ON workouts.id = held.workout_id
+    WHERE held.upload_id = uploads.id AND workouts.id <> ALL(%(ids)s)
+)
+
+-- name: purge_empty_archives
+-- Delete what is left of zips of which nothing is kept any more.
+DELETE FROM uploads AS archive
+WHERE user_id IN (SELECT user_id FROM workouts WHERE id = ANY(%(ids)s))
+    AND parent_id IS NULL AND status = 'done' AND workout_ids = '{}' AND duplicates = '[]'
+    AND NOT EXISTS (SELECT FROM uploads WHERE parent_id = archive.id)
+    AND NOT EXISTS (SELECT FROM upload_files WHERE upload_id = archive.id)

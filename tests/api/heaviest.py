@@ -94,6 +94,7 @@ REQUESTS: Final = (
     Heavy("POST", "/api/workouts/{id}/telemetry", json={"samples": "largest"}),
     Heavy("DELETE", "/api/workouts/{id}/telemetry", {"from": T0 + 79_000_000}),
     Heavy("POST", "/api/workouts/{id}/laps", json={"laps": [{"end": T0 + n} for n in range(100)]}),
+    Heavy("POST", "/api/workouts/{id}/take-ftp"),
     Heavy("POST", "/api/uploads", {"filename": "ride.gpx"}, json="largest"),
     Heavy("GET", "/api/uploads", {"limit": 100}),
     Heavy("GET", "/api/uploads/{upload}"),

@@ -149,8 +149,46 @@ def test_the_example_lists_every_setting_with_its_default_and_nothing_else() -> 
     values = {key: value for _, key, value in listed}
     assert (values["DATABASE_URL"], values["REDIS_URL"]) == ("", "")
     assert read_settings({**values, **URLS}) == read_settings(URLS)
-    given = [field.name.upper() for field in fields if not field.required and field.default != ()]
+    given = [
+        field.name.upper()
+        for field in fields
+        if not field.required and field.default not in ((), "")
+    ]
     assert all(values[key] for key in given)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bucket",
+        "https://bucket",
+        "s3://",
+        "s3://Bucket/x",
+        "s3://key:hush@bucket/x",
+        "s3://b?x=hush",
+    ],
+)
+def test_a_store_of_originals_is_a_bucket_and_a_prefix_and_is_never_shown(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="s3://bucket/prefix") as caught:
+        read_settings({**URLS, "ORIGINALS_URL": url})
+    assert "hush" not in str(caught.value)
+    assert read_settings({**URLS, "ORIGINALS_URL": "s3://rides/of/all"}).originals_url
+
+
+@pytest.mark.parametrize("url", ["minio:9000", "s3://x", "https://key:hush@minio", "http://a/b?c"])
+def test_an_endpoint_is_an_address_without_a_secret(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="https://host:port") as caught:
+        read_settings({**URLS, "ORIGINALS_ENDPOINT": url})
+    assert "hush" not in str(caught.value)
+    for good in ("http://minio:9000", "https://s3.example.com", "http://[::1]:9000"):
+        assert read_settings({**URLS, "ORIGINALS_ENDPOINT": good}).originals_endpoint == good
+
+
+def test_half_a_key_of_the_store_is_none() -> None:
+    for key in ("ORIGINALS_KEY_ID", "ORIGINALS_SECRET"):
+        with pytest.raises(InvalidSettings, match="one alone") as caught:
+            read_settings({**URLS, key: "hush"})
+        assert "hush" not in str(caught.value)
 
 
 PROVIDER = {"name": "google", "issuer": "https://accounts.google.com", "client_id": "id"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.sports import names_of, sport_family
+from shared.sports import may_be_of_one_ride, names_of, sport_family
 
 NAMES = {
     "cycling": (
@@ -49,3 +49,23 @@ def test_an_unknown_sport_is_a_family_of_its_own() -> None:
 def test_a_family_has_its_own_name_and_no_name_of_another(family: str) -> None:
     assert sport_family(family) == family
     assert {sport_family(name) for name in names_of(family)} == {family}
+
+
+@pytest.mark.parametrize(
+    ("sport", "other", "may"),
+    [
+        ("virtual-cycling", "indoor-cycling", True),
+        ("road-cycling", "MountainBikeRide", True),
+        ("e-bike", "cycling", True),  # which a watch cannot tell
+        ("hiking", "trail-running", True),
+        ("training", "cycling", True),  # which says nothing
+        ("running", "cycling", False),
+        ("open-water-swimming", "running", False),
+        ("indoor-rowing", "virtual-cycling", False),
+    ],
+)
+def test_recordings_of_different_motions_are_of_different_rides(
+    sport: str, other: str, may: bool
+) -> None:
+    assert may_be_of_one_ride(sport, other) is may
+    assert may_be_of_one_ride(other, sport) is may

@@ -73,7 +73,8 @@ def _place_one(
     bounds: Bounds,
     placed: _Placed,
 ) -> None:
-    same = find_same(connection, upload.user_id, None, Ride(merge(recording.samples)))
+    ride = Ride(merge(recording.samples))
+    same = find_same(connection, upload.user_id, None, ride, recording.sport)
     match same, OnDuplicate(upload.on_duplicate):
         case Same(workout_id, why), OnDuplicate.REJECT:
             placed.duplicates.append(Duplicate(workout_id, why))

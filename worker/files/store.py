@@ -1,6 +1,6 @@
 """Uploads in PostgreSQL: begun, read and ended, all in the transaction of the caller."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -12,9 +12,11 @@ from psycopg.types.json import Jsonb
 
 from shared.connections import DatabaseConnection
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus, pack, unpack
+from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus, pack
+from worker.files.frames import Member
 
 QUERIES = load_queries("imports")
+Keep = Callable[[bytes], str | None]
 FAULT: Final = "this file could not be imported, by a fault of ours that was noted"
 
 
@@ -69,11 +71,18 @@ def begin(connection: DatabaseConnection, upload_id: UUID) -> Upload | None:
         return cursor.execute(QUERIES["begin_import"], named).fetchone()
 
 
-def read_file(connection: DatabaseConnection, upload_id: UUID) -> bytes | None:
-    """The original; None if it is gone."""
+def read_file(connection: DatabaseConnection, upload_id: UUID) -> Original | None:
+    """The original, or where it is; None if it is gone."""
     with connection.cursor(row_factory=class_row(Original), binary=True) as cursor:
-        original = cursor.execute(QUERIES["read_original"], {"id": upload_id}).fetchone()
-    return unpack(original) if original else None
+        return cursor.execute(QUERIES["read_original"], {"id": upload_id}).fetchone()
+
+
+def note_object(connection: DatabaseConnection, name: str) -> None:
+    """Note the name of an object that is about to be put: it is deleted if it is of no use.
+
+    In a transaction of its own: it must be there even if the caller's comes to nothing.
+    """
+    connection.execute(QUERIES["note_original"], {"name": name})
 
 
 def lock_upload(connection: DatabaseConnection, upload_id: UUID) -> bool:
@@ -144,10 +153,12 @@ def end(connection: DatabaseConnection, upload_id: UUID, result: Result) -> bool
     return ended.fetchone() is not None
 
 
-def add_member(
-    connection: DatabaseConnection, upload: Upload, name: str, data: bytes, problem: str | None
-) -> None:
-    """A file out of a zip, which waits for its own import; or failed for a problem."""
+def add_member(connection: DatabaseConnection, upload: Upload, member: Member, keep: Keep) -> None:
+    """A file out of a zip, which waits for its own import; or failed for a problem.
+
+    ``keep`` puts its bytes into the store, where there is one, and gives the object's name.
+    """
+    name, data, problem = member.name, member.data, member.problem
     status = UploadStatus.FAILED if problem else UploadStatus.QUEUED
     row = connection.execute(
         QUERIES["create_member"],
@@ -166,9 +177,8 @@ def add_member(
         },
     ).fetchone()
     if row and not problem:
-        stored = pack(data)
-        kept = {"id": row["id"], "compressed": stored.compressed, "data": stored.data}
-        connection.execute(QUERIES["keep_original"], kept)
+        packed = pack(data)
+        connection.execute(QUERIES["keep_original"], packed.row(row["id"], keep(packed.data)))
 
 
 def _told(upload: Upload, told: NewWorkout) -> dict[str, Any]:

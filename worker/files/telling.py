@@ -23,7 +23,7 @@ _ANY_SPORT: Final = "cycling"
 def told_by(recording: Recording, language: str) -> NewWorkout:
     """Title, sport, laps, pauses and device; a ride without a title gets one by its hour."""
     sport = recording.sport or _ANY_SPORT
-    title = _text(recording.title, _LONGEST_TITLE)
+    title = _text(" ".join((recording.title or "").split()), _LONGEST_TITLE)
     return NewWorkout(
         title=title or title_of(local_time(recording), recording.sport, language),
         description=_text(recording.description, _LONGEST_DESCRIPTION),

@@ -156,7 +156,7 @@ def _analyse(
     ride = ride_of(workout, archive)
     if workout.status == "PROCESSING" and workout.duplicate_of is None:
         store.lock_rides_of(connection, workout.user_id)
-        if same := find_same(connection, workout.user_id, workout.id, ride):
+        if same := find_same(connection, workout.user_id, workout.id, ride, workout.sport):
             logger.info("%s is a duplicate of %s: %s", workout.id, same.workout_id, same.why)
             store.note_duplicate(connection, workout.id, same.workout_id)
             workout = replace(workout, duplicate_of=same.workout_id)

@@ -1,6 +1,7 @@
 """Imports: files that users have sent become workouts."""
 
 import logging
+from functools import partial
 from typing import ClassVar, Final
 
 from shared.connections import Database, DatabaseConnection, Redis
@@ -9,9 +10,10 @@ from shared.events import Announcement, Fields, FoldRequest, ImportRequest
 from shared.failpoints import failpoint
 from shared.files.archives import is_zip
 from shared.files.recording import FileRefused, Recording
+from shared.originals import OriginalMissing, new_name, open_originals, stored_in
 from shared.redis_keys import Queue, asked_key
 from shared.settings import Settings
-from shared.uploads import UploadStatus
+from shared.uploads import Original, Packed, UploadStatus, unpack
 from worker.files import store
 from worker.files.placing import Bounds, place
 from worker.files.reader import FileReader, ReaderDied
@@ -39,6 +41,7 @@ class ImportJob:
         self._database = database
         self._redis = redis
         self._bounds = Bounds(settings.max_ride_samples, settings.max_rides)
+        self._originals = open_originals(settings)
         self._reader = FileReader(settings.max_import_seconds, settings.max_import_bytes)
 
     def close(self) -> None:
@@ -55,10 +58,10 @@ class ImportJob:
         self._redis.delete(asked_key(upload_id, Queue.IMPORTS))
         with self._database.connection() as connection:
             upload = store.begin(connection, upload_id)
-            data = store.read_file(connection, upload_id) if upload else None
+            original = store.read_file(connection, upload_id) if upload else None
         if upload is None:
             return False
-        result = self._import(upload, data)
+        result = self._import(upload, self._bytes_of(original))
         if result:
             self._tell(upload, result)
         return result is not None
@@ -75,6 +78,28 @@ class ImportJob:
                 store.end(connection, upload_id, Result(UploadStatus.FAILED, store.FAULT))
         if upload_id:
             announce(self._redis, Announcement(self.kind, upload_id, UploadStatus.FAILED))
+
+    def _bytes_of(self, original: Original | None) -> bytes | None:
+        """The file; None if it is gone. Raises ServiceUnavailable while its store is away."""
+        if original is None:
+            return None
+        data = original.data
+        try:
+            if original.object:
+                data = stored_in(self._originals).read_now(original.object)
+        except OriginalMissing:
+            return None
+        return unpack(Packed(original.compressed, data or b""))
+
+    def _keep(self, upload: Upload, data: bytes) -> str | None:
+        """The name of the object that has the bytes from now on; None where rows have them."""
+        if self._originals is None:
+            return None
+        name = new_name(upload.user_id)
+        with self._database.connection() as connection:
+            store.note_object(connection, name)
+        self._originals.put_now(name, data)
+        return name
 
     def _import(self, upload: Upload, data: bytes | None) -> Result | None:
         """What became of it; None if another worker was sooner."""
@@ -122,7 +147,7 @@ class ImportJob:
             if not store.lock_upload(connection, upload.id):
                 return None
             for member in self._reader.members(data):
-                store.add_member(connection, upload, member.name, member.data, member.problem)
+                store.add_member(connection, upload, member, partial(self._keep, upload))
                 count += 1
             if not count:
                 raise FileRefused(_NO_FILES)

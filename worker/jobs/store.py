@@ -9,6 +9,7 @@ from shared.sql import load_queries
 QUERIES = load_queries("folds")
 IMPORTS = load_queries("imports")
 OVERDUE: Final = 30.0  # seconds after which a fold's event counts as lost
+_GRACE: Final = 600.0  # seconds in which an object is put, and its row written
 # Tasks that one worker does at a time: the numbers of their advisory locks.
 SWEEP: Final = 7496052
 DISPATCH: Final = 7496053
@@ -77,9 +78,21 @@ def find_purgeable(connection: DatabaseConnection, retention: float) -> list[UUI
 def purge(connection: DatabaseConnection, workout_ids: list[UUID]) -> None:
     """Delete them with their files, and the deleted users that have no workouts left."""
     if workout_ids:
-        connection.execute(IMPORTS["purge_uploads"], {"ids": workout_ids})
+        for query in ("purge_archives", "purge_uploads", "purge_empty_archives"):
+            connection.execute(IMPORTS[query], {"ids": workout_ids})
         connection.execute(QUERIES["purge"], {"ids": workout_ids})
     connection.execute(QUERIES["purge_users"])
+
+
+def lock_unneeded_objects(connection: DatabaseConnection) -> list[str]:
+    """Names of objects that no file refers to, and that nobody is about to refer to."""
+    found = connection.execute(IMPORTS["lock_unneeded_objects"], {"grace": _GRACE})
+    return [row["name"] for row in found]
+
+
+def forget_objects(connection: DatabaseConnection, names: list[str]) -> None:
+    """They are deleted."""
+    connection.execute(IMPORTS["forget_objects"], {"names": names})
 
 
 def _ids(connection: DatabaseConnection, query: str, **parameters: object) -> list[UUID]:

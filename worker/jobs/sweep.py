@@ -11,6 +11,8 @@ from uuid import UUID
 import redis
 
 from shared.connections import Database, DatabaseConnection, Redis
+from shared.errors import ServiceUnavailable
+from shared.originals import open_originals
 from shared.redis_keys import GROUP, Queue, workout_of
 from shared.settings import Settings
 from worker.jobs import store
@@ -39,6 +41,7 @@ class Sweeper:
         self._database = database
         self._redis = client
         self._settings = settings
+        self._originals = open_originals(settings)
         self._scan_step = scan_step
         self._dead_after = dead_after
         self._due_at = 0.0
@@ -61,6 +64,7 @@ class Sweeper:
         if late:
             fall_due(self._redis, late)
         self._remove_dead_consumers()
+        self._delete_objects()
 
     def _complete_silent(self, connection: DatabaseConnection) -> None:
         silence = self._settings.idle_timeout
@@ -97,6 +101,18 @@ class Sweeper:
             stream.drop(self._redis, workout_id)
             logger.info("purged %s", workout_id)
         store.purge(connection, purgeable)
+
+    def _delete_objects(self) -> None:
+        """Delete originals from the store that no file refers to; while it is away, later."""
+        if self._originals is None:
+            return
+        try:
+            with self._database.connection() as connection:
+                names = store.lock_unneeded_objects(connection)
+                self._originals.delete_now(names)
+                store.forget_objects(connection, names)
+        except ServiceUnavailable as error:
+            logger.warning("left objects for the next sweep: %s", error)
 
     def _remove_dead_consumers(self) -> None:
         for queue in Queue:

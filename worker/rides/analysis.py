@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.connections import DatabaseConnection
 from shared.samples.columns import Samples
+from shared.sports import may_be_of_one_ride
 from worker.rides import store
 from worker.rides.archive import RideArchive
 from worker.rides.duplicates import contradict, sameness
@@ -50,9 +51,16 @@ def analyse(
 
 
 def find_same(
-    connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, ride: Ride
+    connection: DatabaseConnection,
+    user_id: UUID,
+    workout_id: UUID | None,
+    ride: Ride,
+    sport: str | None,
 ) -> Same | None:
     """The user's workout, other than this one, that recorded the same ride.
+
+    None is of another sport, as a run within the time of a ride; ``sport`` is None where a file
+    does not say.
 
     Who sends a file is told, and may say otherwise. Of a ride that was sent live, of which nobody
     is asked, the measurements must not contradict it, either.
@@ -63,6 +71,8 @@ def find_same(
     if not len(ride.timestamps):
         return None
     for candidate in store.overlapping(connection, user_id, workout_id, ride.timestamps):
+        if sport and not may_be_of_one_ride(sport, candidate.sport):
+            continue
         for other in _recordings_of(connection, candidate):
             why = sameness(ride, other)
             if why and not (workout_id and contradict(ride, other)):

@@ -105,6 +105,7 @@ class Candidate:
     """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts."""
 
     id: UUID
+    sport: str
     crop: Any
 
 

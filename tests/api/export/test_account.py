@@ -14,6 +14,7 @@ from api.app import OPERATIONS
 from shared.connections import Database
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.api.conftest import MakeKey
+from tests.api.files.ride_files import gpx, send
 from tests.conftest import Rider
 
 EXPORT = "/api/users/me/export"
@@ -65,6 +66,7 @@ def well_used(rider: Rider) -> Rider:
     under_way = rider.start(title="Under way")
     rider.upload(under_way, [{"timestamp": T0, "heartrate": 120}, {"timestamp": T0 + 1, "lat": 1}])
     rider.client.post(f"/api/workouts/{rider.start()}/pause")
+    send(rider, gpx(60, T0 + 10**9))
     return rider
 
 
@@ -86,7 +88,7 @@ def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:
     listed = client.get("/api/workouts").json()["workouts"]
     workouts = [well_used.workout(workout["id"]) for workout in listed]
     assert lines_of(archive, "workouts.ndjson") == workouts
-    assert [one["status"] for one in workouts].count("COMPLETED") == 2
+    assert [one["status"] for one in workouts].count("COMPLETED") == 3
     samples = telemetry_of(archive)
     assert list(samples) == [workout["id"] for workout in workouts]
     for workout in workouts:

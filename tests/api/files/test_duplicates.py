@@ -85,6 +85,21 @@ def test_a_part_of_a_ride_is_not_the_ride(rider: Rider) -> None:
     assert imported(rider, tcx(600, T0 + 600_000, heartrate=130)) != whole
 
 
+def test_a_run_within_the_time_of_a_ride_is_no_duplicate(rider: Rider) -> None:
+    ride = imported(rider, fit(HOUR))
+    run = imported(rider, tcx(HOUR, sport="Running"))
+    assert run != ride
+    assert rider.workout(run)["duplicateOf"] is None
+    assert total_of(rider, sport="all")["workouts"] == 2
+
+
+def test_a_ride_sent_live_is_no_duplicate_of_a_run(rider: Rider) -> None:
+    imported(rider, tcx(600, sport="Running"))
+    workout = rider.start(sport="road-cycling")
+    rider.upload(workout, seconds_of(200, 600))
+    assert rider.complete(workout)["duplicateOf"] is None
+
+
 def test_replacing_puts_the_file_s_samples_under_the_same_workout(rider: Rider) -> None:
     workout = imported(rider, gpx(HOUR, name="Mine", power=200))
     assert imported(rider, fit(HOUR, power=250), onDuplicate="replace") == workout

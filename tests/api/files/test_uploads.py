@@ -207,6 +207,25 @@ def test_another_user_s_upload_is_as_absent_as_one_that_never_was(
     assert other.client.get("/api/uploads").json()["uploads"] == []
 
 
+def test_a_key_that_only_reads_sees_what_became_of_a_file(
+    rider: Rider, make_api_key: MakeKey
+) -> None:
+    key = make_api_key(rider.account.user_id, ["read"])
+    sent = send(rider, gpx(60))
+    with httpx2.Client(base_url=rider.client.base_url, headers={"X-API-Key": key}) as reader:
+        assert reader.get(f"/api/uploads/{sent['id']}").json()["upload"] == sent
+        problem_of(reader.post("/api/uploads", content=gpx(60), headers=OCTETS), 403)
+
+
+def test_a_key_that_neither_reads_nor_uploads_sees_no_upload(
+    rider: Rider, make_api_key: MakeKey
+) -> None:
+    key = make_api_key(rider.account.user_id, ["admin"])
+    path = f"/api/uploads/{send(rider, gpx(60))['id']}"
+    problem = problem_of(rider.client.get(path, headers={"X-API-Key": key}), 403)
+    assert "`read` or `upload`" in problem["detail"]
+
+
 def test_a_key_that_only_uploads_sees_what_it_has_sent_and_no_list_or_original(
     rider: Rider, make_api_key: MakeKey
 ) -> None:
@@ -246,6 +265,29 @@ def test_a_zip_without_rides_or_of_zips_says_so(rider: Rider) -> None:
     upload = send(rider, zip_of(inner__zip=zip_of(a__gpx=gpx(60))))
     (member,) = rider.client.get(f"/api/uploads?parent={upload['id']}").json()["uploads"]
     assert "archive within an archive" in member["reason"]
+
+
+def test_a_zip_sent_again_is_known_by_its_bytes(rider: Rider) -> None:
+    """Also where it holds files that are no rides, and by keys that lost the answer."""
+    archive = zip_of(a__gpx=gpx(60), b__fit=fit(60, second=9000), c__fit=b"no ride")
+    first = send(rider, archive, "all.zip")
+    answer = post(rider, archive, "again.zip")
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert set(problem["workoutIds"]) == set(first["workoutIds"])
+    assert [each["id"] for each in rider.client.get("/api/uploads").json()["uploads"]] == [
+        first["id"]
+    ]
+
+
+def test_a_zip_of_which_a_ride_was_deleted_brings_it_back(rider: Rider) -> None:
+    archive = zip_of(a__gpx=gpx(60), b__gpx=gpx(60, T0 + 10**9))
+    kept, deleted = send(rider, archive)["workoutIds"]
+    rider.client.delete(f"/api/workouts/{deleted}")
+    again = send(rider, archive)
+    assert again["members"] == {"duplicate": 1, "done": 1}
+    assert kept not in again["workoutIds"]
+    assert len(again["workoutIds"]) == 1
 
 
 def test_a_bomb_costs_little_and_fails(rider: Rider) -> None:

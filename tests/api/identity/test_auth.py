@@ -23,6 +23,7 @@ from shared.credentials import SCOPES, make_key
 from shared.settings import Settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
 from tests.api.conftest import MakeKey
+from tests.api.files.ride_files import send
 from tests.conftest import Rider
 
 BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
@@ -30,6 +31,8 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
     "create_key": {"name": "test", "scopes": ["read"]},
     "change_password": {"password": "correct horse"},
+    "add_laps": {"laps": [{"end": T0}]},
+    "send_file": {"samples": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
@@ -52,6 +55,11 @@ class Described:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    @property
+    def scopes(self) -> set[str]:
+        """Those of which each is enough."""
+        return {scope for each in self.content["security"] for scope in each.get("bearer", ())}
 
     @property
     def scope(self) -> str:
@@ -88,10 +96,12 @@ def call(
     operation: Described,
     workout_id: str = str(uuid4()),
     key_id: str = "0" * 16,
+    upload_id: str = str(uuid4()),
     **headers: str,
 ) -> httpx2.Response:
     """A call that a key with the scope could make."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
+    path = path.replace("{upload}", upload_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
     return httpx2.request(
@@ -115,6 +125,7 @@ def test_a_path_has_the_methods_of_the_document_and_no_others(
     possible = documented | ({"HEAD"} if "GET" in documented else set())
     for method in sorted(METHODS - possible):
         place = path.replace("{id}", str(uuid4())).replace("{key}", "0" * 16)
+        place = place.replace("{upload}", str(uuid4()))
         for headers in ({}, {"X-API-Key": rider.account.api_key}):
             response = httpx2.request(method, service + place, headers=headers)
             assert response.status_code == 405, (method, response.text)
@@ -169,7 +180,7 @@ def test_nothing_opens_without_a_key_that_opens(
 
 @pytest.mark.parametrize("path", [one.path for one in GUARDED if one.method == "GET"])
 def test_head_needs_the_same_key_as_get(rider: Rider, service: str, path: str) -> None:
-    place = service + path.replace("{id}", begun(rider))
+    place = service + path.replace("{id}", begun(rider)).replace("{upload}", upload_of(rider))
     assert httpx2.head(place).status_code == 401
     response = httpx2.head(place, headers={"X-API-Key": rider.account.api_key})
     assert (response.status_code, response.content) == (200, b"")
@@ -246,7 +257,7 @@ def test_a_key_that_lacks_the_scope_is_403(
     rider: Rider, service: str, make_api_key: MakeKey, operation: Described
 ) -> None:
     workout = begun(rider)
-    others = [scope for scope in SCOPES if scope != operation.scope]
+    others = [scope for scope in SCOPES if scope not in operation.scopes]
     key, before = make_api_key(rider.account.user_id, others), everything_of(rider, workout)
     own = rider.account.api_key.split("_")[1]
     problem = problem_of(call(service, operation, workout, own, **{"X-API-Key": key}), 403)
@@ -263,9 +274,16 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id, [operation.scope], session=session),
         make_api_key(rider.account.user_id),
     )
-    response = call(service, operation, rider.start(), other.split("_")[1], **{"X-API-Key": key})
+    places = (begun(rider), other.split("_")[1], upload_of(rider))
+    response = call(service, operation, *places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
+
+
+def upload_of(one: Rider) -> str:
+    """The newest file that a rider has sent; it is no ride."""
+    sent = one.client.get("/api/uploads").json()["uploads"] or [send(one, b"no ride")]
+    return str(sent[0]["id"])
 
 
 def begun(one: Rider) -> str:
@@ -277,7 +295,7 @@ def begun(one: Rider) -> str:
 
 def everything_of(one: Rider, workout: str) -> dict[str, str]:
     """What a rider can read, by operation; without what time itself changes."""
-    place = {"id": workout, "key": ""}
+    place = {"id": workout, "key": "", "upload": upload_of(one)}
     answers = {
         str(operation): one.client.get(operation.path.format(**place))
         for operation in GUARDED
@@ -311,11 +329,11 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    absent = [(str(uuid4()), "f" * 16)]
-    absent += [(name, name) for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    absent = [(str(uuid4()), "f" * 16, str(uuid4()))]
+    absent += [(name, name, name) for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
         call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id), *absent]
+        for place in [(workout, key_id, upload_of(theirs)), *absent]
     ]
     for answer in answers:
         problem_of(answer, 404)

@@ -89,12 +89,15 @@ def session(second: int, seconds: int, sport: int = 2, sub_sport: int = 0, **mor
     return Message(SESSION, values)
 
 
-def lap(second: int, seconds: int) -> Message:
+def lap(second: int, seconds: int, **more: int) -> Message:
+    """``more``: figures of a device."""
+    numbers = {"work": (41, UINT32), "avg_power": (19, UINT16), "max_power": (20, UINT16)}
     values: dict[int, tuple[int, Value]] = {
         253: stamp(T0 + second + seconds),
         2: stamp(T0 + second),
         7: (UINT32, seconds * 1000),
     }
+    values |= {numbers[name][0]: (numbers[name][1], value) for name, value in more.items()}
     return Message(LAP, values)
 
 

@@ -120,6 +120,26 @@ def test_the_devices_own_figures_are_kept() -> None:
     assert ride.figures.elapsed_time == 60
 
 
+@pytest.mark.parametrize(
+    ("work", "power", "kilojoules"),
+    [
+        (60_000, 100, 60),  # ten minutes at 100 W
+        (60, 100, 60),  # in kilojoules, as devices of one maker store that of laps
+        (60_000, 150, 60),  # a mean over a ride without its zeros
+        (60, 150, 60),
+        (1_200, 100, 1.2),  # neither: as it is stored
+        (6, 100, 0.006),
+        (0, 100, 0),
+    ],
+)
+def test_work_that_only_agrees_with_power_in_kilojoules_is_in_kilojoules(
+    work: int, power: int, kilojoules: float
+) -> None:
+    told = {"work": work, "avg_power": power, "max_power": 200}
+    ride = ride_of(record(0, power=100), lap(0, 600, **told), session(0, 600, **told))
+    assert ride.laps[0].figures.total_energy == ride.figures.total_energy == kilojoules
+
+
 def test_the_device_is_named() -> None:
     assert ride_of(record(0, power=200)).device == Device("Garmin", "Edge 810", "12345")
 

@@ -1,12 +1,14 @@
 """GPX documents, made by hand, to recordings."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from shared.files.gpx import read_gpx
 from shared.files.recording import Device, NotAnActivity, Pause, Recording, UnreadableFile
 
 MS = 1_591_023_160_000  # 2020-06-01T14:52:40Z
-RECEIVED = MS + 86_400_000
+RECEIVED = MS + 4 * 86_400_000
 
 
 def document(content: str) -> str:
@@ -16,6 +18,12 @@ def document(content: str) -> str:
 def point(second: int, content: str = "") -> str:
     time = f"<time>2020-06-01T14:52:{second:02}Z</time>"
     return f'<trkpt lat="52.1577628" lon="4.4910680">{time}{content}</trkpt>'
+
+
+def at(second: int) -> str:
+    """A point so many seconds after MS."""
+    time = datetime.fromtimestamp(MS / 1000 + second, UTC).isoformat()
+    return f'<trkpt lat="52.1" lon="4.4"><time>{time}</time></trkpt>'
 
 
 def track(*segments: str, said: str = "") -> str:
@@ -101,9 +109,34 @@ def test_a_segment_of_before_the_last_one_follows_no_pause() -> None:
     assert ride.pauses == ()
 
 
-def test_several_tracks_are_several_rides() -> None:
-    rides = read_gpx(document(track(point(40)) + track(point(50))), RECEIVED)
-    assert [ride.start for ride in rides] == [MS, MS + 10_000]
+def test_tracks_hours_apart_are_rides_of_their_own() -> None:
+    """The second one begins an hour after the first one's end."""
+    rides = read_gpx(document(track(at(0)) + track(at(3600)) + track(at(3 * 86_400))), RECEIVED)
+    assert [ride.start - MS for ride in rides] == [0, 3_600_000, 3 * 86_400_000]
+
+
+def test_tracks_minutes_apart_are_one_ride_with_a_pause() -> None:
+    """As programs write them that begin a track at each stop."""
+    ride = only(read_gpx(document(track(at(0)) + track("") + track(at(3599))), RECEIVED))
+    assert (ride.start, ride.end) == (MS, MS + 3_599_000)
+    assert ride.pauses == (Pause(MS, MS + 3_599_000),)
+
+
+def test_tracks_of_different_sports_are_not_one_ride() -> None:
+    """Nor those that run side by side."""
+    run = track(at(100), said="<type>Run</type>")
+    rides = read_gpx(document(track(at(0), said="<type>Ride</type>") + run), RECEIVED)
+    assert [ride.sport for ride in rides] == ["cycling", "running"]
+    assert len(read_gpx(document(track(at(0) + at(60)) + track(at(30))), RECEIVED)) == 2
+
+
+def test_a_track_that_pauses_for_hours_is_several_rides() -> None:
+    """A stop of five hours is part of a long day; after six it is another ride."""
+    segments = [at(0), at(5 * 3600), at(11 * 3600), at(11 * 3600 + 60)]
+    stages = track(*segments)
+    rides = read_gpx(document(stages), RECEIVED)
+    assert [(ride.start - MS) // 3_600_000 for ride in rides] == [0, 11]
+    assert [len(ride.samples) for ride in rides] == [2, 2]
 
 
 def test_fractions_of_seconds_stay() -> None:

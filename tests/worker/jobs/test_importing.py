@@ -1,6 +1,6 @@
 """Imports: in whose turn, what each leaves behind, and what becomes of one that is given up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -279,3 +279,56 @@ def test_a_file_is_purged_with_the_last_workout_that_came_out_of_it(
     with database.connection() as connection:
         found = connection.execute("SELECT id FROM uploads WHERE id = %s", [upload]).fetchall()
     assert (found, uploads.workouts()) == ([], [])
+
+
+def purge(
+    database: Database, client: Redis, settings: Settings, workout_ids: Sequence[UUID]
+) -> None:
+    """Delete them long enough ago, and let a worker sweep."""
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE workouts SET status = 'DELETED', deleted_at = now() - interval '31 days'"
+            " WHERE id = ANY(%s)",
+            [list(workout_ids)],
+        )
+    Sweeper(database, client, settings).sweep()
+
+
+def kept(database: Database, uploads: Uploads) -> dict[UUID, bool]:
+    """The user's uploads, and whether each has its original."""
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT id, data IS NOT NULL AS kept FROM uploads"
+            " LEFT JOIN upload_files ON upload_id = id WHERE user_id = %s",
+            [uploads.user_id],
+        ).fetchall()
+    return {row["id"]: row["kept"] for row in rows}
+
+
+def test_what_was_found_to_be_the_ride_is_purged_with_it(
+    uploads: Uploads, job: ImportJob, database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    sent = [uploads.add(fit(600)), uploads.add(tcx(600)), uploads.add(gpx(600), "merge")]
+    other = uploads.add(gpx(60, 1_600_000_000_000))
+    for each in (*sent, other):
+        job.run(event_of(each))
+    (workout,) = uploads.row(sent[0])["workout_ids"]
+    assert uploads.row(sent[1])["status"] == "duplicate"
+    purge(database, redis_client, settings, [workout])
+    assert kept(database, uploads) == {other: True}
+
+
+def test_a_zip_loses_its_bytes_with_the_first_ride_that_is_purged_and_its_row_with_the_last(
+    uploads: Uploads, job: ImportJob, database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    """The other file of the zip has an original of its own."""
+    archive = uploads.add(zip_of(a__gpx=gpx(60), b__gpx=gpx(60, 1_600_000_000_000)))
+    job.run(event_of(archive))
+    members = [each for each in kept(database, uploads) if each != archive]
+    for each in members:
+        job.run(event_of(each))
+    rides = [uploads.row(each)["workout_ids"][0] for each in members]
+    purge(database, redis_client, settings, rides[:1])
+    assert kept(database, uploads) == {archive: False, members[1]: True}
+    purge(database, redis_client, settings, rides[1:])
+    assert kept(database, uploads) == {}
