@@ -21,45 +21,59 @@ from api.files.originals import disposition_of, pieces
 from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
-from api.web.body import content_type, read_within
+from api.web.body import content_type, fault_of, read_within
 from api.web.headers import header
 from api.web.problems import BadRequest, Conflict, NotFound, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.workouts.listing import Sport
+from api.workouts.listing import Words as TitleWords
 from shared.connections import AsyncRedis
 from shared.events import ImportRequest
 from shared.failpoints import failpoint
+from shared.files.words import Words
 from shared.redis_keys import ASKED_FOR, SHORT, Queue, asked_key
 from shared.uploads import UNFINISHED, OnDuplicate, Original, UploadStatus, pack
 
 OCTETS: Final = "application/octet-stream"
 _PATIENCE: Final = 10  # times as long as for a body: a file may come over a slow line
 _LONGEST_NAME: Final = 200
+_FIELDS: Final = ("onDuplicate", "title", "description", "sport")
 logger = logging.getLogger(__name__)
 
 
+Description = Annotated[str, Meta(max_length=10_000, pattern="^[^\x00]*$")]
+
+
 class SendQuery(WaitQuery, rename="camel"):
-    """How the file is called, where the body is the file itself; and what if it is there already.
+    """How the file is called, what is known of its ride, and what if that is there already.
 
     `reject`: nothing changes, and the answer names the workout. `replace`: the file's samples take
     the place of the stored ones. `merge`: each channel comes from whichever has more of it. `keep`:
-    both are kept, and the pair counts once.
+    both are kept, and the pair counts once. `title`, `description` and `sport` take the place of
+    the file's own words.
     """
 
     filename: str | None = None
     on_duplicate: OnDuplicate = OnDuplicate.REJECT
+    title: TitleWords | None = None
+    description: Description | None = None
+    sport: Sport | None = None
 
 
 _Bytes = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "binary"})]
 
 
 class FileForm(Struct, rename="camel"):
-    """A form: the file, and what if it is there already."""
+    """A form: the file, what is known of its ride, and what if that is there already."""
 
     file: _Bytes
     on_duplicate: OnDuplicate = OnDuplicate.REJECT
+    title: TitleWords | None = None
+    description: Description | None = None
+    sport: Sport | None = None
 
 
 class UploadAnswer(Struct):
@@ -91,11 +105,10 @@ class UploadList(Struct):
 
 @dataclass(frozen=True)
 class _Sent:
-    """A file as it came."""
+    """A file as it came, and what was said of it."""
 
-    filename: str | None
+    said: SendQuery
     data: bytes
-    on_duplicate: OnDuplicate
 
 
 async def send_file(request: FilesRequest, caller: Caller) -> Response:
@@ -169,7 +182,7 @@ async def _receive(request: FilesRequest, take: Take) -> _Sent:
     query, settings = read_query(request, SendQuery), request.state["settings"]
     seconds = settings.body_timeout * _PATIENCE
     body = await read_within(request, settings.max_file_bytes, seconds, take)
-    sent = _Sent(query.filename, body, query.on_duplicate)
+    sent = _Sent(query, body)
     if content_type(request) == MULTIPART:
         sent = await asyncio.to_thread(_of_form, header(request, b"content-type"), sent)
     if not sent.data:
@@ -178,16 +191,18 @@ async def _receive(request: FilesRequest, take: Take) -> _Sent:
 
 
 def _of_form(kind: str, sent: _Sent) -> _Sent:
+    """The file of a form, whose fields say more than the query does."""
     form = parse_form(kind, sent.data)
     if form.data is None:
         raise Unprocessable("the form has no field `file`")
-    wanted = form.fields.get("onDuplicate", sent.on_duplicate)
+    said = msgspec.to_builtins(sent.said)
+    said["filename"] = said["filename"] or form.filename
+    said |= {name: form.fields[name] for name in _FIELDS if form.fields.get(name)}
     try:
-        return _Sent(sent.filename or form.filename, form.data, OnDuplicate(wanted))
-    except ValueError:
-        raise Unprocessable(
-            f"onDuplicate: {wanted!r} is none of {', '.join(OnDuplicate)}"
-        ) from None
+        return _Sent(msgspec.convert(said, SendQuery), form.data)
+    except msgspec.ValidationError as error:
+        fault = fault_of(error)
+        raise Unprocessable(f"{fault.member}: {fault.detail}", [fault]) from None
 
 
 async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -> Upload:
@@ -196,18 +211,19 @@ async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -
     wanted = NewUpload(
         caller.user_id,
         caller.key_id,
-        _shown(sent.filename),
+        _shown(sent.said.filename),
         len(sent.data),
         digest,
-        sent.on_duplicate,
+        sent.said.on_duplicate,
         language,
+        Words(sent.said.title, sent.said.description, sent.said.sport),
     )
     async with state["database"].connection() as connection, connection.transaction():
         kept = await store.count_kept(connection, caller.user_id)
         if upload := await store.find_unfinished(connection, wanted):
             return upload
         made = await store.find_made(connection, wanted)
-        if made and sent.on_duplicate is OnDuplicate.REJECT:
+        if made and wanted.on_duplicate is OnDuplicate.REJECT:
             raise _duplicate("this very file was sent before", made)
         _require_room(state, kept, wanted.size)
         return await store.create_upload(connection, wanted, original)

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from shared.connections import AsyncDatabase, BoundedConnection
+from shared.files.words import Words
 from shared.sql import load_queries
 from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus
 
@@ -65,6 +66,7 @@ class NewUpload:
     sha256: bytes
     on_duplicate: OnDuplicate
     language: str
+    words: Words
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,9 @@ async def create_upload(
         sha256=sent.sha256,
         on_duplicate=sent.on_duplicate,
         language=sent.language,
+        title=sent.words.title,
+        description=sent.words.description,
+        sport=sent.words.sport,
     )
     assert upload is not None  # INSERT … RETURNING gives a row  # noqa: S101
     stored = {"id": upload.id, "compressed": original.compressed, "data": original.data}

@@ -32,9 +32,11 @@ WHERE user_id = %(user_id)s
 -- name: create_upload
 -- A file that was sent. Its row asks for the import; the event that follows makes it prompt.
 WITH created AS (
-    INSERT INTO uploads (user_id, key_id, filename, size, sha256, on_duplicate, language)
-    VALUES (
-        %(user_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s, %(language)s
+    INSERT INTO uploads (
+        user_id, key_id, filename, size, sha256, on_duplicate, language, title, description, sport
+    ) VALUES (
+        %(user_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s,
+        %(language)s, %(title)s, %(description)s, %(sport)s
     )
     RETURNING *
 )

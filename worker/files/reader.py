@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from shared.files.recording import FileRefused, Recording, UnreadableFile
+from shared.files.takeouts import File
 from worker.files.frames import (
     HEAD,
     End,
@@ -63,11 +64,11 @@ class FileReader:
         replies = self._ask(Request(data, received, is_archive=False))
         return [reply.recording for reply in replies if isinstance(reply, Ride)]
 
-    def members(self, data: bytes) -> Generator[Member]:
+    def members(self, data: bytes) -> Generator[File]:
         """The files of a zip, one after the other. Raises FileRefused, ReaderDied."""
         for reply in self._ask(Request(data, 0, is_archive=True)):
             if isinstance(reply, Member):
-                yield reply
+                yield reply.file
 
     def close(self) -> None:
         """End the process, whatever it does."""

@@ -1,7 +1,7 @@
 """Uploads in PostgreSQL: begun, read and ended, all in the transaction of the caller."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -9,8 +9,13 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Int8Range
 
 from shared.connections import DatabaseConnection
+from shared.files.recording import NO_REMEDIES, Remedies, Span
+from shared.files.takeouts import File
+from shared.files.words import Words
 from shared.sql import load_queries
 from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus, pack, unpack
 
@@ -31,6 +36,14 @@ class Upload:
     on_duplicate: str
     language: str
     created_at: datetime
+    title: str | None = None
+    description: str | None = None
+    sport: str | None = None
+
+    @property
+    def words(self) -> Words:
+        """What was said of the file's ride when it was sent."""
+        return Words(self.title, self.description, self.sport)
 
     @property
     def received(self) -> int:
@@ -60,6 +73,7 @@ class NewWorkout:
     laps: Any
     pauses: Any
     device: Any
+    remedies: Remedies = NO_REMEDIES
 
 
 def begin(connection: DatabaseConnection, upload_id: UUID) -> Upload | None:
@@ -107,6 +121,9 @@ def create_workout(
             **_told(upload, told),
             "user_id": upload.user_id,
             "start_time": told.start_time,
+            "excluded": told.remedies.excluded,
+            "excluded_ranges": _multirange(told.remedies.excluded_ranges),
+            "vouched_ranges": _multirange(told.remedies.vouched_ranges),
             "duplicate_of": duplicate_of,
         },
     ).fetchone()
@@ -144,10 +161,9 @@ def end(connection: DatabaseConnection, upload_id: UUID, result: Result) -> bool
     return ended.fetchone() is not None
 
 
-def add_member(
-    connection: DatabaseConnection, upload: Upload, name: str, data: bytes, problem: str | None
-) -> None:
+def add_member(connection: DatabaseConnection, upload: Upload, member: File) -> None:
     """A file out of a zip, which waits for its own import; or failed for a problem."""
+    data, problem = member.data, member.problem
     status = UploadStatus.FAILED if problem else UploadStatus.QUEUED
     row = connection.execute(
         QUERIES["create_member"],
@@ -155,20 +171,30 @@ def add_member(
             "user_id": upload.user_id,
             "parent_id": upload.id,
             "key_id": upload.key_id,
-            "filename": name,
+            "filename": member.name,
             "size": len(data),
             "sha256": sha256(data).digest(),
-            "on_duplicate": OnDuplicate(upload.on_duplicate),
+            "on_duplicate": _how(upload, member),
             "language": upload.language,
             "status": status,
             "reason": problem,
             "created_at": upload.created_at,
+            **asdict(member.words),
         },
     ).fetchone()
     if row and not problem:
         stored = pack(data)
         kept = {"id": row["id"], "compressed": stored.compressed, "data": stored.data}
         connection.execute(QUERIES["keep_original"], kept)
+
+
+def _how(upload: Upload, member: File) -> OnDuplicate:
+    how = OnDuplicate(upload.on_duplicate)
+    return OnDuplicate.KEEP if how is OnDuplicate.REJECT and member.is_second else how
+
+
+def _multirange(spans: Sequence[Span]) -> Multirange[int]:
+    return Multirange([Int8Range(span.from_, span.to) for span in spans])
 
 
 def _told(upload: Upload, told: NewWorkout) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def told_by(recording: Recording, language: str) -> NewWorkout:
         ],
         pauses=[PauseShown(pause.start, pause.end) for pause in recording.pauses[:_MOST_PAUSES]],
         device=_device(recording),
+        remedies=recording.remedies,
     )
 
 

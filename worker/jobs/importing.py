@@ -9,6 +9,7 @@ from shared.events import Announcement, Fields, FoldRequest, ImportRequest
 from shared.failpoints import failpoint
 from shared.files.archives import is_zip
 from shared.files.recording import FileRefused, Recording
+from shared.files.words import tell
 from shared.redis_keys import Queue, asked_key
 from shared.settings import Settings
 from shared.uploads import UploadStatus
@@ -83,7 +84,7 @@ class ImportJob:
                 raise FileRefused(_GONE)
             if is_zip(data) and upload.parent_id is None:
                 return self._unpack(upload, data)
-            recordings = self._read(upload, data)
+            recordings = tell(self._read(upload, data), upload.words)
             failpoint("after-reading")
             return self._place(upload, recordings)
         except FileRefused as error:
@@ -122,7 +123,7 @@ class ImportJob:
             if not store.lock_upload(connection, upload.id):
                 return None
             for member in self._reader.members(data):
-                store.add_member(connection, upload, member.name, member.data, member.problem)
+                store.add_member(connection, upload, member)
                 count += 1
             if not count:
                 raise FileRefused(_NO_FILES)
