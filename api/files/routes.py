@@ -153,6 +153,8 @@ async def get_upload(request: FilesRequest, caller: Caller) -> Response:
 async def list_uploads(request: FilesRequest, caller: Caller) -> Response:
     """The caller's files, newest first; those of a zip are listed by its `parent`."""
     query = read_query(request, UploadsQuery)
+    if query.sha256:
+        return await _list_same_bytes(request.state, caller, query)
     found = await store.list_uploads(
         request.state["database"],
         caller.user_id,
@@ -163,6 +165,12 @@ async def list_uploads(request: FilesRequest, caller: Caller) -> Response:
     )
     pagination = UploadPagination(query.limit, next_cursor(query, found))
     return json_response(UploadList(found[: query.limit], pagination))
+
+
+async def _list_same_bytes(state: FilesState, caller: Caller, query: UploadsQuery) -> Response:
+    digest = bytes.fromhex(query.sha256 or "")
+    found = await store.list_same_bytes(state["database"], caller.user_id, digest, query.limit)
+    return json_response(UploadList(found, UploadPagination(query.limit, None)))
 
 
 async def get_file(request: FilesRequest, caller: Caller) -> Response:

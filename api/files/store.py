@@ -171,6 +171,15 @@ async def list_uploads(
         )
 
 
+async def list_same_bytes(
+    database: AsyncDatabase, user_id: UUID, digest: bytes, limit: int
+) -> list[Upload]:
+    """The user's uploads of these bytes, newest first; not those whose workouts are all deleted."""
+    asked = {"user_id": user_id, "sha256": digest, "limit": limit}
+    async with database.connection() as connection:
+        return await connection.rows(Upload, QUERIES["list_same_bytes"], **asked)
+
+
 async def read_pieces(
     database: AsyncDatabase, upload_id: UUID, user_id: UUID
 ) -> AsyncIterator[_Piece]:

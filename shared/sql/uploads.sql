@@ -73,6 +73,23 @@ WHERE user_id = %(user_id)s AND parent_id IS NOT DISTINCT FROM %(parent_id)s::uu
 ORDER BY created_at DESC, id DESC
 LIMIT %(limit)s
 
+-- name: list_same_bytes
+-- Uploads of the same bytes, alone or in a zip, the newest first; not those of which no workout is
+-- left, so that a ride that was deleted may be sent again.
+SELECT * FROM shown_uploads
+WHERE user_id = %(user_id)s AND sha256 = %(sha256)s
+    AND (
+        status NOT IN ('done', 'duplicate') OR members IS NOT NULL OR EXISTS (
+            SELECT FROM visible_workouts
+            WHERE id = ANY(shown_uploads.workout_ids || ARRAY(
+                SELECT (each ->> 'workoutId')::uuid
+                FROM jsonb_array_elements(shown_uploads.duplicates) AS each
+            ))
+        )
+    )
+ORDER BY created_at DESC, id DESC
+LIMIT %(limit)s
+
 -- name: read_piece
 -- A piece of an original, as it is stored; nothing beyond its end.
 SELECT substring(data FROM %(start)s::int FOR %(count)s::int) AS data, compressed

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -17,10 +17,9 @@ from shared.files.recording import NO_REMEDIES, Remedies, Span
 from shared.files.takeouts import File
 from shared.files.words import Words
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus, pack, unpack
+from shared.uploads import FAULT, Duplicate, OnDuplicate, Original, UploadStatus, pack, unpack
 
 QUERIES = load_queries("imports")
-FAULT: Final = "this file could not be imported, by a fault of ours that was noted"
 
 
 @dataclass(frozen=True)

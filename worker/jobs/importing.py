@@ -12,7 +12,7 @@ from shared.files.recording import FileRefused, Recording
 from shared.files.words import tell
 from shared.redis_keys import Queue, asked_key
 from shared.settings import Settings
-from shared.uploads import UploadStatus
+from shared.uploads import FAULT, UploadStatus
 from worker.files import store
 from worker.files.placing import Bounds, place
 from worker.files.reader import FileReader, ReaderDied
@@ -73,7 +73,7 @@ class ImportJob:
         with self._database.connection() as connection:
             write_letter(connection, letter)
             if upload_id:
-                store.end(connection, upload_id, Result(UploadStatus.FAILED, store.FAULT))
+                store.end(connection, upload_id, Result(UploadStatus.FAILED, FAULT))
         if upload_id:
             announce(self._redis, Announcement(self.kind, upload_id, UploadStatus.FAILED))
 
