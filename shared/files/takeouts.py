@@ -10,7 +10,7 @@ from shared.files.archives import Limits, Member, may_hold_a_ride
 from shared.files.garmin_table import GarminTable, read_garmin
 from shared.files.own_export import OwnExport, read_own
 from shared.files.strava_table import StravaTable, read_strava
-from shared.files.words import NO_WORDS, Words
+from shared.files.words import NO_WORDS, Words, plain
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def file_of(table: Table | None, member: Member) -> File | None:
         case OwnExport():
             return _own(table, file)
         case StravaTable():
-            return replace(file, words=table.words_of(file.name))
+            return replace(file, words=plain(table.words_of(file.name)))
         case GarminTable():
             words = table.words_of(file.name, file.data)
-            return None if words is None else replace(file, words=words)
+            return None if words is None else replace(file, words=plain(words))
     return file
 
 

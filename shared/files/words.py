@@ -1,5 +1,6 @@
 """What is said of a ride beside its file: by whoever sends it, or by the table of an export."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,6 +19,26 @@ class Words:
 
 
 NO_WORDS: Final = Words()
+LONGEST_TITLE: Final = 200
+LONGEST_DESCRIPTION: Final = 10_000
+SPORT: Final = re.compile(r"[a-z0-9_-]{1,50}")
+
+
+def plain(words: Words) -> Words:
+    """The words as a workout may have them."""
+    return Words(
+        plain_text(words.title, LONGEST_TITLE),
+        plain_text(words.description, LONGEST_DESCRIPTION),
+        words.sport if words.sport and SPORT.fullmatch(words.sport) else None,
+    )
+
+
+def plain_text(text: str | None, most: int) -> str | None:
+    """Without what nobody sees: PostgreSQL holds no NUL, and JSON no half of a character."""
+    if not text:
+        return None
+    shown = "".join(each for each in text if each.isprintable() or each == "\n")
+    return shown.strip()[:most] or None
 
 
 def tell(recordings: Sequence[Recording], words: Words) -> list[Recording]:

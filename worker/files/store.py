@@ -15,7 +15,7 @@ from psycopg.types.range import Int8Range
 from shared.connections import DatabaseConnection
 from shared.files.recording import NO_REMEDIES, Remedies, Span
 from shared.files.takeouts import File
-from shared.files.words import Words
+from shared.files.words import Words, plain
 from shared.sql import load_queries
 from shared.uploads import FAULT, Duplicate, OnDuplicate, Original, UploadStatus, pack, unpack
 
@@ -178,7 +178,7 @@ def add_member(connection: DatabaseConnection, upload: Upload, member: File) -> 
             "status": status,
             "reason": problem,
             "created_at": upload.created_at,
-            **asdict(member.words),
+            **asdict(plain(member.words)),
         },
     ).fetchone()
     if row and not problem:

@@ -86,6 +86,12 @@ def test_another_table_of_that_name_says_nothing() -> None:
     assert words(files) == {"ride.fit": NO_WORDS, "activities/x.fit": NO_WORDS}
 
 
+def test_words_that_no_workout_may_have_are_cut_to_what_it_may() -> None:
+    row = f'1,x,"{"a" * 300}\0",Ride,"b\0c\nd",60,activities/1.fit.gz\n'
+    table = ENGLISH.partition("\n")[0] + "\n" + row
+    assert words(strava(table))["activities/1.fit.gz"] == Words("a" * 200, "bc\nd", "cycling")
+
+
 def garmin(*rows: dict[str, Any]) -> dict[str, bytes]:
     inner = zip_of({"me@example.com_77.fit": RIDE, "me_78.fit": LATER, "me_79.fit": SLEEP})
     table = json.dumps([{"summarizedActivitiesExport": rows}])
