@@ -72,7 +72,7 @@ def _rows(data: bytes) -> list[list[str]]:
     """As far as they can be read."""
     rows = []
     try:
-        for row in csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")):
+        for row in csv.reader(io.StringIO(data.decode(errors="replace"), newline="")):
             rows.append(row)  # noqa: PERF402 - what comes before damage is kept
     except csv.Error:
         pass
