@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore clean
+	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -112,6 +112,9 @@ worker: setup ## Run worker processes, here (N=4)
 migration: setup ## Write the files of a new migration (NAME=add_laps)
 	@$(OPS) migration
 
+import: ## Import rides: files, folders, zips (FILES="*.fit" WATCH=folder USER=me@example.com)
+	@$(call ops,import $(if $(filter command line,$(origin USER)),--user "$$USER"))
+
 ## Deploy: compose.yaml on a Docker engine
 up: ## Build and start the stack, and wait until it is healthy
 	@$(COMPOSE) up --build --detach --wait
@@ -144,6 +147,9 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
     restore) [ -n "$$FILE" ] && [ "$$YES" = 1 ] || \
         { echo "say FILE=…, and YES=1: this replaces every workout"; exit 1; }; \
         $(IN_STACK) --no-TTY ops restore --yes --file - <"$$file" ;; \
+    import) key="$$($(IN_STACK) --no-TTY ops import-key $(wordlist 2,9,$(1)))" && \
+        $(PYTHON) ops/setup.py embedded && \
+        IMPORT_KEY="$$key" IMPORT_URL="http://127.0.0.1:$${PORT:-8000}" $(OPS) $(1) ;; \
     *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
 else \

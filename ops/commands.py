@@ -17,6 +17,7 @@ from ops.admin import accounts, migrations
 from ops.admin import dead_letters as letters
 from ops.admin.accounts import create_account
 from ops.admin.backup import back_up, find_program, restore
+from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
 from ops.embedded.servers import servers
@@ -263,6 +264,30 @@ def recompute(context: click.Context, user: str | None, since: datetime | None) 
         click.echo(f"{pending(url, scope)} workouts to compute anew")
         await_recompute(url, scope, lambda count: click.echo(f"{count} to do"))
     click.echo("done")
+
+
+@main.command("import")
+@click.option("--files", envvar="FILES", help="Files, folders, zips and patterns.")
+@click.option("--watch", envvar="WATCH", type=click.Path(path_type=Path), help="A folder.")
+@click.option("--user", help="Whose rides they are; needed unless there is one user.")
+@click.pass_obj
+def import_files(data_dir: Path, files: str | None, watch: Path | None, user: str | None) -> None:
+    """Import rides from files."""
+    from ops.importing.command import Wanted
+    from ops.importing.command import import_files as import_all
+
+    if not (files or watch):
+        raise click.UsageError("say FILES=… (files, folders, zips or patterns), or WATCH=folder")
+    sys.exit(import_all(Wanted(files, watch, user), os.environ, data_dir))
+
+
+@main.command()
+@click.option("--user", help="Whose rides they are; needed unless there is one user.")
+@click.pass_context
+def import_key(context: click.Context, user: str | None) -> None:
+    """Print a key for `import`, which ends it."""
+    with _servers(context) as environ:
+        click.echo(make_import_key(environ["DATABASE_URL"], user))
 
 
 @main.command()

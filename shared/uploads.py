@@ -29,6 +29,11 @@ class UploadStatus(StrEnum):
     FAILED = "failed"
 
 
+# Why an upload failed, where that is no fault of the file.
+FAULT: Final = "this file could not be imported, by a fault of ours that was noted"
+READER_FAULT: Final = "this file could not be read, by a fault of ours that was noted"
+FAULTS: Final = frozenset((FAULT, READER_FAULT))
+
 UNFINISHED: Final = frozenset((UploadStatus.QUEUED, UploadStatus.PROCESSING))
 
 

@@ -14,7 +14,7 @@ ROOMS = {
     "shared": ["samples", "files"],
     "api": ["web", "health", "identity", "ingest", "workouts", "files", "season", "export"],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
-    "ops": ["embedded", "admin", "demo"],
+    "ops": ["embedded", "admin", "importing", "demo"],
 }
 FORBIDDEN = {
     "api": {"worker", "ops", "tests", "bench"},

@@ -10,7 +10,7 @@ from api.web.problems import BadRequest
 MULTIPART: Final = "multipart/form-data"
 _MOST_PARTS: Final = 20
 _LONGEST_HEAD: Final = 4096  # bytes of a part's headers
-_LONGEST_FIELD: Final = 1024
+_LONGEST_FIELD: Final = 65_536  # a description in any script
 _BOUNDARY: Final = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 
 

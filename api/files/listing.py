@@ -12,6 +12,8 @@ from api.files.store import Upload
 from api.web.problems import Unprocessable
 from shared.uploads import UploadStatus
 
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
+
 
 class UploadsQuery(Struct, rename="camel"):
     """Which uploads: by default all but the files of zips."""
@@ -20,6 +22,13 @@ class UploadsQuery(Struct, rename="camel"):
     cursor: Annotated[str | None, Meta(description="The `nextCursor` of a page")] = None
     status: UploadStatus | None = None
     parent: Annotated[UUID | None, Meta(description="A zip: list its files")] = None
+    sha256: Annotated[
+        Sha256 | None,
+        Meta(
+            description="Uploads of these bytes, those of zips too, whatever else is asked for; "
+            "without those whose workouts are all deleted"
+        ),
+    ] = None
 
 
 class _Place(Struct, array_like=True, forbid_unknown_fields=True):

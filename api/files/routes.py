@@ -23,16 +23,19 @@ from api.files.originals import disposition_of, open_original
 from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
-from api.web.body import content_type, read_within
+from api.web.body import content_type, fault_of, read_within
 from api.web.headers import header
 from api.web.problems import BadRequest, Conflict, NotFound, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.workouts.listing import Sport
+from api.workouts.listing import Words as TitleWords
 from shared.connections import AsyncRedis, BoundedConnection
 from shared.events import ImportRequest
 from shared.failpoints import failpoint
+from shared.files.words import Words
 from shared.originals import new_name
 from shared.redis_keys import ASKED_FOR, SHORT, Queue, asked_key
 from shared.uploads import UNFINISHED, OnDuplicate, Packed, UploadStatus, pack
@@ -40,29 +43,40 @@ from shared.uploads import UNFINISHED, OnDuplicate, Packed, UploadStatus, pack
 OCTETS: Final = "application/octet-stream"
 _PATIENCE: Final = 10  # times as long as for a body: a file may come over a slow line
 _LONGEST_NAME: Final = 200
+_FIELDS: Final = ("onDuplicate", "title", "description", "sport")
 logger = logging.getLogger(__name__)
 
 
+Description = Annotated[str, Meta(max_length=10_000, pattern="^[^\x00]*$")]
+
+
 class SendQuery(WaitQuery, rename="camel"):
-    """How the file is called, where the body is the file itself; and what if it is there already.
+    """How the file is called, what is known of its ride, and what if that is there already.
 
     `reject`: nothing changes, and the answer names the workout. `replace`: the file's samples take
     the place of the stored ones. `merge`: each channel comes from whichever has more of it. `keep`:
-    both are kept, and the pair counts once.
+    both are kept, and the pair counts once. `title`, `description` and `sport` take the place of
+    the file's own words.
     """
 
     filename: str | None = None
     on_duplicate: OnDuplicate = OnDuplicate.REJECT
+    title: TitleWords | None = None
+    description: Description | None = None
+    sport: Sport | None = None
 
 
 _Bytes = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "binary"})]
 
 
 class FileForm(Struct, rename="camel"):
-    """A form: the file, and what if it is there already."""
+    """A form: the file, what is known of its ride, and what if that is there already."""
 
     file: _Bytes
     on_duplicate: OnDuplicate = OnDuplicate.REJECT
+    title: TitleWords | None = None
+    description: Description | None = None
+    sport: Sport | None = None
 
 
 class UploadAnswer(Struct):
@@ -94,11 +108,10 @@ class UploadList(Struct):
 
 @dataclass(frozen=True)
 class _Sent:
-    """A file as it came."""
+    """A file as it came, and what was said of it."""
 
-    filename: str | None
+    said: SendQuery
     data: bytes
-    on_duplicate: OnDuplicate
 
 
 async def send_file(request: FilesRequest, caller: Caller) -> Response:
@@ -143,6 +156,8 @@ async def get_upload(request: FilesRequest, caller: Caller) -> Response:
 async def list_uploads(request: FilesRequest, caller: Caller) -> Response:
     """The caller's files, newest first; those of a zip are listed by its `parent`."""
     query = read_query(request, UploadsQuery)
+    if query.sha256:
+        return await _list_same_bytes(request.state, caller, query)
     found = await store.list_uploads(
         request.state["database"],
         caller.user_id,
@@ -153,6 +168,12 @@ async def list_uploads(request: FilesRequest, caller: Caller) -> Response:
     )
     pagination = UploadPagination(query.limit, next_cursor(query, found))
     return json_response(UploadList(found[: query.limit], pagination))
+
+
+async def _list_same_bytes(state: FilesState, caller: Caller, query: UploadsQuery) -> Response:
+    digest = bytes.fromhex(query.sha256 or "")
+    found = await store.list_same_bytes(state["database"], caller.user_id, digest, query.limit)
+    return json_response(UploadList(found, UploadPagination(query.limit, None)))
 
 
 async def get_file(request: FilesRequest, caller: Caller) -> Response:
@@ -175,7 +196,7 @@ async def _receive(request: FilesRequest, take: Take) -> _Sent:
     query, settings = read_query(request, SendQuery), request.state["settings"]
     seconds = settings.body_timeout * _PATIENCE
     body = await read_within(request, settings.max_file_bytes, seconds, take)
-    sent = _Sent(query.filename, body, query.on_duplicate)
+    sent = _Sent(query, body)
     if content_type(request) == MULTIPART:
         sent = await asyncio.to_thread(_of_form, header(request, b"content-type"), sent)
     if not sent.data:
@@ -184,16 +205,18 @@ async def _receive(request: FilesRequest, take: Take) -> _Sent:
 
 
 def _of_form(kind: str, sent: _Sent) -> _Sent:
+    """The file of a form, whose fields say more than the query does."""
     form = parse_form(kind, sent.data)
     if form.data is None:
         raise Unprocessable("the form has no field `file`")
-    wanted = form.fields.get("onDuplicate", sent.on_duplicate)
+    said = msgspec.to_builtins(sent.said)
+    said["filename"] = said["filename"] or form.filename
+    said |= {name: form.fields[name] for name in _FIELDS if form.fields.get(name)}
     try:
-        return _Sent(sent.filename or form.filename, form.data, OnDuplicate(wanted))
-    except ValueError:
-        raise Unprocessable(
-            f"onDuplicate: {wanted!r} is none of {', '.join(OnDuplicate)}"
-        ) from None
+        return _Sent(msgspec.convert(said, SendQuery), form.data)
+    except msgspec.ValidationError as error:
+        fault = fault_of(error)
+        raise Unprocessable(f"{fault.member}: {fault.detail}", [fault]) from None
 
 
 async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -> Upload:
@@ -202,11 +225,12 @@ async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -
     wanted = NewUpload(
         caller.user_id,
         caller.key_id,
-        _shown(sent.filename),
+        _shown(sent.said.filename),
         len(sent.data),
         digest,
-        sent.on_duplicate,
+        sent.said.on_duplicate,
         language,
+        Words(sent.said.title, sent.said.description, sent.said.sport),
     )
     name = None
     if originals := state["originals"]:

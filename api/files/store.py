@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from shared.connections import AsyncDatabase, BoundedConnection
+from shared.files.words import Words
 from shared.sql import load_queries
 from shared.uploads import Duplicate, OnDuplicate, Packed, UploadStatus
 
@@ -71,6 +72,7 @@ class NewUpload:
     sha256: bytes
     on_duplicate: OnDuplicate
     language: str
+    words: Words
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,9 @@ async def create_upload(
         sha256=sent.sha256,
         on_duplicate=sent.on_duplicate,
         language=sent.language,
+        title=sent.words.title,
+        description=sent.words.description,
+        sport=sent.words.sport,
     )
     assert upload is not None  # INSERT … RETURNING gives a row  # noqa: S101
     with _patient(connection):
@@ -213,6 +218,15 @@ async def find_original(database: AsyncDatabase, upload_id: UUID, user_id: UUID)
     named = {"id": upload_id, "user_id": user_id}
     async with database.connection() as connection:
         return await connection.row(Held, QUERIES["find_original"], **named)
+
+
+async def list_same_bytes(
+    database: AsyncDatabase, user_id: UUID, digest: bytes, limit: int
+) -> list[Upload]:
+    """The user's uploads of these bytes, newest first; not those whose workouts are all deleted."""
+    asked = {"user_id": user_id, "sha256": digest, "limit": limit}
+    async with database.connection() as connection:
+        return await connection.rows(Upload, QUERIES["list_same_bytes"], **asked)
 
 
 async def read_pieces(

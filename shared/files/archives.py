@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import IO, BinaryIO, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from shared.files.recording import UnreadableFile
 
@@ -100,7 +100,7 @@ def is_archive(data: bytes) -> bool:
 
 
 def members(
-    archive: BinaryIO,
+    archive: IO[bytes],
     limits: Limits = LIMITS,
     wanted: Callable[[str], bool] = may_hold_a_ride,
 ) -> Iterator[Member]:
@@ -135,7 +135,10 @@ class _Budget:
 
 
 def _members(
-    archive: BinaryIO, limits: Limits, wanted: Callable[[str], bool], budget: _Budget
+    archive: IO[bytes],
+    limits: Limits,
+    wanted: Callable[[str], bool],
+    budget: _Budget,
 ) -> Iterator[Member]:
     try:
         opened = zipfile.ZipFile(archive)
@@ -146,8 +149,34 @@ def _members(
             if info.is_dir() or not wanted(info.filename):
                 continue
             budget.begin()
-            member = _member(opened, info, limits, budget)
-            yield from _unpacked(member, limits, wanted, budget)
+            if limits.levels and info.filename.lower().endswith(".zip"):
+                yield from _nested(opened, info, limits, wanted, budget)
+            else:
+                member = _member(opened, info, limits, budget)
+                yield from _unpacked(member, limits, wanted, budget)
+
+
+def _nested(
+    opened: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    limits: Limits,
+    wanted: Callable[[str], bool],
+    budget: _Budget,
+) -> Iterator[Member]:
+    """An archive in the archive, read where it is: Garmin's are larger than memory may be."""
+    name = _shown(info.filename)
+    if info.file_size > min(budget.bytes, max(1 << 20, info.compress_size * limits.ratio)):
+        yield Member(name, b"", "this archive within the archive unpacks to too much")
+        return
+    inner = replace(limits, levels=limits.levels - 1)
+    try:
+        with opened.open(info) as archive:
+            for each in _members(archive, inner, wanted, budget):
+                yield each._replace(name=f"{name}/{each.name}")
+    except ArchiveTooLarge:
+        raise
+    except (UnreadableFile, *_DAMAGED) as error:
+        yield Member(name, b"", str(error))
 
 
 def _unpacked(

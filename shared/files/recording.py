@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from shared.errors import TrackerError
 from shared.samples.columns import Samples
@@ -81,6 +81,24 @@ class Device:
     serial: str | None = None
 
 
+class Span(Struct, frozen=True):
+    """From one moment to another: ms since the Unix epoch, the end excluded."""
+
+    from_: int = field(name="from")
+    to: int
+
+
+class Remedies(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a rider has put right by hand: what sets no records, and which spikes were real."""
+
+    excluded: bool = False
+    excluded_ranges: tuple[Span, ...] = ()
+    vouched_ranges: tuple[Span, ...] = ()
+
+
+NO_REMEDIES: Final = Remedies()
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """One ride of a file.
@@ -103,6 +121,7 @@ class Recording:
     utc_offset: int | None = None
     time_zone: str | None = None
     warnings: tuple[str, ...] = ()
+    remedies: Remedies = NO_REMEDIES
 
     @property
     def start(self) -> int:

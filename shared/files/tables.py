@@ -26,6 +26,8 @@ from shared.files.recording import (
     Lap,
     Pause,
     Recording,
+    Remedies,
+    Span,
     UnreadableFile,
     plausible_offset,
 )
@@ -38,6 +40,7 @@ _SNIFFED: Final = 1000  # characters in which a table's header ends
 _SPORT: Final = re.compile("[A-Za-z0-9_-]{1,50}")
 _NO_SAMPLES: Final = "no samples: this is neither a FIT, nor a TCX, nor a GPX file, nor one of ours"
 _DAY: Final = 86_400_000  # ms
+_MOST_SPANS: Final = 100
 _LATEST: Final = 2.0**53  # ms
 
 
@@ -96,6 +99,9 @@ class RideHead(Struct, frozen=True, kw_only=True, rename="camel"):
     figures: Figures = NO_FIGURES
     laps: tuple[LapSpan, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    excluded: bool = False
+    excluded_ranges: tuple[Span, ...] = ()
+    vouched_ranges: tuple[Span, ...] = ()
 
     @classmethod
     def of(cls, ride: OutgoingRide) -> "RideHead":
@@ -178,7 +184,7 @@ def read_json(text: str, received: int) -> list[Recording]:
     return [_with_words(ride, told)]
 
 
-class _Told(Struct, frozen=True, rename="camel"):
+class _Told(Remedies, frozen=True, kw_only=True, rename="camel"):
     """What may be said of a ride, by an export or by the answer about a workout."""
 
     title: str | None = None
@@ -209,12 +215,25 @@ def _with_words(ride: Recording, told: Mapping[str, Any]) -> Recording:
             Lap(one.start, one.end, one.figures) for one in said.laps if _is_within(ride, one)
         ),
         pauses=tuple(one for one in said.pauses if _is_within(ride, one)),
+        remedies=_remedies(ride, said),
     )
 
 
 def _is_within(ride: Recording, one: LapSpan | Pause) -> bool:
     """Whether it is of the ride's days, and does not end before it begins."""
     return ride.start - _DAY <= one.start <= one.end <= ride.end + _DAY
+
+
+def _remedies(ride: Recording, said: Remedies) -> Remedies:
+    return Remedies(
+        excluded=said.excluded,
+        excluded_ranges=_spans_within(ride, said.excluded_ranges),
+        vouched_ranges=_spans_within(ride, said.vouched_ranges),
+    )
+
+
+def _spans_within(ride: Recording, spans: Sequence[Span]) -> tuple[Span, ...]:
+    return tuple(one for one in spans if _is_within(ride, Pause(one.from_, one.to)))[:_MOST_SPANS]
 
 
 def _plain(words: str | None) -> str | None:

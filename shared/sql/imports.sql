@@ -3,7 +3,8 @@
 UPDATE uploads SET status = 'processing', updated_at = now()
 WHERE id = %(id)s
     AND (status IN ('queued', 'processing') OR (status = 'failed' AND reason = %(fault)s))
-RETURNING id, user_id, parent_id, key_id, filename, sha256, on_duplicate, language, created_at
+RETURNING id, user_id, parent_id, key_id, filename, sha256, on_duplicate, language, created_at, title,
+    description, sport
 
 -- name: read_original
 -- The stored bytes of a file, or the object that has them; none once the user is deleted.
@@ -32,10 +33,11 @@ SELECT count(*) AS workouts FROM workouts WHERE user_id = %(user_id)s
 -- A ride out of a file. The rest of the transaction completes it.
 INSERT INTO workouts (
     user_id, title, description, sport, start_time, status, completed_at, fold_asked_at, laps,
-    pauses, device, upload_id, duplicate_of
+    pauses, device, upload_id, duplicate_of, excluded, excluded_ranges, vouched_ranges
 ) VALUES (
     %(user_id)s, %(title)s, %(description)s, %(sport)s, %(start_time)s, 'PROCESSING', now(), now(),
-    %(laps)s, %(pauses)s, %(device)s, %(upload_id)s, %(duplicate_of)s
+    %(laps)s, %(pauses)s, %(device)s, %(upload_id)s, %(duplicate_of)s, %(excluded)s,
+    %(excluded_ranges)s::int8multirange, %(vouched_ranges)s::int8multirange
 )
 RETURNING id
 
@@ -63,10 +65,10 @@ RETURNING parent_id
 -- A file out of a zip, to be imported as if it had been sent alone; or why it cannot be had.
 INSERT INTO uploads (
     user_id, parent_id, key_id, filename, size, sha256, on_duplicate, language, status, reason,
-    created_at
+    created_at, title, description, sport
 ) VALUES (
     %(user_id)s, %(parent_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s,
-    %(language)s, %(status)s, %(reason)s, %(created_at)s
+    %(language)s, %(status)s, %(reason)s, %(created_at)s, %(title)s, %(description)s, %(sport)s
 )
 RETURNING id
 

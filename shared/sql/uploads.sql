@@ -47,9 +47,11 @@ WHERE user_id = %(user_id)s
 -- name: create_upload
 -- A file that was sent. Its row asks for the import; the event that follows makes it prompt.
 WITH created AS (
-    INSERT INTO uploads (user_id, key_id, filename, size, sha256, on_duplicate, language)
-    VALUES (
-        %(user_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s, %(language)s
+    INSERT INTO uploads (
+        user_id, key_id, filename, size, sha256, on_duplicate, language, title, description, sport
+    ) VALUES (
+        %(user_id)s, %(key_id)s, %(filename)s, %(size)s, %(sha256)s, %(on_duplicate)s,
+        %(language)s, %(title)s, %(description)s, %(sport)s
     )
     RETURNING *
 )
@@ -93,6 +95,23 @@ WHERE user_id = %(user_id)s AND parent_id IS NOT DISTINCT FROM %(parent_id)s::uu
     AND (
         %(after_id)s::uuid IS NULL
         OR (created_at, id) < (%(after_time)s::timestamptz, %(after_id)s)
+    )
+ORDER BY created_at DESC, id DESC
+LIMIT %(limit)s
+
+-- name: list_same_bytes
+-- Uploads of the same bytes, alone or in a zip, the newest first; not those of which no workout is
+-- left, so that a ride that was deleted may be sent again.
+SELECT * FROM shown_uploads
+WHERE user_id = %(user_id)s AND sha256 = %(sha256)s
+    AND (
+        status NOT IN ('done', 'duplicate') OR members IS NOT NULL OR EXISTS (
+            SELECT FROM visible_workouts
+            WHERE id = ANY(shown_uploads.workout_ids || ARRAY(
+                SELECT (each ->> 'workoutId')::uuid
+                FROM jsonb_array_elements(shown_uploads.duplicates) AS each
+            ))
+        )
     )
 ORDER BY created_at DESC, id DESC
 LIMIT %(limit)s

@@ -170,3 +170,33 @@ def test_the_service_gets_healthy_and_stops_within_its_grace(
         assert process.wait(30) == 0
     finally:
         stop(process)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_an_import_goes_by_the_stack_s_api_with_a_key_that_is_made_in_the_stack(
+    tmp_path: Path,
+) -> None:
+    stack = 'case "$1" in ps) echo postgres ;; run) echo "$@" >&2; echo bpt_key ;; esac'
+    ops = 'printenv IMPORT_KEY IMPORT_URL FILES; echo "$@"'
+    variables = {
+        "COMPOSE": script(tmp_path / "compose", stack),
+        "OPS": script(tmp_path / "ops", ops),
+        "PYTHON": "true",  # nothing is installed
+        "FILES": "a b.fit",
+        "USER": "me@example.com",
+        "PORT": "9000",
+    }
+    command = ["make", "import", *(f"{name}={value}" for name, value in variables.items())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "bpt_key",
+        "http://127.0.0.1:9000",
+        "a b.fit",
+        "import --user me@example.com",
+    ]
+    assert "ops import-key --user me@example.com" in done.stderr

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from shared.files.recording import Recording
+from shared.files.takeouts import File
 
 _LENGTH: Final = struct.Struct("<Q")
 
@@ -31,11 +32,9 @@ class Ride(Struct, tag=True, frozen=True):
 
 
 class Member(Struct, tag=True, frozen=True):
-    """One file of the archive, or why it cannot be had."""
+    """One file of the archive."""
 
-    name: str
-    data: bytes
-    problem: str | None
+    file: File
 
 
 class End(Struct, tag=True, frozen=True):

@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 
 from shared.files.recording import FileRefused, Recording, UnreadableFile
+from shared.files.takeouts import File
+from shared.uploads import READER_FAULT
 from worker.files.frames import (
     HEAD,
     End,
@@ -32,7 +34,6 @@ from worker.files.frames import (
 PATIENCE: Final = 10
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _TOO_LONG: Final = "reading this file takes longer than it may"
-_FAULT: Final = "this file could not be read, by a fault of ours that was noted"
 logger = logging.getLogger(__name__)
 
 
@@ -63,11 +64,11 @@ class FileReader:
         replies = self._ask(Request(data, received, is_archive=False))
         return [reply.recording for reply in replies if isinstance(reply, Ride)]
 
-    def members(self, data: bytes) -> Generator[Member]:
+    def members(self, data: bytes) -> Generator[File]:
         """The files of a zip, one after the other. Raises FileRefused, ReaderDied."""
         for reply in self._ask(Request(data, 0, is_archive=True)):
             if isinstance(reply, Member):
-                yield reply
+                yield reply.file
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -130,7 +131,7 @@ def _raise_refusal(reply: Reply) -> None:
         raise UnreadableFile(reply.reason)
     if isinstance(reply, Fault):
         logger.error("failed to read a file:\n%s", reply.traceback)
-        raise UnreadableFile(_FAULT)
+        raise UnreadableFile(READER_FAULT)
 
 
 def _read(descriptor: int, length: int, deadline: float) -> bytes:

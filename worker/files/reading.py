@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from shared.failpoints import failpoint
-from shared.files import archives
+from shared.files import takeouts
 from shared.files.reading import read_rides
 from shared.files.recording import FileRefused
 from worker.files.frames import (
@@ -102,8 +102,8 @@ def _rides(request: Request) -> Iterator[Reply]:
 
 
 def _members(request: Request) -> Iterator[Reply]:
-    for name, data, problem in archives.members(io.BytesIO(request.data)):
-        yield Member(name, data, problem)
+    for file in takeouts.files_of(io.BytesIO(request.data)):
+        yield Member(file)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
 """Uploads in PostgreSQL: begun, read and ended, all in the transaction of the caller."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Int8Range
 
 from shared.connections import DatabaseConnection
+from shared.files.recording import NO_REMEDIES, Remedies, Span
+from shared.files.takeouts import File
+from shared.files.words import Words, plain
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Original, UploadStatus, pack
-from worker.files.frames import Member
+from shared.uploads import FAULT, Duplicate, OnDuplicate, Original, UploadStatus, pack
 
 QUERIES = load_queries("imports")
 Keep = Callable[[bytes], str | None]
-FAULT: Final = "this file could not be imported, by a fault of ours that was noted"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Upload:
     on_duplicate: str
     language: str
     created_at: datetime
+    title: str | None = None
+    description: str | None = None
+    sport: str | None = None
+
+    @property
+    def words(self) -> Words:
+        """What was said of the file's ride when it was sent."""
+        return Words(self.title, self.description, self.sport)
 
     @property
     def received(self) -> int:
@@ -62,6 +73,7 @@ class NewWorkout:
     laps: Any
     pauses: Any
     device: Any
+    remedies: Remedies = NO_REMEDIES
 
 
 def begin(connection: DatabaseConnection, upload_id: UUID) -> Upload | None:
@@ -116,6 +128,9 @@ def create_workout(
             **_told(upload, told),
             "user_id": upload.user_id,
             "start_time": told.start_time,
+            "excluded": told.remedies.excluded,
+            "excluded_ranges": _multirange(told.remedies.excluded_ranges),
+            "vouched_ranges": _multirange(told.remedies.vouched_ranges),
             "duplicate_of": duplicate_of,
         },
     ).fetchone()
@@ -153,12 +168,12 @@ def end(connection: DatabaseConnection, upload_id: UUID, result: Result) -> bool
     return ended.fetchone() is not None
 
 
-def add_member(connection: DatabaseConnection, upload: Upload, member: Member, keep: Keep) -> None:
+def add_member(connection: DatabaseConnection, upload: Upload, member: File, keep: Keep) -> None:
     """A file out of a zip, which waits for its own import; or failed for a problem.
 
     ``keep`` puts its bytes into the store, where there is one, and gives the object's name.
     """
-    name, data, problem = member.name, member.data, member.problem
+    data, problem = member.data, member.problem
     status = UploadStatus.FAILED if problem else UploadStatus.QUEUED
     row = connection.execute(
         QUERIES["create_member"],
@@ -166,19 +181,29 @@ def add_member(connection: DatabaseConnection, upload: Upload, member: Member, k
             "user_id": upload.user_id,
             "parent_id": upload.id,
             "key_id": upload.key_id,
-            "filename": name,
+            "filename": member.name,
             "size": len(data),
             "sha256": sha256(data).digest(),
-            "on_duplicate": OnDuplicate(upload.on_duplicate),
+            "on_duplicate": _how(upload, member),
             "language": upload.language,
             "status": status,
             "reason": problem,
             "created_at": upload.created_at,
+            **asdict(plain(member.words)),
         },
     ).fetchone()
     if row and not problem:
         packed = pack(data)
         connection.execute(QUERIES["keep_original"], packed.row(row["id"], keep(packed.data)))
+
+
+def _how(upload: Upload, member: File) -> OnDuplicate:
+    how = OnDuplicate(upload.on_duplicate)
+    return OnDuplicate.KEEP if how is OnDuplicate.REJECT and member.is_second else how
+
+
+def _multirange(spans: Sequence[Span]) -> Multirange[int]:
+    return Multirange([Int8Range(span.from_, span.to) for span in spans])
 
 
 def _told(upload: Upload, told: NewWorkout) -> dict[str, Any]:

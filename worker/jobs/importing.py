@@ -10,10 +10,11 @@ from shared.events import Announcement, Fields, FoldRequest, ImportRequest
 from shared.failpoints import failpoint
 from shared.files.archives import is_zip
 from shared.files.recording import FileRefused, Recording
+from shared.files.words import tell
 from shared.originals import OriginalMissing, new_name, open_originals, stored_in
 from shared.redis_keys import Queue, asked_key
 from shared.settings import Settings
-from shared.uploads import Original, Packed, UploadStatus, unpack
+from shared.uploads import FAULT, Original, Packed, UploadStatus, unpack
 from worker.files import store
 from worker.files.placing import Bounds, place
 from worker.files.reader import FileReader, ReaderDied
@@ -75,7 +76,7 @@ class ImportJob:
         with self._database.connection() as connection:
             write_letter(connection, letter)
             if upload_id:
-                store.end(connection, upload_id, Result(UploadStatus.FAILED, store.FAULT))
+                store.end(connection, upload_id, Result(UploadStatus.FAILED, FAULT))
         if upload_id:
             announce(self._redis, Announcement(self.kind, upload_id, UploadStatus.FAILED))
 
@@ -108,7 +109,7 @@ class ImportJob:
                 raise FileRefused(_GONE)
             if is_zip(data) and upload.parent_id is None:
                 return self._unpack(upload, data)
-            recordings = self._read(upload, data)
+            recordings = tell(self._read(upload, data), upload.words)
             failpoint("after-reading")
             return self._place(upload, recordings)
         except FileRefused as error:

@@ -295,3 +295,41 @@ def test_a_bomb_costs_little_and_fails(rider: Rider) -> None:
     assert upload["members"] == {"failed": 1}
     upload = send(rider, gzip.compress(b"\0" * 40_000_000))
     assert (upload["status"], "unpacks to more than" in upload["reason"]) == ("failed", True)
+
+
+# What is said of a ride beside its file.
+
+
+def test_what_is_said_of_a_ride_takes_the_place_of_the_file_s_words(rider: Rider) -> None:
+    said = {"title": "Mine", "description": "Wet.", "sport": "gravel-cycling"}
+    sent = send(rider, gpx(60), **said)
+    by_query = rider.workout(sent["workoutIds"][0])
+    file = {"file": ("b.gpx", gpx(60, T0 + 9_000_000))}
+    answer = rider.client.post("/api/uploads", files=file, data=said, headers=WAIT)
+    by_form = rider.workout(answer.json()["upload"]["workoutIds"][0])
+    for workout in (by_query, by_form):
+        assert {name: workout[name] for name in said} == said
+
+
+@pytest.mark.parametrize(
+    "said", [{"title": "x" * 201}, {"sport": "a b"}, {"description": "a\0"}, {"title": "\0"}]
+)
+def test_words_that_no_workout_may_have_are_refused(rider: Rider, said: dict[str, str]) -> None:
+    (name,) = said
+    file = {"file": ("b.gpx", gpx(60))}
+    answer = rider.client.post("/api/uploads", files=file, data=said)
+    assert problem_of(answer, 422)["errors"][0]["member"] == name
+    assert post(rider, gpx(60), **said).status_code == 422
+
+
+def test_an_export_of_strava_s_goes_in_as_a_zip_with_its_titles(rider: Rider) -> None:
+    table = (
+        "Activity ID,Activity Date,Activity Name,Activity Type,Activity Description,Filename\n"
+        "1,x,Round the lake,Virtual Ride,Wet.,activities/1.gpx\n"
+    )
+    files = {"activities.csv": table.encode(), "activities/1.gpx": gpx(60), "routes/2.gpx": b"<"}
+    upload = send(rider, zip_of(**{name.replace(".", "__"): data for name, data in files.items()}))
+    (workout_id,) = upload["workoutIds"]
+    workout = rider.workout(workout_id)
+    assert (workout["title"], workout["description"]) == ("Round the lake", "Wet.")
+    assert (workout["sport"], upload["members"]) == ("virtual-cycling", {"done": 1})

@@ -1,0 +1,4 @@
+ALTER TABLE uploads
+    DROP COLUMN IF EXISTS sport,
+    DROP COLUMN IF EXISTS description,
+    DROP COLUMN IF EXISTS title;
