@@ -44,6 +44,8 @@ SEALED_FOR: Final = 24 * 3600
 ASKED_FOR: Final = 15
 # The longest stream, in events; work that a row also records waits beyond it.
 SHORT: Final = 8
+# Events up to which the API adds its own: the rest of a stream is for those whose turn it is.
+UNASKED: Final = SHORT // 2
 # Seconds, from the last upload on.
 SIZE_KEPT_FOR: Final = 24 * 3600
 WAITING_KEPT_FOR: Final = 24 * 3600

@@ -37,7 +37,7 @@ from shared.events import ImportRequest
 from shared.failpoints import failpoint
 from shared.files.words import Words
 from shared.originals import new_name
-from shared.redis_keys import ASKED_FOR, SHORT, Queue, asked_key
+from shared.redis_keys import ASKED_FOR, UNASKED, Queue, asked_key
 from shared.uploads import UNFINISHED, OnDuplicate, Packed, UploadStatus, pack
 
 OCTETS: Final = "application/octet-stream"
@@ -293,7 +293,7 @@ async def _ask_for_import(client: AsyncRedis, upload_id: UUID) -> None:
     """
     mark = asked_key(upload_id, Queue.IMPORTS)
     try:
-        if await client.xlen(Queue.IMPORTS) < SHORT // 2 and await client.set(
+        if await client.xlen(Queue.IMPORTS) < UNASKED and await client.set(
             mark, b"", nx=True, ex=ASKED_FOR
         ):
             await client.xadd(Queue.IMPORTS, ImportRequest(upload_id).fields())

@@ -26,7 +26,7 @@ from shared.redis_keys import (
     SEALED_COMPLETED,
     SEALED_DELETED,
     SEALED_FOR,
-    SHORT,
+    UNASKED,
     Queue,
     asked_key,
     samples_key,
@@ -102,14 +102,14 @@ class StreamWriter:
     async def _ask_for_fold(self, workout_id: UUID, *first: Command) -> None:
         """Add an event for a fold that a row says is due, unless one waits already.
 
-        Nor if many wait: then the workers take it from the row, each user's in turn. Raises
-        redis.RedisError.
+        Nor if some wait: then the workers take it from the row, each user's in turn. Who ends one
+        ride after the other would else keep the stream full. Raises redis.RedisError.
         """
         mark = asked_key(workout_id, Queue.PROMPT)
         ask = ("SET", mark, b"", "NX", "EX", ASKED_FOR)
         *_, is_first, length = await self._carry_out(*first, ask, ("XLEN", Queue.PROMPT))
         if is_first:
-            await self._carry_out(_event(workout_id) if length < SHORT else ("DEL", mark))
+            await self._carry_out(_event(workout_id) if length < UNASKED else ("DEL", mark))
 
     async def _carry_out(self, *commands: Command) -> list[Any]:
         """The replies to commands that must all succeed. Raises redis.RedisError."""
