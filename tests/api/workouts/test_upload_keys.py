@@ -78,7 +78,7 @@ def test_nothing_that_somebody_wrote_or_a_worker_computed_is_read(
 def test_the_walk_knows_every_operation_of_an_upload_key() -> None:
     names = {operation.handler.__name__ for operation in FOR_UPLOADS}
     changes = {"pause_workout", "resume_workout", "complete_workout"}
-    files = {"send_file", "get_upload"}  # see tests/api/files/test_uploads.py
+    files = {"send_file"}  # see tests/api/files/test_uploads.py, for `get_upload` as well
     assert names == changes | files | {
         "create_workout",
         "upload_telemetry",
