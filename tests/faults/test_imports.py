@@ -1,15 +1,20 @@
 """Workers that die over a file: another one imports it, once and whole."""
 
+import os
 import signal
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.processes import Process, stop
 from shared.connections import open_database
 from shared.redis_keys import SHORT, Queue
 from shared.settings import read_settings
 from tests.api.files.ride_files import ended, fit, post
 from tests.conftest import Rider
+from tests.faults.stalls import is_stopped
 from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.workouts import pending
@@ -41,6 +46,53 @@ def test_a_worker_killed_over_a_file_leaves_it_to_another(system: System, step: 
     assert ended(rider, upload)["status"] == "done"
     eventually(lambda: not pending(system.redis_client))
     assert workouts_of(system, rider) == [("COMPLETED", 600)]
+
+
+def test_a_file_whose_reader_is_killed_five_deliveries_long_fails_and_may_be_sent_again(
+    system: System,
+) -> None:
+    system.start_api()
+    rider = system.make_rider()
+    upload = post(rider, fit(600)).json()["upload"]["id"]
+    victim = system.start_worker(FAILPOINT="while-reading=kill", LEASE=LEASE)
+    failed = ended(rider, upload)
+    assert (failed["status"], "may be sent again" in failed["reason"]) == ("failed", True)
+    assert [row["deliveries"] for row in system.query("SELECT deliveries FROM dead_letters")] == [5]
+    stop(victim)
+    system.start_worker()
+    again = post(rider, fit(600)).json()["upload"]["id"]
+    assert ended(rider, again)["status"] == "done"
+    assert workouts_of(system, rider) == [("COMPLETED", 600)]
+
+
+def test_a_file_whose_reader_is_killed_twice_goes_in_by_a_later_delivery(system: System) -> None:
+    """Twice: a worker tries once more by itself."""
+    system.start_api()
+    rider = system.make_rider()
+    worker = system.start_worker(FAILPOINT="while-reading=stop", LEASE=LEASE)
+    upload = post(rider, fit(600)).json()["upload"]["id"]
+    killed: list[int] = []
+    for _ in range(2):
+        killed.append(stopped_reader_of(worker, killed))
+        os.kill(killed[-1], signal.SIGKILL)
+    os.kill(stopped_reader_of(worker, killed), signal.SIGCONT)
+    assert ended(rider, upload)["status"] == "done"
+    assert workouts_of(system, rider) == [("COMPLETED", 600)]
+    assert system.query("SELECT FROM dead_letters") == []
+
+
+def stopped_reader_of(worker: Process, killed: Sequence[int] = ()) -> int:
+    """The process that reads files for a worker, once it has stopped itself over one."""
+    found: list[int] = []
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+
+    def is_there() -> bool:
+        pids = map(int, children.read_text().split())
+        found[:] = [pid for pid in pids if pid not in killed and is_stopped(pid)]
+        return bool(found)
+
+    eventually(is_there)
+    return found[0]
 
 
 def test_an_api_killed_before_the_event_has_kept_a_file_that_is_imported(system: System) -> None:

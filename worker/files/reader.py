@@ -41,6 +41,13 @@ class ReaderDied(Exception):
     """The reading process ended over a file, without a reason of the file's."""
 
 
+class ReaderKilled(ReaderDied):
+    """Somebody killed the reading process, as the kernel does when memory is short.
+
+    That says nothing about the file: later, it may well be read.
+    """
+
+
 class FileReader:
     """Keeps one reading process, started with the first file and again after it was killed.
 
@@ -123,7 +130,8 @@ class FileReader:
             return UnreadableFile(_TOO_LONG)
         if ended == -signal.SIGXCPU:
             return UnreadableFile(_TOO_LONG)
-        return ReaderDied(f"the process that reads files ended with {ended}")
+        kind = ReaderKilled if ended == -signal.SIGKILL else ReaderDied
+        return kind(f"the process that reads files ended with {ended}")
 
 
 def _raise_refusal(reply: Reply) -> None:

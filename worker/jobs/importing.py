@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.uploads import FAULT, Original, Packed, UploadStatus, unpack
 from worker.files import store
 from worker.files.placing import Bounds, place
-from worker.files.reader import FileReader, ReaderDied
+from worker.files.reader import FileReader, ReaderDied, ReaderKilled
 from worker.files.store import Result, Upload
 from worker.jobs.announcing import announce
 from worker.queue.dead_letters import DeadLetter, write_letter
@@ -54,7 +54,7 @@ class ImportJob:
         return event.get(b"upload")
 
     def run(self, event: Fields) -> bool:
-        """Import. Raises MalformedEntry, LeaveToNewer."""
+        """Import. Raises MalformedEntry, LeaveToNewer, ReaderKilled."""
         upload_id = ImportRequest.from_fields(event).upload_id
         self._redis.delete(asked_key(upload_id, Queue.IMPORTS))
         with self._database.connection() as connection:
@@ -103,7 +103,7 @@ class ImportJob:
         return name
 
     def _import(self, upload: Upload, data: bytes | None) -> Result | None:
-        """What became of it; None if another worker was sooner."""
+        """What became of it; None if another worker was sooner. Raises ReaderKilled."""
         try:
             if data is None:
                 raise FileRefused(_GONE)
@@ -114,6 +114,8 @@ class ImportJob:
             return self._place(upload, recordings)
         except FileRefused as error:
             return self._end(upload, Result(UploadStatus.FAILED, str(error)))
+        except ReaderKilled:
+            raise
         except ReaderDied as error:
             logger.error("gave up reading %s: %s", upload.id, error)
             return self._end(upload, Result(UploadStatus.FAILED, _CRASHED))

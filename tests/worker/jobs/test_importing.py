@@ -17,6 +17,7 @@ from shared.redis_keys import GROUP, Queue, asked_key
 from shared.settings import Settings
 from shared.uploads import pack
 from tests.api.files.ride_files import fit, gpx, tcx, zip_of
+from worker.files.reader import ReaderKilled
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.importing import ImportJob
 from worker.jobs.sweep import Sweeper
@@ -253,9 +254,27 @@ def test_an_import_that_is_given_up_says_so_to_its_user(uploads: Uploads, job: I
     for _ in range(2):
         job.give_up(letter_about(delivery, Failed("a bug")))
     row = uploads.row(upload)
-    assert (row["status"], "fault of ours" in row["reason"]) == ("failed", True)
+    assert (row["status"], "may be sent again" in row["reason"]) == ("failed", True)
     assert job.run(event_of(upload))  # as a replay asks for it
     assert uploads.row(upload)["status"] == "done"
+
+
+@pytest.mark.parametrize("make", [gpx, lambda seconds: zip_of(a__gpx=gpx(seconds))])
+def test_a_file_whose_reading_process_is_killed_is_left_to_a_later_delivery(
+    uploads: Uploads,
+    job: ImportJob,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[int], bytes],
+) -> None:
+    """As the kernel does when memory is short: that says nothing about the file."""
+    upload = uploads.add(make(60))
+    monkeypatch.setenv("FAILPOINT", "while-reading=kill")
+    with pytest.raises(ReaderKilled):
+        job.run(event_of(upload))
+    assert uploads.row(upload)["status"] == "processing"
+    monkeypatch.delenv("FAILPOINT")
+    assert job.run(event_of(upload))
+    assert uploads.row(upload)["reason"] is None
 
 
 def test_a_file_is_purged_with_the_last_workout_that_came_out_of_it(
