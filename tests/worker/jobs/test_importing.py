@@ -267,19 +267,21 @@ def test_a_slow_file_waits_for_another_one_that_is_being_read(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A second time it is not even begun: no reading process is there for it."""
-    job = make_job(database, redis_client, settings, slow_import_seconds=1)
+    """It is known as slow then: not even a worker that has more patience begins it."""
+    job = make_job(database, redis_client, settings, slow_import_seconds=1, max_import_seconds=3)
+    patient = make_job(database, redis_client, settings, slow_import_seconds=1000)
     upload = uploads.add(gpx(60))
     monkeypatch.setenv("FAILPOINT", "while-reading=spin")
     with SlowSlot(redis_client, after=0).watch(uuid4()):
         assert not job.run(event_of(upload))
         monkeypatch.delenv("FAILPOINT")
-        assert not job.run(event_of(upload))
+        assert not patient.run(event_of(upload))
         assert uploads.row(upload)["status"] == "processing"
-    assert job.run(event_of(upload))
+    assert patient.run(event_of(upload))
     assert uploads.row(upload)["status"] == "done"
     assert not redis_client.exists(SLOW_FILE)
     job.close()
+    patient.close()
 
 
 def test_a_zip_that_is_slow_to_unpack_waits_as_well(
@@ -289,7 +291,7 @@ def test_a_zip_that_is_slow_to_unpack_waits_as_well(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job = make_job(database, redis_client, settings, slow_import_seconds=1)
+    job = make_job(database, redis_client, settings, slow_import_seconds=1, max_import_seconds=3)
     upload = uploads.add(zip_of(a__gpx=gpx(60), b__gpx=gpx(70)))
     monkeypatch.setenv("FAILPOINT", "while-reading=spin")
     with SlowSlot(redis_client, after=0).watch(uuid4()):
