@@ -14,6 +14,8 @@
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
 | ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already, or   |
 |                      |         | for the import of the file of that id                         |
+| ``{w:ID}:slow``      | string  | the file of that id is slow: it is read under ``slow-file`` |
+| ``slow-file``        | string  | a slow file is being read: the lock of its worker             |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
@@ -35,6 +37,7 @@ GROUP: Final = "workers"
 FAILING: Final = "failing"
 SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
 ANNOUNCEMENTS: Final = "announcements"
+SLOW_FILE: Final = "slow-file"
 BATCH_FIELD: Final = b"b"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"
@@ -49,6 +52,7 @@ UNASKED: Final = SHORT // 2
 # Seconds, from the last upload on.
 SIZE_KEPT_FOR: Final = 24 * 3600
 WAITING_KEPT_FOR: Final = 24 * 3600
+SLOW_KEPT_FOR: Final = 24 * 3600
 _MANY_RIDES: Final = 100_000
 
 
@@ -79,6 +83,11 @@ def asked_key(subject: UUID, queue: Queue) -> str:
     Likewise for the import of an upload.
     """
     return f"{{w:{subject}}}:asked:{queue.name.lower()}"
+
+
+def slow_key(upload_id: UUID) -> str:
+    """Set once reading the file took long."""
+    return f"{{w:{upload_id}}}:slow"
 
 
 def resting_key(workout_id: UUID) -> str:

@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # What a worker may take to read one file: seconds of CPU, and bytes of memory.
     max_import_seconds: Positive = 30
     max_import_bytes: Positive = 1024 * 1024 * 1024
+    # Seconds of the clock after which a file is slow: of those, all workers read one at a time.
+    slow_import_seconds: Positive = 5
     # WebSockets open in one API process: of a key, of a user's keys together, of everybody.
     max_sockets_per_key: Positive = 5
     max_sockets_per_user: Positive = 20

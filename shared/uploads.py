@@ -30,7 +30,9 @@ class UploadStatus(StrEnum):
 
 
 # Why an upload failed, where that is no fault of the file.
-FAULT: Final = "this file could not be imported, by a fault of ours that was noted"
+FAULT: Final = (
+    "this file could not be imported, by a fault of ours that was noted; it may be sent again"
+)
 READER_FAULT: Final = "this file could not be read, by a fault of ours that was noted"
 FAULTS: Final = frozenset((FAULT, READER_FAULT))
 

@@ -15,13 +15,13 @@ from tests.worker.waiting import eventually
 def stalled_worker(system: System, step: str, **variables: str) -> Process:
     """A worker that has stopped at a step, and will again whenever it gets there."""
     worker = system.start_worker(FAILPOINT=f"{step}=stop", **variables)
-    eventually(lambda: is_stopped(worker))
+    eventually(lambda: is_stopped(worker.pid))
     return worker
 
 
-def is_stopped(process: Process) -> bool:
-    """Whether SIGSTOP holds it."""
-    stat = Path(f"/proc/{process.pid}/stat").read_text()
+def is_stopped(pid: int) -> bool:
+    """Whether SIGSTOP holds the process."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[0] == "T"
 
 

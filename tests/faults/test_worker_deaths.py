@@ -146,6 +146,6 @@ def test_samples_that_arrive_while_a_worker_stalls_before_the_trim_stay(system: 
     recording.upload(readings(60, 1800))
     assert waiting(system, recording) == 4
     wake(sleeper)
-    eventually(lambda: is_stopped(sleeper) and waiting(system, recording) == 1)
+    eventually(lambda: is_stopped(sleeper.pid) and waiting(system, recording) == 1)
     with kept_awake(sleeper):
         assert_all_is_kept(system, recording)

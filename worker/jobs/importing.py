@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 from typing import ClassVar, Final
+from uuid import UUID
 
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.errors import MalformedEntry
@@ -17,7 +18,8 @@ from shared.settings import Settings
 from shared.uploads import FAULT, Original, Packed, UploadStatus, unpack
 from worker.files import store
 from worker.files.placing import Bounds, place
-from worker.files.reader import FileReader, ReaderDied
+from worker.files.reader import FileReader, ReaderDied, ReaderKilled
+from worker.files.slow import SlotTaken, SlowSlot, Watch
 from worker.files.store import Result, Upload
 from worker.jobs.announcing import announce
 from worker.queue.dead_letters import DeadLetter, write_letter
@@ -43,6 +45,7 @@ class ImportJob:
         self._redis = redis
         self._bounds = Bounds(settings.max_ride_samples, settings.max_rides)
         self._originals = open_originals(settings)
+        self._slot = SlowSlot(redis, settings.slow_import_seconds)
         self._reader = FileReader(settings.max_import_seconds, settings.max_import_bytes)
 
     def close(self) -> None:
@@ -54,15 +57,23 @@ class ImportJob:
         return event.get(b"upload")
 
     def run(self, event: Fields) -> bool:
-        """Import. Raises MalformedEntry, LeaveToNewer."""
+        """Import. Raises MalformedEntry, LeaveToNewer, ReaderKilled."""
         upload_id = ImportRequest.from_fields(event).upload_id
         self._redis.delete(asked_key(upload_id, Queue.IMPORTS))
+        try:
+            with self._slot.watch(upload_id) as watch:
+                return self._run(upload_id, watch)
+        except SlotTaken:  # its row still says that it waits: the dispatcher asks again
+            logger.info("put off %s: another slow file is being read", upload_id)
+            return False
+
+    def _run(self, upload_id: UUID, watch: Watch) -> bool:
         with self._database.connection() as connection:
             upload = store.begin(connection, upload_id)
             original = store.read_file(connection, upload_id) if upload else None
         if upload is None:
             return False
-        result = self._import(upload, self._bytes_of(original))
+        result = self._import(upload, self._bytes_of(original), watch)
         if result:
             self._tell(upload, result)
         return result is not None
@@ -102,29 +113,31 @@ class ImportJob:
         self._originals.put_now(name, data)
         return name
 
-    def _import(self, upload: Upload, data: bytes | None) -> Result | None:
-        """What became of it; None if another worker was sooner."""
+    def _import(self, upload: Upload, data: bytes | None, watch: Watch) -> Result | None:
+        """What became of it; None if another worker was sooner. Raises ReaderKilled."""
         try:
             if data is None:
                 raise FileRefused(_GONE)
             if is_zip(data) and upload.parent_id is None:
-                return self._unpack(upload, data)
-            recordings = tell(self._read(upload, data), upload.words)
+                return self._unpack(upload, data, watch)
+            recordings = tell(self._read(upload, data, watch), upload.words)
             failpoint("after-reading")
             return self._place(upload, recordings)
         except FileRefused as error:
             return self._end(upload, Result(UploadStatus.FAILED, str(error)))
+        except ReaderKilled:
+            raise
         except ReaderDied as error:
             logger.error("gave up reading %s: %s", upload.id, error)
             return self._end(upload, Result(UploadStatus.FAILED, _CRASHED))
 
-    def _read(self, upload: Upload, data: bytes) -> list[Recording]:
+    def _read(self, upload: Upload, data: bytes, watch: Watch) -> list[Recording]:
         """The rides of the file. Raises FileRefused, ReaderDied."""
         try:
-            return self._reader.read_rides(data, upload.received)
+            return self._reader.read_rides(data, upload.received, watch.look)
         except ReaderDied as error:  # by somebody else's hand, perhaps: once more tells
             logger.warning("could not read %s: %s", upload.id, error)
-        return self._reader.read_rides(data, upload.received)
+        return self._reader.read_rides(data, upload.received, watch.look)
 
     def _place(self, upload: Upload, recordings: list[Recording]) -> Result | None:
         with self._database.connection() as connection:
@@ -140,14 +153,14 @@ class ImportJob:
         failpoint("after-commit")
         return result
 
-    def _unpack(self, upload: Upload, data: bytes) -> Result | None:
+    def _unpack(self, upload: Upload, data: bytes, watch: Watch) -> Result | None:
         """Make an upload of each file in a zip, all of them or none."""
         count = 0
         with self._database.connection() as connection:
             rides.limit_waits(connection)
             if not store.lock_upload(connection, upload.id):
                 return None
-            for member in self._reader.members(data):
+            for member in self._reader.members(data, watch.look):
                 store.add_member(connection, upload, member, partial(self._keep, upload))
                 count += 1
             if not count:

@@ -10,7 +10,7 @@ import pytest
 from shared.files.reading import read_rides
 from shared.files.recording import FileRefused
 from tests.api.files.ride_files import fit, gpx, tcx, zip_of
-from worker.files.reader import FileReader, ReaderDied
+from worker.files.reader import FileReader, ReaderKilled
 
 GIB = 1 << 30
 NOW = 1_800_000_000_000
@@ -120,7 +120,7 @@ def test_a_process_that_somebody_kills_says_nothing_about_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = failing(monkeypatch, "kill")
-    with pytest.raises(ReaderDied):
+    with pytest.raises(ReaderKilled):
         reader.read_rides(gpx(60), NOW)
     reader.close()
 

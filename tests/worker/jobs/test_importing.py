@@ -13,10 +13,12 @@ from ops.admin.accounts import create_account
 from shared.connections import Database, Redis, Row
 from shared.events import ImportRequest
 from shared.failpoints import Failed
-from shared.redis_keys import GROUP, Queue, asked_key
+from shared.redis_keys import GROUP, SLOW_FILE, Queue, asked_key
 from shared.settings import Settings
 from shared.uploads import pack
 from tests.api.files.ride_files import fit, gpx, tcx, zip_of
+from worker.files.reader import ReaderKilled
+from worker.files.slow import SlowSlot
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.importing import ImportJob
 from worker.jobs.sweep import Sweeper
@@ -253,9 +255,69 @@ def test_an_import_that_is_given_up_says_so_to_its_user(uploads: Uploads, job: I
     for _ in range(2):
         job.give_up(letter_about(delivery, Failed("a bug")))
     row = uploads.row(upload)
-    assert (row["status"], "fault of ours" in row["reason"]) == ("failed", True)
+    assert (row["status"], "may be sent again" in row["reason"]) == ("failed", True)
     assert job.run(event_of(upload))  # as a replay asks for it
     assert uploads.row(upload)["status"] == "done"
+
+
+def test_a_slow_file_waits_for_another_one_that_is_being_read(
+    uploads: Uploads,
+    database: Database,
+    redis_client: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is known as slow then: not even a worker that has more patience begins it."""
+    job = make_job(database, redis_client, settings, slow_import_seconds=1, max_import_seconds=3)
+    patient = make_job(database, redis_client, settings, slow_import_seconds=1000)
+    upload = uploads.add(gpx(60))
+    monkeypatch.setenv("FAILPOINT", "while-reading=spin")
+    with SlowSlot(redis_client, after=0).watch(uuid4()):
+        assert not job.run(event_of(upload))
+        monkeypatch.delenv("FAILPOINT")
+        assert not patient.run(event_of(upload))
+        assert uploads.row(upload)["status"] == "processing"
+    assert patient.run(event_of(upload))
+    assert uploads.row(upload)["status"] == "done"
+    assert not redis_client.exists(SLOW_FILE)
+    job.close()
+    patient.close()
+
+
+def test_a_zip_that_is_slow_to_unpack_waits_as_well(
+    uploads: Uploads,
+    database: Database,
+    redis_client: Redis,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = make_job(database, redis_client, settings, slow_import_seconds=1, max_import_seconds=3)
+    upload = uploads.add(zip_of(a__gpx=gpx(60), b__gpx=gpx(70)))
+    monkeypatch.setenv("FAILPOINT", "while-reading=spin")
+    with SlowSlot(redis_client, after=0).watch(uuid4()):
+        assert not job.run(event_of(upload))
+    monkeypatch.delenv("FAILPOINT")
+    assert job.run(event_of(upload))
+    assert uploads.row(upload)["members"] == {"queued": 2}
+    job.close()
+
+
+@pytest.mark.parametrize("make", [gpx, lambda seconds: zip_of(a__gpx=gpx(seconds))])
+def test_a_file_whose_reading_process_is_killed_is_left_to_a_later_delivery(
+    uploads: Uploads,
+    job: ImportJob,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[int], bytes],
+) -> None:
+    """As the kernel does when memory is short: that says nothing about the file."""
+    upload = uploads.add(make(60))
+    monkeypatch.setenv("FAILPOINT", "while-reading=kill")
+    with pytest.raises(ReaderKilled):
+        job.run(event_of(upload))
+    assert uploads.row(upload)["status"] == "processing"
+    monkeypatch.delenv("FAILPOINT")
+    assert job.run(event_of(upload))
+    assert uploads.row(upload)["reason"] is None
 
 
 def test_a_file_is_purged_with_the_last_workout_that_came_out_of_it(
