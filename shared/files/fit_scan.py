@@ -44,6 +44,27 @@ def scan_fit(data: bytes) -> Scan:
     return Scan(tuple(kinds), tuple(1000 * (each + _EPOCH) for each in starts if each < _NONE))
 
 
+def end_of_messages(data: bytes, at: int, last: int, end: int) -> int:
+    """Where the messages that begin at ``at`` can be followed to.
+
+    None begins at ``last`` or later, and none goes on beyond ``end``.
+    """
+    sizes: dict[int, int] = {}
+    while at < last:
+        head = data[at]
+        if head & 0xC0 == 0x40:
+            defined = _definition(data, at + 1, has_developer_fields=bool(head & 0x20))
+            if defined is None or defined[1] > end:
+                return at
+            sizes[head & 0x0F], at = defined[0].size, defined[1]
+            continue
+        size = sizes.get((head >> 5) & 0x03 if head & 0x80 else head & 0x0F)
+        if size is None or at + 1 + size > end:
+            return at
+        at += 1 + size
+    return at
+
+
 def _values(data: bytes, at: int, definition: _Definition, number: int) -> list[int]:
     """The field as one number of its size, or none."""
     offset, size = definition.places.get(number, (0, 0))
