@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from shared.files import archives, fit, fit_messages, gpx, tables, tcx, xml, zones
 from shared.files.recording import Recording, UnreadableFile
+
+_WEB_PAGE: Final = (
+    "this is a web page, not a ride's file: download the file itself, logged in where it lies"
+)
 
 
 def read_rides(
@@ -17,9 +22,11 @@ def read_rides(
     nothing else, whatever the bytes; a file that would take all memory or time is a matter of the
     process's limits.
     """
+    problem = None
     if archives.is_gzip(data):
-        data = archives.gunzip(data, limits)
-    return [_with_zone(ride) for ride in _read(data, received)]
+        data, problem = archives.gunzip(data, limits)
+    rides = [_with_zone(ride) for ride in _read(data, received)]
+    return [*rides[:-1], rides[-1].warned(problem)]
 
 
 def _read(data: bytes, received: int) -> list[Recording]:
@@ -34,6 +41,12 @@ def _read(data: bytes, received: int) -> list[Recording]:
         return tables.read_json(text, received)
     if tables.is_table(text):
         return tables.read_csv(text, received)
+    return _read_xml(text, received)
+
+
+def _read_xml(text: str, received: int) -> list[Recording]:
+    if xml.is_web_page(text):
+        raise UnreadableFile(_WEB_PAGE)
     match xml.root_of(text):
         case tcx.ROOT:
             return tcx.read_tcx(text, received)

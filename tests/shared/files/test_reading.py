@@ -52,7 +52,8 @@ def test_the_zone_is_found_on_the_way() -> None:
         (b"", "this file is empty"),
         (b" \r\n\0\0", "this file is empty"),
         (b"{}", "neither a FIT, nor a TCX, nor a GPX file"),
-        (b"<html><body>Log in</body></html>", "neither a FIT, nor a TCX, nor a GPX file"),
+        (b"<html><body>Log in</body></html>", "this is a web page, not a ride's file"),
+        (b"\n<!doctype HTML><p>Log in", "this is a web page, not a ride's file"),
         (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X", "neither a FIT, nor a TCX, nor a GPX file"),
         (zip_of({"a.fit": FIT}), "this archive is of a kind that is not opened here"),
         (gzip.compress(zip_of({"a.fit": FIT})), "holds another archive"),
@@ -62,6 +63,25 @@ def test_the_zone_is_found_on_the_way() -> None:
 def test_what_cannot_be_read_is_refused_in_words(data: bytes, words: str) -> None:
     with pytest.raises(UnreadableFile, match=words):
         read_rides(data, RECEIVED)
+
+
+def test_a_compressed_file_that_is_cut_off_gives_the_readings_before_the_cut() -> None:
+    whole = gzip.compress(TCX)
+    (ride,) = read_rides(whole[:-4], RECEIVED)
+    assert len(ride.samples) == 5
+    assert ride.warnings == (
+        "the compressed file is damaged, cut off or followed by something else",
+    )
+
+
+@pytest.mark.parametrize("name", ["Salt & Pepper", "a&nbsp;b", "a\0b\x1b", "5 < 6", "&#0;"])
+def test_a_name_that_was_not_escaped_costs_no_point(name: str) -> None:
+    points = "".join(gpx_point(second) for second in range(40, 45))
+    data = gpx_document(gpx_track(points, said=f"<name>{name}</name>")).encode()
+    for document in (data, b"<!DOCTYPE gpx>" + data):
+        (ride,) = read_rides(document, RECEIVED)
+        assert len(ride.samples) == 5
+        assert ride.warnings == ()
 
 
 def read_or_be_refused(data: bytes) -> None:
