@@ -11,9 +11,8 @@ from shared.files import fit_fields
 from shared.files.fit_device import device_of, figures_of
 from shared.files.fit_messages import Decoded, Message, decode, has_time
 from shared.files.fit_strap import fill_heartrates
-from shared.files.readings import readings
+from shared.files.readings import readings, reason_without
 from shared.files.recording import (
-    NOTHING_USABLE,
     FileRefused,
     Lap,
     NotAnActivity,
@@ -60,7 +59,7 @@ def read_fit(
     decoded = decoder(data)
     found = [ride for part in decoded.parts for ride in _Part(part, received).rides()]
     if not found:
-        raise _refusal(decoded)
+        raise _refusal(decoded, received)
     return [*found[:-1], found[-1].warned(decoded.problem)]
 
 
@@ -208,7 +207,7 @@ def _kind(file_ids: list[Message]) -> object:
     return file_ids[0].get("type") if file_ids else None
 
 
-def _refusal(decoded: Decoded) -> FileRefused:
+def _refusal(decoded: Decoded, received: int) -> FileRefused:
     """Why a file without a ride is refused."""
     messages = [message for part in decoded.parts for message in part]
     kinds = [str(_kind([one])) for one in messages if one["message_type"] == "file_id"]
@@ -216,8 +215,9 @@ def _refusal(decoded: Decoded) -> FileRefused:
     named = next((_OTHER_KINDS[kind] for kind in kinds if kind in _OTHER_KINDS), None)
     if named:
         return NotAnActivity(f"this FIT file holds {named}, not a ride")
-    if any(message["message_type"] == "record" and has_time(message) for message in messages):
-        return UnreadableFile(NOTHING_USABLE)
+    records = [each for each in messages if each["message_type"] == "record" and has_time(each)]
+    if records:
+        return UnreadableFile(reason_without(fit_fields.times_of(records), received))
     if not decoded.problem and types & {"length", "lap", "session"}:
         return NotAnActivity("this activity holds laps or lengths, but no readings over time")
     if not decoded.problem and messages:

@@ -401,7 +401,7 @@ def test_laps_without_readings_are_no_ride() -> None:
 
 
 def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
-    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+    with pytest.raises(UnreadableFile, match="every reading of this file is dated in the future"):
         read_fit(fit_file(file_id(), record(3 * 86_400, power=200), session(0, 1)), RECEIVED)
 
 
