@@ -11,6 +11,8 @@ _WEB_PAGE: Final = (
     "this is a web page, not a ride's file: download the file itself, logged in where it lies"
 )
 
+_NO_DURATION: Final = "readings of a single moment are no ride"
+
 
 def read_rides(
     data: bytes, received: int, limits: archives.Limits = archives.LIMITS
@@ -25,15 +27,15 @@ def read_rides(
     problem = None
     if archives.is_gzip(data):
         data, problem = archives.gunzip(data, limits)
-    rides = [_with_zone(ride) for ride in _read(data, received)]
-    return [*rides[:-1], rides[-1].warned(problem)]
+    rides = _read(data, received)
+    return [_with_zone(ride) for ride in (*rides[:-1], rides[-1].warned(problem))]
 
 
 def _read(data: bytes, received: int) -> list[Recording]:
     if not data.strip(b"\0 \t\r\n"):
         raise UnreadableFile("this file is empty")
     if fit_messages.is_fit(data):
-        return fit.read_fit(data, received)
+        return _that_last(fit.read_fit(data, received))
     if archives.is_archive(data):
         raise UnreadableFile("this archive is of a kind that is not opened here")
     text = xml.text_of(data)
@@ -49,10 +51,20 @@ def _read_xml(text: str, received: int) -> list[Recording]:
         raise UnreadableFile(_WEB_PAGE)
     match xml.root_of(text):
         case tcx.ROOT:
-            return tcx.read_tcx(text, received)
+            return _that_last(tcx.read_tcx(text, received))
         case gpx.ROOT:
-            return gpx.read_gpx(text, received)
+            return _that_last(gpx.read_gpx(text, received))
     raise UnreadableFile("this is neither a FIT, nor a TCX, nor a GPX file")
+
+
+def _that_last(rides: list[Recording]) -> list[Recording]:
+    """Those that took time: a moment is no ride. Our own exports come back whatever they hold."""
+    lasting = [ride for ride in rides if ride.end > ride.start]
+    if not lasting:
+        raise UnreadableFile("; ".join((_NO_DURATION, *rides[-1].warnings)))
+    left_out = len(rides) - len(lasting)
+    told = f"{left_out} of the file's {len(rides)} rides left out: {_NO_DURATION}"
+    return [*lasting[:-1], lasting[-1].warned(told if left_out else None)]
 
 
 def _with_zone(ride: Recording) -> Recording:

@@ -84,6 +84,38 @@ def test_a_name_that_was_not_escaped_costs_no_point(name: str) -> None:
         assert ride.warnings == ()
 
 
+TWO = fit_bytes.fit_file(*(fit_bytes.record(second, power=200) for second in range(2)))
+MOMENT = fit_bytes.fit_file(fit_bytes.file_id(), fit_bytes.record(9000, power=200))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MOMENT,
+        tcx_document(activity(tcx_lap(track(tcx_point(40), tcx_point(40))))).encode(),
+        gpx_document(gpx_track(gpx_point(40))).encode(),
+    ],
+    ids=["fit", "tcx", "gpx"],
+)
+def test_readings_of_a_single_moment_are_no_ride(data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match=r"^readings of a single moment are no ride$"):
+        read_rides(data, RECEIVED)
+
+
+def test_a_file_that_was_cut_after_its_first_reading_says_that_too() -> None:
+    with pytest.raises(UnreadableFile, match=r"no ride; the file is damaged or cut off"):
+        read_rides(TWO[:-5], RECEIVED)
+
+
+def test_a_moment_beside_a_ride_is_left_out_and_said() -> None:
+    for data in (FIT + MOMENT, MOMENT + FIT):
+        (ride,) = read_rides(data, RECEIVED)
+        assert len(ride.samples) == 5
+        assert ride.warnings == (
+            "1 of the file's 2 rides left out: readings of a single moment are no ride",
+        )
+
+
 def read_or_be_refused(data: bytes) -> None:
     """What is read has the form that everything after it relies on."""
     with contextlib.suppress(NotAnActivity, UnreadableFile):
