@@ -10,6 +10,7 @@ import numpy as np
 from shared.files import fit_fields
 from shared.files.fit_device import device_of, figures_of
 from shared.files.fit_messages import Decoded, Message, decode, has_time
+from shared.files.fit_scan import has_more_records
 from shared.files.fit_strap import fill_heartrates
 from shared.files.readings import readings, reason_without
 from shared.files.recording import (
@@ -25,6 +26,8 @@ from shared.files.sport_names import sport_of_fit
 from shared.samples.channels import EARLIEST_TIMESTAMP
 from shared.samples.columns import FloatArray, IntArray
 
+# Decoded, each takes a kilobyte or two until it is in columns.
+MOST_READINGS: Final = 1_000_000
 _STOPS: Final = {"stop", "stop_all", "stop_disable", "stop_disable_all"}
 # Kinds of FIT files that are no activity, though a course has records like one.
 _OTHER_KINDS: Final = {
@@ -56,6 +59,8 @@ def read_fit(
     Each session is a ride of its sport; transitions between them are left out. What a damaged
     file still holds is kept, and said in the warnings.
     """
+    if has_more_records(data, MOST_READINGS):
+        raise UnreadableFile(f"this file holds too many readings: more than {MOST_READINGS:,}")
     decoded = decoder(data)
     found = [ride for part in decoded.parts for ride in _Part(part, received).rides()]
     if not found:

@@ -6,11 +6,12 @@ Thousands of files of an export are no activities, and are told from rides here 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 ACTIVITY: Final = 4  # the kind of file
 _EPOCH: Final = 631_065_600  # Unix seconds of FIT's zero
-_FILE_ID, _SESSION = 0, 18  # messages
+_FILE_ID, _SESSION, _RECORD = 0, 18, 20  # messages
 _KIND, _CREATED, _START = 0, 4, 2  # fields
 _NONE: Final = 0xFFFFFFFF
 
@@ -42,6 +43,14 @@ def scan_fit(data: bytes) -> Scan:
             sessions += _values(data, at, definition, _START)
     starts = sessions or created
     return Scan(tuple(kinds), tuple(1000 * (each + _EPOCH) for each in starts if each < _NONE))
+
+
+def has_more_records(data: bytes, most: int) -> bool:
+    """Whether the chain holds more records than that; as far as it can be followed."""
+    if len(data) <= 2 * most:  # none is shorter than a byte and its header
+        return False
+    records = (True for definition, _ in _messages(data) if definition.message == _RECORD)
+    return next(islice(records, most, None), False)
 
 
 def end_of_messages(data: bytes, at: int, last: int, end: int) -> int:

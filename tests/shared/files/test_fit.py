@@ -512,3 +512,13 @@ def test_a_file_that_names_itself_twice_is_one_ride() -> None:
     ride = ride_of(*records[:2], file_id(), *records[2:], lap(0, 4), session(0, 4, sport=1))
     assert column(ride, "power") == [100, 101, 102, 103]
     assert (len(ride.laps), ride.sport) == (1, "running")
+
+
+def test_more_readings_than_a_ride_may_have_are_too_many_before_any_is_decoded() -> None:
+    """A record of heart rate alone takes six bytes: its header, four of time and one of beats."""
+    sound = fit_file(file_id(), record(0, heartrate=100))
+    row = sound[-8:-2]
+    body = sound[14:-2] + row * 1_000_000
+    head = struct.pack("<BBHI4s", 12, 0x20, 2132, len(body), b".FIT")
+    with pytest.raises(UnreadableFile, match="too many readings: more than 1,000,000"):
+        read_fit(head + body, RECEIVED)
