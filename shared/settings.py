@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     originals_secret: str = ""
     # What a worker may take to read one file: seconds of CPU, and bytes of memory.
     max_import_seconds: Positive = 30
-    max_import_bytes: Positive = 1024 * 1024 * 1024
+    max_import_bytes: Positive = 2048 * 1024 * 1024  # a million decoded records of FIT
     # Seconds of the clock after which a file is slow: of those, all workers read one at a time.
     slow_import_seconds: Positive = 5
     # WebSockets open in one API process: of a key, of a user's keys together, of everybody.

@@ -43,7 +43,7 @@ async def add_laps(request: IngestRequest, caller: Caller) -> Response:
     """
     state, workout_id = request.state, workout_id_of(request)
     marks = await read_json(request, LapMarks, state["settings"])
-    added = [_lap_of(mark, index) for index, mark in enumerate(marks.laps)]
+    added = [_lap_of(mark, number) for number, mark in enumerate(marks.laps, 1)]
     async with state["database"].connection() as connection, connection.transaction():
         known = await store.lock_laps(connection, workout_id, caller.user_id)
         if known is None:
@@ -57,17 +57,17 @@ async def add_laps(request: IngestRequest, caller: Caller) -> Response:
     return json_response(WorkoutChange(seen_by(caller, workout)), HTTPStatus.ACCEPTED)
 
 
-def _lap_of(mark: LapMark, index: int) -> Lap:
+def _lap_of(mark: LapMark, number: int) -> Lap:
     given = [each for each in (mark.start, mark.end) if each is not None]
     latest = time.time() * 1000 + MAX_CLOCK_LEAD
     try:
         moments: list[int] = milliseconds(given).tolist()
     except ValueError as error:
-        raise Unprocessable(f"lap {index}: {error}") from None
+        raise Unprocessable(f"lap {number}: {error}") from None
     if not all(EARLIEST_TIMESTAMP <= each <= latest for each in moments):
-        raise Unprocessable(f"lap {index} is before the year 2000, or more than a day ahead")
+        raise Unprocessable(f"lap {number} is before the year 2000, or more than a day ahead")
     if len(moments) == 2 and moments[0] >= moments[1]:
-        raise Unprocessable(f"lap {index}: `start` must be before `end`")
+        raise Unprocessable(f"lap {number}: `start` must be before `end`")
     return Lap(start=moments[0] if len(moments) == 2 else None, end=moments[-1])
 
 

@@ -78,20 +78,36 @@ def may_hold_a_ride(name: str) -> bool:
     return not hidden and path.suffix.lower() not in _TABLES | _MEDIA
 
 
-def gunzip(data: bytes, limits: Limits = LIMITS) -> bytes:
-    """The file in a `.gz`. Raises UnreadableFile where it is broken, or grows beyond the limits."""
+class Unpacked(NamedTuple):
+    """What a `.gz` holds, and what was wrong with it."""
+
+    data: bytes
+    problem: str | None
+
+
+def gunzip(data: bytes, limits: Limits = LIMITS) -> Unpacked:
+    """The file in a `.gz`, as far as it can be unpacked.
+
+    Raises UnreadableFile where nothing can be, or more than the limits allow.
+    """
     return _gunzip(data, limits, _Budget(limits.total))
 
 
-def _gunzip(data: bytes, limits: Limits, budget: "_Budget") -> bytes:
+def _gunzip(data: bytes, limits: Limits, budget: "_Budget") -> Unpacked:
+    chunks: list[bytes] = []
+    problem = None
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            plain = _read(stream, _most(len(data), limits), budget)
+            # A piece at a time: what was unpacked before the damage is not thrown away with it.
+            chunks.extend(_chunks(stream.read1, _most(len(data), limits), budget))
     except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableFile("this compressed file is damaged or cut off") from error
+        if not chunks:
+            raise UnreadableFile("this compressed file is damaged or cut off") from error
+        problem = "the compressed file is damaged, cut off or followed by something else"
+    plain = b"".join(chunks)
     if is_gzip(plain) or is_archive(plain):
         raise UnreadableFile("this compressed file holds another archive")
-    return plain
+    return Unpacked(plain, problem)
 
 
 def is_archive(data: bytes) -> bool:
@@ -205,8 +221,8 @@ def _member(
         return Member(name, b"", "this file is encrypted")
     try:
         with opened.open(info) as stream:
-            data = _read(stream, _most(info.compress_size, limits), budget)
-        return Member(name, _gunzip(data, limits, budget) if is_gzip(data) else data)
+            data = b"".join(_chunks(stream.read, _most(info.compress_size, limits), budget))
+        return Member(name, _gunzip(data, limits, budget).data if is_gzip(data) else data)
     except ArchiveTooLarge:
         raise
     except UnreadableFile as error:
@@ -220,16 +236,15 @@ def _most(compressed: int, limits: Limits) -> int:
     return min(limits.member, max(1 << 20, compressed * limits.ratio))
 
 
-def _read(stream: IO[bytes] | gzip.GzipFile, most: int, budget: _Budget) -> bytes:
+def _chunks(read: Callable[[int], bytes], most: int, budget: _Budget) -> Iterator[bytes]:
     """At most so many bytes: what an archive says of its sizes may be a lie."""
-    chunks, size = [], 0
-    while chunk := stream.read(_CHUNK):
-        chunks.append(chunk)
+    size = 0
+    while chunk := read(_CHUNK):
         size += len(chunk)
         budget.take(len(chunk))
         if size > most:
             raise UnreadableFile(f"this file unpacks to more than {most // (1 << 20)} MB")
-    return b"".join(chunks)
+        yield chunk
 
 
 def _shown(name: str) -> str:

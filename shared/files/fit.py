@@ -10,10 +10,10 @@ import numpy as np
 from shared.files import fit_fields
 from shared.files.fit_device import device_of, figures_of
 from shared.files.fit_messages import Decoded, Message, decode, has_time
+from shared.files.fit_scan import has_more_records
 from shared.files.fit_strap import fill_heartrates
-from shared.files.readings import readings
+from shared.files.readings import readings, reason_without
 from shared.files.recording import (
-    NOTHING_USABLE,
     FileRefused,
     Lap,
     NotAnActivity,
@@ -26,6 +26,8 @@ from shared.files.sport_names import sport_of_fit
 from shared.samples.channels import EARLIEST_TIMESTAMP
 from shared.samples.columns import FloatArray, IntArray
 
+# Decoded, each takes a kilobyte or two until it is in columns.
+MOST_READINGS: Final = 1_000_000
 _STOPS: Final = {"stop", "stop_all", "stop_disable", "stop_disable_all"}
 # Kinds of FIT files that are no activity, though a course has records like one.
 _OTHER_KINDS: Final = {
@@ -57,10 +59,12 @@ def read_fit(
     Each session is a ride of its sport; transitions between them are left out. What a damaged
     file still holds is kept, and said in the warnings.
     """
+    if has_more_records(data, MOST_READINGS):
+        raise UnreadableFile(f"this file holds too many readings: more than {MOST_READINGS:,}")
     decoded = decoder(data)
     found = [ride for part in decoded.parts for ride in _Part(part, received).rides()]
     if not found:
-        raise _refusal(decoded)
+        raise _refusal(decoded, received)
     return [*found[:-1], found[-1].warned(decoded.problem)]
 
 
@@ -208,7 +212,7 @@ def _kind(file_ids: list[Message]) -> object:
     return file_ids[0].get("type") if file_ids else None
 
 
-def _refusal(decoded: Decoded) -> FileRefused:
+def _refusal(decoded: Decoded, received: int) -> FileRefused:
     """Why a file without a ride is refused."""
     messages = [message for part in decoded.parts for message in part]
     kinds = [str(_kind([one])) for one in messages if one["message_type"] == "file_id"]
@@ -216,8 +220,9 @@ def _refusal(decoded: Decoded) -> FileRefused:
     named = next((_OTHER_KINDS[kind] for kind in kinds if kind in _OTHER_KINDS), None)
     if named:
         return NotAnActivity(f"this FIT file holds {named}, not a ride")
-    if any(message["message_type"] == "record" and has_time(message) for message in messages):
-        return UnreadableFile(NOTHING_USABLE)
+    records = [each for each in messages if each["message_type"] == "record" and has_time(each)]
+    if records:
+        return UnreadableFile(reason_without(fit_fields.times_of(records), received))
     if not decoded.problem and types & {"length", "lap", "session"}:
         return NotAnActivity("this activity holds laps or lengths, but no readings over time")
     if not decoded.problem and messages:

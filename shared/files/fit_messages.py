@@ -1,16 +1,19 @@
 """The messages of a FIT file, by two decoders.
 
-`pyfitparsernative` (Rust) reads sound files, five to ten times as fast as the others. Whatever it
-refuses, truncated files and wrong checksums among them, `fitdecode` reads as far as it goes.
+`pyfitparsernative` (Rust) reads sound files, five to ten times as fast as the others. What it
+refuses gets a header and checksums that suit its messages, and is tried again; what it refuses even
+then, `fitdecode` reads as far as it goes.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import fitdecode
 import pyfitparsernative
+
+from shared.files import fit_chain
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +25,16 @@ _PANIC: Final = "pyo3_runtime"  # the module of what a panic in Rust raises, a B
 
 
 class Decoded(NamedTuple):
-    """The messages of each FIT file in a chain of them, and what was lost, in the rider's words."""
+    """The messages of each FIT file of a chain, and what was lost, in words for the rider."""
 
     parts: list[list[Message]]
+    problem: str | None
+
+
+class _One(NamedTuple):
+    """The same of one file."""
+
+    messages: list[Message]
     problem: str | None
 
 
@@ -43,25 +53,64 @@ def decode(data: bytes) -> Decoded:
 
     Times are ISO 8601 in UTC without an offset, enumerations their names, positions semicircles.
     """
-    messages = _decode_fast(data)
-    if messages is None:
-        return salvage(data)
-    return Decoded(_parts(messages), None)
+    return _all_of(data, _decode_one)
 
 
 def salvage(data: bytes) -> Decoded:
-    """The same by the slower decoder, as far as it goes."""
+    """The same by the slower decoder alone."""
+    return _all_of(data, _salvage_one)
+
+
+def _all_of(data: bytes, decode_one: Callable[[bytes], _One]) -> Decoded:
+    """Of each file of the chain by itself: what is wrong with one costs the others nothing."""
+    parts, problems = list[list[Message]](), dict[str, None]()
+    for file in fit_chain.files_of(data):
+        messages, problem = decode_one(file.data)
+        if messages:
+            parts.append(messages)
+        found = problem, fit_chain.STRAY_BYTES if file.stray else None
+        problems |= {each: None for each in found if each}
+    return Decoded(parts, "; ".join(problems) or None)
+
+
+def _decode_one(data: bytes) -> _One:
+    """By the fast decoder as it stands, then as it should be; else by the slow one."""
+    messages = _decode_fast(data)
+    if messages is not None:
+        return _One(messages, None)
+    mended = fit_chain.mended(data)
+    messages = _decode_fast(mended.data)
+    if messages is None:
+        return _salvage_mended(mended)
+    return _One(messages, _problem_of(mended, messages))
+
+
+def _salvage_one(data: bytes) -> _One:
+    return _salvage_mended(fit_chain.mended(data))
+
+
+def _salvage_mended(mended: fit_chain.Mended) -> _One:
     messages: list[Message] = []
     problem = None
     try:
-        problem = _read_frames(data, messages)
+        _read_frames(mended.data, messages)
     except MemoryError:  # no fault of the file's: what follows is there
         raise
     except Exception as error:  # whatever damage does to the decoder, what it has read counts
         logger.info("stopped within a damaged FIT file: %s", error)
-        count = sum(message["message_type"] == "record" for message in messages)
-        problem = f"the file is damaged or cut off: what follows reading {count} is lost"
-    return Decoded(_parts(messages), problem)
+        problem = _lost_after(messages)
+    return _One(messages, problem or _problem_of(mended, messages))
+
+
+def _problem_of(mended: fit_chain.Mended, messages: list[Message]) -> str | None:
+    if mended.is_cut:
+        return _lost_after(messages)
+    return fit_chain.WRONG_CHECKSUM if mended.is_doubtful else None
+
+
+def _lost_after(messages: list[Message]) -> str:
+    count = sum(message["message_type"] == "record" for message in messages)
+    return f"the file is damaged or cut off: what follows reading {count} is lost"
 
 
 def _decode_fast(data: bytes) -> list[Message] | None:
@@ -78,21 +127,16 @@ def _decode_fast(data: bytes) -> list[Message] | None:
     return None if any("compressed_speed_distance" in message for message in messages) else messages
 
 
-def _read_frames(data: bytes, into: list[Message]) -> str | None:
+def _read_frames(data: bytes, into: list[Message]) -> None:
     reader = fitdecode.FitReader(
         data,
         processor=None,
-        check_crc=fitdecode.CrcCheck.READONLY,
+        check_crc=fitdecode.CrcCheck.DISABLED,
         error_handling=fitdecode.ErrorHandling.IGNORE,
     )
-    problem = None
     with reader:
-        for frame in reader:
-            if isinstance(frame, fitdecode.FitDataMessage):
-                into.append(dict(_fields(frame)))
-            elif isinstance(frame, fitdecode.FitCRC) and frame.matched is False:
-                problem = "the file's checksum is wrong: some of its readings may be, too"
-    return problem
+        messages = (frame for frame in reader if isinstance(frame, fitdecode.FitDataMessage))
+        into.extend(dict(_fields(message)) for message in messages)  # as far as it goes
 
 
 def _fields(message: Any) -> Iterator[tuple[str, object]]:
@@ -118,13 +162,3 @@ def _iso(seconds: object) -> str | None:
     if not isinstance(seconds, int):
         return None
     return (_FIT_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
-
-
-def _parts(messages: Iterable[Message]) -> list[list[Message]]:
-    """Each file of a chain begins with its `file_id`."""
-    parts: list[list[Message]] = []
-    for message in messages:
-        if not parts or message["message_type"] == "file_id":
-            parts.append([])
-        parts[-1].append(message)
-    return parts

@@ -6,11 +6,12 @@ Thousands of files of an export are no activities, and are told from rides here 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 ACTIVITY: Final = 4  # the kind of file
 _EPOCH: Final = 631_065_600  # Unix seconds of FIT's zero
-_FILE_ID, _SESSION = 0, 18  # messages
+_FILE_ID, _SESSION, _RECORD = 0, 18, 20  # messages
 _KIND, _CREATED, _START = 0, 4, 2  # fields
 _NONE: Final = 0xFFFFFFFF
 
@@ -42,6 +43,35 @@ def scan_fit(data: bytes) -> Scan:
             sessions += _values(data, at, definition, _START)
     starts = sessions or created
     return Scan(tuple(kinds), tuple(1000 * (each + _EPOCH) for each in starts if each < _NONE))
+
+
+def has_more_records(data: bytes, most: int) -> bool:
+    """Whether the chain holds more records than that; as far as it can be followed."""
+    if len(data) <= 2 * most:  # none is shorter than a byte and its header
+        return False
+    records = (True for definition, _ in _messages(data) if definition.message == _RECORD)
+    return next(islice(records, most, None), False)
+
+
+def end_of_messages(data: bytes, at: int, last: int, end: int) -> int:
+    """Where the messages that begin at ``at`` can be followed to.
+
+    None begins at ``last`` or later, and none goes on beyond ``end``.
+    """
+    sizes: dict[int, int] = {}
+    while at < last:
+        head = data[at]
+        if head & 0xC0 == 0x40:
+            defined = _definition(data, at + 1, has_developer_fields=bool(head & 0x20))
+            if defined is None or defined[1] > end:
+                return at
+            sizes[head & 0x0F], at = defined[0].size, defined[1]
+            continue
+        size = sizes.get((head >> 5) & 0x03 if head & 0x80 else head & 0x0F)
+        if size is None or at + 1 + size > end:
+            return at
+        at += 1 + size
+    return at
 
 
 def _values(data: bytes, at: int, definition: _Definition, number: int) -> list[int]:

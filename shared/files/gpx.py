@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from shared.files import xml
-from shared.files.points import Point, columns_of, moment_of, pause_between
-from shared.files.readings import readings
+from shared.files.points import Point, columns_of, moment_of, pause_between, times_of
+from shared.files.readings import readings, reason_without
 from shared.files.recording import (
-    NOTHING_USABLE,
     Device,
     FileRefused,
     NotAnActivity,
@@ -49,7 +48,7 @@ def read_gpx(text: str, received: int) -> list[Recording]:
     rides = (track.recording(received) for track in _rides_of(document.tracks))
     found = [replace(ride, device=document.device) for ride in rides if ride is not None]
     if not found:
-        raise _refusal(document, problem)
+        raise _refusal(document, problem, received)
     return [*found[:-1], found[-1].warned(problem)]
 
 
@@ -175,10 +174,10 @@ class _Document:
         self._point = None
 
 
-def _refusal(document: _Document, problem: str | None) -> FileRefused:
+def _refusal(document: _Document, problem: str | None, received: int) -> FileRefused:
     points = [one for track in document.tracks for segment in track.segments for one in segment]
     if any("time" in point for point in points):
-        return UnreadableFile(NOTHING_USABLE)
+        return UnreadableFile(reason_without(times_of(points), received))
     if points:
         return NotAnActivity("this GPX file holds a track without times: a route, not a ride")
     if document.routes:

@@ -1,7 +1,7 @@
 """Points of TCX and GPX files: texts by their names, made into columns."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -49,6 +49,12 @@ def columns_of(points: Sequence[Point], fields: Mapping[str, Sequence[str]]) -> 
         plausible_offset(local.pop() or 0) if len(local) == 1 else None,
         (NO_ZONE,) if None in offsets else (),
     )
+
+
+def times_of(points: Iterable[Point]) -> IntArray:
+    """The times of the points that have one, in ms since the Unix epoch."""
+    moments = (moment_of(point.get("time")) for point in points)
+    return np.array([moment.ms for moment in moments if moment], np.int64)
 
 
 def moment_of(text: str | None) -> Moment | None:

@@ -44,6 +44,20 @@ def readings(times: IntArray, columns: Mapping[str, FloatArray], received: int) 
     return Readings(_in_order(Samples(times[dated], measured), warnings), tuple(warnings))
 
 
+def reason_without(times: IntArray, received: int) -> str:
+    """Why nothing is left of readings at these times, in words for the rider."""
+    if not len(times):
+        return "the readings of this file have no times"
+    early, late = times < EARLIEST_TIMESTAMP, times > received + MAX_CLOCK_LEAD
+    if late.all():
+        return "every reading of this file is dated in the future: the device's clock was wrong"
+    if early.all():
+        return "every reading of this file is dated before the year 2000: the clock was not set"
+    if (early | late).all():
+        return "the readings of this file are dated before the year 2000 or in the future"
+    return "the readings of this file have times, but no values that can be"
+
+
 def _plausible(name: str, values: FloatArray, warnings: list[str]) -> FloatArray | None:
     """The channel's values, rounded as devices send them; None where it was never measured."""
     channel = CHANNEL[name]

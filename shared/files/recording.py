@@ -8,7 +8,6 @@ from msgspec import Struct, field
 from shared.errors import TrackerError
 from shared.samples.columns import Samples
 
-NOTHING_USABLE: Final = "none of this file's readings has a date that can be, and a value"
 EARLIEST_OFFSET: Final = -12 * 3600  # of a time zone, in seconds
 LATEST_OFFSET: Final = 14 * 3600
 

@@ -17,10 +17,9 @@ from msgspec import Struct
 
 from shared.files.outgoing import NO_DEVICE, OutgoingRide
 from shared.files.points import moment_of, number_of
-from shared.files.readings import readings
+from shared.files.readings import readings, reason_without
 from shared.files.recording import (
     NO_FIGURES,
-    NOTHING_USABLE,
     Device,
     Figures,
     Lap,
@@ -295,7 +294,7 @@ def _recording(columns: Mapping[str, Sequence[Any]], received: int) -> Recording
     times = np.array([moment for moment in moments if moment is not None], np.int64)
     samples, warnings = readings(times, measured, received)
     if not len(samples) or not samples.channels:
-        raise UnreadableFile(NOTHING_USABLE)
+        raise UnreadableFile(reason_without(times, received))
     return Recording(samples, warnings=warnings)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from shared.files import xml
-from shared.files.points import Point, columns_of, figure_of, moment_of, pause_between
-from shared.files.readings import readings
+from shared.files.points import Point, columns_of, figure_of, moment_of, pause_between, times_of
+from shared.files.readings import readings, reason_without
 from shared.files.recording import (
-    NOTHING_USABLE,
     Device,
     Figures,
     FileRefused,
@@ -56,7 +55,7 @@ def read_tcx(text: str, received: int) -> list[Recording]:
     rides = (activity.recording(received) for activity in document.activities)
     found = [ride for ride in rides if ride is not None]
     if not found:
-        raise _refusal(document, problem)
+        raise _refusal(document, problem, received)
     return [*found[:-1], found[-1].warned(problem)]
 
 
@@ -200,13 +199,15 @@ def _highest(values: Iterator[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _refusal(document: _Document, problem: str | None) -> FileRefused:
+def _refusal(document: _Document, problem: str | None, received: int) -> FileRefused:
     if "Course" in document.other:
         return NotAnActivity("this TCX file holds a course, not a ride")
     if "Workout" in document.other:
         return NotAnActivity("this TCX file holds a planned workout, not a ride")
-    if any(activity.tracks for activity in document.activities) and not problem:
-        return UnreadableFile(NOTHING_USABLE)
+    tracks = [track for activity in document.activities for track in activity.tracks]
+    times = times_of(point for track in tracks for point in track.points)
+    if len(times):
+        return UnreadableFile(reason_without(times, received))
     if problem:
         return UnreadableFile("this TCX file is damaged before its first reading")
     return NotAnActivity("this TCX file holds no readings with times")

@@ -1,12 +1,14 @@
 """XML from strangers: expat, with everything refused that a ride's file has no need of.
 
-No document type is read, so no entity can be declared: nothing expands and nothing is fetched.
+A document type that declares anything is refused, so nothing expands; none is fetched. What people
+and programs forget to escape in names and notes is put right before: it must not cost a ride.
 Depth and length of texts are limited. Measured on 1.7 MB of TCX: 60 ms, against 190 ms by lxml,
 which builds a tree first.
 """
 
 import re
 from collections.abc import Callable
+from html.entities import name2codepoint
 from typing import Final, Protocol
 from xml.parsers import expat
 
@@ -26,6 +28,16 @@ _BOMS: Final = (
     (b"\0<", "utf-16-be"),
 )
 _SNIFFED: Final = 65_536  # characters in which the root stands
+
+
+_IMPOSSIBLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# CDATA stays as it is, also one that never ends: to look for its end once only keeps this linear.
+_UNESCAPED: Final = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:([A-Za-z0-9]{1,32}|#[0-9]{1,8}|#x[0-9A-Fa-f]{1,8});)?|<(?=[\s0-9=])",
+    re.DOTALL,
+)
+_OF_XML: Final = {"amp", "lt", "gt", "quot", "apos"}
+_WEB_PAGES: Final = ("<!doctype html", "<html")
 
 
 class Elements(Protocol):
@@ -64,6 +76,11 @@ def root_of(text: str) -> str | None:
     return None
 
 
+def is_web_page(text: str) -> bool:
+    """Whether it is HTML, such as the page to log in that came in place of a file."""
+    return text[:32].casefold().startswith(_WEB_PAGES)
+
+
 def parse(text: str, into: Elements) -> str | None:
     """Tell ``into`` of every element; what was lost where the document is broken, else None.
 
@@ -71,13 +88,13 @@ def parse(text: str, into: Elements) -> str | None:
     """
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_doctype
+    parser.StartDoctypeDeclHandler = _refuse_declarations
     reader = _Reader(into)
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(text.encode("utf-8", "replace"), True)
+        parser.Parse(_escaped(text).encode("utf-8", "replace"), True)
     except expat.ExpatError as error:
         if error.code == _NO_MEMORY:  # no fault of the file's: what follows is there
             raise MemoryError from error
@@ -144,5 +161,29 @@ class _Reader:
         self._length = 0
 
 
-def _refuse_doctype(*_: object) -> None:
-    raise UnreadableFile("this file declares a document type, which no ride's file needs")
+def _refuse_declarations(_name: str, _system: object, _public: object, declares: bool) -> None:
+    if declares:
+        raise UnreadableFile("this file declares a document type, which no ride's file needs")
+
+
+def _escaped(text: str) -> str:
+    """The text without what XML cannot hold, and with what should have been escaped."""
+    return _UNESCAPED.sub(_escape, _IMPOSSIBLE.sub("", text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    written, name = found[0], found[1]
+    if written.startswith("<"):
+        return "&lt;" if written == "<" else written
+    if name is None:
+        return "&amp;"
+    if name.startswith("#"):
+        return _reference(int(f"0{name[1:]}", 16 if name[1] == "x" else 10))
+    if name in _OF_XML:
+        return written
+    return _reference(name2codepoint[name]) if name in name2codepoint else f"&amp;{name};"
+
+
+def _reference(code: int) -> str:
+    """One letter by its number; nothing where XML has no such letter."""
+    return "" if code > 0x10FFFF or _IMPOSSIBLE.match(chr(code)) else f"&#{code};"

@@ -78,6 +78,12 @@ def test_a_lap_that_cannot_be_is_refused(rider: Rider, laps: list[dict[str, Any]
     assert rider.workout(workout)["laps"] == []
 
 
+def test_a_lap_that_cannot_be_is_named_by_its_number_from_one(rider: Rider) -> None:
+    laps = {"laps": [{"end": T0}, {"end": 946_684_799_999}]}
+    response = rider.client.post(f"/api/workouts/{rider.start()}/laps", json=laps)
+    assert "lap 2 is before the year 2000" in response.text
+
+
 def test_a_ride_has_a_thousand_laps_and_no_more(rider: Rider) -> None:
     workout = rider.start()
     for first in range(0, 1000, 100):

@@ -149,9 +149,23 @@ def test_what_is_no_zip_is_unreadable(data: bytes) -> None:
         unpacked(data)
 
 
-def test_a_cut_off_gz_is_unreadable() -> None:
+def test_a_gz_is_kept_as_far_as_it_can_be_unpacked() -> None:
+    whole = gzip.compress(bytes(range(256)) * 1000)
+    for damaged in (whole[:-4], whole + b"<html>", whole[:-8] + b"12345678"):
+        assert gunzip(damaged) == (
+            bytes(range(256)) * 1000,
+            "the compressed file is damaged, cut off or followed by something else",
+        )
+    assert gunzip(whole + bytes(100)) == (bytes(range(256)) * 1000, None)
+    text = "".join(str(number) for number in range(100_000)).encode()
+    half = gunzip(gzip.compress(text)[:100_000])
+    assert len(half.data) > 150_000
+    assert text.startswith(half.data)
+
+
+def test_a_gz_cut_off_before_anything_can_be_unpacked_is_unreadable() -> None:
     with pytest.raises(UnreadableFile, match="damaged or cut off"):
-        gunzip(gzip.compress(b"one" * 1000)[:-9])
+        gunzip(gzip.compress(b"one" * 1000)[:12])
 
 
 def test_archives_are_known_by_their_first_bytes() -> None:

@@ -1,12 +1,13 @@
 """FIT files, made by hand, to recordings."""
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from shared.files.fit import read_fit
-from shared.files.fit_messages import decode, salvage
+from shared.files.fit_messages import Decoded, decode, salvage
 from shared.files.recording import Device, Lap, NotAnActivity, Pause, Recording, UnreadableFile
 from tests.shared.files.fit_bytes import (
     BYTE,
@@ -400,7 +401,7 @@ def test_laps_without_readings_are_no_ride() -> None:
 
 
 def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
-    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+    with pytest.raises(UnreadableFile, match="every reading of this file is dated in the future"):
         read_fit(fit_file(file_id(), record(3 * 86_400, power=200), session(0, 1)), RECEIVED)
 
 
@@ -421,3 +422,103 @@ def test_both_decoders_say_the_same() -> None:
             name: value for name, value in left.items() if name != "product"
         }
     assert rides[0].laps == (Lap(MS, MS + 1000, rides[0].laps[0].figures),)
+
+
+LOST = "the file is damaged or cut off: what follows reading {} is lost"
+RIDE = fit_file(
+    file_id(),
+    *(record(second, power=100 + second) for second in range(20)),
+    *(lap(0, 20), session(0, 20)),
+)
+
+
+def restated(data: bytes, size: int) -> bytes:
+    """The same, but that the header says another size."""
+    return data[:4] + size.to_bytes(4, "little") + data[8:]
+
+
+BODY = len(RIDE) - 16
+UNHARMED = {
+    "header checksum": RIDE[:12] + bytes([RIDE[12] ^ 1]) + RIDE[13:],
+    "no header checksum": RIDE[:12] + b"\0\0" + RIDE[14:],
+    "never finished": restated(RIDE, 0)[:-2],
+    "never finished, in a block of zeros": restated(RIDE, 0)[:-2] + bytes(500),
+    "size 0": restated(RIDE, 0),
+    "size too large": restated(RIDE, BODY + 1000),
+    "size endless": restated(RIDE, 0xFFFFFFFF),
+    "size too small": restated(RIDE, BODY // 2),
+    "size too small by one": restated(RIDE, BODY - 1),
+    "without its checksum": RIDE[:-2],
+    "half a checksum": RIDE[:-1],
+    "zeros after it": RIDE + bytes(100),
+    "header of no known length": b"\x10" + RIDE[1:],
+}
+
+
+@pytest.mark.parametrize("data", UNHARMED.values(), ids=UNHARMED.keys())
+@pytest.mark.parametrize("decoder", [decode, salvage])
+def test_damage_outside_the_messages_costs_nothing(
+    data: bytes, decoder: Callable[[bytes], Decoded]
+) -> None:
+    (ride,) = read_fit(data, RECEIVED, decoder)
+    assert column(ride, "power") == [100 + second for second in range(20)]
+    assert (len(ride.laps), ride.sport, ride.warnings) == (1, "cycling", ())
+
+
+def test_the_slower_decoder_is_not_needed_for_what_can_be_put_right() -> None:
+    """The two call some things differently, as this product."""
+    sound = decode(RIDE).parts
+    for data in (*UNHARMED.values(), RIDE[:-1] + bytes([RIDE[-1] ^ 1])):
+        assert decode(data).parts == sound
+
+
+def test_a_file_cut_within_a_message_says_which_reading_was_the_last() -> None:
+    data = restated(RIDE, 0)[: len(RIDE) * 2 // 3 - 4]
+    (ride,) = read_fit(data, RECEIVED)
+    assert 10 < len(ride.samples) < 20
+    assert ride.warnings == (LOST.format(len(ride.samples)),)
+
+
+@pytest.mark.parametrize("left", [0.5, 0.9])
+def test_a_chain_whose_first_file_is_cut_keeps_those_after_it(left: float) -> None:
+    """The header of the first points into the second."""
+    cut = RIDE[: int(len(RIDE) * left)]
+    later = fit_file(file_id(), *(record(1000 + second, power=300) for second in range(2)))
+    rides = read_fit(cut + later + later, RECEIVED)
+    assert [column(ride, "power") for ride in rides[1:]] == [[300, 300]] * 2
+    assert column(rides[0], "power")[:5] == [100, 101, 102, 103, 104]
+    assert len(rides[-1].warnings) == 1
+
+
+def test_what_stands_between_the_files_of_a_chain_is_left_out_and_said() -> None:
+    later = fit_file(file_id(), record(1000, power=300))
+    rides = read_fit(RIDE + b"no header of a FIT file" + later, RECEIVED)
+    assert [len(ride.samples) for ride in rides] == [20, 1]
+    assert rides[-1].warnings == (
+        "the file holds bytes that are of no FIT file: they are left out",
+    )
+    assert rides[0].laps
+
+
+def test_records_before_the_files_name_are_of_the_same_ride() -> None:
+    data = fit_file(record(0, power=100), file_id(), record(1, power=200), lap(0, 2), session(0, 2))
+    (ride,) = read_fit(data, RECEIVED)
+    assert column(ride, "power") == [100, 200]
+    assert (len(ride.laps), ride.sport, ride.device.maker) == (1, "cycling", "Garmin")
+
+
+def test_a_file_that_names_itself_twice_is_one_ride() -> None:
+    records = [record(second, power=100 + second) for second in range(4)]
+    ride = ride_of(*records[:2], file_id(), *records[2:], lap(0, 4), session(0, 4, sport=1))
+    assert column(ride, "power") == [100, 101, 102, 103]
+    assert (len(ride.laps), ride.sport) == (1, "running")
+
+
+def test_more_readings_than_a_ride_may_have_are_too_many_before_any_is_decoded() -> None:
+    """A record of heart rate alone takes six bytes: its header, four of time and one of beats."""
+    sound = fit_file(file_id(), record(0, heartrate=100))
+    row = sound[-8:-2]
+    body = sound[14:-2] + row * 1_000_000
+    head = struct.pack("<BBHI4s", 12, 0x20, 2132, len(body), b".FIT")
+    with pytest.raises(UnreadableFile, match="too many readings: more than 1,000,000"):
+        read_fit(head + body, RECEIVED)

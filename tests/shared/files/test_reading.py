@@ -52,7 +52,8 @@ def test_the_zone_is_found_on_the_way() -> None:
         (b"", "this file is empty"),
         (b" \r\n\0\0", "this file is empty"),
         (b"{}", "neither a FIT, nor a TCX, nor a GPX file"),
-        (b"<html><body>Log in</body></html>", "neither a FIT, nor a TCX, nor a GPX file"),
+        (b"<html><body>Log in</body></html>", "this is a web page, not a ride's file"),
+        (b"\n<!doctype HTML><p>Log in", "this is a web page, not a ride's file"),
         (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X", "neither a FIT, nor a TCX, nor a GPX file"),
         (zip_of({"a.fit": FIT}), "this archive is of a kind that is not opened here"),
         (gzip.compress(zip_of({"a.fit": FIT})), "holds another archive"),
@@ -62,6 +63,57 @@ def test_the_zone_is_found_on_the_way() -> None:
 def test_what_cannot_be_read_is_refused_in_words(data: bytes, words: str) -> None:
     with pytest.raises(UnreadableFile, match=words):
         read_rides(data, RECEIVED)
+
+
+def test_a_compressed_file_that_is_cut_off_gives_the_readings_before_the_cut() -> None:
+    whole = gzip.compress(TCX)
+    (ride,) = read_rides(whole[:-4], RECEIVED)
+    assert len(ride.samples) == 5
+    assert ride.warnings == (
+        "the compressed file is damaged, cut off or followed by something else",
+    )
+
+
+@pytest.mark.parametrize("name", ["Salt & Pepper", "a&nbsp;b", "a\0b\x1b", "5 < 6", "&#0;"])
+def test_a_name_that_was_not_escaped_costs_no_point(name: str) -> None:
+    points = "".join(gpx_point(second) for second in range(40, 45))
+    data = gpx_document(gpx_track(points, said=f"<name>{name}</name>")).encode()
+    for document in (data, b"<!DOCTYPE gpx>" + data):
+        (ride,) = read_rides(document, RECEIVED)
+        assert len(ride.samples) == 5
+        assert ride.warnings == ()
+
+
+TWO = fit_bytes.fit_file(*(fit_bytes.record(second, power=200) for second in range(2)))
+MOMENT = fit_bytes.fit_file(fit_bytes.file_id(), fit_bytes.record(9000, power=200))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MOMENT,
+        tcx_document(activity(tcx_lap(track(tcx_point(40), tcx_point(40))))).encode(),
+        gpx_document(gpx_track(gpx_point(40))).encode(),
+    ],
+    ids=["fit", "tcx", "gpx"],
+)
+def test_readings_of_a_single_moment_are_no_ride(data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match=r"^readings of a single moment are no ride$"):
+        read_rides(data, RECEIVED)
+
+
+def test_a_file_that_was_cut_after_its_first_reading_says_that_too() -> None:
+    with pytest.raises(UnreadableFile, match=r"no ride; the file is damaged or cut off"):
+        read_rides(TWO[:-5], RECEIVED)
+
+
+def test_a_moment_beside_a_ride_is_left_out_and_said() -> None:
+    for data in (FIT + MOMENT, MOMENT + FIT):
+        (ride,) = read_rides(data, RECEIVED)
+        assert len(ride.samples) == 5
+        assert ride.warnings == (
+            "1 of the file's 2 rides left out: readings of a single moment are no ride",
+        )
 
 
 def read_or_be_refused(data: bytes) -> None:

@@ -1,8 +1,9 @@
 """What no device can have measured is left out of a file's samples."""
 
 import numpy as np
+import pytest
 
-from shared.files.readings import readings
+from shared.files.readings import readings, reason_without
 from tests.shared.samples.strategies import NAN
 
 NOW = 1_700_000_000_000
@@ -56,3 +57,19 @@ def test_values_have_the_decimals_of_their_channel() -> None:
     found = readings(np.array([NOW]), columns, NOW).samples
     assert found.channel("altitude").tolist() == [132.2]
     assert found.channel("lng").tolist() == [-52.8154861]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ([], "no times"),
+        ([NOW + 86_400_001], "dated in the future"),
+        ([946_684_799_999], "before the year 2000: the clock was not set"),
+        ([946_684_799_999, NOW + 86_400_001], "before the year 2000 or in the future"),
+        ([946_684_799_999, NOW], "have times, but no values"),
+    ],
+)
+def test_a_file_without_a_reading_that_counts_is_told_what_is_wrong(
+    times: list[int], words: str
+) -> None:
+    assert words in reason_without(np.array(times, np.int64), NOW)

@@ -210,7 +210,7 @@ def test_what_holds_no_ride_is_refused_with_the_reason(content: str, words: str)
 
 
 def test_a_ride_that_is_all_in_the_future_is_refused_for_its_date() -> None:
-    with pytest.raises(UnreadableFile, match="none of this file's readings has a date that can be"):
+    with pytest.raises(UnreadableFile, match="every reading of this file is dated in the future"):
         read_tcx(document(activity(lap(track(point(40))))), MS - 86_400_001)
 
 

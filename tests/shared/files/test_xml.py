@@ -66,19 +66,61 @@ def test_bytes_that_are_no_utf_8_in_a_document_of_it_cost_a_letter_only() -> Non
         b'<!DOCTYPE a [<!ENTITY l "lol"><!ENTITY m "&l;&l;&l;&l;&l;&l;&l;&l;&l;&l;">]>',
         b'<!DOCTYPE a [<!ENTITY l "' + b"a" * 100_000 + b'">]>',
         b'<!DOCTYPE a [<!ENTITY l SYSTEM "file:///etc/passwd">]>',
-        b'<!DOCTYPE a SYSTEM "http://127.0.0.1/evil.dtd">',
-        b"<!DOCTYPE a>",
+        b'<!DOCTYPE a [<!ENTITY % l SYSTEM "http://127.0.0.1/evil.dtd"> %l;]>',
+        b'<!DOCTYPE a [<!ATTLIST a b CDATA "c">]>',
     ],
-    ids=["billion laughs", "quadratic", "external entity", "external type", "plain"],
+    ids=["billion laughs", "quadratic", "external entity", "parameter entity", "attribute"],
 )
-def test_a_document_type_is_refused_before_anything_of_it_is_read(doctype: bytes) -> None:
+def test_a_document_type_with_declarations_is_refused_before_any_is_read(doctype: bytes) -> None:
     with pytest.raises(UnreadableFile, match="declares a document type"):
         texts_of(doctype + b"<a>&l;</a>")
 
 
-def test_an_entity_that_nobody_declared_ends_the_reading() -> None:
+@pytest.mark.parametrize(
+    "doctype", [b"<!DOCTYPE a>", b'<!DOCTYPE a SYSTEM "http://127.0.0.1/evil.dtd">']
+)
+def test_a_document_type_that_only_names_one_is_read_over_and_nothing_is_fetched(
+    doctype: bytes,
+) -> None:
+    assert texts_of(doctype + b"<a><b>&l;</b></a>") == [("b", "&l;"), ("a", "")]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("Salt & Pepper", "Salt & Pepper"),
+        ("R&D; AT&T", "R&D; AT&T"),
+        ("a&nbsp;b&eacute;", "a\u00a0bé"),
+        ("&unknown;", "&unknown;"),
+        ("&amp;&lt;&gt;&quot;&apos;", "&<>\"'"),
+        ("&#233;&#xE9;", "éé"),
+        ("&#0;&#x1F;&#xD800;&#99999999;&#;x", "&#;x"),
+        ("a\x00\x0b\x1f\ufffeb", "ab"),
+        ("1 < 2 <3", "1 < 2 <3"),
+        ("<![CDATA[a & b &nbsp; < c]]>", "a & b &nbsp; < c"),
+    ],
+)
+def test_what_was_not_escaped_costs_nothing_of_the_document(written: str, text: str) -> None:
+    data = f"<a><b>{written}</b><c>1</c></a>".encode()
+    assert texts_of(data) == [("b", text), ("c", "1"), ("a", "")]
+
+
+def test_an_ampersand_in_an_attribute_is_one() -> None:
+    assert xml.root_of("<gpx creator='R&D' name='a&nbsp;b'>") == "gpx"
+    assert texts_of(b"<a b='R&D &copy; &x'><c>1</c></a>") == [("c", "1"), ("a", "")]
+
+
+@pytest.mark.parametrize("piece", ["&", "<![CDATA[", "&#", "&aaaaaaaaaaaaaaaa", "< "])
+def test_repairs_are_bounded_whatever_the_text(piece: str) -> None:
+    """What was escaped once is not looked at again: each piece gives one escape at most."""
     seen = Seen()
-    assert xml.parse("<a><b>1</b><c>&nbsp;</c></a>", seen) == (
+    xml.parse("<a>" + piece * 50_000, seen)
+    assert seen.texts == []
+
+
+def test_an_element_that_is_closed_by_another_ends_the_reading() -> None:
+    seen = Seen()
+    assert xml.parse("<a><b>1</b><c>2</d></a>", seen) == (
         "the file is damaged or cut off in line 1: what follows is lost"
     )
     assert seen.texts == [("b", "1")]
