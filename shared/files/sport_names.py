@@ -85,6 +85,7 @@ _BY_WORD: Final = (
     ("ski", "alpine-skiing"),
 )
 _STRAVA_NUMBERS: Final = {"1": "cycling", "4": "hiking", "9": "running", "10": "walking"}
+_OURS: Final = {*_OF_KIND.values(), *_OF_SPORT.values(), *(name for _, name in _BY_WORD)}
 _LONGEST: Final = 50  # characters of a workout's sport
 
 
@@ -100,6 +101,8 @@ def sport_of_words(words: str | None) -> str | None:
     """The sport that a TCX or GPX file names in words, or by Strava's numbers; else None."""
     if not words or words.strip().casefold() in _NOT_SAID:
         return None
+    if words in _OURS:
+        return words
     number = _STRAVA_NUMBERS.get(words.strip())
     letters = re.sub("[^a-z]", "", words.casefold())
     known = (name for word, name in _BY_WORD if word in letters)

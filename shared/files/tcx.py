@@ -85,7 +85,7 @@ class _Activity:
         laps = tuple(self._laps())
         return Recording(
             samples,
-            sport=sport_of_words(self.sport),
+            sport=sport_of_words(self.said.get("sport") or self.sport),
             description=self.said.get("notes"),
             laps=laps,
             pauses=tuple(self._pauses()),
@@ -165,8 +165,13 @@ class _Document:
             self._point[key] = text
         elif self._lap is not None:
             self._lap.setdefault(key, text)
-        elif self._activity is not None and around in ("Activity", "Creator"):
+        elif self._activity is not None and self._says_more(name, around):
             self._activity.said[key] = text
+
+    def _says_more(self, name: str, around: str) -> bool:
+        """Whether it is of the activity itself, or the sport in our extension of it."""
+        is_ours = name == "Sport" and self._path[-2:] == ["Activity", "Extensions"]
+        return around in ("Activity", "Creator") or is_ours
 
 
 def _figures(lap: Point) -> Figures:

@@ -139,6 +139,13 @@ def test_a_track_that_pauses_for_hours_is_several_rides() -> None:
     assert [len(ride.samples) for ride in rides] == [2, 2]
 
 
+def test_a_track_of_ours_is_one_ride_however_long_it_pauses() -> None:
+    days = track(at(0), at(86_400), said="<src>Bike Power Tracker</src>")
+    ride = only(read_gpx(document(days), RECEIVED))
+    assert ride.pauses == (Pause(MS, MS + 86_400_000),)
+    assert len(read_gpx(document(track(at(0), at(86_400), said="<src>X</src>")), RECEIVED)) == 2
+
+
 def test_fractions_of_seconds_stay() -> None:
     content = '<trkpt lat="1" lon="2"><time>2020-06-01T14:52:40.056Z</time></trkpt>'
     assert only(read_gpx(document(track(content)), RECEIVED)).start == MS + 56
