@@ -22,9 +22,9 @@ from shared.files.recording import (
     UnreadableFile,
     plausible_offset,
 )
-from shared.files.sport_names import sport_of_fit
+from shared.files.sport_names import sport_of_fit, sport_of_others
 from shared.samples.channels import EARLIEST_TIMESTAMP
-from shared.samples.columns import FloatArray, IntArray
+from shared.samples.columns import FloatArray, IntArray, Samples
 
 _STOPS: Final = {"stop", "stop_all", "stop_disable", "stop_disable_all"}
 # Kinds of FIT files that are no activity, though a course has records like one.
@@ -104,7 +104,7 @@ class _Part:
             return None
         return Recording(
             samples,
-            sport=self._sport(session),
+            sport=self._sport(session, samples),
             device=device_of(self._messages["file_id"], self._messages["device_info"]),
             figures=figures_of(session, samples),
             utc_offset=self._utc_offset(),
@@ -165,10 +165,12 @@ class _Part:
                     yield Pause(stopped, time)
                 stopped = None
 
-    def _sport(self, session: Message) -> str | None:
+    def _sport(self, session: Message, samples: Samples) -> str | None:
         said = [session, *self._messages["sport"], {"sport": self._records[0].get("activity_type")}]
         named = (sport_of_fit(one.get("sport"), one.get("sub_sport")) for one in said)
-        return next((name for name in named if name), None)
+        is_said = any(one.get("sport") is not None for one in said)
+        others = sport_of_others(samples) if is_said else None
+        return next((name for name in named if name), others)
 
     def _utc_offset(self) -> int | None:
         local, utc = self._activity_times()

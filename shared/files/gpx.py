@@ -17,7 +17,8 @@ from shared.files.recording import (
     Recording,
     UnreadableFile,
 )
-from shared.files.sport_names import sport_of_words
+from shared.files.sport_names import sport_of_others, sport_of_words
+from shared.samples.columns import Samples
 
 ROOT: Final = "gpx"
 
@@ -69,13 +70,17 @@ class _Track:
             return None
         return Recording(
             samples,
-            sport=sport_of_words(self.said.get("type")),
+            sport=self._sport(samples),
             title=self.said.get("name"),
             description=self.said.get("desc") or self.said.get("cmt"),
             pauses=tuple(self._pauses()),
             utc_offset=columns.utc_offset,
             warnings=(*columns.warnings, *warnings),
         )
+
+    def _sport(self, samples: Samples) -> str | None:
+        said = self.said.get("type")
+        return sport_of_words(said) or (sport_of_others(samples) if said else None)
 
     def parts(self) -> Iterator["_Track"]:
         """Itself, or a track for each ride in it."""

@@ -17,8 +17,9 @@ from shared.files.recording import (
     Recording,
     UnreadableFile,
 )
-from shared.files.sport_names import sport_of_words
+from shared.files.sport_names import sport_of_others, sport_of_words
 from shared.samples.channels import CHANNEL
+from shared.samples.columns import Samples
 
 ROOT: Final = "TrainingCenterDatabase"
 
@@ -85,7 +86,7 @@ class _Activity:
         laps = tuple(self._laps())
         return Recording(
             samples,
-            sport=sport_of_words(self.said.get("sport") or self.sport),
+            sport=self._sport(samples),
             description=self.said.get("notes"),
             laps=laps,
             pauses=tuple(self._pauses()),
@@ -94,6 +95,10 @@ class _Activity:
             utc_offset=columns.utc_offset,
             warnings=(*columns.warnings, *warnings),
         )
+
+    def _sport(self, samples: Samples) -> str | None:
+        said = self.said.get("sport") or self.sport
+        return sport_of_words(said) or (sport_of_others(samples) if said else None)
 
     def _laps(self) -> Iterator[Lap]:
         for lap in self.laps:

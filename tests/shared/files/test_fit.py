@@ -157,11 +157,20 @@ def test_the_device_is_named() -> None:
         (21, 0, "e-bike"),
         (1, 0, "running"),
         (1, 3, "trail-running"),
-        (0, 0, None),
     ],
 )
 def test_the_sport_is_the_sessions(sport: int, sub_sport: int, name: str | None) -> None:
     assert ride_of(record(0, power=200), session(0, 1, sport, sub_sport)).sport == name
+
+
+@pytest.mark.parametrize("sport", [0, 200])
+def test_a_general_or_unknown_sport_is_a_ride_only_with_power(sport: int) -> None:
+    assert ride_of(record(0, heartrate=100), session(0, 1, sport, 0)).sport == "other"
+    assert ride_of(record(0, power=200), session(0, 1, sport, 0)).sport == "cycling"
+
+
+def test_a_file_that_says_no_sport_leaves_it_open() -> None:
+    assert ride_of(record(0, heartrate=100)).sport is None
 
 
 def test_laps_and_pauses_are_kept() -> None:

@@ -89,7 +89,11 @@ def test_the_track_says_its_name_type_and_description() -> None:
         ("Trail Running", "trail-running"),
         ("hiking", "hiking"),
         ("Kitesurfen ü", "kitesurfen"),
-        ("generic", None),
+        ("Virtual Rowing", "virtual-rowing"),
+        ("Virtual Run", "virtual-running"),
+        ("Roller Ski", "nordic-skiing"),
+        ("Alpine Ski", "alpine-skiing"),
+        ("generic", "other"),
         ("", None),
     ],
 )
