@@ -14,6 +14,7 @@ from shared.files.fit_strap import fill_heartrates
 from shared.files.readings import readings
 from shared.files.recording import (
     NOTHING_USABLE,
+    Figures,
     FileRefused,
     Lap,
     NotAnActivity,
@@ -144,13 +145,21 @@ class _Part:
         }
 
     def _laps(self) -> Iterator[Lap]:
+        """Those that last, and have some of the ride."""
+        first, last = int(self._times.min()), int(self._times.max())
         for message in self._messages["lap"]:
             figures = figures_of(message)
-            start, end = self._time(message, "start_time"), self._time(message, "timestamp")
-            if start is not None and figures.elapsed_time is not None:
-                end = start + round(figures.elapsed_time * 1000)
-            if start is not None and end is not None and end >= start:
+            start, end = self._bounds_of(message, figures)
+            if start is not None and end is not None and first < end > start <= last:
                 yield Lap(start, end, figures)
+
+    def _bounds_of(self, lap: Message, figures: Figures) -> tuple[int | None, int | None]:
+        start, end = self._time(lap, "start_time"), self._time(lap, "timestamp")
+        if start is None and len(self._messages["lap"]) == 1:  # the only one is all of the ride
+            return int(self._times.min()), int(self._times.max())
+        if start is not None and figures.elapsed_time is not None:
+            end = start + round(figures.elapsed_time * 1000)
+        return start, end
 
     def _pauses(self) -> Iterator[Pause]:
         stopped = None

@@ -195,6 +195,14 @@ def test_laps_and_pauses_that_end_before_they_begin_are_none() -> None:
     assert (ride.laps, ride.pauses) == ((), ())
 
 
+def test_laps_of_no_time_or_none_of_the_ride_s_are_none_and_a_lone_one_is_all_of_it() -> None:
+    records = [record(second, power=200) for second in range(10)]
+    ride = ride_of(*records, lap(0, 0), lap(-60, 30), lap(2, 5), lap(60, 5))
+    assert [(each.start, each.end) for each in ride.laps] == [(MS + 2000, MS + 7000)]
+    (whole,) = ride_of(*records, Message(LAP, {253: stamp(T0)})).laps
+    assert (whole.start, whole.end) == (MS, MS + 9000)
+
+
 def test_each_session_is_a_ride_of_its_sport_and_time_and_a_transition_is_none() -> None:
     rides = read_fit(
         fit_file(
