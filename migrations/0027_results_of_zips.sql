@@ -1,4 +1,4 @@
--- depends: 0025_words_of_uploads
+-- depends: 0026_time_zones
 -- A zip is what its files have become: done if one of them gave a ride, a duplicate if they only
 -- matched rides that were there, failed if all of them are.
 

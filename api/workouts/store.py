@@ -61,8 +61,8 @@ class Workout(Struct, rename="camel"):
     What lies outside `crop` counts for nothing and is not read. `excludedRanges` set no records, in
     `vouchedRanges` no power is a spike, and of `removedRanges` no sample is kept.
     `uploadId`: the file that it came out of. `duplicateOf`: the workout that recorded the same
-    ride; this one does not count in totals and records. `device`, `laps` and `pauses` are not in
-    lists.
+    ride; this one does not count in totals and records. `timeZone`: where a ride out of a file
+    began, by its positions or its device's clock. `device`, `laps` and `pauses` are not in lists.
     """
 
     id: UUID
@@ -85,6 +85,7 @@ class Workout(Struct, rename="camel"):
     updated_at: datetime
     upload_id: UUID | None = None
     duplicate_of: UUID | None = None
+    time_zone: str | None = None
     device: DeviceShown | UnsetType | None = UNSET
     laps: list[Lap] | UnsetType = UNSET
     pauses: list[PauseShown] | UnsetType = UNSET

@@ -42,6 +42,9 @@ def test_a_file_is_taken_at_once_and_becomes_a_workout(rider: Rider) -> None:
     assert workout["summary"]["sampleCount"] == 600
     assert workout["duration"] == 599
     assert workout["uploadId"] == upload["id"]
+    assert workout["timeZone"] == "Europe/Zurich"
+    (listed,) = rider.client.get("/api/workouts").json()["workouts"]
+    assert listed["timeZone"] == "Europe/Zurich"
 
 
 def test_who_waits_is_answered_with_the_result(rider: Rider) -> None:
