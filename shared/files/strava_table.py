@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,6 +55,11 @@ class StravaTable:
     def words_of(self, name: str) -> Words:
         """What the table says of a file."""
         return self.words.get(name.removeprefix(self.folder), NO_WORDS)
+
+    def missing(self, names: Collection[str]) -> list[str]:
+        """The files that it names and that are not there."""
+        paths = (self.folder + path for path in self.words)
+        return [path for path in paths if path not in names]
 
 
 def read_strava(name: str, data: bytes) -> StravaTable | None:
