@@ -10,6 +10,8 @@ try:
 
     from ops.commands import main
     from shared.errors import TrackerError
+except KeyboardInterrupt:
+    sys.exit(130)
 except ModuleNotFoundError as missing:
     sys.exit(f"failed: {missing}: .venv is not whole; run `make clean setup`")
 

@@ -43,7 +43,7 @@ class FileQuery(Struct):
         Meta(
             description="FIT has all but decimals and what lies between two seconds; TCX has no "
             "temperature, and neither TCX nor GPX balance; GPX has no laps and figures, CSV "
-            "nothing but samples"
+            "nothing but samples and the sport"
         ),
     ] = "fit"
 
@@ -141,11 +141,14 @@ def _figures_of(lap: StoredLap, workout: Workout) -> Figures:
 
 
 def _pauses(workout: Workout) -> tuple[Pause, ...]:
-    """As the device says; else where nothing was recorded for longer than is filled."""
+    """As the file says; of a ride that was sent live, where nothing was recorded for long.
+
+    A gap in a file is none: the device had recorded less often, or lost something.
+    """
     summary, told = cast(Any, (workout.summary, workout.pauses))
-    if told:
+    if told or workout.upload_id:
         return tuple(
-            Pause(*_uncropped(pause["start"], pause["end"], workout.crop)) for pause in told
+            Pause(*_uncropped(pause["start"], pause["end"], workout.crop)) for pause in told or ()
         )
     return tuple(Pause(gap["from"], gap["to"]) for gap in (summary or {}).get("gaps", ()))
 

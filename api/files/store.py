@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.files.words import Words
 from shared.sql import load_queries
-from shared.uploads import Duplicate, OnDuplicate, Packed, UploadStatus
+from shared.uploads import UNFINISHED, Duplicate, OnDuplicate, Packed, UploadStatus
 
 QUERIES = load_queries("uploads")
 _PIECE = 256 * 1024  # bytes of an original that are read at a time
@@ -23,9 +23,10 @@ class Upload(Struct, rename="camel"):
     """A file that was sent, and what became of it.
 
     `workoutIds`: the workouts that it made or changed; of a zip, only where it is not in a list.
-    `duplicates`: its rides that were there already, `duplicateOf` the first of them. `reason`: why
-    it failed, or is a duplicate. `warnings`: what could not be read, or was put right. `members`:
-    of a zip, how many of its files are in which status.
+    `duplicates`: its rides that were there already, `duplicateOf` the first of them; of a zip as
+    `workoutIds`. `reason`: why it failed, or is a duplicate. `warnings`: what could not be read, or
+    was put right. `members`: of a zip, how many of its files are in which status; it is `done` if
+    one of them is.
     """
 
     id: UUID
@@ -53,6 +54,19 @@ class Upload(Struct, rename="camel"):
         duplicates: Any = self.duplicates
         self.duplicates = [Duplicate(UUID(each["workoutId"]), each["why"]) for each in duplicates]
         self.duplicate_of = self.duplicates[0].workout_id if self.duplicates else None
+        if self.members and self.status not in UNFINISHED:
+            self._tell_of_files(self.members)
+
+    def _tell_of_files(self, members: dict[str, int]) -> None:
+        """Say of a zip how many of its files failed, and why it is no more than it is."""
+        total, failed = sum(members.values()), members.get(UploadStatus.FAILED, 0)
+        if failed:
+            files = "file" if total == 1 else "files"
+            self.warnings = [*self.warnings, f"{failed} of {total} {files} failed"]
+        if self.status is UploadStatus.FAILED:
+            self.reason = self.reason or "no file of this archive gave a ride; see each of them"
+        elif self.status is UploadStatus.DUPLICATE:
+            self.reason = self.reason or "every ride of this archive is there already"
 
 
 class SentFile(Upload, rename="camel"):

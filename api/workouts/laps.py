@@ -17,7 +17,8 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
-from shared.laps import MOST_LAPS, Lap
+from api.workouts.store import LapsHeld
+from shared.laps import MOST_LAPS, Lap, laps_of
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 
 _MOST_AT_ONCE: Final = 100
@@ -37,7 +38,7 @@ class LapMarks(Struct):
 
 
 async def add_laps(request: IngestRequest, caller: Caller) -> Response:
-    """Add laps to a ride; sending them again is harmless.
+    """Add laps to a ride; sending them again is harmless. One with nothing of the ride is refused.
 
     Their figures are in `laps` of the workout after its next fold: at once for a ride that is over.
     """
@@ -45,9 +46,11 @@ async def add_laps(request: IngestRequest, caller: Caller) -> Response:
     marks = await read_json(request, LapMarks, state["settings"])
     added = [_lap_of(mark, number) for number, mark in enumerate(marks.laps, 1)]
     async with state["database"].connection() as connection, connection.transaction():
-        known = await store.lock_laps(connection, workout_id, caller.user_id)
-        if known is None:
+        held = await store.lock_laps(connection, workout_id, caller.user_id)
+        if held is None:
             raise NotFound("no such workout")
+        known = laps_of(held.laps)
+        _require_within(held, known, added)
         laps = _joined(known, added)
         if len(laps) > MOST_LAPS:
             raise Conflict(f"a ride has at most {MOST_LAPS} laps")
@@ -69,6 +72,16 @@ def _lap_of(mark: LapMark, number: int) -> Lap:
     if len(moments) == 2 and moments[0] >= moments[1]:
         raise Unprocessable(f"lap {number}: `start` must be before `end`")
     return Lap(start=moments[0] if len(moments) == 2 else None, end=moments[-1])
+
+
+def _require_within(held: LapsHeld, known: list[Lap], added: list[Lap]) -> None:
+    """Raises Unprocessable for a new lap with nothing of the ride, as far as its time is known."""
+    marks = {_mark(lap) for lap in known}
+    for number, lap in enumerate(added, 1):
+        is_before = held.first is not None and lap.end <= held.first
+        is_after = held.last is not None and lap.start is not None and lap.start > held.last
+        if (is_before or is_after) and _mark(lap) not in marks:
+            raise Unprocessable(f"lap {number} is outside the time of the ride")
 
 
 def _joined(known: list[Lap], added: list[Lap]) -> list[Lap]:

@@ -18,7 +18,7 @@ from psycopg.types.range import Range
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
-from shared.laps import DeviceShown, Lap, PauseShown, laps_of
+from shared.laps import DeviceShown, Lap, PauseShown
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
@@ -61,8 +61,8 @@ class Workout(Struct, rename="camel"):
     What lies outside `crop` counts for nothing and is not read. `excludedRanges` set no records, in
     `vouchedRanges` no power is a spike, and of `removedRanges` no sample is kept.
     `uploadId`: the file that it came out of. `duplicateOf`: the workout that recorded the same
-    ride; this one does not count in totals and records. `device`, `laps` and `pauses` are not in
-    lists.
+    ride; this one does not count in totals and records. `timeZone`: where a ride out of a file
+    began, by its positions or its device's clock. `device`, `laps` and `pauses` are not in lists.
     """
 
     id: UUID
@@ -85,6 +85,7 @@ class Workout(Struct, rename="camel"):
     updated_at: datetime
     upload_id: UUID | None = None
     duplicate_of: UUID | None = None
+    time_zone: str | None = None
     device: DeviceShown | UnsetType | None = UNSET
     laps: list[Lap] | UnsetType = UNSET
     pauses: list[PauseShown] | UnsetType = UNSET
@@ -140,8 +141,12 @@ class _Ended:
 
 
 @dataclass(frozen=True)
-class _Laps:
+class LapsHeld:
+    """The laps of a ride; when it began and ended in ms, as far as that is known."""
+
     laps: object
+    first: int | None
+    last: int | None
 
 
 @dataclass(frozen=True)
@@ -341,11 +346,10 @@ async def is_newly_ended(
 
 async def lock_laps(
     connection: BoundedConnection, workout_id: UUID, user_id: UUID
-) -> list[Lap] | None:
+) -> LapsHeld | None:
     """The laps of the user's ride, which nobody else changes meanwhile; None without a ride."""
     named = {"id": workout_id, "user_id": user_id}
-    found = await connection.row(_Laps, QUERIES["lock_laps"], **named)
-    return laps_of(found.laps) if found else None
+    return await connection.row(LapsHeld, QUERIES["lock_laps"], **named)
 
 
 async def put_laps(

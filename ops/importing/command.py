@@ -36,10 +36,14 @@ def import_files(wanted: Wanted, environ: Mapping[str, str], data_dir: Path) -> 
     console = Console(highlight=False)
     for how in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C
         signal.signal(how, signal.default_int_handler)
-    with _client(wanted.email, environ, data_dir) as client:
-        code = run(client, paths, console) if paths else 0
-        if wanted.watched and code == 0:
-            _watch(client, wanted.watched, console)
+    try:
+        with _client(wanted.email, environ, data_dir) as client:
+            code = run(client, paths, console) if paths else 0
+            if wanted.watched and code == 0:
+                _watch(client, wanted.watched, console)
+    except KeyboardInterrupt:  # while servers start or end
+        console.print("Interrupted.")
+        return INTERRUPTED
     return code
 
 

@@ -144,19 +144,24 @@ def _progress(console: Console) -> Progress:
 def table_of(report: Report) -> Table:
     """How many of each kind; then each duplicate and failure with its reason."""
     total = sum(report.counts.values())
-    table = Table(title=f"{total} files: {report.rides} rides are new", title_justify="left")
+    new = "1 ride is new" if report.rides == 1 else f"{report.rides} rides are new"
+    table = Table(title=f"{_files(total)}: {new}", title_justify="left")
     table.add_column("What became of it")
     table.add_column("File", overflow="fold")
     table.add_column("Why", overflow="fold")
     for kind in Kind:
         if report.counts[kind]:
-            table.add_row(kind.value, f"{report.counts[kind]} files", "")
+            table.add_row(kind.value, _files(report.counts[kind]), "")
     table.add_section()
     for outcome in sorted(report.kept, key=lambda each: (each.kind.value, each.name))[:_MOST_LINES]:
         table.add_row(outcome.kind.value, escape(outcome.name), escape(_why(outcome)))
     if len(report.kept) > _MOST_LINES:
         table.add_row("", f"and {len(report.kept) - _MOST_LINES} more", "")
     return table
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _why(outcome: Outcome) -> str:

@@ -1,7 +1,7 @@
 """The files that are to be imported: named one by one, by patterns, in folders and in zips."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
@@ -12,6 +12,7 @@ from shared.files import archives
 from shared.files.archives import Limits, Member
 from shared.files.own_export import OwnExport
 from shared.files.recording import UnreadableFile
+from shared.files.strava_table import StravaTable
 from shared.files.takeouts import File, Table, file_of, files_of, is_table, read_table, wants
 
 # Ten years of everything that a watch has ever sent; and a table of a hundred megabytes.
@@ -84,6 +85,8 @@ def _in_folder(folder: Path) -> Iterator[Found]:
             yield from _in_zip(path, table)
         elif wants(table)(name):
             yield from _read(path, name, table)
+    there = {path.relative_to(folder).as_posix() for path in _files_below(folder)}
+    yield from _missing(table, there)
 
 
 def _at(path: Path) -> Iterator[Found]:
@@ -95,10 +98,18 @@ def _in_zip(path: Path, table: Table | None) -> Iterator[Found]:
         with path.open("rb") as archive:
             for file in files_of(archive, LIMITS, _TABLES, table):
                 yield Found(replace(file, name=f"{path.name}/{file.name}"))
-    except UnreadableFile as error:
+        with ZipFile(path) as listed:
+            yield from _missing(read_table(_members(path, is_table)), set(listed.namelist()))
+    except (UnreadableFile, BadZipFile) as error:
         yield Found(File(path.name, b"", str(error)))
     except OSError as error:
         yield Found(File(path.name, b"", f"cannot be read: {error.strerror}"), is_ours=True)
+
+
+def _missing(table: Table | None, there: Collection[str]) -> Iterator[Found]:
+    """The rides of Strava's table whose files are not there."""
+    for name in table.missing(there) if isinstance(table, StravaTable) else ():
+        yield Found(File(name, b"", "the table names this file, but it is not there"))
 
 
 def _read(path: Path, name: str, table: Table | None) -> Iterator[Found]:

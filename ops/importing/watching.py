@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 _INTERVAL: Final = 2.0  # seconds between two looks
 _QUIET: Final = 4.0  # seconds in which a file that is complete has not changed
-# Names under which browsers and copying programs keep what is not complete.
-_UNFINISHED: Final = {".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart"}
+# What may be a ride, or hold some: neither pictures, nor what browsers have not loaded whole.
+_ENDINGS: Final = {"", ".fit", ".tcx", ".gpx", ".csv", ".json", ".ndjson", ".xml", ".gz", ".zip"}
 
 
 class _State(NamedTuple):
@@ -43,7 +43,7 @@ class Watch:
     def _candidates(self) -> Iterator[Path]:
         for path in sorted(self._folder.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self._folder).parts)
-            if path.is_file() and not hidden and path.suffix.lower() not in _UNFINISHED:
+            if path.is_file() and not hidden and path.suffix.lower() in _ENDINGS:
                 yield path
 
     def _is_complete(self, path: Path) -> bool:

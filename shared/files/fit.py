@@ -14,6 +14,7 @@ from shared.files.fit_scan import has_more_records
 from shared.files.fit_strap import fill_heartrates
 from shared.files.readings import readings, reason_without
 from shared.files.recording import (
+    Figures,
     FileRefused,
     Lap,
     NotAnActivity,
@@ -22,9 +23,9 @@ from shared.files.recording import (
     UnreadableFile,
     plausible_offset,
 )
-from shared.files.sport_names import sport_of_fit
+from shared.files.sport_names import sport_of_fit, sport_of_others
 from shared.samples.channels import EARLIEST_TIMESTAMP
-from shared.samples.columns import FloatArray, IntArray
+from shared.samples.columns import FloatArray, IntArray, Samples
 
 # Decoded, each takes a kilobyte or two until it is in columns.
 MOST_READINGS: Final = 1_000_000
@@ -108,7 +109,7 @@ class _Part:
             return None
         return Recording(
             samples,
-            sport=self._sport(session),
+            sport=self._sport(session, samples),
             device=device_of(self._messages["file_id"], self._messages["device_info"]),
             figures=figures_of(session, samples),
             utc_offset=self._utc_offset(),
@@ -148,13 +149,21 @@ class _Part:
         }
 
     def _laps(self) -> Iterator[Lap]:
+        """Those that last, and have some of the ride."""
+        first, last = int(self._times.min()), int(self._times.max())
         for message in self._messages["lap"]:
             figures = figures_of(message)
-            start, end = self._time(message, "start_time"), self._time(message, "timestamp")
-            if start is not None and figures.elapsed_time is not None:
-                end = start + round(figures.elapsed_time * 1000)
-            if start is not None and end is not None and end >= start:
+            start, end = self._bounds_of(message, figures)
+            if start is not None and end is not None and first < end > start <= last:
                 yield Lap(start, end, figures)
+
+    def _bounds_of(self, lap: Message, figures: Figures) -> tuple[int | None, int | None]:
+        start, end = self._time(lap, "start_time"), self._time(lap, "timestamp")
+        if start is None and len(self._messages["lap"]) == 1:  # the only one is all of the ride
+            return int(self._times.min()), int(self._times.max())
+        if start is not None and figures.elapsed_time is not None:
+            end = start + round(figures.elapsed_time * 1000)
+        return start, end
 
     def _pauses(self) -> Iterator[Pause]:
         stopped = None
@@ -169,10 +178,12 @@ class _Part:
                     yield Pause(stopped, time)
                 stopped = None
 
-    def _sport(self, session: Message) -> str | None:
+    def _sport(self, session: Message, samples: Samples) -> str | None:
         said = [session, *self._messages["sport"], {"sport": self._records[0].get("activity_type")}]
         named = (sport_of_fit(one.get("sport"), one.get("sub_sport")) for one in said)
-        return next((name for name in named if name), None)
+        is_said = any(one.get("sport") is not None for one in said)
+        others = sport_of_others(samples) if is_said else None
+        return next((name for name in named if name), others)
 
     def _utc_offset(self) -> int | None:
         local, utc = self._activity_times()

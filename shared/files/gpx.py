@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.files import xml
+from shared.files.outgoing import PROGRAM
 from shared.files.points import Point, columns_of, moment_of, pause_between, times_of
 from shared.files.readings import readings, reason_without
 from shared.files.recording import (
@@ -15,7 +16,8 @@ from shared.files.recording import (
     Recording,
     UnreadableFile,
 )
-from shared.files.sport_names import sport_of_words
+from shared.files.sport_names import sport_of_others, sport_of_words
+from shared.samples.columns import Samples
 
 ROOT: Final = "gpx"
 
@@ -34,14 +36,14 @@ _CHANNELS: Final = {
 }
 _LONGEST_BREAK: Final = 3600  # seconds from a track to one that goes on with it
 _LONGEST_PAUSE: Final = 6 * 3600  # seconds between segments of one ride
-_PLAIN_TEXTS: Final = {"name", "desc", "cmt", "type"}  # of a track
+_PLAIN_TEXTS: Final = {"name", "desc", "cmt", "src", "type"}  # of a track
 
 
 def read_gpx(text: str, received: int) -> list[Recording]:
     """The rides of a GPX document that arrived at ``received`` (ms).
 
     A track is a ride, unless it goes on where the one before it has ended less than an hour before.
-    One that pauses for longer than a ride may is several.
+    One that pauses for longer than a ride may is several, unless we wrote it.
     """
     document = _Document()
     problem = xml.parse(text, document)
@@ -67,7 +69,7 @@ class _Track:
             return None
         return Recording(
             samples,
-            sport=sport_of_words(self.said.get("type")),
+            sport=self._sport(samples),
             title=self.said.get("name"),
             description=self.said.get("desc") or self.said.get("cmt"),
             pauses=tuple(self._pauses()),
@@ -75,8 +77,15 @@ class _Track:
             warnings=(*columns.warnings, *warnings),
         )
 
+    def _sport(self, samples: Samples) -> str | None:
+        said = self.said.get("type")
+        return sport_of_words(said) or (sport_of_others(samples) if said else None)
+
     def parts(self) -> Iterator["_Track"]:
         """Itself, or a track for each ride in it."""
+        if self.said.get("src") == PROGRAM:
+            yield self
+            return
         part = _Track(self.said)
         for segment in self.segments:
             waited = _seconds_between(part.segments, [segment])

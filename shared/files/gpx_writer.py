@@ -5,7 +5,8 @@ PowerExtension and as the plain ``power`` that most programs read, the odometer 
 gpxdata. The format has no place for laps, figures and balance.
 
 A point of GPX must have a position: where none was measured it is the last one, marked by
-``<fix>none</fix>``.
+``<fix>none</fix>``. ``<src>`` names this program: a track of ours is one ride, however long it
+pauses.
 """
 
 from collections.abc import Iterator
@@ -44,7 +45,8 @@ def gpx_pieces(ride: OutgoingRide) -> Iterator[bytes]:
     named = element("name", ride.title) + element("desc", ride.description)
     yield f'{HEAD}<gpx version="1.1" creator="{creator}" {_NAMESPACES}>\n'.encode()
     yield f"<metadata><time>{time_of(ride.start)}</time></metadata>\n".encode()
-    yield f"<trk>{named}{element('type', ride.sport)}\n<trkseg>\n".encode()
+    source = element("src", PROGRAM)
+    yield f"<trk>{named}{source}{element('type', ride.sport)}\n<trkseg>\n".encode()
     channels = [name for name in (*_PLACE, *_OTHERS) if name in ride.channels]
     held, segment = _first_place(ride), 0
     for part, samples in ride.parts(channels, [pause.end for pause in ride.pauses]):

@@ -3,6 +3,9 @@
 import re
 from typing import Final
 
+from shared.samples.columns import Samples
+from shared.sports import CYCLING, sport_family
+
 # By FIT's sport and sub-sport; what is in neither table keeps its own name, with hyphens.
 _OF_KIND: Final = {
     ("cycling", "road"): "road-cycling",
@@ -54,8 +57,6 @@ _BY_WORD: Final = (
     ("electric", "e-bike"),
     ("pedelec", "e-bike"),
     ("handcycl", "handcycling"),
-    ("virtualrun", "virtual-running"),
-    ("virtual", "virtual-cycling"),
     ("gravel", "gravel-cycling"),
     ("cyclocross", "cyclocross"),
     ("mountainbik", "mountain-biking"),
@@ -81,10 +82,16 @@ _BY_WORD: Final = (
     ("swim", "swimming"),
     ("row", "rowing"),
     ("nordicski", "nordic-skiing"),
+    ("rollerski", "nordic-skiing"),
     ("crosscountryski", "nordic-skiing"),
     ("ski", "alpine-skiing"),
 )
+_VIRTUAL: Final = {"running": "virtual-running", "rowing": "virtual-rowing"}
 _STRAVA_NUMBERS: Final = {"1": "cycling", "4": "hiking", "9": "running", "10": "walking"}
+_OURS: Final = {
+    *(*_OF_KIND.values(), *_OF_SPORT.values(), *_VIRTUAL.values()),
+    *(name for _, name in _BY_WORD),
+}
 _LONGEST: Final = 50  # characters of a workout's sport
 
 
@@ -100,10 +107,24 @@ def sport_of_words(words: str | None) -> str | None:
     """The sport that a TCX or GPX file names in words, or by Strava's numbers; else None."""
     if not words or words.strip().casefold() in _NOT_SAID:
         return None
+    if words in _OURS:
+        return words
     number = _STRAVA_NUMBERS.get(words.strip())
     letters = re.sub("[^a-z]", "", words.casefold())
-    known = (name for word, name in _BY_WORD if word in letters)
-    return number or next(known, None) or _plain(words)
+    known = next((name for word, name in _BY_WORD if word in letters), None)
+    if "virtual" in letters:
+        known = virtual(known)
+    return number or known or _plain(words)
+
+
+def virtual(sport: str | None) -> str:
+    """The sport on a screen: a ride where nothing else is known to be done on one."""
+    return _VIRTUAL.get(sport_family(sport or ""), "virtual-cycling")
+
+
+def sport_of_others(samples: Samples) -> str:
+    """Of a file that calls its sport a general or unknown one: a ride where power was measured."""
+    return CYCLING if "power" in samples.channels else "other"
 
 
 def _plain(words: str) -> str | None:

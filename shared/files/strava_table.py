@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shared.files.archives import may_hold_a_ride
-from shared.files.sport_names import sport_of_words
+from shared.files.sport_names import sport_of_words, virtual
 from shared.files.words import NO_WORDS, Words
 
 NAME: Final = "activities.csv"
@@ -20,11 +20,15 @@ _ENGLISH: Final = {"Activity Name": _TITLE, "Activity Type": _SPORT}
 _SPORTS: Final = (
     ("e-bike", "e-bike"),
     ("e-mtb", "e-mountain-bike"),
+    ("e-mountainbik", "e-mountain-bike"),
     ("mountainbik", "mountain-biking"),
     ("vtt", "mountain-biking"),
     ("btt", "mountain-biking"),
     ("gravel", "gravel-cycling"),
-    ("virtu", "virtual-cycling"),
+    *((word, "nordic-skiing") for word in ("langlauf", "roller ski", "rollerski", "rollski")),
+    *((word, "nordic-skiing") for word in ("ski de fond", "di fondo", "de fondo", "à roulettes")),
+    *((word, "ice-skating") for word in ("eislauf", "schlittschuh")),
+    *((word, "rowing") for word in ("ruder", "aviron", "remo", "canottaggio", "roeien")),
     ("traillauf", "trail-running"),
     ("trail", "trail-running"),
     *((word, "cycling") for word in ("radfahr", "vélo", "bicicl", "ciclismo", "fiets", "pedala")),
@@ -51,6 +55,11 @@ class StravaTable:
     def words_of(self, name: str) -> Words:
         """What the table says of a file."""
         return self.words.get(name.removeprefix(self.folder), NO_WORDS)
+
+    def missing(self, names: Collection[str]) -> list[str]:
+        """The files that it names and that are not there."""
+        paths = (self.folder + path for path in self.words)
+        return [path for path in paths if path not in names]
 
 
 def read_strava(name: str, data: bytes) -> StravaTable | None:
@@ -96,4 +105,5 @@ def _words(row: Sequence[str], *, is_english: bool) -> Words:
 
 def _translated(sport: str) -> str | None:
     name = sport.casefold()
-    return next((ours for word, ours in _SPORTS if word in name), None)
+    known = next((ours for word, ours in _SPORTS if word in name), None)
+    return virtual(known) if "virtu" in name else known

@@ -1,6 +1,7 @@
 """Our own CSV and JSON: what is written of a ride, and read again.
 
-CSV is a header and a line a sample, as telemetry is answered: without title, laps and figures.
+CSV is a header and a line a sample, as telemetry is answered: without title, laps and figures. Its
+column `sport` says on the first line what the ride was.
 JSON holds all of it. Read are also the other forms in which samples are uploaded and answered.
 """
 
@@ -55,9 +56,13 @@ def write_json(recording: Recording) -> bytes:
 
 def csv_pieces(ride: OutgoingRide) -> Iterator[bytes]:
     """A header, and a line a sample; an empty field where a value was not measured."""
-    yield (",".join([TIMESTAMP, *ride.channels]) + "\n").encode()
+    sport = _written_sport(ride)
+    yield (",".join([TIMESTAMP, *ride.channels, *(["sport"] if sport else [])]) + "\n").encode()
     for window in ride.read(ride.channels):
         columns = [_texts(window.channels[name]) for name in ride.channels]
+        if sport is not None:
+            columns.append([sport, *[""] * len(window)][: len(window)])
+            sport = ""
         times = map(str, window.timestamps.tolist())
         yield "".join(",".join(row) + "\n" for row in zip(times, *columns, strict=True)).encode()
 
@@ -118,6 +123,11 @@ class RideHead(Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
+def _written_sport(ride: OutgoingRide) -> str | None:
+    """For the first line; None where no name is known that needs no quotes."""
+    return ride.sport if ride.sport and _SPORT.fullmatch(ride.sport) else None
+
+
 def _texts(values: FloatArray) -> list[str]:
     return [
         "" if value != value else str(int(value)) if value.is_integer() else repr(value)
@@ -161,13 +171,17 @@ def read_csv(text: str, received: int) -> list[Recording]:
     names = [name.strip().casefold() for name in next(rows)]
     places = {name: names.index(name) for name in (TIMESTAMP, *CHANNEL) if name in names}
     columns: dict[str, list[Any]] = {name: [] for name in places}
+    sport = names.index("sport") if "sport" in names else None
+    said = None
     try:
         for row in rows:
             for name, place in places.items():
                 columns[name].append(row[place] if place < len(row) else None)
+            if sport is not None and said is None and sport < len(row):
+                said = row[sport].strip() or None
     except csv.Error as error:
         raise UnreadableFile("this table is damaged") from error
-    return [_recording(columns, received)]
+    return [replace(_recording(columns, received), sport=_sport(said))]
 
 
 def read_json(text: str, received: int) -> list[Recording]:
@@ -201,12 +215,11 @@ def _with_words(ride: Recording, told: Mapping[str, Any]) -> Recording:
         said = msgspec.convert(told, _Told)
     except msgspec.ValidationError:
         return ride.warned("what the file says of the ride beside its samples cannot be read")
-    sport = said.sport
     return replace(
         ride,
         title=_plain(said.title),
         description=_plain(said.description),
-        sport=sport if sport and _SPORT.fullmatch(sport) else sport_of_words(sport),
+        sport=_sport(said.sport),
         utc_offset=_offset(said.utc_offset),
         device=said.device or NO_DEVICE,
         figures=said.figures,
@@ -216,6 +229,11 @@ def _with_words(ride: Recording, told: Mapping[str, Any]) -> Recording:
         pauses=tuple(one for one in said.pauses if _is_within(ride, one)),
         remedies=_remedies(ride, said),
     )
+
+
+def _sport(name: str | None) -> str | None:
+    """The name as it is, if a workout's sport may have it."""
+    return name if name and _SPORT.fullmatch(name) else sport_of_words(name)
 
 
 def _is_within(ride: Recording, one: LapSpan | Pause) -> bool:

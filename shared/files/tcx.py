@@ -16,8 +16,9 @@ from shared.files.recording import (
     Recording,
     UnreadableFile,
 )
-from shared.files.sport_names import sport_of_words
+from shared.files.sport_names import sport_of_others, sport_of_words
 from shared.samples.channels import CHANNEL
+from shared.samples.columns import Samples
 
 ROOT: Final = "TrainingCenterDatabase"
 
@@ -84,7 +85,7 @@ class _Activity:
         laps = tuple(self._laps())
         return Recording(
             samples,
-            sport=sport_of_words(self.sport),
+            sport=self._sport(samples),
             description=self.said.get("notes"),
             laps=laps,
             pauses=tuple(self._pauses()),
@@ -93,6 +94,10 @@ class _Activity:
             utc_offset=columns.utc_offset,
             warnings=(*columns.warnings, *warnings),
         )
+
+    def _sport(self, samples: Samples) -> str | None:
+        said = self.said.get("sport") or self.sport
+        return sport_of_words(said) or (sport_of_others(samples) if said else None)
 
     def _laps(self) -> Iterator[Lap]:
         for lap in self.laps:
@@ -164,8 +169,13 @@ class _Document:
             self._point[key] = text
         elif self._lap is not None:
             self._lap.setdefault(key, text)
-        elif self._activity is not None and around in ("Activity", "Creator"):
+        elif self._activity is not None and self._says_more(name, around):
             self._activity.said[key] = text
+
+    def _says_more(self, name: str, around: str) -> bool:
+        """Whether it is of the activity itself, or the sport in our extension of it."""
+        is_ours = name == "Sport" and self._path[-2:] == ["Activity", "Extensions"]
+        return around in ("Activity", "Creator") or is_ours
 
 
 def _figures(lap: Point) -> Figures:

@@ -1,6 +1,7 @@
 """A ride as a TCX file, with power and speed in Garmin's extensions.
 
-The format has no place for temperature and balance, and three sports.
+The format has no place for temperature and balance, and three sports: which one it was stands in
+an extension of ours.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from shared.samples.columns import Samples
 from shared.sports import CYCLING, sport_family
 
 _GARMIN: Final = "http://www.garmin.com/xmlschemas"
+_OURS: Final = "urn:bike-power-tracker"
 _ROOT: Final = (
     f'{HEAD}<TrainingCenterDatabase xmlns="{_GARMIN}/TrainingCenterDatabase/v2"'
     f' xmlns:ns3="{_GARMIN}/ActivityExtension/v2"'
@@ -39,7 +41,7 @@ def tcx_pieces(ride: OutgoingRide) -> Iterator[bytes]:
     yield f'<Activity Sport="{_sport(ride.sport)}"><Id>{time_of(ride.start)}</Id>\n'.encode()
     yield from _Laps(ride).pieces()
     notes = element("Notes", ride.description or ride.title)
-    yield f"{notes}{_creator(ride.device)}</Activity>\n".encode()
+    yield f"{notes}{_creator(ride.device)}{_extension(ride.sport)}</Activity>\n".encode()
     yield b"</Activities>\n</TrainingCenterDatabase>\n"
 
 
@@ -173,6 +175,12 @@ def _sport(name: str | None) -> str:
     """Of the three that there are."""
     family = sport_family(sport_of_words(name) or "")
     return "Running" if family == "running" else _SPORTS.get(family, "Other")
+
+
+def _extension(sport: str | None) -> str:
+    if not sport:
+        return ""
+    return f'<Extensions><Sport xmlns="{_OURS}">{plain(sport)}</Sport></Extensions>'
 
 
 def _creator(device: Device) -> str:

@@ -42,6 +42,18 @@ _WORDS: Final = {
         ("de nuit", "du matin", "de l’après-midi", "du soir"),
         *("Sortie vélo", "Course à pied", "Natation", "Marche", "Séance"),
     ),
+    "it": _Words(
+        ("notturna", "del mattino", "del pomeriggio", "della sera"),
+        *("Pedalata", "Corsa", "Nuotata", "Camminata", "Sessione"),
+    ),
+    "pt": _Words(
+        ("noturna", "matinal", "à tarde", "ao anoitecer"),
+        *("Pedalada", "Corrida", "Natação", "Caminhada", "Sessão"),
+    ),
+    "ja": _Words(
+        ("夜の", "朝の", "午後の", "夕方の"),
+        *("ライド", "ラン", "スイム", "ウォーキング", "トレーニング", "{part}{kind}"),
+    ),
     "nl": _Words(
         ("Nacht", "Ochtend", "Middag", "Avond"),
         *("rit", "loop", "zwemtraining", "wandeling", "training", "{part}{kind}"),

@@ -28,6 +28,14 @@ def zone_of(ride: Recording) -> str | None:
     return None
 
 
+def zone_name(ride: Recording) -> str | None:
+    """The IANA name of the zone, or of the offset that the device knew, if that is whole hours."""
+    offset = ride.utc_offset
+    if ride.time_zone is not None or offset is None or offset % 3600:
+        return ride.time_zone
+    return f"Etc/GMT{-offset // 3600:+d}" if offset else "Etc/GMT"  # its signs are reversed
+
+
 def local_time(ride: Recording) -> datetime | None:
     """When the ride began, by the clocks there; None where neither zone nor offset is known."""
     start = datetime.fromtimestamp(ride.start / 1000, UTC)

@@ -33,11 +33,12 @@ SELECT count(*) AS workouts FROM workouts WHERE user_id = %(user_id)s
 -- A ride out of a file. The rest of the transaction completes it.
 INSERT INTO workouts (
     user_id, title, description, sport, start_time, status, completed_at, fold_asked_at, laps,
-    pauses, device, upload_id, duplicate_of, excluded, excluded_ranges, vouched_ranges
+    pauses, device, upload_id, duplicate_of, excluded, excluded_ranges, vouched_ranges,
+    time_zone
 ) VALUES (
     %(user_id)s, %(title)s, %(description)s, %(sport)s, %(start_time)s, 'PROCESSING', now(), now(),
     %(laps)s, %(pauses)s, %(device)s, %(upload_id)s, %(duplicate_of)s, %(excluded)s,
-    %(excluded_ranges)s::int8multirange, %(vouched_ranges)s::int8multirange
+    %(excluded_ranges)s::int8multirange, %(vouched_ranges)s::int8multirange, %(time_zone)s
 )
 RETURNING id
 
@@ -50,6 +51,7 @@ UPDATE workouts SET
     pauses = CASE WHEN %(replaces)s OR pauses = '[]' THEN %(pauses)s ELSE pauses END,
     device = CASE WHEN %(replaces)s OR device IS NULL THEN %(device)s ELSE device END,
     sport = CASE WHEN %(replaces)s THEN %(sport)s ELSE sport END,
+    time_zone = CASE WHEN %(replaces)s OR time_zone IS NULL THEN %(time_zone)s ELSE time_zone END,
     upload_id = CASE WHEN %(replaces)s OR upload_id IS NULL THEN %(upload_id)s ELSE upload_id END
 WHERE id = %(id)s
 

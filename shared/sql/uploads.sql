@@ -75,9 +75,16 @@ WHERE upload_id = %(id)s AND user_id = %(user_id)s
 
 -- name: get_upload
 -- One of the user's own uploads; for a key that may not read, one that it has sent itself. A zip has
--- the workouts of its files.
-SELECT id, filename, size, sha256, status, on_duplicate, reason, warnings, duplicates, parent_id,
-    members, created_at, updated_at,
+-- the workouts of its files, and the duplicates.
+SELECT id, filename, size, sha256, status, on_duplicate, reason, warnings, parent_id, members,
+    created_at, updated_at,
+    duplicates || coalesce(
+        (
+            SELECT jsonb_agg(each)
+            FROM uploads AS member, jsonb_array_elements(member.duplicates) AS each
+            WHERE member.parent_id = shown_uploads.id
+        ), '[]'
+    ) AS duplicates,
     workout_ids || ARRAY(
         SELECT made
         FROM uploads AS member, unnest(member.workout_ids) AS made

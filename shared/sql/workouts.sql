@@ -133,8 +133,14 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 RETURNING id
 
 -- name: lock_laps
--- The laps of a ride, which nobody else changes before the transaction ends.
-SELECT laps FROM workouts
+-- The laps of a ride, which nobody else changes before the transaction ends; since when it was ridden,
+-- as soon as samples were folded, and until when, if it is over.
+SELECT laps,
+    CASE WHEN summary IS NOT NULL THEN extract(epoch FROM start_time) * 1000 END::bigint AS first,
+    CASE WHEN summary IS NOT NULL AND status IN ('COMPLETED', 'ARCHIVED')
+        THEN extract(epoch FROM end_time) * 1000
+    END::bigint AS last
+FROM workouts
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 FOR NO KEY UPDATE
 
@@ -210,7 +216,7 @@ page AS (
 )
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
     duration, summary, excluded, excluded_ranges, created_at, updated_at, crop, vouched_ranges,
-    removed_ranges, upload_id, duplicate_of
+    removed_ranges, upload_id, duplicate_of, time_zone
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s

@@ -191,7 +191,12 @@ def test_an_import_goes_by_the_stack_s_api_with_a_key_that_is_made_in_the_stack(
         "USER": "me@example.com",
         "PORT": "9000",
     }
-    command = ["make", "import", *(f"{name}={value}" for name, value in variables.items())]
+    command = [
+        "make",
+        "--no-print-directory",
+        "import",
+        *(f"{name}={value}" for name, value in variables.items()),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.splitlines() == [
         "bpt_key",

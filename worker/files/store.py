@@ -73,6 +73,7 @@ class NewWorkout:
     laps: Any
     pauses: Any
     device: Any
+    time_zone: str | None = None
     remedies: Remedies = NO_REMEDIES
 
 
@@ -215,4 +216,5 @@ def _told(upload: Upload, told: NewWorkout) -> dict[str, Any]:
         "laps": Jsonb(told.laps),
         "pauses": Jsonb(told.pauses),
         "device": Jsonb(told.device),
+        "time_zone": told.time_zone,
     }

@@ -8,7 +8,7 @@ import msgspec
 from shared.files.recording import Recording
 from shared.files.titles import title_of
 from shared.files.words import LONGEST_DESCRIPTION, LONGEST_TITLE, SPORT, plain_line, plain_text
-from shared.files.zones import local_time
+from shared.files.zones import local_time, zone_name
 from shared.laps import MOST_LAPS, DeviceShown, Lap, PauseShown
 from worker.files.store import NewWorkout
 
@@ -32,6 +32,7 @@ def told_by(recording: Recording, language: str) -> NewWorkout:
         ],
         pauses=[PauseShown(pause.start, pause.end) for pause in recording.pauses[:_MOST_PAUSES]],
         device=_device(recording),
+        time_zone=zone_name(recording),
         remedies=recording.remedies,
     )
 

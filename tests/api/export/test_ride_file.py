@@ -1,5 +1,6 @@
 """A ride as a file over HTTP: it opens, it says what the server knows, and it goes in again."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -148,6 +149,16 @@ def test_a_ride_that_came_as_a_file_goes_on_as_one(
             *("Garmin", 215),
             99,
         )
+
+
+@pytest.mark.parametrize("form", ["fit", "tcx", "gpx", "json"])
+def test_a_gap_in_a_file_that_tells_of_no_pause_is_none(rider: Rider, form: str) -> None:
+    """Ten minutes at 200 W, ten without a reading, and ten again: the device did not say why."""
+    seconds = [*range(600), *range(1200, 1800)]
+    columns = {"timestamp": [T0 + 1000 * each for each in seconds], "power": [200] * 1200}
+    workout = imported(rider, json.dumps(columns).encode())
+    assert rider.workout(workout)["summary"]["gapCount"] == 1
+    assert recording_of(rider, workout, format=form).pauses == ()
 
 
 def test_of_a_cropped_ride_figures_and_laps_are_those_of_what_is_left(rider: Rider) -> None:

@@ -42,6 +42,9 @@ def test_a_file_is_taken_at_once_and_becomes_a_workout(rider: Rider) -> None:
     assert workout["summary"]["sampleCount"] == 600
     assert workout["duration"] == 599
     assert workout["uploadId"] == upload["id"]
+    assert workout["timeZone"] == "Europe/Zurich"
+    (listed,) = rider.client.get("/api/workouts").json()["workouts"]
+    assert listed["timeZone"] == "Europe/Zurich"
 
 
 def test_who_waits_is_answered_with_the_result(rider: Rider) -> None:
@@ -247,6 +250,7 @@ def test_each_file_of_a_zip_is_an_upload_of_its_own(rider: Rider) -> None:
     archive = zip_of(a__gpx=gpx(60), b__fit=fit(60, second=9000), c__fit=b"no ride", d__jpg=b"x")
     upload = send(rider, archive, "all.zip")
     assert (upload["status"], upload["members"]) == ("done", {"done": 2, "failed": 1})
+    assert (upload["reason"], upload["warnings"]) == (None, ["1 of 3 files failed"])
     members = rider.client.get("/api/uploads", params={"parent": upload["id"]}).json()["uploads"]
     by_name = {member["filename"]: member for member in members}
     assert by_name.keys() == {"a.gpx", "b.fit", "c.fit"}  # pictures are no rides
@@ -265,6 +269,29 @@ def test_a_zip_without_rides_or_of_zips_says_so(rider: Rider) -> None:
     upload = send(rider, zip_of(inner__zip=zip_of(a__gpx=gpx(60))))
     (member,) = rider.client.get(f"/api/uploads?parent={upload['id']}").json()["uploads"]
     assert "archive within an archive" in member["reason"]
+
+
+def test_a_zip_from_which_nothing_went_in_has_failed_and_says_how_many_files(rider: Rider) -> None:
+    upload = send(rider, zip_of(a__fit=b"no ride", b__gpx=b"<gpx></gpx>"))
+    assert (upload["status"], upload["members"]) == ("failed", {"failed": 2})
+    assert "no file of this archive gave a ride" in upload["reason"]
+    assert upload["warnings"] == ["2 of 2 files failed"]
+    refused = send(rider, zip_of(bomb__gpx=b"\0" * 40_000_000))  # while it is unpacked
+    assert (refused["status"], refused["warnings"]) == ("failed", ["1 of 1 file failed"])
+    listed = rider.client.get("/api/uploads?status=failed").json()["uploads"]
+    assert [each["id"] for each in listed] == [refused["id"], upload["id"]]
+
+
+def test_a_zip_of_rides_that_are_there_is_a_duplicate_of_them(rider: Rider) -> None:
+    first = imported(rider, gpx(600))
+    answer = post(rider, zip_of(a__gpx=gpx(600, name="Again"), b__fit=b"no ride"), "z.zip")
+    upload = ended(rider, answer.json()["upload"]["id"])
+    assert (upload["status"], upload["duplicateOf"]) == ("duplicate", first)
+    assert "every ride of this archive is there already" in upload["reason"]
+    assert upload["warnings"] == ["1 of 2 files failed"]
+    once_more = zip_of(a__gpx=gpx(600, name="Once more"))
+    waited = rider.client.post("/api/uploads", content=once_more, headers={**OCTETS, **WAIT})
+    assert (waited.status_code, waited.json()["duplicateOf"]) == (409, first)
 
 
 def test_a_zip_sent_again_is_known_by_its_bytes(rider: Rider) -> None:

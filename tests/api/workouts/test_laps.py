@@ -84,6 +84,24 @@ def test_a_lap_that_cannot_be_is_named_by_its_number_from_one(rider: Rider) -> N
     assert "lap 2 is before the year 2000" in response.text
 
 
+def test_a_lap_with_nothing_of_the_ride_is_refused_and_one_that_reaches_into_it_is_not(
+    rider: Rider,
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 600))
+    rider.complete(workout)
+    for lap in (
+        *({"end": T0}, {"start": T0 - 9000, "end": T0 - 1}),
+        {"start": T0 + 600_000, "end": T0 + 700_000},
+    ):
+        inside = {"start": T0, "end": T0 + 60_000}
+        response = rider.client.post(f"/api/workouts/{workout}/laps", json={"laps": [inside, lap]})
+        assert problem_of(response, 422)["detail"] == "lap 2 is outside the time of the ride"
+    assert rider.workout(workout)["laps"] == []
+    mark(rider, workout, {"start": T0 - 9000, "end": T0 + 1000})
+    mark(rider, workout, {"start": T0 + 599_000, "end": T0 + 700_000})
+
+
 def test_a_ride_has_a_thousand_laps_and_no_more(rider: Rider) -> None:
     workout = rider.start()
     for first in range(0, 1000, 100):

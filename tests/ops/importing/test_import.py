@@ -48,7 +48,7 @@ def _stack(rider: Rider, service: str) -> dict[str, str]:
 
 def said(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     """The counts of the closing table."""
-    found = re.findall(r"│ ([a-z][^│]*?) +│ (\d+) files", done.stdout)
+    found = re.findall(r"│ ([a-z][^│]*?) +│ (\d+) files?", done.stdout)
     return {kind: int(count) for kind, count in found}
 
 

@@ -37,6 +37,13 @@ def test_a_file_is_taken_once_it_has_rested_and_again_only_when_it_has_changed(
     assert looks(watch, clock) == ["a.fit"]
 
 
+def test_what_is_no_ride_by_its_ending_is_left_alone(tmp_path: Path) -> None:
+    clock = Clock()
+    for name in ("a.jpg", "b.fit.crdownload", "c.pdf", "d.FIT", "e.gpx.gz", "f.zip"):
+        (tmp_path / name).write_bytes(b"1")
+    assert looks(Watch(tmp_path, clock), clock) == ["d.FIT", "e.gpx.gz", "f.zip"]
+
+
 def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
     clock = Clock()
     watch = Watch(tmp_path, clock)

@@ -158,11 +158,20 @@ def test_the_device_is_named() -> None:
         (21, 0, "e-bike"),
         (1, 0, "running"),
         (1, 3, "trail-running"),
-        (0, 0, None),
     ],
 )
 def test_the_sport_is_the_sessions(sport: int, sub_sport: int, name: str | None) -> None:
     assert ride_of(record(0, power=200), session(0, 1, sport, sub_sport)).sport == name
+
+
+@pytest.mark.parametrize("sport", [0, 200])
+def test_a_general_or_unknown_sport_is_a_ride_only_with_power(sport: int) -> None:
+    assert ride_of(record(0, heartrate=100), session(0, 1, sport, 0)).sport == "other"
+    assert ride_of(record(0, power=200), session(0, 1, sport, 0)).sport == "cycling"
+
+
+def test_a_file_that_says_no_sport_leaves_it_open() -> None:
+    assert ride_of(record(0, heartrate=100)).sport is None
 
 
 def test_laps_and_pauses_are_kept() -> None:
@@ -185,6 +194,14 @@ def test_laps_and_pauses_that_end_before_they_begin_are_none() -> None:
     backwards = Message(LAP, {253: stamp(T0), 2: stamp(T0 + 60)})
     ride = ride_of(timer(10, 4), timer(5, 0), record(0, power=200), backwards)
     assert (ride.laps, ride.pauses) == ((), ())
+
+
+def test_laps_of_no_time_or_none_of_the_ride_s_are_none_and_a_lone_one_is_all_of_it() -> None:
+    records = [record(second, power=200) for second in range(10)]
+    ride = ride_of(*records, lap(0, 0), lap(-60, 30), lap(2, 5), lap(60, 5))
+    assert [(each.start, each.end) for each in ride.laps] == [(MS + 2000, MS + 7000)]
+    (whole,) = ride_of(*records, Message(LAP, {253: stamp(T0)})).laps
+    assert (whole.start, whole.end) == (MS, MS + 9000)
 
 
 def test_each_session_is_a_ride_of_its_sport_and_time_and_a_transition_is_none() -> None:

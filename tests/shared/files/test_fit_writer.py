@@ -152,8 +152,8 @@ def test_figures_that_no_field_holds_are_missing() -> None:
         ("inline-skating", "inline-skating"),
         ("MountainBikeRide", "mountain-biking"),
         ("Ride", "cycling"),
-        ("quidditch", None),
-        (None, None),
+        ("quidditch", "cycling"),  # with power
+        (None, "cycling"),
     ],
 )
 def test_sports_are_written_by_fits_numbers(sport: str | None, read_as: str | None) -> None:

@@ -89,7 +89,11 @@ def test_the_track_says_its_name_type_and_description() -> None:
         ("Trail Running", "trail-running"),
         ("hiking", "hiking"),
         ("Kitesurfen ü", "kitesurfen"),
-        ("generic", None),
+        ("Virtual Rowing", "virtual-rowing"),
+        ("Virtual Run", "virtual-running"),
+        ("Roller Ski", "nordic-skiing"),
+        ("Alpine Ski", "alpine-skiing"),
+        ("generic", "other"),
         ("", None),
     ],
 )
@@ -137,6 +141,13 @@ def test_a_track_that_pauses_for_hours_is_several_rides() -> None:
     rides = read_gpx(document(stages), RECEIVED)
     assert [(ride.start - MS) // 3_600_000 for ride in rides] == [0, 11]
     assert [len(ride.samples) for ride in rides] == [2, 2]
+
+
+def test_a_track_of_ours_is_one_ride_however_long_it_pauses() -> None:
+    days = track(at(0), at(86_400), said="<src>Bike Power Tracker</src>")
+    ride = only(read_gpx(document(days), RECEIVED))
+    assert ride.pauses == (Pause(MS, MS + 86_400_000),)
+    assert len(read_gpx(document(track(at(0), at(86_400), said="<src>X</src>")), RECEIVED)) == 2
 
 
 def test_fractions_of_seconds_stay() -> None:

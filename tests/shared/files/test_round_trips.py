@@ -157,6 +157,11 @@ def test_pauses_stay_where_the_timer_stood(trips: list[Trip]) -> None:
             assert abs(len(trip.found.pauses) - len(trip.ride.pauses)) <= 2, trip.name
 
 
+def test_the_sport_stays(trips: list[Trip]) -> None:
+    wrong = [trip.name for trip in trips if trip.ride.sport not in (None, trip.found.sport)]
+    assert wrong == []
+
+
 def test_another_decoder_reads_every_fit_file(recordings: dict[str, Recording]) -> None:
     for name, ride in recordings.items():
         if len(ride.samples) > 3000:

@@ -27,13 +27,27 @@ def test_csv_has_a_line_a_sample_and_nothing_where_nothing_was_measured() -> Non
     assert len(lines) == 9
     assert lines[0] == (
         "timestamp,power,cadence,heartrate,speed,distance,altitude,lat,lng,temperature,balance"
+        ",sport"
     )
-    assert lines[3] == "1700000002000,,,142,8.3,16.5,,,,21,"
-    assert lines[4] == "1700000003000,0,0,143,,24.9,400.8,,,,100"
+    assert lines[1].endswith(",gravel-cycling")
+    assert lines[3] == "1700000002000,,,142,8.3,16.5,,,,21,,"
+    assert lines[4] == "1700000003000,0,0,143,,24.9,400.8,,,,100,"
 
 
 def test_csv_is_read_again() -> None:
-    assert_same(read(write_csv(ride())).samples, samples())
+    found = read(write_csv(ride(sport="e-bike")))
+    assert_same(found.samples, samples())
+    assert found.sport == "e-bike"
+
+
+def test_csv_of_more_samples_than_are_written_at_once_says_its_sport_once() -> None:
+    times = T0 + 1000 * np.arange(2500)
+    written = write_csv(Recording(Samples(times, {"power": np.full(2500, 200.0)}), sport="rowing"))
+    assert written.count(b"rowing") == 1
+    assert read(written).sport == "rowing"
+    without = write_csv(Recording(Samples(times[:2], {"power": np.full(2, 200.0)})))
+    assert without.splitlines()[0] == b"timestamp,power"
+    assert read(without).sport is None
 
 
 def test_json_is_read_again_with_all_that_it_says() -> None:

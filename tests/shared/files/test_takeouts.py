@@ -81,6 +81,31 @@ def test_strava_s_header_may_be_in_the_rider_s_language_and_lie_in_a_folder() ->
     }
 
 
+@pytest.mark.parametrize(
+    ("words_of_sport", "sport"),
+    [
+        ("Virtueller Lauf", "virtual-running"),
+        ("Virtuelles Rudern", "virtual-rowing"),
+        ("Virtuelle Radfahrt", "virtual-cycling"),
+        ("Course à pied virtuelle", "virtual-running"),
+        ("Ciclismo virtual", "virtual-cycling"),
+        ("Rudern", "rowing"),
+        ("Skilanglauf", "nordic-skiing"),
+        ("Ski de fond", "nordic-skiing"),
+        ("Traillauf", "trail-running"),
+        ("Lauf", "running"),
+        ("Eislauf", "ice-skating"),
+        ("E-Mountainbike-Fahrt", "e-mountain-bike"),
+    ],
+)
+def test_an_activity_in_another_language_is_known_by_what_is_done(
+    words_of_sport: str, sport: str
+) -> None:
+    """Its word decides before those for ``virtual``."""
+    table = strava(GERMAN.replace("Radfahrt", words_of_sport))
+    assert words(table)["activities/1.fit.gz"].sport == sport
+
+
 def test_another_table_of_that_name_says_nothing() -> None:
     files = {"activities.csv": b"a,b\n1,2\n", "ride.fit": RIDE, "activities/x.fit": RIDE}
     assert words(files) == {"ride.fit": NO_WORDS, "activities/x.fit": NO_WORDS}

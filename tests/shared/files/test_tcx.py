@@ -147,6 +147,13 @@ def test_several_activities_are_several_rides_nested_ones_too() -> None:
     ]
 
 
+def test_another_sport_is_a_ride_only_with_power() -> None:
+    watts = "<Extensions><TPX><Watts>200</Watts></TPX></Extensions>"
+    for content, sport in (("<Cadence>60</Cadence>", "other"), (watts, "cycling")):
+        text = document(activity(lap(track(point(40, content))), "Other"))
+        assert only(read_tcx(text, RECEIVED)).sport == sport
+
+
 def test_notes_and_creator_are_kept_but_not_the_author() -> None:
     creator = "<Creator><Name>Garmin Edge 1000</Name><UnitId>3907354759</UnitId></Creator>"
     more = "<Notes>Windy.</Notes>" + creator

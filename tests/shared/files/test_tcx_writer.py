@@ -94,7 +94,7 @@ def test_laps_and_words_are_read_again() -> None:
     assert found.laps[0].figures.avg_power == 137
     assert found.description == 'With "Ana"  and rain'  # XML has no place for the control character
     assert (found.device.product, found.device.serial) == ("Edge 810", "12345")
-    assert found.sport == "cycling"
+    assert found.sport == "gravel-cycling"
 
 
 def test_a_lap_that_does_not_say_its_distance_has_what_the_odometer_ran() -> None:
@@ -144,3 +144,10 @@ def test_readings_that_have_no_room_in_the_schema_are_left_out() -> None:
 def test_the_sport_is_one_of_three(sport: str | None, written: str) -> None:
     text = write_tcx(ride(sport=sport)).decode()
     assert re.findall('Sport="(.*?)"', text) == [written]
+
+
+@pytest.mark.parametrize(
+    "sport", ["e-bike", "walking", "hiking", "indoor-rowing", "pool-swimming", "virtual-cycling"]
+)
+def test_the_sport_itself_stands_in_an_extension_and_is_read_again(sport: str) -> None:
+    assert read(ride(sport=sport)).sport == sport

@@ -1,13 +1,14 @@
 """Titles by the time of day, and the zones that it needs."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from shared.files.recording import Recording
 from shared.files.titles import title_of
-from shared.files.zones import local_time, zone_of
+from shared.files.zones import local_time, zone_name, zone_of
 from shared.samples.columns import Samples
 
 START = 1_591_023_160_000  # 2020-06-01T14:52:40Z
@@ -28,12 +29,34 @@ START = 1_591_023_160_000  # 2020-06-01T14:52:40Z
         (18, "running", "es", "Carrera por la noche"),
         (19, "hiking", "nl", "Avondwandeling"),
         (9, "cycling", "tlh", "Morning ride"),
+        (9, "running", "it", "Corsa del mattino"),
+        (18, "cycling", "pt-BR", "Pedalada ao anoitecer"),
+        (14, "swimming", "ja", "午後のスイム"),
     ],
 )
 def test_a_ride_is_named_for_the_time_of_day(
     hour: int, sport: str | None, language: str, title: str
 ) -> None:
     assert title_of(datetime(2020, 6, 1, hour, tzinfo=UTC), sport, language) == title
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "name"),
+    [
+        ("Europe/Zurich", 7200, "Europe/Zurich"),
+        (None, 7200, "Etc/GMT-2"),
+        (None, -18_000, "Etc/GMT+5"),
+        (None, 0, "Etc/GMT"),
+        (None, 19_800, None),
+        (None, None, None),
+    ],
+)
+def test_a_zone_is_named_by_place_or_by_the_device_s_clock(
+    zone: str | None, offset: int | None, name: str | None
+) -> None:
+    samples = Samples(np.array([START]), {"power": np.array([200.0])})
+    assert zone_name(Recording(samples, time_zone=zone, utc_offset=offset)) == name
+    assert name is None or ZoneInfo(name)
 
 
 def test_without_a_local_time_it_is_named_for_its_sport() -> None:
