@@ -36,6 +36,8 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
+from api.pages import routes as pages
+from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
@@ -89,8 +91,8 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     """
     endpoints = make_endpoints(OPERATIONS, authenticate)
     routed = Starlette(
-        routes=routes(endpoints),
-        exception_handlers=EXCEPTION_HANDLERS,
+        routes=[*routes(endpoints), *pages.routes()],
+        exception_handlers=for_browsers(EXCEPTION_HANDLERS),
         lifespan=lambda _: _open_state(settings, clock),
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
@@ -178,7 +180,7 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
 
 
 def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
-    """Every path there is."""
+    """Every path of the API, and its documentation."""
     return [
         *(Route(path, endpoint) for path, endpoint in endpoints.items()),
         *_document_routes(),
