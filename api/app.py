@@ -48,7 +48,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
-from api.workouts import laps, remedies, telemetry
+from api.workouts import chart, laps, measuring, remedies, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
@@ -70,6 +70,8 @@ SUBJECTS: Final = (
     laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
+    chart.OPERATIONS,
+    measuring.OPERATIONS,
     remedies.OPERATIONS,
     files.OPERATIONS,
     records.OPERATIONS,
