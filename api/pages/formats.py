@@ -13,12 +13,13 @@ from api.web.headers import header
 Shown = tuple[str, str]  # a number, and its unit
 MISSING: Final = "–"
 _THIN: Final = "\u2009"  # between thousands, and within what stays on one line
-_UNITS_COOKIE: Final = "units"
+UNITS_COOKIE: Final = "units"
 _MILE, _FOOT, _POUND = 1609.344, 0.3048, 0.45359237
-# Languages that write 1,5; and where roads are measured in miles.
+# Languages that write 1,5; where it is 1.5 all the same; where roads are measured in miles.
 _COMMA: Final = (
     "bg cs da de el es et fi fr hr hu id is it lt lv mk nb nl no pl pt ro ru sk sl sr sv tr uk"
 )
+_POINT: Final = ("de-ch", "de-li", "it-ch", "es-mx", "es-us", "es-pr", "es-gt", "es-pe")
 _MILES: Final = ("en-us", "en-gb", "en-lr")
 
 
@@ -35,7 +36,8 @@ class Formats:
             return MISSING
         text = f"{value:,.{digits}f}".replace("-", "−")
         whole, mark, rest = text.partition(".")
-        decimal = "," if self.language[:2] in _COMMA else "."
+        has_comma = self.language[:2] in _COMMA and not self.language.startswith(_POINT)
+        decimal = "," if has_comma else "."
         return whole.replace(",", _THIN) + (decimal + rest if mark else "")
 
     def distance(self, metres: float | None, digits: int = 1) -> Shown:
@@ -81,6 +83,6 @@ METRIC_ENGLISH: Final = Formats()
 def formats_of(request: HTTPConnection[Any]) -> Formats:
     """By the browser's first language, and by the units that were chosen in it."""
     language = header(request, b"accept-language").partition(",")[0].partition(";")[0].strip()
-    chosen = request.cookies.get(_UNITS_COOKIE)
+    chosen = request.cookies.get(UNITS_COOKIE)
     imperial = chosen == "imperial" if chosen else language.lower().startswith(_MILES)
     return Formats(language.lower() or "en", imperial)

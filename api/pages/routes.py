@@ -4,11 +4,17 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
-from api.pages import entrance, home, static
+from api.pages import entrance, home, imports, ride, static, units
 from api.pages.routing import PageEndpoint
 from api.web.routing import Route
 
-PAGES: Final = (*home.PAGES, *entrance.PAGES)
+PAGES: Final = (
+    *home.PAGES,
+    *entrance.PAGES,
+    *units.PAGES,
+    *ride.PAGES,
+    *imports.PAGES,
+)
 
 
 def routes() -> list[BaseRoute]:

@@ -1,6 +1,6 @@
 // Requests to the API as the user who has signed in.
 
-const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+export const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
 // What went wrong, as a sentence for people; `problem` is the whole answer.
 export class ApiError extends Error {

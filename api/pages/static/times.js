@@ -47,3 +47,9 @@ export function writeTimes(root) {
     element.title = WRITERS.full(moment);
   }
 }
+
+// Every [data-clock] as a time of day, every [data-moment] as a date and time; both hold ms.
+export function exactTimes(root) {
+  for (const element of root.querySelectorAll("[data-clock]")) element.textContent = timeOfDay(Number(element.dataset.clock), true);
+  for (const element of root.querySelectorAll("[data-moment]")) element.textContent = WRITERS.full(new Date(Number(element.dataset.moment)));
+}
