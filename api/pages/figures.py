@@ -23,7 +23,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """``value`` and ``unit`` are ours; ``device`` and ``difference`` are None without the other."""
+    """``value`` and ``unit`` are ours; ``device`` and ``difference`` are None without the other.
+
+    ``needs``: what a figure that is missing would take.
+    """
 
     member: str
     name: str
@@ -32,6 +35,7 @@ class ShownFigure:
     definition: str
     device: str | None = None
     difference: str | None = None
+    needs: str | None = None
 
 
 # The eight that a ride begins with.
@@ -100,6 +104,8 @@ GROUPS: Final = (
 _DURATIONS: Final = frozenset({"duration", "movingTime", "recordedTime"})
 _SPEEDS: Final = frozenset({"avgSpeed", "maxSpeed"})
 _HEIGHTS: Final = frozenset({"totalElevationGain", "totalElevationLoss"})
+_NEEDS_FTP: Final = "It needs power, and an FTP that held on the day of the ride."
+_NEEDS: Final = {"intensityFactor": _NEEDS_FTP, "trainingStressScore": _NEEDS_FTP}
 Numbers = Mapping[str, Any]
 
 
@@ -119,6 +125,7 @@ def shown_figures(
             _capital(_DEFINITIONS[kind.member]),
             None if theirs is None else write_figure(kind, theirs, formats)[0],
             _difference(kind, value, theirs, formats),
+            _NEEDS.get(kind.member) if value is None else None,
         )
 
 

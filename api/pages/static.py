@@ -5,6 +5,7 @@ keeps them for a year, and asks anew once any of them has changed.
 """
 
 import gzip
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -20,8 +21,9 @@ from api.web.headers import header
 from api.web.security_headers import STATIC_PATH
 
 PATH: Final = f"{STATIC_PATH}/{{version}}/{{name:path}}"
-_FOLDER: Final = Path(__file__).with_name("static")
+FOLDER: Final = Path(__file__).with_name("static")
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_IMPORT: Final = re.compile(r'^import .* from "\./(.+)";$', re.MULTILINE)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -35,10 +37,10 @@ class _File:
 @cache
 def _files() -> dict[str, _File]:
     found = {}
-    for path in sorted(_FOLDER.rglob("*")):
+    for path in sorted(FOLDER.rglob("*")):
         if media := _TYPES.get(path.suffix):
             plain = path.read_bytes()
-            name = path.relative_to(_FOLDER).as_posix()
+            name = path.relative_to(FOLDER).as_posix()
             found[name] = _File(media, plain, gzip.compress(plain, mtime=0))
     return found
 
@@ -56,6 +58,18 @@ def address_of(name: str) -> str:
     """Where a browser finds the file. Raises KeyError if there is none."""
     _files()[name]
     return f"{STATIC_PATH}/{_version()}/{name}"
+
+
+@cache
+def modules_of(name: str) -> tuple[str, ...]:
+    """The addresses of a module and all that it imports, to be fetched at once."""
+    found, waiting = dict[str, str](), [name]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found[module] = address_of(module)
+            waiting += _IMPORT.findall(_files()[module].plain.decode())
+    return tuple(found.values())
 
 
 async def send(request: Request) -> Response:

@@ -183,6 +183,7 @@ def _play(
 
 def _report(console: Console, workout: dict[str, Any], url: str, api_key: str) -> None:
     console.print(_table(workout))
+    console.print(f"Open  {url}   in a browser: make an account, and drop a ride on the page")
     console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
 
 

@@ -116,6 +116,7 @@ export class Charts extends EventTarget {
     this.axis.replaceChildren(...labels.map(([share, text]) => {
       const label = make("span", {}, text);
       label.style.left = `${share * 100}%`;
+      label.classList.toggle("axis-end", share > 0.95);
       return label;
     }));
   }

@@ -13,6 +13,17 @@ function fill(element, attributes, children) {
 export const make = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+// Draw into an element now and whenever its width changes, so that text keeps its size.
+export function fitted(element, draw) {
+  let drawn = 0;
+  new ResizeObserver(() => {
+    const width = element.clientWidth;
+    if (!width || width === drawn) return;
+    drawn = width;
+    element.replaceChildren(...draw(width));
+  }).observe(element);
+}
+
 // A number with its unit, smaller and lighter.
 export const figure = (value, unit) => make("span", { class: "number" }, value, value === "–" ? null : make("span", { class: "unit" }, unit));
 

@@ -30,7 +30,7 @@ class Visitor:
 
     def submit(self, path: str, fields: dict[str, str], **headers: str) -> httpx2.Response:
         """Send a form as the page at the path has it, token included."""
-        page = self.client.get(path if path != "/sign-out" else "/")
+        page = self.client.get(path if path in ("/sign-in", "/register") else "/")
         return self.send(path, {"token": token_of(page.text), **fields}, **headers)
 
     def send(self, path: str, fields: dict[str, str], **headers: str) -> httpx2.Response:
