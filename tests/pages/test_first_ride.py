@@ -55,7 +55,7 @@ def test_from_nothing_to_a_ride_s_charts(open_page: OpenPage, ride_file: Path) -
     expect(page.locator("h1")).to_have_text("Night ride")
     for name in ("Power", "Heart rate", "Cadence", "Speed", "Altitude"):
         expect(page.locator(".plot-name", has_text=name)).to_be_visible()
-    expect(page.locator(".map svg")).to_be_visible()
+    expect(page.get_by_role("img", name="The track")).to_be_visible()
     window.picture("ride")
 
 
@@ -66,11 +66,13 @@ def test_hovering_reads_all_charts_and_the_map_at_once(signed_in: Watched, ride_
     assert box
     # 780 s into the ride: a hard interval, by the simulator 285 W and some noise.
     page.mouse.move(box["x"] + box["width"] * 780 / 3600, box["y"] + 20)
-    power = re.sub(r"\D", "", page.locator(".plot-power .plot-value").inner_text())
-    assert 240 <= int(power) <= 330
-    assert page.locator(".map-dot").get_attribute("visibility") == "visible"
+    expect(page.locator(".plot-power .plot-value")).to_have_text(
+        re.compile(r"^(2[4-9]|3[0-3])\dW$")
+    )
+    expect(page.locator(".plot-speed .plot-value")).to_have_text(re.compile(r"^3\d\.\dkm/h$"))
+    expect(page.locator(".map-dot")).to_have_attribute("visibility", "visible")
     page.mouse.move(box["x"] - 50, box["y"] - 200)
-    assert page.locator(".map-dot").get_attribute("visibility") == "hidden"
+    expect(page.locator(".map-dot")).to_have_attribute("visibility", "hidden")
 
 
 def test_dragging_selects_a_part_with_its_own_figures(signed_in: Watched, ride_file: Path) -> None:

@@ -11,7 +11,7 @@ export class ApiError extends Error {
   }
 }
 
-const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 // The JSON of an answer. Throws ApiError, also where there is no connection.
 export async function call(method, path, body, { signal } = {}) {

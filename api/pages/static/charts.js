@@ -2,7 +2,7 @@
 // "hover" with a moment or null, "select" with { from, to } or null for the whole ride.
 
 import { make } from "./dom.js";
-import { UNITS, duration, number, scaled, shown } from "./formats.js";
+import { UNITS, duration, number, shown } from "./formats.js";
 import { Plot } from "./plot.js";
 import { ticks, timeTicks } from "./scale.js";
 import { timeOfDay } from "./times.js";
@@ -40,7 +40,10 @@ export class Charts extends EventTarget {
     this.area = make("div", { class: "overlay", tabindex: 0, role: "slider", "aria-label": "Place in the ride: arrows move, Enter zooms, Escape goes back" }, this.line, this.band);
     this.element.replaceChildren(...this.plots.map((plot) => plot.element), this.axis, this.area);
     this.area.addEventListener("pointermove", (event) => this.#move(event));
-    this.area.addEventListener("pointerleave", () => this.hover(null));
+    this.area.addEventListener("pointerleave", () => {
+      cancelAnimationFrame(this.soon);
+      this.hover(null);
+    });
     this.area.addEventListener("pointerdown", (event) => this.#press(event));
     this.area.addEventListener("pointerup", (event) => this.#release(event));
     this.area.addEventListener("pointercancel", () => this.#drop());
@@ -166,11 +169,17 @@ export class Charts extends EventTarget {
 
   #move(event) {
     const share = this.#share(event);
-    this.hover(this.momentAt(share));
+    this.#hoverSoon(share);
     if (this.pressed === undefined || event.pointerType === "touch") return;
     this.band.hidden = Math.abs(share - this.pressed) * this.area.clientWidth < SHORTEST_DRAG;
     this.band.style.left = `${Math.min(share, this.pressed) * 100}%`;
     this.band.style.width = `${Math.abs(share - this.pressed) * 100}%`;
+  }
+
+  // Once a frame, however often the pointer moves.
+  #hoverSoon(share) {
+    cancelAnimationFrame(this.soon);
+    this.soon = requestAnimationFrame(() => this.hover(this.momentAt(share)));
   }
 
   #press(event) {
@@ -214,5 +223,3 @@ export class Charts extends EventTarget {
     return [Math.max(moment - half, this.from), Math.min(moment + half, this.to)];
   }
 }
-
-export const scaledValues = (trace, channel) => trace.values(channel).map((value) => (value === null ? null : scaled(channel, value)));

@@ -1,6 +1,6 @@
 // Files dropped on a page: two are sent at a time, each with its progress and what became of it.
 
-import { get } from "./api.js";
+import { get, sentence } from "./api.js";
 import { figure, make } from "./dom.js";
 import { UNITS, duration, number, shown } from "./formats.js";
 import { shortDay } from "./times.js";
@@ -108,11 +108,11 @@ class Row {
       button.addEventListener("click", () => this.again(onDuplicate));
       return button;
     };
-    this.#show("quiet", "Here already: ", why ?? "", " ", link(id), choose("Keep both", "keep"), choose("Merge", "merge"), choose("Replace", "replace"));
+    this.#show("quiet", `Here already. ${why ? sentence(why) : ""} `, link(id), choose("Keep both", "keep"), choose("Merge", "merge"), choose("Replace", "replace"));
   }
 
   #fail(reason) {
-    this.#show("bad", reason);
+    this.#show("bad", sentence(reason));
   }
 
   #show(kind, ...parts) {

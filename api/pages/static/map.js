@@ -1,7 +1,7 @@
 // The track by itself, without tiles, coloured by power: the more, the darker (in the dark, the
 // lighter). Follows the charts' pointer and what they show.
 
-import { svg } from "./dom.js";
+import { make, svg } from "./dom.js";
 import { extent } from "./scale.js";
 
 const STEPS = 6; // of colour
@@ -32,7 +32,7 @@ export class TrackMap {
     this.lines = svg("g");
     this.dot = svg("circle", { class: "map-dot", r: this.radius * 1.4, visibility: "hidden" });
     const ends = [this.known[0], this.known.at(-1)].map(([cx, cy], at) => svg("circle", { class: at ? "map-end" : "map-start", cx, cy, r: this.radius }));
-    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot));
+    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot), ...(this.trace.values("power") ? [legend()] : []));
   }
 
   // Draw what is inside a range in colour, and the rest faint.
@@ -73,6 +73,11 @@ export class TrackMap {
     for (let place = at; place >= 0; place -= 1) if (this.points[place]) return this.points[place];
     return this.known[0];
   }
+}
+
+function legend() {
+  const steps = Array.from({ length: STEPS }, (_, at) => svg("line", { class: `track-${at}`, x1: at * 12, x2: at * 12 + 12, y1: 3, y2: 3 }));
+  return make("p", { class: "map-legend quiet" }, "Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard");
 }
 
 // Metres east and south of the middle: true to shape for what a ride spans.

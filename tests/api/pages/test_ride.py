@@ -58,6 +58,15 @@ def test_a_key_that_only_reads_sees_no_controls(
     assert "Delete the ride" not in page
 
 
+def test_a_cookie_with_a_key_that_only_uploads_opens_no_page(
+    visitor: Visitor, rider: Rider, ride: str, make_api_key: MakeKey
+) -> None:
+    visitor.client.cookies["session"] = make_api_key(str(rider.account.user_id), ["upload"])
+    page = visitor.get(f"/rides/{ride}")
+    assert page.status_code == 403
+    assert "Over" not in page.text
+
+
 def test_figures_are_in_the_units_that_were_chosen(visitor: Visitor, rider: Rider) -> None:
     workout = rider.start()
     samples = [{"timestamp": T0 + 1000 * at, "distance": 10.0 * at} for at in range(601)]
