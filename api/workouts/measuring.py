@@ -33,7 +33,7 @@ class RangeQuery(Struct):
     to: Annotated[Moment, Meta(description="Before this moment")]
 
 
-async def get_range(request: WorkoutsRequest, caller: Caller) -> Response:
+async def get_figures(request: WorkoutsRequest, caller: Caller) -> Response:
     """The figures of a part of a ride, samples that wait for a worker included.
 
     W′ balance is that of the whole ride up to there. While the workers are busy, 503.
@@ -81,7 +81,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             "/api/workouts/{id}/figures",
-            get_range,
+            get_figures,
             {HTTPStatus.OK: Measured},
             "read",
             query=RangeQuery,

@@ -59,6 +59,25 @@ def test_from_nothing_to_a_ride_s_charts(open_page: OpenPage, ride_file: Path) -
     window.picture("ride")
 
 
+def test_zones_and_w_prime_appear_once_the_athlete_s_figures_are_known(
+    signed_in: Watched, ride_file: Path
+) -> None:
+    known = {"effectiveFrom": "2020-01-01", "ftp": 250, "thresholdHeartrate": 165}
+    signed_in.page.evaluate(
+        """async ([known, path]) => {
+            const token = document.querySelector('meta[name="csrf-token"]').content;
+            const headers = {"X-CSRF-Token": token, "Content-Type": "application/json"};
+            const answer = await fetch(path, {method: "PUT", headers, body: JSON.stringify(known)});
+            if (!answer.ok) throw new Error(await answer.text());
+        }""",
+        [known | {"criticalPower": 240, "wPrime": 18_000}, "/api/users/me/thresholds"],
+    )
+    see_ride(signed_in, ride_file)
+    expect(signed_in.page.locator(".zones")).to_have_count(2)
+    expect(signed_in.page.locator("#balance path")).to_have_count(1)
+    signed_in.picture("ride-zones")
+
+
 def test_hovering_reads_all_charts_and_the_map_at_once(signed_in: Watched, ride_file: Path) -> None:
     see_ride(signed_in, ride_file)
     page = signed_in.page
