@@ -17,6 +17,7 @@ from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
 from api.workouts.state import WorkoutsRequest, WorkoutsState
+from api.workouts.store import Status, Workout
 from shared.errors import ServiceUnavailable
 from shared.events import MeasureRequest
 from shared.measured import Measured
@@ -27,10 +28,12 @@ _RETRY_AFTER: Final = 2  # seconds
 
 
 class RangeQuery(Struct):
-    """Which part of the ride."""
+    """Which part of the ride; where an end is left open, up to that of the ride."""
 
-    from_: Annotated[Moment, Meta(description="From this moment on")] = msgspec.field(name="from")
-    to: Annotated[Moment, Meta(description="Before this moment")]
+    from_: Annotated[Moment | None, Meta(description="From this moment on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[Moment | None, Meta(description="Before this moment")] = None
 
 
 async def get_figures(request: WorkoutsRequest, caller: Caller) -> Response:
@@ -41,8 +44,17 @@ async def get_figures(request: WorkoutsRequest, caller: Caller) -> Response:
     query, state = read_query(request, RangeQuery), request.state
     start, end = await moments_of(state, caller, query)
     workout = await require_workout(state, workout_id_of(request), caller)
-    wanted = _request_for(workout.id, start, end)
+    first, last = ends_of(workout)
+    wanted = _request_for(workout.id, start or first, end or last)
     return json_response(await measure(state, wanted))
+
+
+def ends_of(workout: Workout) -> tuple[datetime, datetime]:
+    """From when to before when the ride went on, or goes on still."""
+    start, summary = workout.start_time, msgspec.to_builtins(workout.summary)
+    is_over = summary and workout.status not in (Status.ACTIVE, Status.PAUSED)
+    end = start + timedelta(seconds=summary["duration"] + 1) if is_over else datetime.now(UTC)
+    return start, max(end, start + timedelta(seconds=1))
 
 
 async def measure(state: WorkoutsState, wanted: MeasureRequest) -> Measured:
@@ -63,9 +75,9 @@ async def measure(state: WorkoutsState, wanted: MeasureRequest) -> Measured:
     return msgspec.json.decode(answer, type=Measured)
 
 
-def _request_for(workout_id: UUID, start: datetime | None, end: datetime | None) -> MeasureRequest:
+def _request_for(workout_id: UUID, start: datetime, end: datetime) -> MeasureRequest:
     """Raises Unprocessable."""
-    if start is None or end is None or start >= end:
+    if start >= end:
         raise Unprocessable("`from` must be before `to`")
     if end - start > _LONGEST:
         raise Unprocessable(f"from `from` to `to` may be {_LONGEST.days} days")
