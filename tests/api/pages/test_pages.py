@@ -24,7 +24,7 @@ def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(
 ) -> None:
     page = visitor.get("/").text
     addresses = set(re.findall('"(/static/[^"]+)"', page))
-    assert len(addresses) == 3
+    assert len(addresses) == 4  # icon, style sheet, two modules
     for address in addresses:
         answer = visitor.get(address)
         assert answer.status_code == 200
