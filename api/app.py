@@ -36,6 +36,8 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
+from api.pages import routes as pages
+from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
@@ -46,7 +48,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
-from api.workouts import laps, remedies, telemetry
+from api.workouts import chart, laps, measuring, remedies, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
@@ -69,6 +71,8 @@ SUBJECTS: Final = (
     laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
+    chart.OPERATIONS,
+    measuring.OPERATIONS,
     remedies.OPERATIONS,
     files.OPERATIONS,
     records.OPERATIONS,
@@ -90,8 +94,8 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     """
     endpoints = make_endpoints(OPERATIONS, authenticate)
     routed = Starlette(
-        routes=routes(endpoints),
-        exception_handlers=EXCEPTION_HANDLERS,
+        routes=[*routes(endpoints), *pages.routes()],
+        exception_handlers=for_browsers(EXCEPTION_HANDLERS),
         lifespan=lambda _: _open_state(settings, clock),
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
@@ -180,7 +184,7 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
 
 
 def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
-    """Every path there is."""
+    """Every path of the API, and its documentation."""
     return [
         *(Route(path, endpoint) for path, endpoint in endpoints.items()),
         *_document_routes(),

@@ -60,11 +60,44 @@ class ImportRequest:
             raise MalformedEntry(f"not a request for an import: {dict(fields)!r}") from error
 
 
+@dataclass(frozen=True)
+class MeasureRequest:
+    """Say what the figures of a part of a ride are: from ``start`` to before ``end``, in ms.
+
+    ``answer_id``: under which somebody waits for the answer, but not for long.
+    """
+
+    KIND: ClassVar = "measure"
+    workout_id: UUID
+    answer_id: UUID
+    start: int
+    end: int
+
+    def fields(self) -> dict[Any, Any]:
+        """The request as a stream entry."""
+        named = {"workout": self.workout_id, "answer": self.answer_id}
+        range_ = {"start": self.start, "end": self.end}
+        return {"kind": self.KIND, **{k: str(v) for k, v in (named | range_).items()}}
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> "MeasureRequest":
+        """The request of a stream entry. Raises MalformedEntry for anything else."""
+        try:
+            return cls(
+                workout_id=UUID(fields[b"workout"].decode("ascii")),
+                answer_id=UUID(fields[b"answer"].decode("ascii")),
+                start=int(fields[b"start"]),
+                end=int(fields[b"end"]),
+            )
+        except (KeyError, ValueError) as error:
+            raise MalformedEntry(f"not a request for figures: {dict(fields)!r}") from error
+
+
 class Announcement(msgspec.Struct, frozen=True):
     """Something has happened: ``kind`` of it, to the ``subject`` of that id, and how it ended.
 
     After a fold, the subject is the workout and the outcome its status; after an import, the upload
-    and its status.
+    and its status; after figures were asked for, whatever the answer is kept under.
     """
 
     kind: str

@@ -17,6 +17,7 @@
 | ``{w:ID}:slow``      | string  | the file of that id is slow: it is read under ``slow-file`` |
 | ``slow-file``        | string  | a slow file is being read: the lock of its worker             |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
+| ``measured:ID``      | string  | the figures of a part of a ride, for who asked for them       |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 | ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
@@ -98,6 +99,11 @@ def resting_key(workout_id: UUID) -> str:
 def size_key(workout_id: UUID) -> str:
     """The count of a workout's samples."""
     return f"{{w:{workout_id}}}:size"
+
+
+def measured_key(answer_id: UUID) -> str:
+    """The answer to a request for figures."""
+    return f"measured:{answer_id}"
 
 
 def waiting_key(user_id: UUID) -> str:

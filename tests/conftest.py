@@ -81,7 +81,7 @@ def need(program: str) -> None:
     """Skip the test where a program is not installed; on CI, where all is tested, fail it."""
     if not shutil.which(program):
         lack = pytest.fail if os.environ.get("CI") else pytest.skip
-        lack(f"{program} is not installed")
+        lack(f"{program} is not installed: apt-get install {program}")
 
 
 @contextmanager

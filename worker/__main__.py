@@ -18,6 +18,7 @@ from shared.settings import Settings, read_settings
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.jobs.importing import ImportJob
+from worker.jobs.measuring import MeasureJob
 from worker.jobs.sweep import Sweeper
 from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs, Unreadable
@@ -32,6 +33,7 @@ def make_jobs(database: Database, client: Redis, settings: Settings) -> list[Job
     return [
         FoldJob(database, client),
         ImportJob(database, client, settings),
+        MeasureJob(database, client),
     ]
 
 

@@ -1,15 +1,17 @@
 """Accounts: register, change the password, delete everything."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 from msgspec import Meta, Struct
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from api.identity import store
 from api.identity.auth import Caller, require_fresh_session, require_open_key
 from api.identity.registration import checked_email, create_user, require_registration
-from api.identity.state import IdentityRequest
+from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
 from api.identity.wire import Rider
 from api.web.body import JSON, MOST_OF_STRANGERS, read_json
@@ -60,14 +62,24 @@ async def register(request: IdentityRequest) -> Response:
     """Create an account, where the service takes new ones."""
     state = request.state
     wanted = await read_json(request, Registration, state["settings"], most=MOST_OF_STRANGERS)
+    user_id = await create_account(state, request, wanted)
+    answer = RegistrationAnswer(await store.get_profile(state["database"], user_id))
+    return json_response(answer, HTTPStatus.CREATED, {"Location": "/api/users/me"})
+
+
+async def create_account(
+    state: IdentityState, request: HTTPConnection[Any], wanted: Registration
+) -> UUID:
+    """The id of a new user.
+
+    Raises Unprocessable, Forbidden, Conflict, TooManyRequests, ServiceUnavailable.
+    """
     email = checked_email(wanted.email)
     require_registration(state["settings"], wanted.invitation)
     await state["throttle"].admit_registration(request)
     hashed = await state["passwords"].hash(wanted.password)
     user = NewUser(email, wanted.display_name or None, password_hash=hashed)
-    user_id = await create_user(state, user, wanted.invitation)
-    answer = RegistrationAnswer(await store.get_profile(state["database"], user_id))
-    return json_response(answer, HTTPStatus.CREATED, {"Location": "/api/users/me"})
+    return await create_user(state, user, wanted.invitation)
 
 
 async def change_password(request: IdentityRequest, caller: Caller) -> Response:

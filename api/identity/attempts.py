@@ -20,18 +20,24 @@ _LIFETIME: Final = 600  # seconds to sign in at the provider
 
 
 class Attempt(Struct):
-    """A user who was sent to a provider. ``browser``: the hash of its cookie."""
+    """A user who was sent to a provider. ``browser``: the hash of its cookie.
+
+    ``page``: it was one of ours that sent them, and they want to go on there.
+    """
 
     provider: str
     secrets: Secrets
     browser: bytes
     invitation: str | None
+    page: bool = False
 
 
-async def save(redis: AsyncRedis, provider: str, made: Secrets, invitation: str | None) -> str:
+async def save(
+    redis: AsyncRedis, provider: str, made: Secrets, invitation: str | None, *, page: bool
+) -> str:
     """Store an attempt; gives the cookie by which its browser is recognised."""
     cookie = secrets.token_urlsafe(32)
-    attempt = Attempt(provider, made, hash_key(cookie), invitation)
+    attempt = Attempt(provider, made, hash_key(cookie), invitation, page)
     await redis.set(_key(made.state), msgspec.json.encode(attempt), ex=_LIFETIME)
     return cookie
 

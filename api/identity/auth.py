@@ -11,6 +11,7 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 
 from api.identity import store
+from api.identity.cookies import key_of_page
 from api.web.cache import Cache
 from api.web.headers import header
 from api.web.problems import Forbidden, Unauthorized
@@ -52,7 +53,10 @@ class Authenticator:
         While PostgreSQL is down, a key that was good lately goes on uploading, and does nothing
         else.
         """
-        text = _key_of(request)
+        return await self.open(_key_of(request), scope)
+
+    async def open(self, text: str, scope: str) -> Caller:
+        """The caller with a key. Raises Unauthorized, or Forbidden without ``scope``."""
         digest = hash_key(text)
         load = partial(self._load, text, digest)
         caller = await self._callers.get(digest, load, allow_stale="upload" in scopes)
@@ -63,10 +67,6 @@ class Authenticator:
             raise Forbidden(f"this API key lacks the scope `{named}`")
         self._used.add(caller.key_id)
         return caller
-
-    def forget(self, request: HTTPConnection[Any]) -> None:
-        """Drop the key of a request from the cache: if it was revoked, it opens nothing more."""
-        self._callers.drop(hash_key(_key_of(request)))
 
     def forget_user(self, user_id: UUID) -> None:
         """Drop a user's keys from the cache, so that this process asks for them again at once."""
@@ -117,9 +117,11 @@ def require_fresh_session(caller: Caller) -> None:
 
 
 def _key_of(request: HTTPConnection[Any]) -> str:
+    """The key in a header, or else in the cookie of one of our pages."""
     scheme, _, bearer = header(request, b"authorization").partition(" ")
     if scheme.lower() == "bearer" and bearer:
         return bearer.strip()
-    if key := header(request, b"x-api-key"):
+    key = header(request, b"x-api-key") or key_of_page(request)
+    if key:
         return key
     raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")

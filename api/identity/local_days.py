@@ -15,8 +15,13 @@ Moments = tuple[datetime | None, datetime | None]
 class Bounds(Protocol):
     """A query with both; None leaves an end open."""
 
-    from_: str | None
-    to: str | None
+    @property
+    def from_(self) -> str | None:
+        """From when."""
+
+    @property
+    def to(self) -> str | None:
+        """Before when."""
 
 
 async def moments_of(

@@ -1,9 +1,10 @@
 """Log in with a password, and log out of any session."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from api.identity import store
@@ -34,27 +35,38 @@ async def log_in(request: IdentityRequest) -> Response:
 
     It ends by itself; the oldest of an account end when there are too many.
     """
-    state = request.state
-    wanted = await read_json(request, LogIn, state["settings"], most=MOST_OF_STRANGERS)
+    wanted = await read_json(request, LogIn, request.state["settings"], most=MOST_OF_STRANGERS)
+    session = await open_by_password(request.state, request, wanted)
+    return json_response(session, HTTPStatus.CREATED)
+
+
+async def open_by_password(
+    state: IdentityState, request: HTTPConnection[Any], wanted: LogIn
+) -> Session:
+    """A session of who has the password. Raises Unauthorized, TooManyRequests."""
     # Not by PostgreSQL's `lower` alone, which has other ways to write an i.
     email = email_to_find(wanted.email).lower()
     await state["throttle"].admit_login(request, email)
     login = await _check_password(state, email, wanted.password)
     await state["throttle"].forgive(request, email)
     compared = await _renew_outdated(state, login, wanted.password)
-    session = await open_session(state, login.id, "password", compared)
-    return json_response(session, HTTPStatus.CREATED)
+    return await open_session(state, login.id, "password", compared)
 
 
 async def log_out(request: IdentityRequest, caller: Caller) -> Response:
     """End the session in use."""
     if caller.session_since is None:
         raise Conflict("the key in use is no session: revoke it by DELETE /api/keys/…")
-    async with request.state["database"].connection() as connection, connection.transaction():
+    await end_session(request.state, caller)
+    return json_response(Revocation())
+
+
+async def end_session(state: IdentityState, caller: Caller) -> None:
+    """Have the caller's key, a session, open nothing more."""
+    async with state["database"].connection() as connection, connection.transaction():
         await store.revoke_key(connection, caller.user_id, caller.key_id)
         await store.write_audit(connection, caller.user_id, "log_out", key_id=caller.key_id)
-    request.state["authenticator"].forget(request)
-    return json_response(Revocation())
+    state["authenticator"].forget_keys({caller.key_id})
 
 
 async def _check_password(state: IdentityState, email: str, password: str) -> Login:

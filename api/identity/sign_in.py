@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api.identity import attempts, store
 from api.identity.attempts import Attempt
+from api.identity.cookies import keep_session
 from api.identity.openid import Claims, ProviderClient, make_secrets
 from api.identity.outbound import BoundedTransport
 from api.identity.registration import checked_email, create_user, require_registration
@@ -44,9 +45,13 @@ class SignInOptions(Struct):
 
 
 class StartQuery(Struct):
-    """`invitation`: a code from whoever runs the service, where a new account needs one."""
+    """`invitation`: a code from whoever runs the service, where a new account needs one.
+
+    `page`: come back to the start page, signed in by a cookie, instead of to a session as JSON.
+    """
 
     invitation: Annotated[str, Meta(max_length=100)] | None = None
+    page: bool = False
 
 
 class CallbackQuery(Struct):
@@ -83,7 +88,9 @@ async def start_sign_in(request: IdentityRequest) -> Response:
     await state["throttle"].admit_sign_in(request)
     secrets = make_secrets()
     response = RedirectResponse(await provider.address(secrets), HTTPStatus.FOUND)
-    cookie = await attempts.save(state["redis"], provider.name, secrets, wanted.invitation)
+    cookie = await attempts.save(
+        state["redis"], provider.name, secrets, wanted.invitation, page=wanted.page
+    )
     attempts.set_cookie(response, state["settings"], cookie)
     return response
 
@@ -100,8 +107,19 @@ async def finish_sign_in(request: IdentityRequest) -> Response:
     claims = await _claims_of(provider, answer, attempt)
     user_id = await _user_of(request, provider, claims, attempt.invitation)
     session = await open_session(state, user_id, provider.name)
-    response = json_response(session, HTTPStatus.CREATED)
+    response = _signed_in(request, session) if attempt.page else _answer(session)
     attempts.clear_cookie(response, state["settings"])
+    return response
+
+
+def _answer(session: Session) -> Response:
+    return json_response(session, HTTPStatus.CREATED)
+
+
+def _signed_in(request: IdentityRequest, session: Session) -> Response:
+    """To the start page, with the session in a cookie."""
+    response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    keep_session(response, request, session.secret, session.key.expires_at)
     return response
 
 
@@ -201,7 +219,7 @@ OPERATIONS = Operations(
             "GET",
             "/api/sign-in/{provider}/callback",
             finish_sign_in,
-            {HTTPStatus.CREATED: Session},
+            {HTTPStatus.CREATED: Session, HTTPStatus.SEE_OTHER: None},
             query=CallbackQuery,
             headers=("Cache-Control",),
             refusals={

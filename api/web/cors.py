@@ -1,6 +1,7 @@
 """Which web pages of other origins may use the API: those of CORS_ORIGINS, by default none.
 
-Keys go in headers, never in cookies, so that no browser adds one by itself.
+A key goes in a header, which no browser adds by itself; the cookie of our own pages is of no use to
+others: see `api/identity/cookies.py`.
 """
 
 from collections.abc import Collection

@@ -12,10 +12,9 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from api.web.security_headers import API_HEADERS, DOCS_HEADERS, DOCS_PATH
+from api.web.security_headers import API_HEADERS, headers_of
 
-_DOCS_URL: Final = DOCS_PATH.encode()
-_DOCS_HEADERS: Final = [(name.encode(), value.encode()) for name, value in DOCS_HEADERS]
+_API: Final = "/api/"
 # uvicorn logs each handshake with its query, websockets its headers, keys among them, and messages.
 _discreet = logging.getLogger("uvicorn.error.websockets")
 _discreet.setLevel(logging.WARNING)
@@ -123,15 +122,17 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
-        """The last header of a request: what is below /docs is answered with headers of its own."""
+        """The last header of a request: what is outside the API has security headers of its own."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
-        if self.cycle and self.url.startswith(_DOCS_URL):
+        if self.cycle and not self.scope["path"].startswith(_API):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
-            self.cycle.default_headers = [*date, *_DOCS_HEADERS]
+            found = headers_of(self.scope["path"])
+            own = [(name.encode(), value.encode()) for name, value in found]
+            self.cycle.default_headers = [*date, *own]
         self.headers = _NoTrailers(self.headers)
 
     def on_body(self, body: bytes) -> None:

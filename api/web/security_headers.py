@@ -12,8 +12,8 @@ _EVERYWHERE: Final[Headers] = [
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ]
-# Of every answer but those below /docs. Uploads get them too, and each costs half a
-# microsecond: X-Frame-Options would say what `frame-ancestors` does.
+# Of the API's answers. Uploads get them too, and each costs half a microsecond:
+# X-Frame-Options would say what `frame-ancestors` does.
 API_HEADERS: Final[Headers] = [
     *_EVERYWHERE,
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -31,6 +31,38 @@ DOCS_HEADERS: Final[Headers] = [
     ),
     ("Cache-Control", "no-cache"),
 ]
+# Of the pages and whatever is at no path of the API. They run the files below /static alone.
+PAGE_HEADERS: Final[Headers] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    ("Cache-Control", "no-store"),
+]
+STATIC_PATH: Final = "/static"
+# Its answers say themselves for how long they may be kept.
+STATIC_HEADERS: Final[Headers] = [
+    *_EVERYWHERE,
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+]
+_BY_PATH: Final = (
+    (("/api/", "/health", "/openapi.json"), API_HEADERS),
+    ((DOCS_PATH,), DOCS_HEADERS),
+    ((f"{STATIC_PATH}/",), STATIC_HEADERS),
+)
+
+
+def headers_of(path: str) -> Headers:
+    """The headers of the answers at a path."""
+    return next((found for starts, found in _BY_PATH if path.startswith(starts)), PAGE_HEADERS)
+
+
 _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 _STARTS: Final = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 

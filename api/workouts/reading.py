@@ -1,7 +1,7 @@
 """Reading a ride's samples: a few at a time for each rider, within the bytes that are held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -29,12 +29,22 @@ async def open_view(
 
     Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
     """
+    encoded = await open_samples(request, caller, workout, selection.sources(selection.channels))
+    return await asyncio.to_thread(lambda: View(encoded.decode(), selection.of(workout)))
+
+
+async def open_samples(
+    request: Request[Any], caller: Caller, workout: Workout, channels: Sequence[str] | None
+) -> EncodedSamples:
+    """The samples as the servers hold them; of what is archived, the named channels alone.
+
+    Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
+    """
     answers = request.state["answers"]
     await answers.begin_read(request.scope, caller.user_id)
-    sources = selection.sources(selection.channels)
-    encoded = await fetch_samples(request.state, workout, sources)
+    encoded = await fetch_samples(request.state, workout, channels)
     answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
-    return await asyncio.to_thread(lambda: View(encoded.decode(), selection.of(workout)))
+    return encoded
 
 
 async def open_times(request: Request[Any], caller: Caller, workout: Workout) -> EncodedSamples:

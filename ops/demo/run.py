@@ -59,6 +59,7 @@ def run(
         stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
         show(console, play(console, url, api_key))
+        console.print(f"Open  {url}   in a browser: make an account, and drop a ride on the page")
         console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
         if run_file:
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))

@@ -49,6 +49,22 @@ def test_the_first_sign_in_makes_a_user_and_the_key_opens(
     assert me.json()["user"] == session["user"]
 
 
+def test_from_a_page_it_ends_on_the_start_page_with_the_session_in_a_cookie(
+    api: Api, django: Django, browser: Browser
+) -> None:
+    name = fresh_name()
+    django.put_rider(name, first_name="Fausto")
+    answer = browser.sign_in(api.start_url("django"), name, page="true")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert answer.text == ""
+    kept = next(
+        each for each in answer.headers.get_list("set-cookie") if each.startswith("session=bpt_")
+    )
+    assert "HttpOnly" in kept
+    assert "SameSite=lax" in kept
+    assert "Fausto" in browser.client.get(f"{api.url}/").text
+
+
 def test_the_second_finds_it_whatever_the_provider_calls_the_rider_by_then(
     api: Api, django: Django, database: Database
 ) -> None:

@@ -34,7 +34,7 @@ def summarize_laps(
         implied = lap.implied or lap.start is None
         begin = start if implied or lap.start is None else lap.start
         begin = min(begin, lap.end)
-        figures = _figures(ride, *_within(begin, lap.end, bounds))
+        figures = figures_between(ride, *_within(begin, lap.end, bounds))
         found.append(msgspec.structs.replace(lap, start=begin, implied=implied, summary=figures))
         start = lap.end
     return found
@@ -47,7 +47,8 @@ def _within(start: int, end: int, bounds: tuple[int | None, int | None]) -> tupl
     return min(start if first is None else max(start, first), end), end
 
 
-def _figures(ride: Ride, start: int, end: int) -> LapFigures:
+def figures_between(ride: Ride, start: int, end: int) -> LapFigures:
+    """The figures of the ride from one moment (ms) to before another."""
     within = slice(*np.searchsorted(ride.timestamps, [start, end]))
     times, samples = ride.timestamps[within], ride.samples.select(within)
     power, cadence = _cut(ride.power, start, end), _cut(ride.cadence, start, end)

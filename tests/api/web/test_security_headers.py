@@ -48,7 +48,7 @@ def test_every_kind_of_answer_says_so(rider: Rider, service: str) -> None:
         202: rider.upload(workout, [{"timestamp": T0, "power": 210}]),
         200: rider.client.get(telemetry, params={"format": "csv"}),
         401: httpx2.post(service + telemetry),
-        404: rider.client.get("/nowhere"),
+        404: rider.client.get("/api/nowhere"),
         405: rider.client.put("/api/workouts"),
         413: rider.upload(workout, "x" * 6_000_000),
         422: rider.client.get("/api/workouts", params={"limit": "x"}),

@@ -1,0 +1,74 @@
+"""Errors as pages, for whoever asks for HTML outside the API; all others get the problem."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from api.pages.templates import render_bare
+from api.web.headers import header
+from api.web.problems import ProblemDocument, answer_to
+
+Handler = Callable[[HTTPConnection[Any], Exception], Awaitable[Response]]
+_TITLES: Final = {
+    HTTPStatus.FORBIDDEN: "That is not for you to open",
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something broke on our side",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Back in a moment",
+    HTTPStatus.TOO_MANY_REQUESTS: "That was a little too often",
+}
+_DETAILS: Final = {
+    HTTPStatus.NOT_FOUND: "The address may be mistyped, or what was there is deleted, or belongs"
+    " to somebody else.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "It has been logged, and your rides are safe. Try again, or"
+    " go back to the start.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The service is busy or restarting. Nothing was lost: load the"
+    " page again.",
+}
+
+
+def for_browsers(handlers: Mapping[Any, Handler]) -> Mapping[Any, Handler]:
+    """The table of what answers which error, with pages for browsers."""
+    return {kind: _for_browsers(handler) for kind, handler in handlers.items()}
+
+
+async def answer_to_browser(request: HTTPConnection[Any], error: Exception) -> Response:
+    """The answer to an error on a page."""
+    return _as_page(request, await answer_to(request, error))
+
+
+def _for_browsers(handler: Handler) -> Handler:
+    async def answer(request: HTTPConnection[Any], error: Exception) -> Response:
+        return _as_page(request, await handler(request, error))
+
+    return answer
+
+
+def _as_page(request: HTTPConnection[Any], problem: Response) -> Response:
+    """The problem as a page of the same status, unless JSON is wanted."""
+    if request.scope["type"] != "http" or not _wants_html(request):
+        return problem
+    status = HTTPStatus(problem.status_code)
+    said = msgspec.json.decode(problem.body, type=ProblemDocument)
+    detail = _DETAILS.get(status) or _sentence(said.detail)
+    page = render_bare("error.html", title=_TITLES.get(status, status.phrase), detail=detail)
+    kept = {
+        name: value
+        for name, value in problem.headers.items()
+        if name not in ("content-length", "content-type")
+    }
+    return Response(page, status, kept, "text/html")
+
+
+def _wants_html(request: HTTPConnection[Any]) -> bool:
+    """Whether a browser shows the answer: signing in by a provider ends at a path of the API."""
+    path = request.scope["path"]
+    is_shown = not path.startswith("/api/") or path.startswith("/api/sign-in/")
+    return is_shown and "text/html" in header(request, b"accept")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

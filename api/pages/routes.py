@@ -1,0 +1,23 @@
+"""Every page, and the files that pages load."""
+
+from typing import Final
+
+from starlette.routing import BaseRoute
+
+from api.pages import entrance, home, imports, ride, static, units
+from api.pages.routing import PageEndpoint
+from api.web.routing import Route
+
+PAGES: Final = (
+    *home.PAGES,
+    *entrance.PAGES,
+    *units.PAGES,
+    *ride.PAGES,
+    *imports.PAGES,
+)
+
+
+def routes() -> list[BaseRoute]:
+    """For the application."""
+    pages = [Route(each.path, PageEndpoint(each)) for each in PAGES]
+    return [*pages, Route(static.PATH, static.send)]

@@ -1,0 +1,107 @@
+"""Pages, and the endpoint of one: it finds out who looks, calls the handler, answers errors."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from api.identity.cookies import require_token
+from api.pages.errors import answer_to_browser
+from api.pages.visitor import PagesRequest, Visitor, recognise_later, visitor_of
+from api.web.body import MOST_OF_STRANGERS, content_type, read_body
+from api.web.headers import header
+from api.web.problems import Forbidden, MethodNotAllowed, UnsupportedMediaType
+from api.web.state import Request
+
+FORM: Final = "application/x-www-form-urlencoded"
+SIGN_IN: Final = "/sign-in"
+Fields = dict[str, str]  # of a form
+Show = Callable[[PagesRequest, Visitor], Awaitable[Response]]
+Act = Callable[[PagesRequest, Visitor, Fields], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page. ``show`` answers GET, ``act`` the POST of a form on it.
+
+    ``is_public``: strangers see it, too; else they are sent to sign in and come back.
+    """
+
+    path: str
+    show: Show | None = None
+    act: Act | None = None
+    is_public: bool = False
+
+
+class PageEndpoint:
+    """Serves one page as an ASGI application."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, errors included."""
+        request = Request[Any](scope, receive, send)
+        bodies, answers = request.state["bodies"], request.state["answers"]
+        with bodies.holding(scope), answers.holding(scope):
+            try:
+                response = await self._respond(request)
+            except Exception as error:
+                response = await answer_to_browser(request, error)
+            await response(scope, receive, send)
+
+    async def _respond(self, request: PagesRequest) -> Response:
+        page, method = self._page, request.method
+        if method in ("GET", "HEAD") and page.show:
+            return await self._show(request, page.show)
+        if method == "POST" and page.act:
+            return await self._act(request, page.act)
+        allowed = ", ".join(["GET, HEAD"] * bool(page.show) + ["POST"] * bool(page.act))
+        detail = f"{method} is not possible here; {allowed} is"
+        raise MethodNotAllowed(detail, headers={"Allow": allowed})
+
+    async def _show(self, request: PagesRequest, show: Show) -> Response:
+        visitor = await visitor_of(request)
+        if not (visitor.signed_in or self._page.is_public):
+            return _to_sign_in(request)
+        response = await show(request, visitor)
+        recognise_later(response, request, visitor)
+        return response
+
+    async def _act(self, request: PagesRequest, act: Act) -> Response:
+        if header(request, b"sec-fetch-site") not in ("", "same-origin"):
+            raise Forbidden("this form was not sent by a page of ours")
+        fields = await _read_form(request)
+        visitor = await visitor_of(request)
+        require_token(visitor.secret, fields.pop("token", ""))
+        if not (visitor.signed_in or self._page.is_public):
+            return _to_sign_in(request)
+        return await act(request, visitor, fields)
+
+
+def go_to(path: str) -> RedirectResponse:
+    """Have the browser show another page after a form."""
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+def local_path(text: str) -> str:
+    """The text, if it is a path of ours to go to; else the start page's."""
+    parts = urlsplit(text)
+    is_path = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if is_path and not (parts.scheme or parts.netloc) else "/"
+
+
+def _to_sign_in(request: PagesRequest) -> Response:
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return go_to(f"{SIGN_IN}?next={quote(wanted, safe='/')}")
+
+
+async def _read_form(request: PagesRequest) -> Fields:
+    if content_type(request) != FORM:
+        raise UnsupportedMediaType(f"send {FORM}")
+    body = await read_body(request, request.state["settings"], most=MOST_OF_STRANGERS)
+    return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))

@@ -1,0 +1,62 @@
+// The power curve of the ride as a line, over the season's as an area, with records as dots.
+
+import { get } from "./api.js";
+import { fitted, make, svg } from "./dom.js";
+import { effort, number } from "./formats.js";
+import { ticks } from "./scale.js";
+
+const BOX = { height: 260, left: 40, right: 8, bottom: 24, top: 8 };
+const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
+const YEAR = 365 * 86_400_000;
+
+export async function drawCurve(element, { id, sport, start }) {
+  if (!element) return;
+  const since = new Date(Date.parse(start) - YEAR).toISOString();
+  const until = new Date(Date.parse(start) + 86_400_000).toISOString();
+  try {
+    const [ride, season, { records }] = await Promise.all([
+      get(`/api/workouts/${id}/power-curve`),
+      get(`/api/power-curve?sport=${encodeURIComponent(sport)}&from=${since}&to=${until}`),
+      get(`/api/records?metric=power&sport=${encodeURIComponent(sport)}`),
+    ]);
+    fitted(element, (width) => [draw(width, ride.powerCurve, season.powerCurve, records), legend()]);
+  } catch (error) {
+    element.replaceChildren(make("p", { class: "failed", role: "alert" }, error.message));
+  }
+}
+
+function draw(width, ride, season, records) {
+  const longest = Math.max(...[...ride, ...season].map((point) => point.duration), 60);
+  const top = Math.max(...[...ride, ...season].map((point) => point.power), ...records.map((each) => each.value), 1) * 1.05;
+  const x = (seconds) => BOX.left + (Math.log(seconds) / Math.log(longest)) * (width - BOX.left - BOX.right);
+  const y = (power) => BOX.top + (1 - power / top) * (BOX.height - BOX.top - BOX.bottom);
+  const line = (points) => points.map((point, at) => `${at ? "L" : "M"}${x(point.duration).toFixed(1)},${y(point.power).toFixed(1)}`).join("");
+  const base = y(0);
+  const area = season.length ? `${line(season)}L${x(season.at(-1).duration)},${base}L${x(season[0].duration)},${base}Z` : "";
+  return svg(
+    "svg",
+    { class: "drawing", viewBox: `0 0 ${width} ${BOX.height}`, role: "group", "aria-label": "Best mean power over each duration; the table below has the values" },
+    svg("path", { class: "area-season", d: area }),
+    ...ticks(0, top, 4).flatMap((tick) => [
+      svg("line", { class: "grid", x1: BOX.left, x2: width - BOX.right, y1: y(tick), y2: y(tick) }),
+      svg("text", { x: BOX.left - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)),
+    ]),
+    ...labelsUpTo(longest, width).map((seconds) => svg("text", { x: x(seconds), y: BOX.height - 6, "text-anchor": seconds === 1 ? "start" : "middle" }, effort(seconds))),
+    svg("path", { class: "line-power", d: line(ride) }),
+    ...records.filter((record) => record.duration <= longest).map((record) => dot(record, x(record.duration), y(record.value))),
+  );
+}
+
+// Fewer where there is little room.
+const labelsUpTo = (longest, width) => LABELS.filter((seconds) => seconds <= longest && (width > 480 || seconds !== 30));
+
+// A record names its ride, and leads there.
+function dot(record, cx, cy) {
+  const text = `Record over ${effort(record.duration)}: ${number(record.value)} W, ${new Date(record.startedAt).toLocaleDateString()}`;
+  return svg("a", { href: `/rides/${record.workoutId}`, "aria-label": text }, svg("title", {}, text), svg("circle", { class: "record", cx, cy, r: 4 }));
+}
+
+const legend = () => make("p", { class: "legend quiet" },
+  make("span", { class: "key key-ride" }, "This ride"),
+  make("span", { class: "key key-season" }, "The year up to it"),
+  make("span", { class: "key key-record" }, "Records"));

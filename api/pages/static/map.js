@@ -1,0 +1,92 @@
+// The track by itself, without tiles, coloured by power: the more, the darker (in the dark, the
+// lighter). Follows the charts' pointer and what they show.
+
+import { make, svg } from "./dom.js";
+import { extent } from "./scale.js";
+
+const STEPS = 6; // of colour
+
+export class TrackMap {
+  constructor(element, trace) {
+    this.element = element;
+    this.trace = trace;
+    this.points = project(trace);
+    this.known = this.points.filter(Boolean);
+    if (this.known.length < 2) return;
+    element.hidden = false;
+    this.#build();
+    this.show(null);
+  }
+
+  get exists() {
+    return this.known.length > 1;
+  }
+
+  #build() {
+    const [left, right] = extent(this.known.map(([x]) => x));
+    const [top, bottom] = extent(this.known.map(([, y]) => y));
+    const size = Math.max(right - left, bottom - top, 1);
+    const pad = size * 0.05;
+    const box = [left - pad, top - pad, right - left + 2 * pad, bottom - top + 2 * pad];
+    this.radius = size / 70;
+    this.lines = svg("g");
+    this.dot = svg("circle", { class: "map-dot", r: this.radius * 1.4, visibility: "hidden" });
+    const ends = [this.known[0], this.known.at(-1)].map(([cx, cy], at) => svg("circle", { class: at ? "map-end" : "map-start", cx, cy, r: this.radius }));
+    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot), ...(this.trace.values("power") ? [legend()] : []));
+  }
+
+  // Draw what is inside a range in colour, and the rest faint.
+  show(range) {
+    if (!this.exists) return;
+    const [first, last] = range ? [this.trace.placeOf(range.from), this.trace.placeOf(range.to)] : [0, this.trace.count - 1];
+    const paths = Array.from({ length: STEPS + 1 }, () => []);
+    const powers = this.#levels();
+    let before = null;
+    this.points.forEach((point, at) => {
+      if (!point) return;
+      if (before) paths[at > first && at <= last ? powers[at] : STEPS].push(`M${before}L${point}`);
+      before = point;
+    });
+    this.lines.replaceChildren(...paths.toReversed().map((path, at) => svg("path", { class: at === 0 ? "track-rest" : `track-${STEPS - at}`, d: path.join("") })));
+  }
+
+  // For each place 0 to STEPS - 1, by its share of the hardest parts of the ride.
+  #levels() {
+    const power = this.trace.values("power");
+    if (!power) return new Array(this.trace.count).fill(STEPS - 2);
+    const sorted = power.filter((value) => value !== null).sort((one, other) => one - other);
+    const top = sorted[Math.floor(sorted.length * 0.97)] || 1;
+    return power.map((value) => Math.min(Math.floor(((value ?? 0) / top) * STEPS), STEPS - 1));
+  }
+
+  hover(moment) {
+    if (!this.exists) return;
+    const point = moment === null ? null : this.#near(this.trace.placeOf(moment));
+    this.dot.setAttribute("visibility", point ? "visible" : "hidden");
+    if (!point) return;
+    this.dot.setAttribute("cx", point[0]);
+    this.dot.setAttribute("cy", point[1]);
+  }
+
+  // The place, or the last known before it.
+  #near(at) {
+    for (let place = at; place >= 0; place -= 1) if (this.points[place]) return this.points[place];
+    return this.known[0];
+  }
+}
+
+function legend() {
+  const steps = Array.from({ length: STEPS }, (_, at) => svg("line", { class: `track-${at}`, x1: at * 12, x2: at * 12 + 12, y1: 3, y2: 3 }));
+  return make("p", { class: "map-legend quiet" }, "Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard");
+}
+
+// Metres east and south of the middle: true to shape for what a ride spans.
+function project(trace) {
+  const [lat, lng] = [trace.values("lat"), trace.values("lng")];
+  if (!lat || !lng) return [];
+  const [low, high] = extent(lat);
+  const width = Math.cos((((low + high) / 2) * Math.PI) / 180) * 111_320;
+  const first = lng.find((value) => value !== null);
+  const wrapped = (value) => ((value - first + 540) % 360) - 180;
+  return lat.map((value, at) => (value === null || lng[at] === null ? null : [wrapped(lng[at]) * width, (high - value) * 111_320].map((metres) => Math.round(metres * 10) / 10)));
+}

@@ -1,0 +1,185 @@
+// One channel drawn on a canvas: a line, the band between lowest and highest, quiet axes.
+
+import { colour, figure, make } from "./dom.js";
+import { UNITS, number, scaled, shown } from "./formats.js";
+import { extent, ticks } from "./scale.js";
+import { smoothed } from "./trace.js";
+
+const INSET = { top: 14, bottom: 4 };
+const FONT = "13px system-ui, sans-serif";
+
+export class Plot {
+  // `look`: { channel, name, filled, base }; `base` is a value that the axis begins with.
+  constructor(look) {
+    this.look = look;
+    this.value = make("span", { class: "plot-value" });
+    this.canvas = make("canvas", { "aria-hidden": "true" });
+    this.note = make("span", { class: "plot-note" });
+    this.element = make(
+      "figure",
+      { class: `plot plot-${look.channel}` },
+      make("figcaption", {}, make("span", { class: "plot-name" }, look.name, this.note), this.value),
+      this.canvas,
+    );
+  }
+
+  // Show a value beside the chart: the one under the pointer, or the mean.
+  show(value, note = "") {
+    this.note.textContent = note;
+    this.value.replaceChildren(value === undefined ? "" : figure(shown(this.look.channel, value), UNITS[this.look.channel].name));
+  }
+
+  // `view`: the trace, `xOf` moment → share of the width, what is marked, and the smoothing in s.
+  draw(view) {
+    const { width, height, context } = this.#prepare();
+    context.clearRect(0, 0, width, height);
+    drawBands(context, view, width, height);
+    const data = this.#data(view);
+    const range = this.#range(view, data);
+    if (!range) return;
+    const y = (value) => INSET.top + (1 - (value - range[0]) / (range[1] - range[0])) * (height - INSET.top - INSET.bottom);
+    const x = (at) => view.xOf(view.trace.times[at] + view.trace.step / 2) * width;
+    this.#grid(context, range, y, width);
+    const runs = this.#runs(view, data.values);
+    const ink = colour(this.look.channel);
+    if (data.low && data.high) fillBand(context, runs, x, y, data, ink);
+    if (this.look.filled) fillBelow(context, runs, x, y, data.values, height, ink);
+    stroke(context, runs, x, y, data.values, ink);
+    if (this.look.channel === "power") drawSpikes(context, view, width, ink);
+    label(context, range, y);
+  }
+
+  #prepare() {
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+      this.canvas.width = Math.round(width * ratio);
+      this.canvas.height = Math.round(height * ratio);
+    }
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    return { width, height, context };
+  }
+
+  // In the reader's unit.
+  #data(view) {
+    const { channel } = this.look;
+    const { values, low, high } = view.trace.channels[channel] ?? { values: new Array(view.trace.count).fill(null) };
+    const convert = (column) => column?.map((value) => (value === null ? null : scaled(channel, value)));
+    const window = channel === "power" ? Math.round((view.smoothing * 1000) / view.trace.step) : 1;
+    if (window > 1) return { values: smoothed(convert(values), window) };
+    return { values: convert(values), low: convert(low), high: convert(high) };
+  }
+
+  // Of what is in view. Spikes of power are left out, and of other channels what is far from any
+  // mean: a sensor's slip would squeeze the rest.
+  #range(view, data) {
+    const [first, last] = view.places;
+    const spiked = new Set(this.look.channel === "power" ? view.marks.spikes.map((spike) => view.trace.placeOf(spike.timestamp)) : []);
+    const inView = (column) => column?.slice(first, last + 1).filter((_, at) => !spiked.has(first + at)) ?? [];
+    const isPower = this.look.channel === "power";
+    const found = extent(inView((isPower && data.low) || data.values), inView((isPower && data.high) || data.values));
+    if (!found) return null;
+    const low = this.look.base ?? found[0];
+    const spread = Math.max(found[1] - low, this.look.channel === "altitude" ? 40 : 1);
+    return [this.look.base ?? low - spread * 0.08, low + spread * 1.06];
+  }
+
+  #grid(context, range, y, width) {
+    context.lineWidth = 1;
+    context.strokeStyle = colour("line");
+    for (const tick of ticks(range[0], range[1], 3)) {
+      const at = Math.round(y(tick)) + 0.5;
+      context.beginPath();
+      context.moveTo(0, at);
+      context.lineTo(width, at);
+      context.stroke();
+    }
+  }
+
+  // Stretches of places without a gap: what is missing is missing, and no line.
+  #runs(view, values) {
+    const [first, last] = view.places;
+    const runs = [];
+    let run = null;
+    for (let at = Math.max(first - 1, 0); at <= Math.min(last + 1, values.length - 1); at += 1) {
+      if (values[at] === null) continue;
+      if (!run || (at - run.at(-1) - 1) * view.trace.step > view.fill) runs.push((run = []));
+      run.push(at);
+    }
+    return runs;
+  }
+}
+
+function drawBands(context, view, width, height) {
+  context.fillStyle = colour("raised");
+  for (const { from, to } of view.marks.stops) {
+    const left = view.xOf(from) * width;
+    context.fillRect(left, 0, Math.max(view.xOf(to) * width - left, 1), height);
+  }
+}
+
+function fillBand(context, runs, x, y, { low, high }, ink) {
+  context.fillStyle = ink;
+  context.globalAlpha = 0.22;
+  for (const run of runs) {
+    context.beginPath();
+    run.forEach((at) => context.lineTo(x(at), y(high[at])));
+    run.toReversed().forEach((at) => context.lineTo(x(at), y(low[at])));
+    context.fill();
+  }
+  context.globalAlpha = 1;
+}
+
+function fillBelow(context, runs, x, y, values, height, ink) {
+  context.fillStyle = ink;
+  context.globalAlpha = 0.28;
+  for (const run of runs) {
+    context.beginPath();
+    context.moveTo(x(run[0]), height);
+    run.forEach((at) => context.lineTo(x(at), y(values[at])));
+    context.lineTo(x(run.at(-1)), height);
+    context.fill();
+  }
+  context.globalAlpha = 1;
+}
+
+function stroke(context, runs, x, y, values, ink) {
+  context.strokeStyle = ink;
+  context.lineWidth = 1.5;
+  context.lineJoin = "round";
+  context.beginPath();
+  for (const run of runs) {
+    context.moveTo(x(run[0]) - (run.length === 1 ? 1 : 0), y(values[run[0]]));
+    run.forEach((at) => context.lineTo(x(at), y(values[at])));
+  }
+  context.stroke();
+}
+
+// The axis' numbers, over the line, with a rim that keeps them apart from it.
+function label(context, range, y) {
+  context.font = FONT;
+  context.textBaseline = "bottom";
+  context.lineWidth = 4;
+  context.lineJoin = "round";
+  context.strokeStyle = colour("paper");
+  context.fillStyle = colour("quiet");
+  for (const tick of ticks(range[0], range[1], 3)) {
+    const at = y(tick) - 1;
+    if (at < INSET.top) continue;
+    context.strokeText(number(tick), 2, at);
+    context.fillText(number(tick), 2, at);
+  }
+}
+
+function drawSpikes(context, view, width, ink) {
+  context.fillStyle = ink;
+  for (const { timestamp } of view.marks.spikes) {
+    const at = view.xOf(timestamp + 500) * width;
+    context.beginPath();
+    context.moveTo(at, 12);
+    context.lineTo(at - 5, 3);
+    context.lineTo(at + 5, 3);
+    context.fill();
+  }
+}

@@ -1,0 +1,87 @@
+// What is known of the selected part of a ride: its own figures, computed by the server.
+
+import { call, get } from "./api.js";
+import { drawBalance } from "./balance.js";
+import { figure, make } from "./dom.js";
+import { duration, shown, UNITS } from "./formats.js";
+
+const SHOWN = [
+  ["Average", "avgPower", "power"],
+  ["Normalized", "normalizedPower", "power"],
+  ["Work", "totalEnergy", "energy"],
+  ["Heart rate", "avgHeartrate", "heartrate"],
+  ["Distance", "totalDistance", "distance"],
+  ["Climb", "totalElevationGain", "altitude"],
+];
+
+export class RangePanel {
+  constructor(element, id, charts) {
+    this.element = element;
+    this.id = id;
+    this.charts = charts;
+    this.idle = [...element.childNodes];
+    this.mayChange = document.getElementById("edit") !== null;
+  }
+
+  async show(range, signal) {
+    this.charts.showMeans(null);
+    if (!range) {
+      this.element.replaceChildren(...this.idle);
+      return;
+    }
+    this.#write(range, null);
+    try {
+      const { figures } = await this.#measure(range, { signal });
+      this.#write(range, figures);
+      this.charts.showMeans({ power: figures.avgPower, heartrate: figures.avgHeartrate, cadence: figures.avgCadence, speed: figures.avgSpeed });
+    } catch (error) {
+      if (error.name !== "AbortError") this.fail(error);
+    }
+  }
+
+  fail(error) {
+    this.element.append(make("p", { class: "failed", role: "alert" }, error.message));
+  }
+
+  #measure({ from, to }, options) {
+    return get(`/api/workouts/${this.id}/figures?from=${from}&to=${to}`, options);
+  }
+
+  #write(range, figures) {
+    const entries = SHOWN.map(([name, member, channel]) => make("div", {}, make("dt", {}, name), make("dd", {}, figures ? figure(shown(channel, figures[member]), UNITS[channel].name) : "…")));
+    const length = make("div", {}, make("dt", {}, "Selected"), make("dd", { class: "number" }, duration((range.to - range.from) / 1000)));
+    this.element.replaceChildren(make("dl", { class: "range-figures" }, length, ...entries), this.#buttons(range));
+  }
+
+  #buttons(range) {
+    const back = make("button", { class: "button small" }, "Whole ride");
+    back.addEventListener("click", () => this.charts.select(null));
+    if (!this.mayChange) return make("div", { class: "actions" }, back);
+    const body = make("div", { class: "menu-body" },
+      this.#change("Keep only this part", "POST", "crop", range),
+      this.#change("Leave it out of records", "POST", "exclude", range),
+      this.#change("Remove its samples for good", "DELETE", `telemetry?from=${range.from}&to=${range.to}`));
+    const menu = make("details", { class: "menu button-menu" }, make("summary", { class: "button small" }, "This part"), body);
+    return make("div", { class: "actions" }, back, menu);
+  }
+
+  #change(text, method, path, body) {
+    const button = make("button", { class: method === "DELETE" ? "as-link bad" : "as-link" }, text);
+    button.addEventListener("click", () => {
+      if (method === "DELETE" && button.dataset.sure === undefined) {
+        button.dataset.sure = "";
+        button.textContent = "There is no way back: remove them";
+        return;
+      }
+      const action = () => call(method, `/api/workouts/${this.id}/${path}`, body);
+      document.dispatchEvent(new CustomEvent("change-ride", { detail: { action, isFolded: path !== "exclude" } }));
+    });
+    return button;
+  }
+
+  // W′ balance of the whole ride, where critical power and W′ are known.
+  async showBalance(trace) {
+    const { wPrimeBalance } = await this.#measure({ from: trace.start, to: trace.end }).catch(() => ({}));
+    if (wPrimeBalance) drawBalance(document.getElementById("balance"), wPrimeBalance);
+  }
+}

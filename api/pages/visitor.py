@@ -1,0 +1,77 @@
+"""Who looks at a page: somebody with a session or a key in a cookie, or a stranger."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from api.export.state import ExportRequest
+from api.identity import store
+from api.identity.auth import Caller
+from api.identity.cookies import form_token, keep_visit, session_key, visit_secret
+from api.identity.wire import Rider
+from api.pages.formats import Formats, formats_of
+from api.web.problems import Unauthorized
+
+PagesRequest = ExportRequest  # the pages need what every room below them needs
+_READ: Final = "read"
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A user whose browser has shown a key that may read."""
+
+    caller: Caller
+    rider: Rider
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the key may change and delete rides."""
+        return "admin" in self.caller.scopes
+
+    @property
+    def name(self) -> str:
+        """How to call the user."""
+        return self.rider.display_name or self.rider.email
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """``secret``: what the tokens of this browser's forms are made from."""
+
+    secret: str
+    formats: Formats
+    signed_in: SignedIn | None = None
+
+    @property
+    def token(self) -> str:
+        """For forms, and for the header of scripts."""
+        return form_token(self.secret)
+
+    @property
+    def user(self) -> SignedIn:
+        """Whoever has signed in. Raises Unauthorized for a stranger."""
+        if self.signed_in is None:
+            raise Unauthorized("sign in first")
+        return self.signed_in
+
+
+async def visitor_of(request: PagesRequest) -> Visitor:
+    """Whoever made the request. A key that opens nothing any more makes a stranger."""
+    formats = formats_of(request)
+    key = session_key(request)
+    if key is None:
+        return Visitor(visit_secret(request) or secrets.token_urlsafe(32), formats)
+    try:
+        caller = await request.state["authenticator"].open(key, _READ)
+    except Unauthorized:
+        return Visitor(key, formats)
+    rider = await store.get_profile(request.state["database"], caller.user_id)
+    return Visitor(key, formats, SignedIn(caller, rider))
+
+
+def recognise_later(response: Response, request: PagesRequest, visitor: Visitor) -> None:
+    """Give a stranger's browser the secret by which its forms are known to be its own."""
+    if session_key(request) is None and visit_secret(request) is None:
+        keep_visit(response, request, visitor.secret)

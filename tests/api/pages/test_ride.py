@@ -1,0 +1,98 @@
+"""The ride page as it comes from the server."""
+
+import re
+
+import pytest
+
+from api.pages import static
+from tests.api.answers import T0, seconds_of
+from tests.api.conftest import MakeKey
+from tests.api.pages.browsing import Visitor
+from tests.conftest import Rider
+
+
+@pytest.fixture
+def ride(rider: Rider) -> str:
+    """Ten minutes at 200 W."""
+    workout = rider.start(title="Over <the> hills")
+    rider.upload(workout, seconds_of(200, 600))
+    rider.complete(workout)
+    return workout
+
+
+def sign_in(visitor: Visitor, key: str) -> None:
+    assert visitor.submit("/sign-in", {"key": key}).status_code == 303
+
+
+def test_a_stranger_is_sent_to_sign_in_and_comes_back(visitor: Visitor, ride: str) -> None:
+    answer = visitor.get(f"/rides/{ride}?x=1")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/sign-in?next=/rides/{ride}%3Fx%3D1"
+    assert f'name="next" value="/rides/{ride}?x=1"' in visitor.get(answer.headers["location"]).text
+
+
+def test_the_first_answer_has_title_figures_and_definitions(
+    visitor: Visitor, rider: Rider, ride: str
+) -> None:
+    sign_in(visitor, rider.account.api_key)
+    page = visitor.get(f"/rides/{ride}").text
+    assert "<h1>Over &lt;the&gt; hills</h1>" in page
+    assert re.search(r"Work</span>\s*<span[^>]*>120<span", page)  # 600 s at 200 W
+    assert "30 s moving mean over full windows" in page
+    assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page) == []
+
+
+def test_another_s_ride_is_there_for_nobody_else(signed_in: Visitor, ride: str) -> None:
+    for path in (ride, "00000000-0000-0000-0000-000000000000", "nothing"):
+        page = signed_in.get(f"/rides/{path}")
+        assert page.status_code == 404
+        assert "There is nothing here" in page.text
+
+
+def test_a_key_that_only_reads_sees_no_controls(
+    visitor: Visitor, rider: Rider, ride: str, make_api_key: MakeKey
+) -> None:
+    sign_in(visitor, make_api_key(str(rider.account.user_id), ["read"]))
+    page = visitor.get(f"/rides/{ride}").text
+    assert "Export" in page
+    assert "Delete the ride" not in page
+
+
+def test_a_cookie_with_a_key_that_only_uploads_opens_no_page(
+    visitor: Visitor, rider: Rider, ride: str, make_api_key: MakeKey
+) -> None:
+    visitor.client.cookies["session"] = make_api_key(str(rider.account.user_id), ["upload"])
+    page = visitor.get(f"/rides/{ride}")
+    assert page.status_code == 403
+    assert "Over" not in page.text
+
+
+def test_figures_are_in_the_units_that_were_chosen(visitor: Visitor, rider: Rider) -> None:
+    workout = rider.start()
+    samples = [{"timestamp": T0 + 1000 * at, "distance": 10.0 * at} for at in range(601)]
+    rider.upload(workout, samples)
+    rider.complete(workout)
+    sign_in(visitor, rider.account.api_key)
+    german = visitor.get(f"/rides/{workout}", Accept_Language="de-DE,de;q=0.9").text
+    assert re.search(r"6,0<span class=\"unit\">km", german)
+    visitor.submit("/units", {"units": "imperial"}, Referer=f"{visitor.url}/rides/{workout}")
+    assert re.search(r"3\.7<span class=\"unit\">mi", visitor.get(f"/rides/{workout}").text)
+
+
+def test_choosing_units_leads_back_to_a_page_of_ours_alone(signed_in: Visitor) -> None:
+    for referer, shown in ((f"{signed_in.url}/import", "/import"), ("https://evil.example/", "/")):
+        answer = signed_in.submit("/units", {"units": "metric"}, Referer=referer)
+        assert answer.headers["location"] == shown
+
+
+def test_all_scripts_together_are_less_than_200_kb() -> None:
+    scripts = [*static.FOLDER.rglob("*.js")]
+    assert len(scripts) > 10
+    assert sum(path.stat().st_size for path in scripts) < 200_000
+
+
+def test_a_module_is_told_with_all_that_it_imports() -> None:
+    addresses = static.modules_of("ride.js")
+    assert len(addresses) == len(set(addresses)) > 8
+    assert static.address_of("ride.js") == addresses[0]
+    assert static.address_of("scale.js") in addresses  # of charts.js, of ride.js

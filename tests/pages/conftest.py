@@ -1,0 +1,70 @@
+"""One real Chromium for all tests of pages, and what each page must not do in it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from secrets import token_hex
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.api.sessions import PASSWORD, register
+from tests.conftest import ROOT, need
+from tests.pages.watched import Watched
+
+SCREENSHOTS = ROOT / ".data" / "screenshots"
+# Nothing that a test would wait for, or that asks other hosts.
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+OpenPage = Callable[..., Watched]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's: apt-get install chromium."""
+    need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=OPTIONS, timeout=120_000
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[OpenPage]:
+    """Opens windows that share nothing; when the test ends, none may have met an error."""
+    opened = []
+
+    def open_(*, width: int = 1440) -> Watched:
+        context = browser.new_context(
+            base_url=service,
+            viewport={"width": width, "height": 844 if width < 640 else 900},
+            color_scheme="light",
+            locale="en-IE",
+            timezone_id="Europe/Zurich",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(60_000)
+        opened.append(Watched(context, SCREENSHOTS))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.context.close()
+    assert [error for each in opened for error in each.errors] == []
+
+
+@pytest.fixture
+def signed_in(open_page: OpenPage, service: str) -> Watched:
+    """A window in which a user that nobody else is has signed in by the form."""
+    window = open_page()
+    email = register(service, email=f"{token_hex(6)}@example.com")
+    window.go("/sign-in")
+    window.page.get_by_label("Email").fill(email)
+    window.page.get_by_label("Password").fill(PASSWORD)
+    window.page.get_by_role("button", name="Sign in", exact=True).click()
+    window.page.wait_for_url("**/")
+    return window
