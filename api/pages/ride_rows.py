@@ -16,6 +16,40 @@ _STATES: Final = {
     Status.FAILED: "Failed",
 }
 
+# Heads of the table, and what the list is sorted by for them.
+COLUMNS: Final = (
+    ("Date", "startTime"),
+    ("Ride", None),
+    ("Power", None),
+    ("Time", "duration"),
+    ("Distance", None),
+    ("Work", "totalEnergy"),
+    ("NP", "normalizedPower"),
+    ("IF", None),
+    ("TSS", None),
+)
+_ON_PHONES: Final = frozenset({"Ride", "Power", "TSS"})
+_WORDS: Final = frozenset({"Date", "Ride", "Power"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A head of the table. ``address``: sorts by it, the other way round if it is ``sorted``."""
+
+    name: str
+    address: str | None = None
+    sorted: str | None = None  # as aria-sort says it
+
+    @property
+    def is_number(self) -> bool:
+        """Whether what is below is right-aligned."""
+        return self.name not in _WORDS
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether a phone has no room for it."""
+        return self.name not in _ON_PHONES
+
 
 @dataclass(frozen=True)
 class RideRow:
@@ -42,3 +76,6 @@ def row_of(workout: Workout) -> RideRow:
         summary,
         summary.get("avgPower") is not None,
     )
+
+
+PLAIN_COLUMNS: Final = [Column(name) for name, _ in COLUMNS]

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import Response
 
-from api.pages.ride_rows import row_of
+from api.pages.ride_rows import COLUMNS, Column, row_of
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
@@ -29,36 +29,6 @@ class Chip:
     name: str
     address: str
     is_set: bool
-
-
-@dataclass(frozen=True)
-class Column:
-    """A head of the table. ``address``: sorts by it, the other way round if it is ``sorted``."""
-
-    name: str
-    address: str | None = None
-    sorted: str | None = None  # as aria-sort says it
-    is_number: bool = True
-
-    @property
-    def is_roomy(self) -> bool:
-        """Whether a phone has no room for it."""
-        return self.name not in _ON_PHONES
-
-
-_COLUMNS: Final = (
-    ("Date", "startTime"),
-    ("Ride", None),
-    ("Power", None),
-    ("Time", "duration"),
-    ("Distance", None),
-    ("Work", "totalEnergy"),
-    ("NP", "normalizedPower"),
-    ("IF", None),
-    ("TSS", None),
-)
-_ON_PHONES: Final = frozenset({"Ride", "Power", "TSS"})
-_WORDS: Final = frozenset({"Date", "Ride", "Power"})
 
 
 async def show_rides(request: PagesRequest, visitor: Visitor) -> Response:
@@ -118,12 +88,12 @@ def _chip(
 
 
 def _columns(query: Listing, chosen: Parameters) -> Iterator[Column]:
-    for name, sort in _COLUMNS:
+    for name, sort in COLUMNS:
         is_sorted = query.sort == sort
         falls = is_sorted and query.order == "desc"
         wanted = {**chosen, "sort": sort or "", "order": "asc" if falls else "desc"}
         state = ("descending" if falls else "ascending") if is_sorted else None
-        yield Column(name, _address(wanted) if sort else None, state, name not in _WORDS)
+        yield Column(name, _address(wanted) if sort else None, state)
 
 
 PAGES: Final = (Page("/rides", show_rides),)
