@@ -65,8 +65,8 @@ def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[Ope
 
 @pytest.fixture(scope="module")
 def season(service: str) -> Season:
-    """Of a rider who rode today, yesterday, and 9, 40 and 400 days ago. Tests only look at it."""
-    return season_of(service, [0, 1, 9, 40, 400])
+    """Of a rider who rode today, yesterday, and 9, 50 and 400 days ago. Tests only look at it."""
+    return season_of(service, [0, 1, 9, 50, 400])
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_rides_are_searched_with_the_keyboard_alone(window: Watched) -> None:
     window.go("/")
     window.page.keyboard.press("/")
     window.page.wait_for_url("**/rides#search")
-    window.page.keyboard.type("40 days")
+    window.page.keyboard.type("50 days")
     window.page.keyboard.press("Enter")
     rows = window.page.locator("tr[data-ride]")
     expect(rows).to_have_count(1)
@@ -40,7 +40,7 @@ def test_rides_are_searched_with_the_keyboard_alone(window: Watched) -> None:
     window.page.locator("h1").click()
     window.page.keyboard.press("j")
     window.page.keyboard.press("Enter")
-    expect(window.page.locator("h1")).to_have_text("Hills 40 days ago")
+    expect(window.page.locator("h1")).to_have_text("Hills 50 days ago")
     window.page.wait_for_selector(".overlay")
 
 
@@ -72,7 +72,7 @@ def test_a_calendar_has_a_week_in_a_row_with_its_totals(window: Watched, season:
     )
     window.picture("weeks")
     window.page.get_by_role("link", name="Earlier weeks").click()
-    expect(window.page.locator(".day-ride")).to_contain_text(["Hills 40 days ago"])
+    expect(window.page.locator(".day-ride")).to_contain_text(["Hills 50 days ago"])
     window.page.get_by_role("link", name="Later weeks").click()
     expect(window.page.locator(".today")).to_be_visible()
 
