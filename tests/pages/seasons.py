@@ -18,12 +18,12 @@ class Season:
 
 
 def ride_of_efforts(start: datetime, more: int = 0) -> list[dict[str, Any]]:
-    """25 minutes at 200 W, with 20 at 240, in these 5 at 300, and in these 2 at 360.
+    """39 minutes at 100 W, but for 2 at 360, 5 at 300 and 20 at 240, with rests between.
 
     ``more``: watts on top.
     """
-    power = [200] * 1500
-    for begin, seconds, watts in ((200, 1200, 240), (400, 300, 300), (500, 120, 360)):
+    power = [100] * 2340
+    for begin, seconds, watts in ((60, 120, 360), (480, 300, 300), (1080, 1200, 240)):
         power[begin : begin + seconds] = [watts] * seconds
     first = int(start.timestamp() * 1000)
     return [
@@ -49,7 +49,7 @@ def season_of(api: str, days_ago: list[int]) -> Season:
 
 
 def _ride(session: LoggedIn, days_ago: int, more: int) -> str:
-    start = datetime.now(UTC) - days_ago * _DAY - timedelta(minutes=30)
+    start = datetime.now(UTC) - days_ago * _DAY - timedelta(minutes=45)
     title = f"Hills {days_ago} days ago"
     made = session.call("POST", "/api/workouts", title=title, sport="gravel")
     ride: str = made.json()["workout"]["id"]

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.api.sessions import status_with
+from tests.api.sessions import log_in, register, status_with
 from tests.pages.conftest import OpenPage
 from tests.pages.watched import Watched
 
@@ -13,17 +13,18 @@ pytestmark = pytest.mark.xdist_group("browser")  # they share one
 
 
 @pytest.fixture
-def window(signed_in: Watched) -> Watched:
-    """A new account's."""
-    signed_in.go("/account")
-    return signed_in
+def window(open_page: OpenPage, service: str) -> Watched:
+    """A new account's, who has just signed in."""
+    window = open_page(key=log_in(service, register(service)).key)
+    window.go("/account")
+    return window
 
 
 def test_thresholds_are_given_and_taken_back(window: Watched) -> None:
     page = window.page
     page.get_by_label("From").fill("2026-03-01")
-    page.get_by_label("FTP").fill("250")
-    page.get_by_label("Weight").fill("70")
+    page.get_by_role("spinbutton", name="FTP").fill("250")
+    page.get_by_role("spinbutton", name="Weight").fill("70")
     page.get_by_role("button", name="Save").first.click()
     row = page.get_by_role("group", name="Thresholds").locator("tbody tr")
     expect(row).to_contain_text(re.compile(r"1 Mar 2026\s*250W\s*3\.57W/kg\s*70\.0kg"))
@@ -36,7 +37,7 @@ def test_a_weight_in_pounds_is_stored_as_what_it_is(window: Watched) -> None:
     page.locator(".bar-end summary").click()
     page.get_by_role("button", name="Show miles").click()
     page.wait_for_url("**/account")
-    page.get_by_label("Weight").fill("154")
+    page.get_by_role("spinbutton", name="Weight").fill("154")
     page.get_by_role("button", name="Save").first.click()
     row = page.get_by_role("group", name="Thresholds").locator("tbody tr")
     expect(row).to_contain_text("154.0lb")

@@ -18,11 +18,11 @@ def test_the_start_page_has_form_week_and_last_rides(open_page: OpenPage, season
     page = window.page
     for name in ("Fitness", "Fatigue", "Form"):
         expect(page.locator(".figure-name", has_text=name).first).to_be_visible()
-    expect(page.get_by_role("img", name="From")).to_be_visible()
-    expect(page.locator(".measure").first).to_contain_text(re.compile(r"Time\s*0:(25|50)h"))
+    expect(page.get_by_role("slider", name="From")).to_be_visible()
+    expect(page.locator(".measure").first).to_contain_text(re.compile(r"Time\s*(0:39|1:18)h"))
     expect(page.locator("tr[data-ride]")).to_have_count(5)
     window.picture("home")
-    page.get_by_role("img", name="From").hover()
+    page.get_by_role("slider", name="From").hover()
     expect(page.locator(".day-shown")).to_contain_text("Fitness")
 
 

@@ -21,8 +21,8 @@ def window(open_page: OpenPage, season: Season) -> Watched:
 def test_rides_are_listed_with_their_figures(window: Watched) -> None:
     window.go("/rides")
     first = window.page.locator("tr[data-ride]").first
-    # 60 + 216 + 54 + 43.2 kJ, and 30 for its 20 W more; 1,499 s at 9 m/s.
-    for text in ("today", "Hills 0 days ago", "25:00", "13.5km", "403kJ"):
+    # 72 + 43.2 + 90 + 288 kJ, and 46.8 for its 20 W more; 2,339 s at 9 m/s.
+    for text in ("today", "Hills 0 days ago", "39:00", "21.1km", "540kJ"):
         expect(first).to_contain_text(text)
     expect(window.page.locator(".spark svg")).to_have_count(5)
     window.picture("rides")
@@ -68,7 +68,7 @@ def test_a_calendar_has_a_week_in_a_row_with_its_totals(window: Watched, season:
         "href", f"/rides/{season.rides[0]}"
     )
     expect(window.page.locator(".week").first.locator(".week-totals")).to_contain_text(
-        re.compile(r"0:(25|50)h\s*(13|27)km\s*\d+TSS")
+        re.compile(r"(0:39|1:18)h\s*(21|42)km\s*\d+TSS")
     )
     window.picture("weeks")
     window.page.get_by_role("link", name="Earlier weeks").click()

@@ -1,6 +1,7 @@
 // The forms of the account, sent by the API; afterwards the page shows what holds then.
 
 import { call } from "./api.js";
+import { make } from "./dom.js";
 
 const POUND = 0.45359237;
 const THRESHOLDS = ["ftp", "criticalPower", "wPrime", "thresholdHeartrate", "maxHeartrate", "weight", "source"];
@@ -73,6 +74,18 @@ for (const button of document.querySelectorAll("button[data-does]")) {
 }
 for (const button of document.querySelectorAll("button[data-opens]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset.opens).showModal());
+}
+
+// Offer the browser's time zone where the account has another one.
+const zone = document.querySelector("[data-zone-field]");
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && own && zone.value !== own) {
+  const use = make("button", { class: "button small", type: "button" }, `Use ${own}, this browser’s`);
+  use.addEventListener("click", () => {
+    zone.value = own;
+    use.remove();
+  });
+  zone.closest("form").nextElementSibling.append(use);
 }
 
 const deletion = document.getElementById("delete-account");

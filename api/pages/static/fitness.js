@@ -2,10 +2,12 @@
 
 import { fitted, make, svg } from "./dom.js";
 import { number } from "./formats.js";
+import { makeReadable } from "./reading.js";
 import { extent, ticks } from "./scale.js";
 
 const SIDES = { left: 36, right: 4, bottom: 22, top: 8 };
 const label = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short" });
+const longLabel = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 const month = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", month: "short" });
 
 class Drawing {
@@ -18,6 +20,10 @@ class Drawing {
 
   x(at) {
     return SIDES.left + ((at + 0.5) * (this.width - SIDES.left - SIDES.right)) / this.data.dates.length;
+  }
+
+  placeAt(pixels) {
+    return Math.floor(((pixels - SIDES.left) * this.data.dates.length) / (this.width - SIDES.left - SIDES.right));
   }
 
   y(value) {
@@ -57,26 +63,10 @@ class Drawing {
   }
 }
 
-// What a day was, under the pointer.
-function reader(drawing, shown, picture) {
-  const line = svg("line", { class: "day-line", y1: SIDES.top, y2: drawing.height - SIDES.bottom, visibility: "hidden" });
-  picture.append(line);
-  const { dates, fitness, fatigue, form, stress } = drawing.data;
-  const tell = (at) => {
-    line.setAttribute("x1", drawing.x(at));
-    line.setAttribute("x2", drawing.x(at));
-    const parts = [`Fitness ${number(fitness[at])}`, `fatigue ${number(fatigue[at])}`, `form ${number(form[at])}`, stress[at] ? `TSS ${number(stress[at])}` : null];
-    shown.textContent = `${label.format(Date.parse(dates[at]))}: ${parts.filter(Boolean).join(", ")}`;
-  };
-  picture.addEventListener("pointermove", (event) => {
-    const share = (event.offsetX - SIDES.left) / (drawing.width - SIDES.left - SIDES.right);
-    line.setAttribute("visibility", "visible");
-    tell(Math.min(Math.max(Math.floor(share * dates.length), 0), dates.length - 1));
-  });
-  picture.addEventListener("pointerleave", () => {
-    line.setAttribute("visibility", "hidden");
-    shown.textContent = "";
-  });
+// What a day was.
+function tell({ dates, fitness, fatigue, form, stress }, at) {
+  const parts = [`Fitness ${number(fitness[at])}`, `fatigue ${number(fatigue[at])}`, `form ${number(form[at])}`, stress[at] ? `TSS ${number(stress[at])}` : null];
+  return `${label.format(Date.parse(dates[at]))}: ${parts.filter(Boolean).join(", ")}`;
 }
 
 const key = (name, text) => make("span", { class: `key key-${name}` }, text);
@@ -85,12 +75,20 @@ function start(element) {
   const data = JSON.parse(element.dataset.fitness);
   const height = Number(element.dataset.height);
   const last = data.dates.length - 1;
-  const sentence = `From ${label.format(Date.parse(data.dates[0]))} to ${label.format(Date.parse(data.dates[last]))}: fitness from ${number(data.fitness[0])} to ${number(data.fitness[last])}, fatigue ${number(data.fatigue[last])}, form ${number(data.form[last])}`;
+  const sentence = `From ${longLabel.format(Date.parse(data.dates[0]))} to ${longLabel.format(Date.parse(data.dates[last]))}: fitness from ${number(data.fitness[0])} to ${number(data.fitness[last])}, fatigue ${number(data.fatigue[last])}, form ${number(data.form[last])}`;
   fitted(element, (width) => {
     const drawing = new Drawing(data, width, height);
-    const picture = svg("svg", { class: "drawing", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": sentence }, ...drawing.parts());
+    const picture = svg("svg", { class: "drawing", viewBox: `0 0 ${width} ${height}` }, ...drawing.parts());
     const shown = make("span", { class: "day-shown number" });
-    reader(drawing, shown, picture);
+    makeReadable(picture, shown, {
+      label: sentence,
+      count: data.dates.length,
+      placeAt: (pixels) => drawing.placeAt(pixels),
+      x: (at) => drawing.x(at),
+      tell: (at) => tell(data, at),
+      top: SIDES.top,
+      bottom: height - SIDES.bottom,
+    });
     return [picture, make("p", { class: "legend quiet" }, key("fitness", "Fitness"), key("fatigue", "Fatigue"), key("form", "Form"), shown)];
   });
 }

@@ -2,7 +2,8 @@
 
 import { fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
-import { ticks } from "./scale.js";
+import { makeReadable } from "./reading.js";
+import { search, ticks } from "./scale.js";
 
 const BOX = { height: 320, left: 44, right: 8, bottom: 24, top: 8 };
 const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
@@ -40,7 +41,7 @@ class Curves {
   draw() {
     return svg(
       "svg",
-      { class: "drawing", viewBox: `0 0 ${this.width} ${BOX.height}`, role: "img", "aria-label": "Best mean power over each duration; the table below has the values" },
+      { class: "drawing", viewBox: `0 0 ${this.width} ${BOX.height}` },
       svg("path", { class: "area-season", d: this.area(this.other) }),
       svg("path", { class: "line-other", d: this.line(this.other) }),
       ...ticks(0, this.top, 5).flatMap((tick) => [
@@ -58,24 +59,10 @@ class Curves {
   }
 }
 
-const nearest = (points, seconds) => points.reduce((best, each) => (!best || Math.abs(Math.log(each[0] / seconds)) < Math.abs(Math.log(best[0] / seconds)) ? each : best), null);
-
-// Both curves at the duration under the pointer.
-function reader(curves, picture, shown) {
-  const line = svg("line", { class: "day-line", y1: BOX.top, y2: BOX.height - BOX.bottom, visibility: "hidden" });
-  picture.append(line);
-  picture.addEventListener("pointermove", (event) => {
-    const at = nearest(curves.chosen.length ? curves.chosen : curves.other, curves.secondsAt(event.offsetX));
-    const value = (points) => points.find(([seconds]) => seconds === at[0])?.[1];
-    line.setAttribute("x1", curves.x(at[0]));
-    line.setAttribute("x2", curves.x(at[0]));
-    line.setAttribute("visibility", "visible");
-    shown.textContent = `${effort(at[0])}: ${number(value(curves.chosen))} W${curves.other.length ? `, against ${number(value(curves.other))} W` : ""}`;
-  });
-  picture.addEventListener("pointerleave", () => {
-    line.setAttribute("visibility", "hidden");
-    shown.textContent = "";
-  });
+// Both curves at a duration.
+function tell({ chosen, other }, [seconds]) {
+  const watts = (points) => number(points.find((point) => point[0] === seconds)?.[1]);
+  return `${effort(seconds)}: ${watts(chosen)} W${other.length ? `, against ${watts(other)} W` : ""}`;
 }
 
 function start(element) {
@@ -85,7 +72,17 @@ function start(element) {
     const curves = new Curves(data, width);
     const picture = curves.draw();
     const shown = make("span", { class: "day-shown number" });
-    reader(curves, picture, shown);
+    const points = data.chosen.length ? data.chosen : data.other;
+    const durations = points.map(([seconds]) => seconds);
+    makeReadable(picture, shown, {
+      label: "Best mean power over each duration",
+      count: points.length,
+      placeAt: (pixels) => search(durations, curves.secondsAt(pixels)),
+      x: (at) => curves.x(durations[at]),
+      tell: (at) => tell(data, points[at]),
+      top: BOX.top,
+      bottom: BOX.height - BOX.bottom,
+    });
     const key = (name, text) => make("span", { class: `key key-${name}` }, text);
     return [picture, make("p", { class: "legend quiet" }, key("ride", names[0]), data.other.length ? key("season", names[1]) : "", shown)];
   });
