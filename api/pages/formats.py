@@ -76,6 +76,14 @@ class Formats:
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
+    @staticmethod
+    def hours(seconds: float | None) -> str:
+        """Hours and minutes, also below an hour: 0:25."""
+        if seconds is None:
+            return MISSING
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours}:{minutes:02d}"
+
 
 METRIC_ENGLISH: Final = Formats()
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
-from api.pages import entrance, home, imports, ride, static, units
+from api.pages import account, entrance, home, imports, ride, rides, season, static, units
 from api.pages.routing import PageEndpoint
 from api.web.routing import Route
 
@@ -12,8 +12,11 @@ PAGES: Final = (
     *home.PAGES,
     *entrance.PAGES,
     *units.PAGES,
+    *rides.PAGES,
     *ride.PAGES,
+    *season.PAGES,
     *imports.PAGES,
+    *account.PAGES,
 )
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.identity.profile import time_zone_or_own
-from api.identity.state import IdentityRequest
+from api.identity.state import IdentityRequest, IdentityState
 from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.sport import SportName, one_or_all
@@ -174,14 +174,18 @@ def best_of(effort: Effort, weights: Weights) -> Best:
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
     """Fitness (CTL), fatigue (ATL) and form (TSB) by day."""
-    state = request.state
     query = read_query(request, FitnessQuery)
+    return json_response(await read_fitness(request.state, caller, query))
+
+
+async def read_fitness(state: IdentityState, caller: Caller, query: FitnessQuery) -> Fitness:
+    """Fitness, fatigue and form on the days that the query asks for. Raises Unprocessable."""
     zone = await time_zone_or_own(state, caller, query.time_zone)
     first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
     since = first - _REMEMBERED
     name, sport = one_or_all(query.sport)
     stress = await store.read_daily_stress(state["database"], caller.user_id, sport, zone, since)
-    return await asyncio.to_thread(lambda: json_response(_fitness_from(first, name, stress, last)))
+    return await asyncio.to_thread(_fitness_from, first, name, stress, last)
 
 
 def _fitness_from(

@@ -22,6 +22,7 @@ from api.workouts.reading import READ_REFUSALS, open_samples
 from api.workouts.rendering import plain_numbers
 from api.workouts.selection import Selection, are_whole
 from api.workouts.store import Workout
+from api.workouts.telemetry import ChannelList, channels_of
 from api.workouts.thinning import FIRST_OF, Grid, Thinned, grid_over, thin
 from shared.samples.channels import CHANNEL_NAMES
 from shared.samples.columns import FloatArray, Samples
@@ -31,8 +32,9 @@ Numbers = list[float | None]
 
 
 class ChartQuery(Struct):
-    """Which part of the ride, and how many points at most."""
+    """Which part of the ride, of which channels, and how many points at most."""
 
+    channels: Annotated[ChannelList | None, Meta(description="Names, separated by commas")] = None
     from_: Annotated[Moment | None, Meta(description="From this moment on")] = msgspec.field(
         default=None, name="from"
     )
@@ -69,11 +71,12 @@ async def get_chart(request: IngestRequest, caller: Caller) -> Response:
     query = read_query(request, ChartQuery)
     start, end = await moments_of(request.state, caller, query)
     selection = Selection(
+        channels_of(query.channels),
         start=start.timestamp() * 1000 if start else None,
         end=end.timestamp() * 1000 if end else None,
     )
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    held = await open_samples(request, caller, workout, None)
+    held = await open_samples(request, caller, workout, selection.channels)
     return json_response(await asyncio.to_thread(_draw, held, workout, selection, query.points))
 
 
@@ -89,8 +92,8 @@ def _draw(held: EncodedSamples, workout: Workout, selection: Selection, points: 
     if not ends:
         return Chart(0, 1000, 0, {})
     grid = grid_over(min(ends), max(ends), points)
-    windows = map(narrowed, ride.windows(CHANNEL_NAMES, _AT_ONCE))
-    thinned = thin(windows, grid, ride.channels)
+    names = [name for name in ride.channels if name in (chosen.channels or CHANNEL_NAMES)]
+    thinned = thin(map(narrowed, ride.windows(names, _AT_ONCE)), grid, names)
     known = {name: each for name, each in thinned.items() if not np.isnan(each.values).all()}
     channels = {name: _channel(name, each, grid) for name, each in known.items()}
     return Chart(grid.start, grid.step, grid.count, channels)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
-from api.ingest.state import IngestRequest
+from api.ingest.state import IngestRequest, IngestState
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
@@ -22,7 +22,7 @@ from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
 from api.workouts.held_samples import has_waiting
-from api.workouts.listing import ListQuery, Sport, filters_of, next_cursor, place_of
+from api.workouts.listing import Listing, ListQuery, Sport, filters_of, next_cursor, place_of
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection
@@ -121,12 +121,17 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
     """
     query = read_query(request, ListQuery)
-    moments = await moments_of(request.state, caller, query)
+    return json_response(await read_list(request.state, caller, query))
+
+
+async def read_list(state: IngestState, caller: Caller, query: Listing) -> WorkoutList:
+    """The page of the caller's rides that the query asks for. Raises Unprocessable."""
+    moments = await moments_of(state, caller, query)
     matching = {**filters_of(query, moments), "user_id": caller.user_id}
     # One more than the page tells whether there is a next one.
     place = {**place_of(query), "limit": query.limit + 1}
     page = await store.list_workouts(
-        request.state["database"],
+        state["database"],
         query.sort,
         query.order,
         matching,
@@ -136,7 +141,7 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     pagination = Pagination(query.page, query.limit, next_cursor(query, page.workouts))
     if page.total is not None:
         pagination.total, pagination.total_pages = page.total, -(-page.total // query.limit)
-    return json_response(WorkoutList(page.workouts[: query.limit], pagination))
+    return WorkoutList(page.workouts[: query.limit], pagination)
 
 
 async def get_workout(request: IngestRequest, caller: Caller) -> Response:

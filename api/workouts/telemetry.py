@@ -130,14 +130,15 @@ def _durable_through(held: HeldSamples) -> int | None:
 def _selection(query: TelemetryQuery, moments: Moments) -> Selection:
     start, end = moments
     return Selection(
-        _channels(query.channels),
+        channels_of(query.channels),
         start.timestamp() * 1000 if start else None,
         end.timestamp() * 1000 if end else None,
         query.resolution,
     )
 
 
-def _channels(names: str | None) -> list[str] | None:
+def channels_of(names: str | None) -> list[str] | None:
+    """The channels named, None for all. Raises Unprocessable for one that does not exist."""
     if names is None:
         return None
     wanted = [name.strip() for name in names.split(",") if name.strip()]

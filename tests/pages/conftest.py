@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.api.sessions import PASSWORD, register
 from tests.conftest import ROOT, need
+from tests.pages.seasons import Season, season_of
 from tests.pages.watched import Watched
 
 SCREENSHOTS = ROOT / ".data" / "screenshots"
@@ -35,10 +36,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[OpenPage]:
-    """Opens windows that share nothing; when the test ends, none may have met an error."""
+    """Opens windows that share nothing; when the test ends, none may have met an error.
+
+    ``key``: of whoever has signed in.
+    """
     opened = []
 
-    def open_(*, width: int = 1440) -> Watched:
+    def open_(*, width: int = 1440, key: str | None = None) -> Watched:
         context = browser.new_context(
             base_url=service,
             viewport={"width": width, "height": 844 if width < 640 else 900},
@@ -48,6 +52,8 @@ def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[Ope
             reduced_motion="reduce",
         )
         context.set_default_timeout(60_000)
+        if key:
+            context.add_cookies([{"name": "session", "value": key, "url": service}])
         opened.append(Watched(context, SCREENSHOTS))
         return opened[-1]
 
@@ -55,6 +61,12 @@ def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[Ope
     for each in opened:
         each.context.close()
     assert [error for each in opened for error in each.errors] == []
+
+
+@pytest.fixture(scope="module")
+def season(service: str) -> Season:
+    """Of a rider who rode today, yesterday, and 9, 50 and 400 days ago. Tests only look at it."""
+    return season_of(service, [0, 1, 9, 50, 400])
 
 
 @pytest.fixture

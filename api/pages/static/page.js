@@ -1,7 +1,9 @@
-// What every page does: dates in the browser's language, and menus that close.
+// What every page does: dates in the browser's language, menus that close, keys.
+import { startKeys } from "./keyboard.js";
 import { writeTimes } from "./times.js";
 
 writeTimes(document);
+startKeys();
 
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {

@@ -12,6 +12,9 @@ const weekday = format({ weekday: "long" });
 const shortDate = format({ day: "numeric", month: "short" });
 const longDate = format({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
 const dateWithYear = format({ day: "numeric", month: "short", year: "numeric" });
+const calendarDay = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", weekday: "short", day: "numeric", month: "short" });
+const dated = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
+const monthOf = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", month: "long", year: "numeric" });
 const dayOf = new Intl.DateTimeFormat("en-CA", { timeZone: zone });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
@@ -29,6 +32,9 @@ export function shortDay(moment, now = new Date()) {
 
 const WRITERS = {
   day: (moment) => shortDay(moment),
+  month: (moment) => monthOf.format(moment),
+  dated: (moment) => dated.format(moment),
+  calendar: (moment) => calendarDay.format(moment),
   date: (moment) => longDate.format(moment),
   full: (moment) => `${longDate.format(moment)}, ${clock.format(moment)}${zoneNote(moment)}`,
 };
@@ -39,12 +45,12 @@ function zoneNote(moment) {
   return at(zone) === at(browserZone) ? "" : ` (${zone.split("/").pop().replaceAll("_", " ")})`;
 }
 
-// Every <time data-as="day|date|full"> below an element.
+// Every <time data-as="day|date|full|dated|calendar|month"> below an element.
 export function writeTimes(root) {
   for (const element of root.querySelectorAll("time[data-as]")) {
     const moment = new Date(element.dateTime);
     element.textContent = WRITERS[element.dataset.as](moment);
-    element.title = WRITERS.full(moment);
+    if (!["dated", "calendar", "month"].includes(element.dataset.as)) element.title = WRITERS.full(moment);
   }
 }
 

@@ -107,3 +107,12 @@ def test_a_part_ends_after_it_begins_and_within_a_month(rider: Rider) -> None:
     path = f"/api/workouts/{rider.start()}/figures"
     for query in ({"from": T0, "to": T0}, {"from": 0, "to": 90 * 86_400_000}):
         problem_of(rider.client.get(path, params=query), 422)
+
+
+def test_a_chart_has_only_the_channels_that_were_asked_for(rider: Rider) -> None:
+    workout = rider.start()
+    rows = [{"timestamp": T0 + 1000 * at, "power": 200, "cadence": 90} for at in range(10)]
+    rider.upload(workout, rows)
+    assert list(chart_of(rider, workout, channels="cadence")["channels"]) == ["cadence"]
+    refused = rider.client.get(f"/api/workouts/{workout}/chart", params={"channels": "mood"})
+    assert "mood unknown" in problem_of(refused, 422)["detail"]

@@ -1,0 +1,154 @@
+"""The season: is the rider better than before."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final, Literal
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from api.identity.auth import Caller
+from api.identity.state import IdentityState
+from api.pages.form import fitness_data, form_figures
+from api.pages.routing import Page
+from api.pages.season_dates import SPANS, Span, Spans, spans_of
+from api.pages.templates import page
+from api.pages.visitor import PagesRequest, Visitor
+from api.pages.weeks import period_of_days, today_of
+from api.season import store
+from api.season.store import CurvePoint, Record, Totals
+from api.season.totals import CriticalPower, FitnessQuery, critical_power_of, read_fitness
+from api.web.query import read_query
+from shared.critical_power import LONGEST, SHORTEST
+from shared.sports import CYCLING
+
+# Seconds of the efforts that the tables have.
+_EFFORTS: Final = (5, 15, 30, 60, 300, 600, 1200, 3600)
+_FITNESS_DAYS: Final = timedelta(days=365)
+_PERIODS: Final = {"week": 12, "month": 12, "year": 10}  # how many are shown
+_STEPS: Final = {"week": 7, "month": 31, "year": 366}  # days, at most
+
+
+class SeasonQuery(Struct, rename="camel"):
+    """Which dates, beside which others; and how totals are grouped."""
+
+    dates: Span = "90-days"
+    beside: Span = "year-before"
+    first: date | None = None
+    last: date | None = None
+    by: Literal["week", "month", "year"] = "month"
+
+
+@dataclass(frozen=True)
+class EffortRow:
+    """The best of the dates over a duration, and of the others. ``change``: of theirs."""
+
+    seconds: int
+    best: CurvePoint | None
+    other: CurvePoint | None
+    change: float | None
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """The records over a duration, by metric."""
+
+    seconds: int
+    records: dict[str, Record]
+
+    @property
+    def has_others(self) -> bool:
+        """Whether any is of something else than power."""
+        return bool(self.records.keys() - {"power"})
+
+
+@dataclass(frozen=True)
+class TotalsRow:
+    """``width``: of its time beside the longest, in percents."""
+
+    totals: Totals
+    width: float
+
+
+async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
+    """The season page."""
+    state, caller = request.state, visitor.user.caller
+    query = read_query(request, SeasonQuery)
+    zone = visitor.user.rider.time_zone
+    today = today_of(zone)
+    spans = spans_of(query.dates, query.beside, (query.first, query.last), today)
+    chosen, other = await _curves(state, caller, zone, spans)
+    days = await read_fitness(state, caller, FitnessQuery(from_=today - _FITNESS_DAYS))
+    records = await store.list_records(state["database"], caller.user_id, CYCLING)
+    return page(
+        "season.html",
+        visitor,
+        query=query,
+        spans=spans,
+        choices=SPANS,
+        curves={"chosen": _points(chosen), "other": _points(other)},
+        efforts=list(_effort_rows(chosen, other)),
+        power=await _critical_power(state, caller, zone, spans),
+        records=list(_record_rows(records)),
+        form=form_figures(days.fitness, visitor.formats),
+        fitness=fitness_data(days.fitness),
+        totals=await _totals(state, caller, zone, query.by, today),
+    )
+
+
+async def _curves(
+    state: IdentityState, caller: Caller, zone: str, spans: Spans
+) -> tuple[list[CurvePoint], list[CurvePoint]]:
+    """Of the chosen dates, and of those beside them."""
+
+    async def read(first: date, end: date) -> list[CurvePoint]:
+        period = period_of_days(first, end, zone)
+        return await store.read_season_curve(state["database"], caller.user_id, CYCLING, period)
+
+    return await read(*spans.chosen), await read(*spans.other)
+
+
+async def _critical_power(
+    state: IdentityState, caller: Caller, zone: str, spans: Spans
+) -> CriticalPower:
+    database, user_id = state["database"], caller.user_id
+    period = period_of_days(*spans.chosen, zone)
+    efforts = await store.list_efforts(database, user_id, CYCLING, SHORTEST, LONGEST, period)
+    weights = await store.read_weights(database, user_id)
+    return critical_power_of(CYCLING, efforts, weights)
+
+
+async def _totals(
+    state: IdentityState, caller: Caller, zone: str, by: str, today: date
+) -> list[TotalsRow]:
+    """Of every sport, the newest first."""
+    first = today - timedelta(days=_PERIODS[by] * _STEPS[by])
+    period = period_of_days(first, today + timedelta(days=1), zone)
+    found = await store.list_totals(state["database"], caller.user_id, None, by, zone, period)
+    shown = found[: _PERIODS[by]]
+    longest = max((each.recorded_time for each in shown), default=0) or 1
+    return [TotalsRow(each, round(100 * each.recorded_time / longest, 2)) for each in shown]
+
+
+def _points(curve: Sequence[CurvePoint]) -> list[list[float]]:
+    return [[each.duration, round(each.power, 1)] for each in curve]
+
+
+def _effort_rows(chosen: Sequence[CurvePoint], other: Sequence[CurvePoint]) -> Iterator[EffortRow]:
+    best, former = ({each.duration: each for each in curve} for curve in (chosen, other))
+    for seconds in _EFFORTS:
+        now, then = best.get(seconds), former.get(seconds)
+        if now or then:
+            change = now.power / then.power - 1 if now and then and then.power else None
+            yield EffortRow(seconds, now, then, change)
+
+
+def _record_rows(records: Sequence[Record]) -> Iterator[RecordRow]:
+    by_duration: dict[int, dict[str, Record]] = {}
+    for each in records:
+        by_duration.setdefault(each.duration, {})[each.metric] = each
+    return (RecordRow(seconds, by_duration[seconds]) for seconds in sorted(by_duration))
+
+
+PAGES: Final = (Page("/season", show_season),)

@@ -1,0 +1,74 @@
+"""Home, rides, season and account: of whom they are, and what they refuse."""
+
+import re
+
+import pytest
+
+from tests.api.answers import seconds_of
+from tests.api.pages.browsing import Visitor
+from tests.conftest import Rider
+
+PATHS = ["/", "/rides", "/rides?view=weeks", "/season", "/account"]
+
+
+@pytest.fixture
+def ride(rider: Rider) -> str:
+    """Ten minutes at 200 W, of which every page says something."""
+    workout = rider.start(title="Over <the> hills")
+    rider.upload(workout, seconds_of(200, 600))
+    rider.complete(workout)
+    return workout
+
+
+def sign_in(visitor: Visitor, rider: Rider) -> None:
+    answer = visitor.submit("/sign-in", {"key": rider.account.api_key})
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("path", PATHS[1:])
+def test_strangers_are_sent_to_sign_in(visitor: Visitor, path: str) -> None:
+    answer = visitor.get(path)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/sign-in?next=/")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_escapes_what_people_write_and_has_no_inline_script(
+    visitor: Visitor, rider: Rider, ride: str, path: str
+) -> None:
+    sign_in(visitor, rider)
+    page = visitor.get(path)
+    assert page.status_code == 200
+    assert "<the>" not in page.text
+    assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page.text) == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_of_another_s_is_on_a_page(signed_in: Visitor, ride: str, path: str) -> None:
+    page = signed_in.get(path)
+    assert page.status_code == 200
+    assert "hills" not in page.text
+    assert ride not in page.text
+
+
+def test_a_list_has_its_ride_escaped_and_in_the_units_chosen(
+    visitor: Visitor, rider: Rider, ride: str
+) -> None:
+    sign_in(visitor, rider)
+    page = visitor.get("/rides", Accept_Language="en-US")
+    assert f'<a href="/rides/{ride}">Over &lt;the&gt; hills</a>' in page.text
+    assert '120<span class="unit">kJ</span>' in page.text  # 600 s at 200 W
+    assert "Show kilometres" in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/rides?view=weeks&to=soon", "/rides?cursor=x", "/rides?sort=mood"),
+        *("/season?dates=never", "/season?dates=days&first=2026-05-02&last=2026-05-01"),
+    ],
+)
+def test_what_a_page_cannot_be_asked_is_refused_as_a_page(signed_in: Visitor, path: str) -> None:
+    page = signed_in.get(path, Accept="text/html")
+    assert page.status_code == 422
+    assert "<h1>" in page.text

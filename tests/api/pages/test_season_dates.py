@@ -1,0 +1,57 @@
+"""Which dates of a season are looked at. Without a browser."""
+
+from datetime import date
+
+import pytest
+
+from api.pages.form import word_for
+from api.pages.formats import Formats
+from api.pages.season_dates import Spans, spans_of
+from api.web.problems import Unprocessable
+
+TODAY = date(2026, 11, 28)
+TOMORROW = date(2026, 11, 29)
+NO_DAYS = (None, None)
+
+
+def test_ninety_days_end_today_and_are_compared_with_the_year_before() -> None:
+    assert spans_of("90-days", "year-before", NO_DAYS, TODAY) == Spans(
+        (date(2026, 8, 31), TOMORROW), (date(2025, 8, 31), date(2025, 11, 29))
+    )
+
+
+def test_a_year_begins_in_january() -> None:
+    assert spans_of("this-year", "last-year", NO_DAYS, TODAY) == Spans(
+        (date(2026, 1, 1), TOMORROW), (date(2025, 1, 1), date(2026, 1, 1))
+    )
+
+
+def test_days_of_one_s_own_choice_include_the_last() -> None:
+    spans = spans_of("days", "all", (date(2026, 5, 1), date(2026, 5, 31)), TODAY)
+    assert spans.chosen == (date(2026, 5, 1), date(2026, 6, 1))
+
+
+def test_there_is_no_year_before_the_first_there_may_be() -> None:
+    assert spans_of("all", "year-before", NO_DAYS, TODAY).other[0] == date(2000, 1, 1)
+
+
+def test_days_that_end_before_they_begin_are_refused() -> None:
+    with pytest.raises(Unprocessable, match="first must not be after last"):
+        spans_of("days", "all", (date(2026, 5, 2), date(2026, 5, 1)), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [(26, "rested, and losing fitness"), (0, "in balance"), (-31, "very tired: rest soon")],
+)
+def test_form_is_said_in_words(form: float, word: str) -> None:
+    assert word_for(form) == word
+
+
+def test_hours_are_written_without_seconds() -> None:
+    assert [Formats.hours(each) for each in (0, 1500, 39_450, None)] == [
+        "0:00",
+        "0:25",
+        "10:58",
+        "–",
+    ]
