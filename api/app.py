@@ -36,6 +36,10 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
+from api.live import routes as live
+from api.live.store import find_shut_keys
+from api.live.viewers import Viewers
+from api.live.watching import Watching
 from api.season import ftp_suggestion, records, thresholds, totals
 from api.web import docs
 from api.web.body import BodyBudget
@@ -68,6 +72,7 @@ SUBJECTS: Final = (
     laps.OPERATIONS,
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
+    live.OPERATIONS,
     remedies.OPERATIONS,
     files.OPERATIONS,
     records.OPERATIONS,
@@ -117,6 +122,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
         _outbound(settings) as transport,
     ):
         ride_sizes = RideSizes(settings.max_ride_samples)
+        announcements = Announcements(redis)
         state = ExportState(
             settings=settings,
             database=database,
@@ -132,7 +138,10 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
-            announcements=Announcements(redis),
+            announcements=announcements,
+            watching=Watching(
+                redis, database, announcements, Viewers(settings), {"key": find_shut_keys}
+            ),
             files=FileBudget(settings.max_held_file_bytes),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),
@@ -166,6 +175,8 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state)),
         asyncio.create_task(state["announcements"].listen()),
+        asyncio.create_task(state["watching"].read()),
+        asyncio.create_task(state["watching"].look()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
     ]
     try:

@@ -15,6 +15,9 @@
 | ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already, or   |
 |                      |         | for the import of the file of that id                         |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
+| ``watched``          | zset    | rides that somebody watches, by until when (ms): see api.live |
+| ``{w:ID}:figures``   | stream  | the running figures of a watched ride: the newest, field ``f``|
+| ``{w:ID}:computed``  | string  | those were computed just now, or are being computed           |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 | ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
@@ -30,12 +33,14 @@ from typing import Final
 from uuid import UUID
 
 DUE: Final = "due"
+WATCHED: Final = "watched"
 PROBE: Final = "probe"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
 SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
 ANNOUNCEMENTS: Final = "announcements"
 BATCH_FIELD: Final = b"b"
+FIGURES_FIELD: Final = b"f"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"
 # Seconds. A seal must outlive every API process's memory of the workout as unfinished.
@@ -82,6 +87,16 @@ def asked_key(subject: UUID, queue: Queue) -> str:
 def resting_key(workout_id: UUID) -> str:
     """Set for a while after the fold of a ride that is over."""
     return f"{{w:{workout_id}}}:resting"
+
+
+def figures_key(workout_id: UUID) -> str:
+    """The stream of a watched ride's running figures, of which only the newest are kept."""
+    return f"{{w:{workout_id}}}:figures"
+
+
+def computed_key(workout_id: UUID) -> str:
+    """Set while the running figures of a ride are new enough, or a worker computes them."""
+    return f"{{w:{workout_id}}}:computed"
 
 
 def size_key(workout_id: UUID) -> str:

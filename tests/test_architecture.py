@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
     "shared": ["samples", "files"],
-    "api": ["web", "health", "identity", "ingest", "workouts", "files", "season", "export"],
+    "api": ["web", "health", "identity", "ingest", "workouts", "live", "files", "season", "export"],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "demo"],
 }

@@ -28,6 +28,8 @@ MOST_FRAMES: Final = 100
 _FRAMES_A_SECOND: Final = 5
 _FRAMES_A_MESSAGE: Final = 20.0
 _SLICE: Final = 4096  # bytes
+# A scope's key to a function that ends its answer: one that would go on after the process stops.
+END_AT_STOP: Final = "end_at_stop"
 _BODY_HEADERS: Final = (b"content-length", b"transfer-encoding")
 
 
@@ -110,6 +112,13 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
             self._disarm()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.time_limit, self.transport.close)
+
+    def shutdown(self) -> None:
+        """The process stops: answers under way are finished, and those without an end are ended."""
+        super().shutdown()
+        scope: Any = {} if self.cycle is None or self.cycle.response_complete else self.cycle.scope
+        if end := scope.get(END_AT_STOP):
+            end()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""

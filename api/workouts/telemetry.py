@@ -130,17 +130,18 @@ def _durable_through(held: HeldSamples) -> int | None:
 def _selection(query: TelemetryQuery, moments: Moments) -> Selection:
     start, end = moments
     return Selection(
-        _channels(query.channels),
+        channels_of(query.channels),
         start.timestamp() * 1000 if start else None,
         end.timestamp() * 1000 if end else None,
         query.resolution,
     )
 
 
-def _channels(names: str | None) -> list[str] | None:
+def channels_of(names: str | None) -> tuple[str, ...] | None:
+    """The channels of a list, or None for all. Raises Unprocessable for one that there is not."""
     if names is None:
         return None
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
     if unknown := set(wanted) - set(CHANNEL_NAMES):
         known = ", ".join(CHANNEL_NAMES)
         raise Unprocessable(f"channels: {', '.join(sorted(unknown))} unknown; there are {known}")

@@ -19,6 +19,16 @@ FROM workouts
 WHERE id = %(id)s
 FOR NO KEY UPDATE
 
+-- name: peek_workout
+-- The same without a lock, for figures that are only shown: no fold waits for them.
+SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
+    removed_ranges, crop, overwritten, duplicate_of, laps,
+    coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
+    coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
+    0 AS archived
+FROM workouts
+WHERE id = %(id)s
+
 -- name: write_channels
 -- Write all rows in one statement, from arrays of equal length.
 INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)

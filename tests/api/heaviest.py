@@ -70,6 +70,7 @@ REQUESTS: Final = (
     Heavy("GET", "/api/workouts/{id}", {"includeTelemetry": "true"}),
     *(Heavy("GET", "/api/workouts/{id}/export", {"format": each}) for each in FILE_FORMATS),
     Heavy("GET", "/api/workouts/{id}/receipt", {"gap": 1}),
+    Heavy("GET", "/api/workouts/{id}/live", {"from": 0}),
     Heavy("GET", "/api/workouts/{id}/power-curve"),
     Heavy("GET", "/api/workouts", {"limit": 100, "sort": "duration", "q": "ride"}),
     Heavy("GET", "/api/workouts", {"limit": 100, "page": 40}),

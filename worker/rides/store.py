@@ -119,6 +119,12 @@ def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
         return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
 
 
+def peek_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
+    """The same without the lock, and without counting what is archived."""
+    with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
+        return cursor.execute(FOLDS["peek_workout"], {"id": workout_id}).fetchone()
+
+
 def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
     """Let nobody else look for duplicates of this user's rides until the transaction ends."""
     connection.execute(FOLDS["lock_rides_of"], {"user_id": user_id})
