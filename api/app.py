@@ -41,6 +41,8 @@ from api.live.store import find_shut_keys
 from api.live.viewers import Viewers
 from api.live.watching import Watching
 from api.season import ftp_suggestion, records, thresholds, totals
+from api.sharing import shared, shares
+from api.sharing.store import find_shut_shares
 from api.web import docs
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
@@ -73,6 +75,8 @@ SUBJECTS: Final = (
     uploads.OPERATIONS,
     telemetry.OPERATIONS,
     live.OPERATIONS,
+    shares.OPERATIONS,
+    shared.OPERATIONS,
     remedies.OPERATIONS,
     files.OPERATIONS,
     records.OPERATIONS,
@@ -84,6 +88,8 @@ SUBJECTS: Final = (
     export.OPERATIONS,
     health.OPERATIONS,
 )
+# By what somebody watches a ride → which of them hold no more.
+SHUT: Final = {"key": find_shut_keys, "share": find_shut_shares}
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
 
 
@@ -139,9 +145,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
             announcements=announcements,
-            watching=Watching(
-                redis, database, announcements, Viewers(settings), {"key": find_shut_keys}
-            ),
+            watching=Watching(redis, database, announcements, Viewers(settings), SHUT),
             files=FileBudget(settings.max_held_file_bytes),
             exports=Exports(),
             providers=sign_in.open_providers(settings, transport),

@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
     "shared": ["samples", "files"],
-    "api": ["web", "health", "identity", "ingest", "workouts", "live", "files", "season", "export"],
+    "api": [
+        "web",
+        "health",
+        "identity",
+        "ingest",
+        "workouts",
+        "live",
+        "files",
+        "season",
+        "sharing",
+        "export",
+    ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "demo"],
 }

@@ -12,10 +12,20 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from api.web.security_headers import API_HEADERS, DOCS_HEADERS, DOCS_PATH
+from api.web.security_headers import (
+    API_HEADERS,
+    DOCS_HEADERS,
+    DOCS_PATH,
+    SHARED_HEADERS,
+    SHARED_PATH,
+)
 
-_DOCS_URL: Final = DOCS_PATH.encode()
-_DOCS_HEADERS: Final = [(name.encode(), value.encode()) for name, value in DOCS_HEADERS]
+# What is below these is answered with headers of its own.
+_OWN_HEADERS: Final = tuple(
+    (path.encode(), [(name.encode(), value.encode()) for name, value in headers])
+    for path, headers in ((DOCS_PATH, DOCS_HEADERS), (SHARED_PATH, SHARED_HEADERS))
+)
+_OWN_PATHS: Final = tuple(path for path, _ in _OWN_HEADERS)
 # uvicorn logs each handshake with its query, websockets its headers, keys among them, and messages.
 _discreet = logging.getLogger("uvicorn.error.websockets")
 _discreet.setLevel(logging.WARNING)
@@ -132,15 +142,16 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
-        """The last header of a request: what is below /docs is answered with headers of its own."""
+        """The last header of a request: some paths are answered with headers of their own."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
-        if self.cycle and self.url.startswith(_DOCS_URL):
+        if self.cycle and self.url.startswith(_OWN_PATHS):
+            own = next(headers for path, headers in _OWN_HEADERS if self.url.startswith(path))
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
-            self.cycle.default_headers = [*date, *_DOCS_HEADERS]
+            self.cycle.default_headers = [*date, *own]
         self.headers = _NoTrailers(self.headers)
 
     def on_body(self, body: bytes) -> None:

@@ -23,6 +23,10 @@ REACHED = {*range(200, 300), 409}
 # a provider: no name that is made up is one's. And streams, which are not tried.
 UNREACHABLE = {
     "GET /api/workouts/{id}/live",
+    "GET /api/shared/{token}/live",
+    "GET /api/shared/{token}",  # no token that is made up opens anything
+    "GET /api/shared/{token}/telemetry",
+    "GET /api/shared/{token}/card.svg",
     "PUT /api/users/me/password",
     "DELETE /api/users/me",
     "GET /api/sign-in/{provider}",

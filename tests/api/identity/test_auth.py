@@ -30,6 +30,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "put_thresholds": {"effectiveFrom": "2024-01-01", "ftp": 250},
     "create_key": {"name": "test", "scopes": ["read"]},
     "change_password": {"password": "correct horse"},
+    "put_places": {"places": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
@@ -37,6 +38,7 @@ NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
+OPEN |= {f"GET /api/shared/{{token}}{rest}" for rest in ("", "/telemetry", "/live", "/card.svg")}
 OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
 # Answers that go on for as long as the ride does.
 STREAMS = {"GET /api/workouts/{id}/live"}
@@ -94,6 +96,7 @@ def call(
 ) -> httpx2.Response:
     """A call that a key with the scope could make."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
+    path = path.replace("{share}", workout_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
     return httpx2.request(
