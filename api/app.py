@@ -36,9 +36,15 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
+from api.live import routes as live
+from api.live.store import find_shut_keys
+from api.live.viewers import Viewers
+from api.live.watching import Watching
 from api.pages import routes as pages
 from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
+from api.sharing import shared, shares
+from api.sharing.store import find_shut_shares
 from api.web import docs
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
@@ -73,6 +79,9 @@ SUBJECTS: Final = (
     telemetry.OPERATIONS,
     chart.OPERATIONS,
     measuring.OPERATIONS,
+    live.OPERATIONS,
+    shares.OPERATIONS,
+    shared.OPERATIONS,
     remedies.OPERATIONS,
     files.OPERATIONS,
     records.OPERATIONS,
@@ -84,6 +93,8 @@ SUBJECTS: Final = (
     export.OPERATIONS,
     health.OPERATIONS,
 )
+# By what somebody watches a ride → which of them hold no more.
+SHUT: Final = {"key": find_shut_keys, "share": find_shut_shares}
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
 
 
@@ -122,6 +133,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
         _outbound(settings) as transport,
     ):
         ride_sizes = RideSizes(settings.max_ride_samples)
+        announcements = Announcements(redis)
         state = ExportState(
             settings=settings,
             database=database,
@@ -137,7 +149,8 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
-            announcements=Announcements(redis),
+            announcements=announcements,
+            watching=Watching(redis, database, announcements, Viewers(settings), SHUT),
             files=FileBudget(settings.max_held_file_bytes),
             originals=open_originals(settings),
             exports=Exports(),
@@ -172,6 +185,8 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state)),
         asyncio.create_task(state["announcements"].listen()),
+        asyncio.create_task(state["watching"].read()),
+        asyncio.create_task(state["watching"].look()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
     ]
     try:

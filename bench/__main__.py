@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import completion, fairness, files, folds, history, redis_memory, scaling, uploads
+from bench import completion, fairness, files, folds, history, live, redis_memory, scaling, uploads
 from bench.figures import Figure
 from bench.peer import Peer
 from bench.report import Report, this_machine, to_table, update_document
@@ -25,6 +25,7 @@ MEASUREMENTS: Final[dict[str, Callable[[System, Options], Iterable[Figure]]]] = 
     "scaling": scaling.measure,
     "history": history.measure,
     "fairness": fairness.measure,
+    "live": live.measure,
 }
 _DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 

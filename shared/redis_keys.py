@@ -18,6 +18,9 @@
 | ``slow-file``        | string  | a slow file is being read: the lock of its worker             |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
 | ``measured:ID``      | string  | the figures of a part of a ride, for who asked for them       |
+| ``watched``          | zset    | rides that somebody watches, by until when (ms): see api.live |
+| ``{w:ID}:figures``   | stream  | the running figures of a watched ride: the newest, field ``f``|
+| ``{w:ID}:computed``  | string  | those were computed just now, or are being computed           |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 | ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
@@ -33,6 +36,7 @@ from typing import Final
 from uuid import UUID
 
 DUE: Final = "due"
+WATCHED: Final = "watched"
 PROBE: Final = "probe"
 GROUP: Final = "workers"
 FAILING: Final = "failing"
@@ -40,6 +44,7 @@ SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older worker
 ANNOUNCEMENTS: Final = "announcements"
 SLOW_FILE: Final = "slow-file"
 BATCH_FIELD: Final = b"b"
+FIGURES_FIELD: Final = b"f"
 SEALED_COMPLETED: Final = b"completed"
 SEALED_DELETED: Final = b"deleted"
 # Seconds. A seal must outlive every API process's memory of the workout as unfinished.
@@ -94,6 +99,16 @@ def slow_key(upload_id: UUID) -> str:
 def resting_key(workout_id: UUID) -> str:
     """Set for a while after the fold of a ride that is over."""
     return f"{{w:{workout_id}}}:resting"
+
+
+def figures_key(workout_id: UUID) -> str:
+    """The stream of a watched ride's running figures, of which only the newest are kept."""
+    return f"{{w:{workout_id}}}:figures"
+
+
+def computed_key(workout_id: UUID) -> str:
+    """Set while the running figures of a ride are new enough, or a worker computes them."""
+    return f"{{w:{workout_id}}}:computed"
 
 
 def size_key(workout_id: UUID) -> str:

@@ -71,6 +71,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_sockets_per_key: Positive = 5
     max_sockets_per_user: Positive = 20
     max_sockets: Positive = 1000
+    # Live streams open in one API process: by a key or a share, of one rider's rides, of everybody.
+    max_viewers_per_key: Positive = 50
+    max_viewers_per_user: Positive = 500
+    max_viewers: Positive = 4000
     # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.
     registration: Literal["open", "invite", "closed"] = "open"
     # How long after logging in one has to log in again.

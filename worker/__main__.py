@@ -18,6 +18,7 @@ from shared.settings import Settings, read_settings
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.jobs.importing import ImportJob
+from worker.jobs.live import LiveFigures
 from worker.jobs.measuring import MeasureJob
 from worker.jobs.sweep import Sweeper
 from worker.queue.inbox import Inbox
@@ -54,6 +55,7 @@ def work(settings: Settings, stop: Event) -> None:
             between_events=[
                 Dispatcher(database, client, settings.checkpoint_interval).dispatch_if_due,
                 Sweeper(database, client, settings).sweep_if_due,
+                LiveFigures(database, client).publish_if_due,
             ],
             stop=stop,
             pace=pace,

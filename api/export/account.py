@@ -25,6 +25,8 @@ from api.identity.wire import KeyList, RiderAnswer
 from api.season.records import RecordList
 from api.season.store import list_records, list_thresholds
 from api.season.thresholds import ThresholdsList
+from api.sharing.store import get_hidden, list_shares
+from api.sharing.wire import Places, ShareList
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
 from api.workouts.held_samples import EncodedSamples, fetch_samples
@@ -44,6 +46,8 @@ profile.json     the account, as GET /api/users/me answers it
 keys.json        API keys that open, without their secrets, as GET /api/keys
 thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
 records.json     personal records, as GET /api/records?sport=all
+shares.json      links to rides that open something, without their tokens, as GET /api/shares
+places.json      the places that no link shows, as GET /api/users/me/places
 audit.ndjson     what was done to keys and account: an act a line, oldest first
 workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workouts/{id}, newest first
 telemetry/       the samples of every ride, as GET /api/workouts/{id}/telemetry?format=csv:
@@ -158,6 +162,8 @@ class _Export:
             "keys.json": self._keys,
             "thresholds.json": self._thresholds,
             "records.json": self._records,
+            "shares.json": self._shares,
+            "places.json": self._places,
         }
 
     async def _profile(self) -> RiderAnswer:
@@ -171,6 +177,12 @@ class _Export:
 
     async def _records(self) -> RecordList:
         return RecordList(ALL, await list_records(self._database, self.user_id))
+
+    async def _shares(self) -> ShareList:
+        return ShareList(await list_shares(self._database, self.user_id))
+
+    async def _places(self) -> Places:
+        return Places((await get_hidden(self._database, self.user_id)).places)
 
     async def _acts(self) -> AsyncIterator[list[Act]]:
         page = await self._acts_after(None)

@@ -2,10 +2,11 @@
 
 from api.export.slots import Exports
 from api.files.state import FilesState
+from api.sharing.state import SharingState
 from api.web.state import Request
 
 
-class ExportState(FilesState):
+class ExportState(FilesState, SharingState):
     """Resources by name."""
 
     exports: Exports

@@ -53,10 +53,10 @@ class Authenticator:
         While PostgreSQL is down, a key that was good lately goes on uploading, and does nothing
         else.
         """
-        return await self.open(_key_of(request), scope)
+        return await self.open(_key_of(request), *scopes)
 
-    async def open(self, text: str, scope: str) -> Caller:
-        """The caller with a key. Raises Unauthorized, or Forbidden without ``scope``."""
+    async def open(self, text: str, *scopes: str) -> Caller:
+        """The caller with a key. Raises Unauthorized, or Forbidden without any of ``scopes``."""
         digest = hash_key(text)
         load = partial(self._load, text, digest)
         caller = await self._callers.get(digest, load, allow_stale="upload" in scopes)

@@ -24,6 +24,9 @@ _CHANGES: Final = RateLimitItemPerHour(10, namespace="password-changes")
 # New keys of one user: those revoked stay listed, and each is noted in the audit log.
 MOST_NEW_KEYS: Final = 300
 _NEW_KEYS: Final = RateLimitItemPerHour(MOST_NEW_KEYS, namespace="new-keys")
+# Tokens that open nothing, from one address.
+MOST_STRANGE_TOKENS: Final = 300
+_TOKENS: Final = RateLimitItemPerHour(MOST_STRANGE_TOKENS, namespace="share-tokens")
 
 
 class Throttle:
@@ -68,6 +71,10 @@ class Throttle:
     async def admit_key(self, user_id: UUID) -> None:
         """Count a new key of a user. Raises TooManyRequests, redis.RedisError."""
         await self._admit(_NEW_KEYS, str(user_id))
+
+    async def admit_strange_token(self, request: HTTPConnection[Any]) -> None:
+        """Count a link that opens nothing. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(_TOKENS, _network_of(request))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
         """Clear this client's count of logins to an account, after the right password."""

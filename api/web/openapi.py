@@ -24,6 +24,8 @@ _BUSY: Final = {
 _PATH_PARAMETERS: Final = {
     "id": {"type": "string", "format": "uuid"},
     "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    "share": {"type": "string", "format": "uuid"},
+    "token": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
     "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
     "upload": {"type": "string", "format": "uuid"},
 }

@@ -12,7 +12,7 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from api.web.security_headers import API_HEADERS, headers_of
+from api.web.security_headers import API_HEADERS, SHARED_PATH, headers_of
 
 _API: Final = "/api/"
 # uvicorn logs each handshake with its query, websockets its headers, keys among them, and messages.
@@ -27,6 +27,8 @@ MOST_FRAMES: Final = 100
 _FRAMES_A_SECOND: Final = 5
 _FRAMES_A_MESSAGE: Final = 20.0
 _SLICE: Final = 4096  # bytes
+# A scope's key to a function that ends its answer: one that would go on after the process stops.
+END_AT_STOP: Final = "end_at_stop"
 _BODY_HEADERS: Final = (b"content-length", b"transfer-encoding")
 
 
@@ -110,6 +112,13 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self.time_limit, self.transport.close)
 
+    def shutdown(self) -> None:
+        """The process stops: answers under way are finished, and those without an end are ended."""
+        super().shutdown()
+        scope: Any = {} if self.cycle is None or self.cycle.response_complete else self.cycle.scope
+        if end := scope.get(END_AT_STOP):
+            end()
+
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._awaits_head = self._awaits_end = True
@@ -122,16 +131,16 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
-        """The last header of a request: what is outside the API has security headers of its own."""
+        """The last header of a request: some paths are answered with headers of their own."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
-        if self.cycle and not self.scope["path"].startswith(_API):
+        path = self.scope["path"] if self.cycle else _API
+        if not path.startswith(_API) or path.startswith(SHARED_PATH):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
-            found = headers_of(self.scope["path"])
-            own = [(name.encode(), value.encode()) for name, value in found]
+            own = [(name.encode(), value.encode()) for name, value in headers_of(path)]
             self.cycle.default_headers = [*date, *own]
         self.headers = _NoTrailers(self.headers)
 

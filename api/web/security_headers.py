@@ -19,6 +19,13 @@ API_HEADERS: Final[Headers] = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cache-Control", "no-store"),
 ]
+# Of what links to rides open: it is for whoever has the link, and for no index.
+SHARED_PATH: Final = "/api/shared/"
+SHARED_HEADERS: Final[Headers] = [
+    *API_HEADERS[:-1],
+    ("Cache-Control", "private, no-store"),
+    ("X-Robots-Tag", "noindex, nofollow"),
+]
 DOCS_PATH: Final = "/docs"
 # Swagger UI runs its own script and style sheet, draws icons from data, and asks this API.
 DOCS_HEADERS: Final[Headers] = [
@@ -52,6 +59,7 @@ STATIC_HEADERS: Final[Headers] = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
 _BY_PATH: Final = (
+    ((SHARED_PATH,), SHARED_HEADERS),
     (("/api/", "/health", "/openapi.json"), API_HEADERS),
     ((DOCS_PATH,), DOCS_HEADERS),
     ((f"{STATIC_PATH}/",), STATIC_HEADERS),

@@ -14,7 +14,7 @@ import numpy as np
 
 from api.web.state import State
 from api.workouts.store import Workout, read_channels
-from shared.connections import AsyncRedis
+from shared.connections import AsyncDatabase, AsyncRedis
 from shared.redis_keys import BATCH_FIELD, samples_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import TIMESTAMP, ArchivedChannel
@@ -77,10 +77,14 @@ class HeldRide:
 
 @dataclass(frozen=True)
 class EncodedSamples:
-    """The samples as the servers gave them: rows of the archive, entries of the stream."""
+    """The samples as the servers gave them: rows of the archive, entries of the stream.
+
+    ``last_entry``: the id of the newest entry; None where none waits.
+    """
 
     rows: list[ArchivedChannel]
     entries: list[bytes]
+    last_entry: str | None = None
 
     @property
     def packed_size(self) -> int:
@@ -115,15 +119,25 @@ class EncodedSamples:
 async def fetch_samples(
     state: State, workout: Workout, channels: Sequence[str] | None = None
 ) -> EncodedSamples:
-    """The samples of a workout, or only the named channels of what is archived of it.
+    """The samples of a workout, or only the named channels of what is archived of it."""
+    return await fetch_from(state["redis"], state["database"], workout, channels)
+
+
+async def fetch_from(
+    client: AsyncRedis,
+    database: AsyncDatabase,
+    workout: Workout,
+    channels: Sequence[str] | None = None,
+) -> EncodedSamples:
+    """The same, from these servers.
 
     The stream comes first: a fold in between moves samples from it to the archive, so the other
     way round they would be in neither; this way at worst they are in both.
     """
-    entries = await _read_stream(state["redis"], samples_key(workout.id))
+    entries, last_entry = await _read_stream(client, samples_key(workout.id))
     named = None if channels is None else [TIMESTAMP, *channels]
-    rows = await read_channels(state["database"], workout.id, workout.user_id, named)
-    return EncodedSamples(rows, entries)
+    rows = await read_channels(database, workout.id, workout.user_id, named)
+    return EncodedSamples(rows, entries, last_entry)
 
 
 async def has_waiting(client: AsyncRedis, workout_id: UUID) -> bool:
@@ -131,12 +145,15 @@ async def has_waiting(client: AsyncRedis, workout_id: UUID) -> bool:
     return bool(await client.exists(samples_key(workout_id)))
 
 
-async def _read_stream(client: AsyncRedis, key: str) -> list[bytes]:
+async def _read_stream(client: AsyncRedis, key: str) -> tuple[list[bytes], str | None]:
+    """All entries, and the id of the newest."""
     entries: list[bytes] = []
-    start = "-"
+    last, start = None, "-"
     while True:
         chunk: Any = await client.xrange(key, min=start, count=_CHUNK)
         entries += [fields[BATCH_FIELD] for _, fields in chunk]
+        if chunk:
+            last = chunk[-1][0].decode()
         if len(chunk) < _CHUNK:
-            return entries
-        start = "(" + chunk[-1][0].decode()
+            return entries, last
+        start = f"({last}"

@@ -1,6 +1,6 @@
 """Which of a ride's samples are asked for, and how dense: a window after the other. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ class Selection:
     """``channels``: all for None. ``start``, ``end``: ms, the end excluded.
 
     ``resolution``: the seconds that are averaged over. ``removed``: ranges (ms) of which a fold
-    has yet to delete the samples.
+    has yet to delete the samples. ``shown``: takes out of samples what is not for everybody.
     """
 
     channels: Sequence[str] | None = None
@@ -28,6 +28,7 @@ class Selection:
     end: float | None = None
     resolution: int | None = None
     removed: Sequence[tuple[int, int]] = ()
+    shown: Callable[[Samples], Samples] | None = None
 
     def of(self, workout: Workout) -> "Selection":
         """Without what its rider has cropped away or removed."""
@@ -84,7 +85,8 @@ class View:
 
     def _narrow(self, samples: Samples) -> Samples:
         chosen = samples.between(self._selection.start, self._selection.end)
-        return chosen.outside(self._selection.removed)
+        kept = chosen.outside(self._selection.removed)
+        return self._selection.shown(kept) if self._selection.shown else kept
 
     def _outline(self, channels: Sequence[str]) -> Outline:
         count, whole = 0, dict.fromkeys(channels, True)

@@ -99,12 +99,12 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     (1008) within five seconds once the key is revoked or the workout deleted.
     """
     query = read_query(request, TelemetryQuery)
-    selection = _selection(query, await moments_of(request.state, caller, query))
+    selection = selection_of(query, await moments_of(request.state, caller, query))
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
     view = await open_view(request, caller, workout, selection)
     media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
-    return stream(request, _render(view, chosen), media)
+    return stream(request, render(view, chosen), media)
 
 
 def holdings(held: HeldSamples, gap_seconds: float) -> Holdings:
@@ -127,7 +127,8 @@ def _durable_through(held: HeldSamples) -> int | None:
     return int(archived[-1]) if len(archived) else None
 
 
-def _selection(query: TelemetryQuery, moments: Moments) -> Selection:
+def selection_of(query: TelemetryQuery, moments: Moments) -> Selection:
+    """Which samples a query asks for. Raises Unprocessable."""
     start, end = moments
     return Selection(
         channels_of(query.channels),
@@ -137,11 +138,11 @@ def _selection(query: TelemetryQuery, moments: Moments) -> Selection:
     )
 
 
-def channels_of(names: str | None) -> list[str] | None:
-    """The channels named, None for all. Raises Unprocessable for one that does not exist."""
+def channels_of(names: str | None) -> tuple[str, ...] | None:
+    """The channels of a list, or None for all. Raises Unprocessable for one that there is not."""
     if names is None:
         return None
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
     if unknown := set(wanted) - set(CHANNEL_NAMES):
         known = ", ".join(CHANNEL_NAMES)
         raise Unprocessable(f"channels: {', '.join(sorted(unknown))} unknown; there are {known}")
@@ -152,7 +153,8 @@ def _wants_csv(request: IngestRequest) -> bool:
     return "text/csv" in request.headers.get("accept", "").lower()
 
 
-def _render(view: View, chosen: str) -> Iterator[bytes]:
+def render(view: View, chosen: str) -> Iterator[bytes]:
+    """The samples in a format, in pieces."""
     if chosen == "csv":
         return csv_lines(view)
     count = b'{"sampleCount":%d' % view.outline.count

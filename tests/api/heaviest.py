@@ -70,6 +70,17 @@ REQUESTS: Final = (
     Heavy("GET", "/api/workouts/{id}", {"includeTelemetry": "true"}),
     *(Heavy("GET", "/api/workouts/{id}/export", {"format": each}) for each in FILE_FORMATS),
     Heavy("GET", "/api/workouts/{id}/receipt", {"gap": 1}),
+    Heavy("GET", "/api/workouts/{id}/live", {"from": 0}),
+    Heavy("POST", "/api/workouts/{id}/share", json={"hideMetres": 500}),
+    Heavy("GET", "/api/shared/{token}"),
+    Heavy("GET", "/api/shared/{token}/telemetry"),
+    Heavy("GET", "/api/shared/{token}/telemetry", {"resolution": 1, "format": "columns"}),
+    Heavy("GET", "/api/shared/{token}/live", {"from": 0}),
+    Heavy("GET", "/api/shared/{token}/card.svg"),
+    Heavy("GET", "/api/shares"),
+    Heavy("PUT", "/api/users/me/places", json={"places": [{"name": "x", "lat": 1, "lng": 1}] * 20}),
+    Heavy("GET", "/api/users/me/places"),
+    Heavy("DELETE", "/api/shares/{share}"),
     Heavy("GET", "/api/workouts/{id}/power-curve"),
     Heavy("GET", "/api/workouts", {"limit": 100, "sort": "duration", "q": "ride"}),
     Heavy("GET", "/api/workouts", {"limit": 100, "page": 40}),
@@ -220,6 +231,9 @@ class HeaviestRider:
         """What later requests ask for."""
         if (heavy.method, heavy.path) == ("POST", "/api/keys"):
             self._places["{key}"] = answer.json()["key"]["id"]
+        if heavy.path.endswith("/share"):
+            made = answer.json()
+            self._places |= {"{token}": made["token"], "{share}": made["share"]["id"]}
         if (heavy.method, heavy.path) == ("POST", "/api/uploads"):
             self._places["{upload}"] = answer.json()["upload"]["id"]
 

@@ -28,6 +28,9 @@ HEAVY: Final = (
     *("shared/files/xml_text.py", "shared/files/gpx_writer.py", "shared/files/tcx_writer.py"),
     "shared/files/outgoing.py",
     *(f"api/workouts/selection.py:{name}" for name in ("windows", "_narrow", "_outline")),
+    *("api/live/feed.py:samples", "api/live/feed.py:_columns"),
+    *(f"api/sharing/hiding.py:{name}" for name in ("find_hidden", "veil_over", "apply", "extend")),
+    *("api/sharing/live_veil.py:samples", "api/sharing/card.py"),
     *("api/ingest/parsing.py", "api/season/totals.py:fitness"),
 )
 _STEP: Final = asyncio.Handle._run.__code__

@@ -36,7 +36,11 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"]
+    "topic",
+    [
+        *("workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"),
+        *("live", "shares"),
+    ],
 )
 def test_every_query_has_its_line_of_intent(topic: str) -> None:
     bare = [name for name, query in load_queries(topic).items() if not query.startswith("-- ")]
@@ -54,8 +58,9 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 
 # Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
+OF_NO_USER |= {"shares.find_share", "shares.find_shut_shares"}
 OF_NO_USER |= {"riders.count_marked", "uploads.keep_file", "uploads.note_object"}
-OF_USERS = ("workouts", "riders", "season", "ingest", "uploads")
+OF_USERS = ("workouts", "riders", "season", "ingest", "uploads", "shares")
 
 
 @pytest.mark.parametrize("name", [name for name in QUERIES if name.partition(".")[0] in OF_USERS])

@@ -33,6 +33,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "change_password": {"password": "correct horse"},
     "add_laps": {"laps": [{"end": T0}]},
     "send_file": {"samples": []},
+    "put_places": {"places": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
@@ -40,7 +41,10 @@ NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
+OPEN |= {f"GET /api/shared/{{token}}{rest}" for rest in ("", "/telemetry", "/live", "/card.svg")}
 OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
+# Answers that go on for as long as the ride does.
+STREAMS = {"GET /api/workouts/{id}/live"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 DOCUMENT = document(SUBJECTS, "1")
 
@@ -102,6 +106,7 @@ def call(
     """A call that a key with the scope could make."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     path = path.replace("{upload}", upload_id)
+    path = path.replace("{share}", workout_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
     return httpx2.request(
@@ -299,7 +304,7 @@ def everything_of(one: Rider, workout: str) -> dict[str, str]:
     answers = {
         str(operation): one.client.get(operation.path.format(**place))
         for operation in GUARDED
-        if operation.method == "GET"
+        if operation.method == "GET" and str(operation) not in STREAMS
     }
     answers["with samples"] = one.client.get(
         f"/api/workouts/{workout}", params={"includeTelemetry": "true"}

@@ -145,6 +145,7 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         "send_file",
         "add_laps",
         "put_thresholds",
+        "put_places",
         "create_key",
         "register",
         "log_in",
@@ -214,7 +215,11 @@ def test_answers_conform_to_their_schemas(rider: Rider) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [one for one in OPERATIONS if one.method == "GET" and bytes not in one.answers.values()],
+    [
+        one
+        for one in OPERATIONS
+        if one.method == "GET" and bytes not in one.answers.values() and "{token}" not in one.path
+    ],
     ids=lambda one: one.path,
 )
 def test_everything_to_read_of_a_finished_ride_conforms(rider: Rider, operation: Operation) -> None:

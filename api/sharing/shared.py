@@ -1,0 +1,190 @@
+"""What a link opens, for whoever has it: the ride, its samples, a picture, and how it goes on."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import numpy as np
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response
+
+from api.live.feed import Wish
+from api.live.routes import WATCH_REFUSALS, LiveQuery, begin
+from api.live.stream import MEDIA as EVENTS
+from api.live.viewers import Ticket
+from api.sharing.card import MEDIA as SVG
+from api.sharing.card import Line, card, figures_of
+from api.sharing.figures import laps_without_hints, without_hints
+from api.sharing.hiding import Veil, fixes
+from api.sharing.opening import Opened, glass_of, open_held, open_share, veil_of, view_of
+from api.sharing.state import SharingRequest
+from api.sharing.wire import SharedAnswer, SharedWorkout
+from api.web.body import JSON
+from api.web.query import read_moment, read_query
+from api.web.responses import json_response
+from api.web.routing import Operation, Operations
+from api.web.sending import TimedStream
+from api.workouts.reading import READ_REFUSALS
+from api.workouts.selection import Selection, View
+from api.workouts.telemetry import (
+    Telemetry,
+    TelemetryQuery,
+    channels_of,
+    render,
+    selection_of,
+)
+
+_PATH: Final = "/api/shared/{token}"
+_LOOK_EVERY: Final = 4.0  # seconds, so that a revoked link opens nothing after five
+
+
+async def get_shared(request: SharingRequest) -> Response:
+    """The ride that a link opens.
+
+    Of one that goes on, no distance is shown.
+    """
+    opened = await open_share(request)
+    encoded = await open_held(request, opened)
+    veil = await asyncio.to_thread(veil_of, encoded, opened)
+    return json_response(SharedAnswer(_shown(opened, veil)))
+
+
+async def get_shared_telemetry(request: SharingRequest) -> Response:
+    """The samples of the ride that a link opens, without positions, speed and odometer of what is
+    hidden; `distance` is of what is shown. Of a ride that goes on, the newest positions are hidden.
+    """
+    query = read_query(request, TelemetryQuery)
+    moments = (read_moment(query.from_, "from"), read_moment(query.to, "to"))
+    local = [each and (each if each.tzinfo else each.replace(tzinfo=UTC)) for each in moments]
+    selection = selection_of(query, (local[0], local[1]))
+    chosen = query.format or "samples"
+    opened = await open_share(request)
+    view = await _open_view(request, opened, selection)
+    media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
+    pieces = _while_open(request, render(view, chosen))
+    return TimedStream(pieces, request.state["settings"].body_timeout, media_type=media)
+
+
+async def watch_shared(request: SharingRequest) -> Response:
+    """The ride that a link opens as it goes on: as `GET /api/workouts/{id}/live`.
+
+    Positions come as soon as the rider is further away than the end of the ride would be hidden: a
+    timestamp then comes again, with its position and speed. There is no `distance`.
+    """
+    query = read_query(request, LiveQuery)
+    wish = Wish(channels_of(query.channels), query.every)
+    opened = await open_share(request)
+    ticket = Ticket("share", str(opened.share.id), opened.share.user_id)
+    glass = await glass_of(request, opened)
+    return begin(request, ticket, opened.workout, wish, glass, query.from_)
+
+
+async def get_card(request: SharingRequest) -> Response:
+    """The ride that a link opens as a picture for a message: title, figures and track."""
+    opened = await open_share(request)
+    encoded = await open_held(request, opened)
+
+    def draw() -> bytes:
+        veil = veil_of(encoded, opened)
+        view = view_of(encoded, opened, veil, Selection(("lat", "lng")))
+        shown = _shown(opened, veil)
+        day = f"{shown.start_time:%-d %B %Y}"
+        figures = figures_of(cast(Any, shown.summary))
+        return card(shown.title or shown.sport.capitalize(), day, figures, _lines(view))
+
+    return Response(await asyncio.to_thread(draw), media_type=SVG)
+
+
+async def _open_view(request: SharingRequest, opened: Opened, selection: Selection) -> View:
+    encoded = await open_held(request, opened)
+
+    def make() -> View:
+        return view_of(encoded, opened, veil_of(encoded, opened), selection)
+
+    return await asyncio.to_thread(make)
+
+
+def _shown(opened: Opened, veil: Veil) -> SharedWorkout:
+    workout, share = opened.workout, opened.share
+    summary, laps, pauses = cast(Any, (workout.summary, workout.laps, workout.pauses))
+    is_hidden = veil.hides or not opened.is_over
+    metres = veil.metres if opened.is_over else None
+    return SharedWorkout(
+        title=workout.title,
+        description=workout.description if share.with_description else None,
+        rider=share.rider if share.rider and "@" not in share.rider else None,
+        sport=workout.sport,
+        status=workout.status,
+        start_time=workout.start_time,
+        end_time=workout.end_time,
+        duration=workout.duration,
+        summary=summary and cast(Any, without_hints(summary, metres, is_hidden=is_hidden)),
+        laps=cast(Any, laps_without_hints(laps or [], is_hidden=is_hidden)),
+        pauses=pauses or [],
+        hidden=is_hidden,
+        expires_at=share.expires_at,
+    )
+
+
+def _lines(view: View) -> list[Line]:
+    """The track, in pieces where it is interrupted for a minute or more."""
+    found = [fixes(each) for each in view.windows(list(view.outline.whole))]
+    if not found:
+        return []
+    times, lats, lngs = (np.concatenate(each) for each in zip(*found, strict=True))
+    breaks = np.flatnonzero(np.diff(times) > 60_000) + 1
+    return list(zip(np.split(lats, breaks), np.split(lngs, breaks), strict=True))
+
+
+async def _while_open(request: SharingRequest, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The answer is cut off once the link opens nothing any more."""
+    looked_at = time.monotonic()
+    async for piece in iterate_in_threadpool(pieces):
+        if time.monotonic() - looked_at > _LOOK_EVERY:
+            looked_at = time.monotonic()
+            await open_share(request)
+        yield piece
+
+
+_REFUSALS: Final = {
+    HTTPStatus.NOT_FOUND: "The link opens nothing, or nothing any more",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
+    **READ_REFUSALS,
+}
+
+OPERATIONS = Operations(
+    "sharing",
+    "Show rides to others",
+    (
+        Operation("GET", _PATH, get_shared, {HTTPStatus.OK: SharedAnswer}, refusals=_REFUSALS),
+        Operation(
+            "GET",
+            f"{_PATH}/telemetry",
+            get_shared_telemetry,
+            {HTTPStatus.OK: Telemetry},
+            query=TelemetryQuery,
+            media=(JSON, "text/csv"),
+            refusals=_REFUSALS,
+        ),
+        Operation(
+            "GET",
+            f"{_PATH}/live",
+            watch_shared,
+            {HTTPStatus.OK: bytes, HTTPStatus.NO_CONTENT: None},
+            query=LiveQuery,
+            media=(EVENTS,),
+            refusals={**_REFUSALS, **WATCH_REFUSALS},
+        ),
+        Operation(
+            "GET",
+            f"{_PATH}/card.svg",
+            get_card,
+            {HTTPStatus.OK: bytes},
+            media=(SVG,),
+            refusals=_REFUSALS,
+        ),
+    ),
+)

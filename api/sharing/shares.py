@@ -1,0 +1,149 @@
+"""Links to rides: make, list, revoke; and the places that none of them shows."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+from starlette.responses import Response
+
+from api.identity.auth import Caller, require_open_key
+from api.identity.store import write_audit
+from api.sharing import store
+from api.sharing.state import SharingRequest
+from api.sharing.wire import (
+    CreateShare,
+    FreshShare,
+    Places,
+    ShareList,
+    ShareRevocation,
+)
+from api.web.body import JSON, read_json
+from api.web.problems import Conflict, Fault, NotFound, Unprocessable
+from api.web.query import workout_id_of
+from api.web.responses import json_response
+from api.web.routing import CONFLICT, Operation, Operations
+from shared.credentials import hash_key
+
+MOST_SHARES: Final = 200  # of a user, that open at a time
+PAGE: Final = "/shared/"
+_USUAL: Final = timedelta(days=30)
+_LONGEST: Final = timedelta(days=366)
+
+
+async def share_workout(request: SharingRequest, caller: Caller) -> Response:
+    """Make a link that shows a ride, while it goes on and afterwards, to whoever has it.
+
+    Where the ride begins and ends, and the places of `PUT /api/users/me/places`, are hidden in all
+    that the link opens: positions, speed and odometer there are left out, and distances are of what
+    is shown. While the ride goes on, positions come once the rider is further away.
+    """
+    state, workout_id = request.state, workout_id_of(request)
+    wanted = await read_json(request, CreateShare, state["settings"])
+    expires_at, token = _expiry_of(wanted), secrets.token_urlsafe(32)
+    async with state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
+        if await store.count_shares(connection, caller.user_id) >= MOST_SHARES:
+            raise Conflict(f"there are {MOST_SHARES} links that open already: revoke one")
+        share = await store.create_share(
+            connection, caller.user_id, workout_id, hash_key(token), wanted, expires_at
+        )
+        if share is None:
+            raise NotFound("no such workout")
+        detail = {"share": str(share.id), "workout": str(workout_id)}
+        await write_audit(connection, caller.user_id, "share_workout", detail, key_id=caller.key_id)
+    url = state["settings"].public_url.rstrip("/") + PAGE + token
+    return json_response(FreshShare(share, token, url), HTTPStatus.CREATED)
+
+
+async def list_shares(request: SharingRequest, caller: Caller) -> Response:
+    """The caller's links that open something."""
+    shares = await store.list_shares(request.state["database"], caller.user_id)
+    return json_response(ShareList(shares))
+
+
+async def revoke_share(request: SharingRequest, caller: Caller) -> Response:
+    """Make a link open nothing more; streams that it has opened end within five seconds."""
+    share_id, user_id = _share_id_of(request), caller.user_id
+    async with request.state["database"].connection() as connection, connection.transaction():
+        if not await store.revoke_share(connection, user_id, share_id):
+            raise NotFound("no such link")
+        detail = {"share": str(share_id)}
+        await write_audit(connection, user_id, "revoke_share", detail, key_id=caller.key_id)
+    return json_response(ShareRevocation())
+
+
+async def get_places(request: SharingRequest, caller: Caller) -> Response:
+    """The places that no link of the caller's shows."""
+    hidden = await store.get_hidden(request.state["database"], caller.user_id)
+    return json_response(Places(hidden.places))
+
+
+async def put_places(request: SharingRequest, caller: Caller) -> Response:
+    """Replace the places that no link shows; links that are there heed them at once."""
+    wanted = await read_json(request, Places, request.state["settings"])
+    async with request.state["database"].connection() as connection, connection.transaction():
+        await require_open_key(connection, caller)
+        await store.put_places(connection, caller.user_id, wanted.places)
+    return json_response(wanted)
+
+
+def _expiry_of(wanted: CreateShare) -> datetime:
+    """Raises Unprocessable for what is past, or more than a year ahead."""
+    now = datetime.now(UTC)
+    expires_at = wanted.expires_at or now + _USUAL
+    if not now < expires_at <= now + _LONGEST:
+        fault = Fault("is not within a year from now", "expiresAt")
+        raise Unprocessable(f"expiresAt {fault.detail}", [fault])
+    return expires_at
+
+
+def _share_id_of(request: SharingRequest) -> UUID:
+    """The id in the path. A malformed one names no link, as an absent one does."""
+    text: str = request.path_params["share"]
+    try:
+        share_id = UUID(text)
+    except ValueError:
+        raise NotFound("no such link") from None
+    if str(share_id) != text.lower():
+        raise NotFound("no such link")
+    return share_id
+
+
+OPERATIONS = Operations(
+    "sharing",
+    "Show rides to others",
+    (
+        Operation(
+            "POST",
+            "/api/workouts/{id}/share",
+            share_workout,
+            {HTTPStatus.CREATED: FreshShare},
+            "admin",
+            body={JSON: CreateShare},
+            example={"hideMetres": 500},
+            headers=("Cache-Control",),
+            refusals=CONFLICT,
+            makes=("share", "$response.body#/share/id"),
+        ),
+        Operation("GET", "/api/shares", list_shares, {HTTPStatus.OK: ShareList}, "read"),
+        Operation(
+            "DELETE",
+            "/api/shares/{share}",
+            revoke_share,
+            {HTTPStatus.OK: ShareRevocation},
+            "admin",
+        ),
+        Operation("GET", "/api/users/me/places", get_places, {HTTPStatus.OK: Places}, "read"),
+        Operation(
+            "PUT",
+            "/api/users/me/places",
+            put_places,
+            {HTTPStatus.OK: Places},
+            "admin",
+            body={JSON: Places},
+            example={"places": [{"name": "home", "lat": 47.3769, "lng": 8.5417}]},
+        ),
+    ),
+)

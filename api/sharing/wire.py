@@ -1,0 +1,112 @@
+"""The published types of this room."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from api.workouts.store import Status
+from shared.figures import Summary
+from shared.laps import Lap, PauseShown
+
+MOST_PLACES: Final = 20
+
+
+class CreateShare(Struct, rename="camel"):
+    """What the link shows, and until when: 30 days, unless `expiresAt` says otherwise."""
+
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    hide_metres: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=5000,
+            description="m: nothing so near to where the ride begins and ends is shown; 0: all is",
+        ),
+    ] = 500
+    hide_places: Annotated[bool, Meta(description="Nor near the places of the rider's")] = True
+    with_description: Annotated[bool, Meta(description="The description is shown, too")] = False
+
+
+class Share(Struct, rename="camel"):
+    """A link that opens a ride, without its token."""
+
+    id: UUID
+    workout_id: UUID
+    hide_metres: int
+    hide_places: bool
+    with_description: bool
+    created_at: datetime
+    expires_at: datetime
+
+
+class FreshShare(Struct):
+    """A new link. `token` and `url`, which has it, are shown this once."""
+
+    share: Share
+    token: str
+    url: str
+    success: bool = True
+
+
+class ShareList(Struct):
+    """The links that open something, newest first."""
+
+    shares: list[Share]
+
+
+class ShareRevocation(Struct):
+    """The link opens nothing more, everywhere within five seconds."""
+
+    success: bool = True
+
+
+class HiddenPlace(Struct):
+    """A place that no link shows, nor so many metres around it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\x00]*$")]
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    lng: Annotated[float, Meta(ge=-180, le=180)]
+    radius: Annotated[int, Meta(ge=100, le=5000)] = 500
+
+
+class Places(Struct):
+    """All of them."""
+
+    places: Annotated[list[HiddenPlace], Meta(max_length=MOST_PLACES)]
+
+
+class SharedWorkout(Struct, rename="camel"):
+    """A ride as a link shows it.
+
+    `hidden`: whether a part of its track is not shown; `totalDistance` is then that of what is.
+    Neither weight nor thresholds are in it, nor anything that names its rider but `rider`, the
+    display name.
+    """
+
+    title: str | None
+    description: str | None
+    rider: str | None
+    sport: str
+    status: Status
+    start_time: datetime
+    end_time: datetime | None
+    duration: int | None
+    summary: Summary | None
+    laps: list[Lap]
+    pauses: list[PauseShown]
+    hidden: bool
+    expires_at: datetime
+
+
+class SharedAnswer(Struct):
+    """The ride."""
+
+    workout: SharedWorkout
+
+
+def stored_places(stored: Any) -> list[HiddenPlace]:
+    """The places of a row."""
+    return msgspec.convert(stored, list[HiddenPlace])

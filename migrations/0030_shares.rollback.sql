@@ -1,0 +1,3 @@
+DROP VIEW IF EXISTS open_shares;
+DROP TABLE IF EXISTS hidden_places;
+DROP TABLE IF EXISTS shares;
