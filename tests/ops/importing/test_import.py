@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from ops.importing.run import IN_FLIGHT, import_all
 from ops.importing.service import workers_run
 from ops.importing.sources import Found, files_at, paths_of
 from shared.files.takeouts import File
-from tests.api.answers import T0, seconds_of
+from tests.api.answers import T0, eventually, seconds_of
 from tests.api.files.ride_files import WAIT, fit, gpx, tcx, zip_of
 from tests.conftest import ROOT, Rider, run_ops
 
@@ -135,7 +134,7 @@ def test_no_such_files_and_a_key_that_opens_nothing_are_failures(
 
 
 def test_workers_are_started_only_where_none_run(service: str, urls: dict[str, str]) -> None:
-    wait_for(lambda: workers_run(urls["REDIS_URL"]))
+    eventually(lambda: workers_run(urls["REDIS_URL"]), timeout=60)
     assert not workers_run(f"{urls['REDIS_URL']}?db=7")
 
 
@@ -190,20 +189,13 @@ def importing(data_dir: Path, **variables: str) -> Iterator[subprocess.Popen[str
         process.communicate()
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_import_leaves_nothing_half_and_goes_on_later(
     rider: Rider, import_for: Import, service: str, data_dir: Path, tmp_path: Path, how: int
 ) -> None:
     folder = rides_in(tmp_path / "rides", 60)
     with importing(data_dir, FILES=str(folder), **_stack(rider, service)) as process:
-        wait_for(lambda: workouts(rider))
+        eventually(lambda: bool(workouts(rider)), timeout=60)
         process.send_signal(how)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
@@ -225,7 +217,7 @@ def test_a_watched_folder_gives_what_is_put_there_as_long_as_it_is_watched(
         assert process.stdout
         assert process.stdout.readline().startswith("Watching")
         rides_in(tmp_path / "sub", 1)
-        wait_for(lambda: workouts(rider))
+        eventually(lambda: bool(workouts(rider)), timeout=60)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
@@ -292,8 +284,10 @@ def _well_used(rider: Rider) -> None:
     rider.complete(cropped)
     crop = {"from": T0 + 3 * HOUR + 60_000}
     rider.client.post(f"/api/workouts/{cropped}/crop", json=crop)
-    wait_for(lambda: rider.client.get("/api/users/me/recompute").json()["pending"] == 0)
-    wait_for(lambda: len(workouts(rider)) == 5)
+    eventually(
+        lambda: rider.client.get("/api/users/me/recompute").json()["pending"] == 0, timeout=60
+    )
+    eventually(lambda: len(workouts(rider)) == 5, timeout=60)
 
 
 TOLD = {"title", "description", "sport", "startTime", "duration", "summary", "device", "laps"}
