@@ -101,17 +101,21 @@ def call(
     workout_id: str = str(uuid4()),
     key_id: str = "0" * 16,
     upload_id: str = str(uuid4()),
+    share_id: str = str(uuid4()),
     **headers: str,
 ) -> httpx2.Response:
-    """A call that a key with the scope could make."""
+    """A call that a key with the scope could make; of a stream no more than its head is read."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     path = path.replace("{upload}", upload_id)
-    path = path.replace("{share}", workout_id)
+    path = path.replace("{share}", share_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
-    return httpx2.request(
+    with httpx2.stream(
         operation.method, service + path, params=query, json=body, headers=headers
-    )
+    ) as response:
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.read()
+    return response
 
 
 def test_the_document_that_is_served_is_the_one_walked_here(service: str) -> None:
@@ -279,7 +283,8 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id, [operation.scope], session=session),
         make_api_key(rider.account.user_id),
     )
-    places = (begun(rider), other.split("_")[1], upload_of(rider))
+    workout = begun(rider)
+    places = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout))
     response = call(service, operation, *places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
@@ -289,6 +294,10 @@ def upload_of(one: Rider) -> str:
     """The newest file that a rider has sent; it is no ride."""
     sent = one.client.get("/api/uploads").json()["uploads"] or [send(one, b"no ride")]
     return str(sent[0]["id"])
+
+
+def share_of(one: Rider, workout: str) -> str:
+    return str(one.client.post(f"/api/workouts/{workout}/share").json()["share"]["id"])
 
 
 def begun(one: Rider) -> str:
@@ -331,14 +340,15 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     theirs = make_rider()
     workout = theirs.start(title="private")
     theirs.upload(workout, [{"timestamp": T0, "power": 210}])
+    share = share_of(theirs, workout)
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    absent = [(str(uuid4()), "f" * 16, str(uuid4()))]
-    absent += [(name, name, name) for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    absent = [(str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))]
+    absent += [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
         call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id, upload_of(theirs)), *absent]
+        for place in [(workout, key_id, upload_of(theirs), share), *absent]
     ]
     for answer in answers:
         problem_of(answer, 404)
