@@ -1,6 +1,7 @@
 """Run one API process: ``python -m api``."""
 
 import gc
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ from api.web.security_headers import API_HEADERS
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
+
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
@@ -55,6 +58,8 @@ def main() -> None:
     except InvalidSettings as error:
         sys.exit(f"cannot start: {error}")
     start_logging(settings.log_level)
+    if settings.allow_anonymous:
+        logger.warning("ALLOW_ANONYMOUS: whoever reaches this address acts as one local user")
     # uvicorn raises the signal once more when it has shut down; by then all is well.
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: sys.exit(0))

@@ -47,7 +47,7 @@ from api.sharing import shared, shares
 from api.sharing.store import find_shut_shares
 from api.web import docs
 from api.web.body import BodyBudget
-from api.web.cors import allow_origins
+from api.web.cors import AllowOrigins
 from api.web.openapi import openapi_json
 from api.web.problems import EXCEPTION_HANDLERS
 from api.web.routing import Route, make_endpoints
@@ -117,7 +117,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """The application behind the layers that the settings ask for; none by default."""
     if settings.cors_origins:
-        app = allow_origins(app, settings.cors_origins)
+        app = AllowOrigins(app, settings.cors_origins)
     if settings.trusted_proxies:  # who alone can say that a request came by TLS
         app = StrictTransport(app)
     return app
@@ -138,7 +138,11 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             settings=settings,
             database=database,
             redis=redis,
-            authenticator=Authenticator(database),
+            authenticator=Authenticator(
+                database,
+                allow_anonymous=settings.allow_anonymous,
+                origins=settings.cors_origins,
+            ),
             ownerships=Ownerships(database, ride_sizes),
             writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
             quota=Quota(settings.max_samples_per_minute, clock),

@@ -75,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_viewers_per_key: Positive = 50
     max_viewers_per_user: Positive = 500
     max_viewers: Positive = 4000
+    # Whether requests without a key act as one local user: for a private bench or a home network.
+    allow_anonymous: bool = False
     # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.
     registration: Literal["open", "invite", "closed"] = "open"
     # How long after logging in one has to log in again.

@@ -1,7 +1,7 @@
 """Who calls: API keys, found by id, compared in constant time, cached for five seconds."""
 
 import hmac
-from collections.abc import Set
+from collections.abc import Awaitable, Callable, Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,12 +11,13 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 
 from api.identity import store
-from api.identity.cookies import key_of_page
+from api.identity.cookies import CSRF_HEADER, key_of_page
 from api.web.cache import Cache
+from api.web.cors import is_from_elsewhere
 from api.web.headers import header
 from api.web.problems import Forbidden, Unauthorized
 from shared.connections import AsyncDatabase, BoundedConnection
-from shared.credentials import hash_key, key_id_of
+from shared.credentials import hash_key, key_id_of, make_key
 
 # Seconds for which a revoked key may still open a process that has just seen it.
 REVOCATION_BOUND: Final = 5.0
@@ -26,6 +27,11 @@ OUTAGE_BOUND: Final = 3600.0
 _FRESH: Final = timedelta(minutes=10)
 _NO_HASH: Final = bytes(32)
 _NO_KEY: Final = "the API key is malformed, unknown, revoked or expired"
+# Whoever sends no key, where that is allowed: a user without password, by a key that nobody has.
+LOCAL_USER: Final = UUID("10ca10ca-10ca-40ca-80ca-10ca10ca10ca")
+LOCAL_KEY: Final = "10ca10ca10ca10ca"
+_IN_QUERY: Final = "apiKey"
+_LOCAL: Final = b"local"  # in place of a key's hash, which is longer
 
 
 @dataclass(frozen=True)
@@ -40,25 +46,48 @@ class Caller:
 
 
 class Authenticator:
-    """Finds callers by their keys, and collects which keys were used."""
+    """Finds callers by their keys, and collects which keys were used.
 
-    def __init__(self, database: AsyncDatabase) -> None:
+    ``allow_anonymous``: requests without a key are the local user's, but for those of pages whose
+    origin is not among ``origins``: browsers send them to any host, a home network's as well.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase,
+        *,
+        allow_anonymous: bool = False,
+        origins: Collection[str] = (),
+    ) -> None:
         self._database = database
+        self._allow_anonymous = allow_anonymous
+        self._origins = origins
         self._callers = Cache[bytes, Caller](100_000, REVOCATION_BOUND, OUTAGE_BOUND)
         self._used: set[str] = set()
 
-    async def authenticate(self, request: HTTPConnection[Any], *scopes: str) -> Caller:
+    async def authenticate(
+        self, request: HTTPConnection[Any], *scopes: str, in_query: bool = False
+    ) -> Caller:
         """The caller of a request. Raises Unauthorized, or Forbidden without any of ``scopes``.
 
         While PostgreSQL is down, a key that was good lately goes on uploading, and does nothing
-        else.
+        else. ``in_query``: whether the key may be in the query.
         """
-        return await self.open(_key_of(request), *scopes)
+        key = _key_of(request, in_query=in_query)
+        if key:
+            return await self.open(key, *scopes)
+        if not self._allow_anonymous or not self._may_be_local(request):
+            raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")
+        return await self._admit(_LOCAL, self._load_local, *scopes)
 
     async def open(self, text: str, *scopes: str) -> Caller:
         """The caller with a key. Raises Unauthorized, or Forbidden without any of ``scopes``."""
         digest = hash_key(text)
-        load = partial(self._load, text, digest)
+        return await self._admit(digest, partial(self._load, text, digest), *scopes)
+
+    async def _admit(
+        self, digest: bytes, load: Callable[[], Awaitable[Caller]], *scopes: str
+    ) -> Caller:
         caller = await self._callers.get(digest, load, allow_stale="upload" in scopes)
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
             raise Unauthorized("the API key has expired")
@@ -67,6 +96,11 @@ class Authenticator:
             raise Forbidden(f"this API key lacks the scope `{named}`")
         self._used.add(caller.key_id)
         return caller
+
+    def _may_be_local(self, request: HTTPConnection[Any]) -> bool:
+        """Not a page of ours either: it would go on as another user when its session has ended."""
+        is_own_page = bool(header(request, CSRF_HEADER.lower().encode()))
+        return not is_own_page and not is_from_elsewhere(request, self._origins)
 
     def forget_user(self, user_id: UUID) -> None:
         """Drop a user's keys from the cache, so that this process asks for them again at once."""
@@ -89,14 +123,31 @@ class Authenticator:
             raise Unauthorized(_NO_KEY)
         return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
 
+    async def _load_local(self) -> Caller:
+        """The local user, who is made the first time; revoked or disabled, nobody is."""
+        hash_ = hash_key(make_key().text)
+        await store.create_local_user(self._database, LOCAL_USER, LOCAL_KEY, hash_)
+        key = await store.find_key(self._database, LOCAL_KEY)
+        if key is None:
+            raise Unauthorized("requests without a key are not let in any more")
+        return Caller(key.user_id, LOCAL_KEY, frozenset(key.scopes), key.expires_at)
 
-async def authenticate(request: HTTPConnection[Any], *scopes: str) -> Caller:
+
+async def authenticate(
+    request: HTTPConnection[Any], *scopes: str, in_query: bool = False
+) -> Caller:
     """The caller of a request to an operation that any of ``scopes`` allows.
 
     Raises Unauthorized, Forbidden.
     """
     authenticator: Authenticator = request.scope["state"]["authenticator"]
-    return await authenticator.authenticate(request, *scopes)
+    return await authenticator.authenticate(request, *scopes, in_query=in_query)
+
+
+def refuse_local(caller: Caller) -> None:
+    """Raises Forbidden for a request without a key: what it makes must not outlast that it may."""
+    if caller.key_id == LOCAL_KEY:
+        raise Forbidden("this needs a key: requests without one make none")
 
 
 async def require_open_key(connection: BoundedConnection, caller: Caller) -> None:
@@ -116,12 +167,17 @@ def require_fresh_session(caller: Caller) -> None:
         raise Forbidden("log in again first: this needs a session of the last ten minutes")
 
 
-def _key_of(request: HTTPConnection[Any]) -> str:
-    """The key in a header, or else in the cookie of one of our pages."""
+def _key_of(request: HTTPConnection[Any], *, in_query: bool = False) -> str:
+    """The key in a header or, ``in_query``, the query; or else in the cookie of one of our pages.
+
+    Empty without one. Raises Unauthorized for a key in the query elsewhere, even beside a good one:
+    logs and histories keep addresses.
+    """
+    query = request.query_params if request.scope["query_string"] else {}
+    if _IN_QUERY in query and not in_query:
+        raise Unauthorized(f"the query takes no {_IN_QUERY} here: send X-API-Key: KEY")
     scheme, _, bearer = header(request, b"authorization").partition(" ")
     if scheme.lower() == "bearer" and bearer:
         return bearer.strip()
-    key = header(request, b"x-api-key") or key_of_page(request)
-    if key:
-        return key
-    raise Unauthorized("send an API key: Authorization: Bearer KEY, or X-API-Key: KEY")
+    found = header(request, b"x-api-key").strip() or query.get(_IN_QUERY, "")
+    return found or key_of_page(request) or ""

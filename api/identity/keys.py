@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.identity import store
-from api.identity.auth import Caller, require_open_key
+from api.identity.auth import Caller, refuse_local, require_open_key
 from api.identity.state import IdentityRequest
 from api.identity.wire import Key, KeyList, Revocation
 from api.web.body import JSON, read_json
@@ -55,6 +55,7 @@ async def list_keys(request: IdentityRequest, caller: Caller) -> Response:
 
 async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     """Make a key."""
+    refuse_local(caller)
     wanted = await read_json(request, CreateKey, request.state["settings"])
     _require_future(wanted.expires_at)
     await request.state["throttle"].admit_key(caller.user_id)
@@ -71,6 +72,7 @@ async def create_key(request: IdentityRequest, caller: Caller) -> Response:
 
 async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     """Replace a key by a new one of the same name, scopes and expiry."""
+    refuse_local(caller)
     wanted = await read_json(request, RotateKey, request.state["settings"])
     old_id, fresh = _key_id_of(request), make_key()
     await request.state["throttle"].admit_key(caller.user_id)

@@ -69,6 +69,15 @@ async def find_key(database: AsyncDatabase, key_id: str) -> StoredKey | None:
         return await connection.row(StoredKey, QUERIES["find_key"], id=key_id)
 
 
+async def create_local_user(
+    database: AsyncDatabase, user_id: UUID, key_id: str, hash_: bytes
+) -> None:
+    """The user as whom requests without a key act, unless there is one."""
+    local = {"user_id": user_id, "key_id": key_id, "hash": hash_}
+    async with database.connection() as connection:
+        await connection.execute(QUERIES["create_local_user"], local)
+
+
 async def find_ended_uploads(
     database: AsyncDatabase, pairs: Collection[tuple[str, UUID]]
 ) -> set[tuple[str, UUID]]:

@@ -8,40 +8,98 @@ from collections.abc import Collection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from starlette.middleware.cors import CORSMiddleware
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.web.headers import header
 from api.web.problems import Forbidden
 
-_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_SENT: Final = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Prefer")
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_SENT: Final = (
+    *("Content-Type", "X-API-Key", "Authorization", "Cache-Control"),
+    *("Content-Encoding", "Prefer", "Last-Event-ID"),
+)
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
     *("Preference-Applied", "WWW-Authenticate"),
 )
+_MAX_AGE: Final = 600  # seconds for which browsers may remember a preflight's answer
+_ALLOWS: Final = [
+    ("Access-Control-Allow-Methods", ", ".join(_METHODS)),
+    ("Access-Control-Allow-Headers", ", ".join(_SENT)),
+    ("Access-Control-Expose-Headers", ", ".join(_EXPOSED)),
+]
 
 
-def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """Let pages of these origins read the application's answers; ``*`` stands for all origins."""
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=_METHODS,
-        allow_headers=_SENT,
-        expose_headers=_EXPOSED,
-    )
+class AllowOrigins:
+    """An ASGI layer that lets pages of these origins read every answer; ``*`` stands for all.
+
+    Refusals and event streams have the headers as well, and whoever names no origin gets them, so
+    that what stands between may keep an answer. OPTIONS is answered here: it needs no key.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin = header(HTTPConnection[Any](scope), b"origin")
+        allows = self._headers_for(origin)
+        if scope["method"] == "OPTIONS":
+            await self._answer_preflight(origin, allows)(scope, receive, send)
+            return
+
+        async def send_allowing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                for name, value in allows:
+                    answered[name] = value
+                if "*" not in self._origins:
+                    answered.add_vary_header("Origin")
+            await send(message)
+
+        await self._app(scope, receive, send_allowing)
+
+    def _headers_for(self, origin: str) -> list[tuple[str, str]]:
+        named = self._named_for(origin)
+        return [("Access-Control-Allow-Origin", named), *_ALLOWS] if named else _ALLOWS
+
+    def _named_for(self, origin: str) -> str:
+        """What is said to be allowed; nothing to an origin that is not."""
+        if "*" in self._origins:
+            return "*"
+        if not origin and len(self._origins) == 1:
+            return next(iter(self._origins))
+        return origin if origin in self._origins else ""
+
+    def _answer_preflight(self, origin: str, allows: list[tuple[str, str]]) -> Response:
+        headers = dict(allows) | {"Access-Control-Max-Age": str(_MAX_AGE), "Vary": "Origin"}
+        if origin and not self._named_for(origin):
+            return PlainTextResponse("pages of this origin may not", 400, headers)
+        return Response(status_code=200, headers=headers)
+
+
+def is_from_elsewhere(connection: HTTPConnection[Any], origins: Collection[str]) -> bool:
+    """Whether a page of neither these origins nor this host makes the request.
+
+    Devices send no ``Origin``, and libraries that do send the host they call.
+    """
+    origin = header(connection, b"origin")
+    if not origin or "*" in origins or origin in origins:
+        return False
+    return urlsplit(origin).netloc != header(connection, b"host")
 
 
 def require_origin(connection: HTTPConnection[Any], origins: Collection[str]) -> None:
     """Raises Forbidden for a handshake of a page of neither these origins nor this host.
 
-    Browsers open WebSockets to any host without asking it first. Devices send no ``Origin``, and
-    libraries that do send the host they call.
+    Browsers open WebSockets to any host without asking it first.
     """
-    origin = header(connection, b"origin")
-    if not origin or "*" in origins or origin in origins:
-        return
-    if urlsplit(origin).netloc != header(connection, b"host"):
+    if is_from_elsewhere(connection, origins):
         raise Forbidden("pages of this origin may not connect")

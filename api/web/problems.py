@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 import psycopg
@@ -15,6 +15,10 @@ from starlette.responses import Response
 
 from shared.errors import ServiceUnavailable, TrackerError
 
+# Clients of the original service show it.
+_HINT: Final = (
+    "send an API key in the header X-API-Key; in a query it counts for event streams alone"
+)
 logger = logging.getLogger(__name__)
 
 
@@ -68,7 +72,8 @@ class Unauthorized(Problem):
     status = HTTPStatus.UNAUTHORIZED
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="bike-power-tracker"'})
+        asks = {"WWW-Authenticate": 'Bearer realm="bike-power-tracker"'}
+        super().__init__(detail, headers=asks, members={"hint": _HINT})
 
 
 class Forbidden(Problem):

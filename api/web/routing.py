@@ -32,6 +32,8 @@ class Operation:
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
     ``makes``: the name in paths of what it makes, and where the answer says it.
+    ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
+    header.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Operation:
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
+    key_in_query: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -106,7 +109,8 @@ class Endpoint:
             raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
         if operation.scope is None:
             return await operation.handler(request)
-        caller = await self._authenticate(request, *operation.scopes)
+        in_query = operation.key_in_query
+        caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
         if len(body) <= UNCOUNTED:

@@ -12,6 +12,17 @@ VALUES (%(email)s, %(password_hash)s, %(provider)s, %(provider_id)s, %(display_n
 ON CONFLICT DO NOTHING
 RETURNING id
 
+-- name: create_local_user
+-- The user as whom requests without a key act, by a key that nobody has; nothing if they are there.
+WITH local AS (
+    INSERT INTO users (id, email, display_name)
+    VALUES (%(user_id)s::uuid, %(user_id)s::uuid || '@local.invalid', 'Local user')
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+INSERT INTO api_keys (id, user_id, hash, name, scopes)
+SELECT %(key_id)s, id, %(hash)s, 'requests without a key', '{upload,read,admin}' FROM local
+
 -- name: use_invitation
 -- Use up an invitation, which is good for one user; nothing if it is unknown, used or expired.
 UPDATE invitations SET used_by = %(user_id)s, used_at = now()

@@ -19,7 +19,8 @@ def problem_of(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
-    assert problem.keys() - {"errors"} == {"type", "title", "status", "detail", "error"}
+    more = {"errors"} if status != 401 else {"errors", "hint"}
+    assert problem.keys() - more == {"type", "title", "status", "detail", "error"}
     assert problem["status"] == status
     assert problem["error"] == problem["detail"] != ""
     return problem

@@ -54,7 +54,7 @@ def test_variables_that_are_not_settings_are_ignored() -> None:
 NUMBERS = [
     field.name.upper()
     for field in msgspec.structs.fields(Settings)
-    if isinstance(field.default, int | float)
+    if isinstance(field.default, int | float) and not isinstance(field.default, bool)
 ]
 
 
