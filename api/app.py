@@ -17,6 +17,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.clients import riders as client_riders
+from api.clients import streams
+from api.clients import workouts as client_workouts
+from api.clients.listening import Listening
+from api.clients.log import StreamLog
+from api.clients.rides import StreamRides
+from api.clients.state import ClientsState
+from api.clients.workouts import STREAM_IN_PATH
 from api.export import account as export
 from api.export import ride_file
 from api.export.slots import Exports
@@ -34,6 +42,7 @@ from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
+from api.ingest.state import IngestState
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.waiting import WaitingBytes, keep_shares
 from api.live import routes as live
@@ -67,6 +76,10 @@ LOOK_THROUGH_SOCKETS_EVERY = 2.0  # seconds, so that each is closed within REVOC
 logger = logging.getLogger(__name__)
 
 
+class ServiceState(ExportState, ClientsState):
+    """What the handlers of every room share."""
+
+
 # In the order in which a stranger needs them.
 SUBJECTS: Final = (
     accounts.OPERATIONS,
@@ -96,6 +109,16 @@ SUBJECTS: Final = (
 # By what somebody watches a ride → which of them hold no more.
 SHUT: Final = {"key": find_shut_keys, "share": find_shut_shares}
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
+# What is only there for clients of the original service. The document, which is of our own API,
+# leaves it out: docs/existing-clients.md has it.
+COMPATIBLE: Final = (client_workouts.OPERATIONS, streams.OPERATIONS, client_riders.OPERATIONS)
+# In the order in which paths are tried: a stream may be called `chart`, and no user `me`.
+_SERVED: Final = (
+    *client_workouts.OPERATIONS.operations,
+    *OPERATIONS,
+    *streams.OPERATIONS.operations,
+    *client_riders.OPERATIONS.operations,
+)
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
@@ -103,7 +126,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 
     ``clock``: Unix seconds, by which quotas count their minutes.
     """
-    endpoints = make_endpoints(OPERATIONS, authenticate)
+    endpoints = make_endpoints(_SERVED, authenticate)
     routed = Starlette(
         routes=[*routes(endpoints), *pages.routes()],
         exception_handlers=for_browsers(EXCEPTION_HANDLERS),
@@ -124,7 +147,9 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[ExportState]:
+async def _open_state(
+    settings: Settings, clock: Callable[[], float]
+) -> AsyncIterator[ServiceState]:
     """What the handlers share, for as long as the process serves."""
     async with (
         open_async_redis(settings) as redis,
@@ -133,8 +158,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
         _outbound(settings) as transport,
     ):
         ride_sizes = RideSizes(settings.max_ride_samples)
-        announcements = Announcements(redis)
-        state = ExportState(
+        ingest = IngestState(
             settings=settings,
             database=database,
             redis=redis,
@@ -153,12 +177,23 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
             throttle=Throttle(redis, settings),
+            providers=sign_in.open_providers(settings, transport),
+        )
+        announcements = Announcements(redis)
+        watching = Watching(redis, database, announcements, Viewers(settings), SHUT)
+        stream_log = StreamLog(redis, settings)
+        stream_rides = StreamRides(stream_log, ingest)
+        state = ServiceState(
+            **ingest,
             announcements=announcements,
-            watching=Watching(redis, database, announcements, Viewers(settings), SHUT),
+            watching=watching,
+            stream_log=stream_log,
+            stream_rides=stream_rides,
+            ride_streams=stream_rides,
+            listening=Listening(redis, watching, settings.service_timeout),
             files=FileBudget(settings.max_held_file_bytes),
             originals=open_originals(settings),
             exports=Exports(),
-            providers=sign_in.open_providers(settings, transport),
         )
         async with _background_tasks(state):
             yield state
@@ -183,7 +218,7 @@ async def _outbound(settings: Settings) -> AsyncIterator[BoundedTransport]:
 
 
 @asynccontextmanager
-async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
+async def _background_tasks(state: ServiceState) -> AsyncIterator[None]:
     """Work that is done every so often, apart from requests."""
     tasks = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
@@ -191,6 +226,8 @@ async def _background_tasks(state: ExportState) -> AsyncIterator[None]:
         asyncio.create_task(state["announcements"].listen()),
         asyncio.create_task(state["watching"].read()),
         asyncio.create_task(state["watching"].look()),
+        asyncio.create_task(state["listening"].read()),
+        asyncio.create_task(state["listening"].look()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
     ]
     try:
@@ -216,7 +253,9 @@ class _UploadsFirst:
     def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
         self._uploads = {"http": upload, "websocket": uploads.upload_live}
         self._others = others
-        self._id_of = re.compile(uploads.PATH.replace("{id}", "([^/]+)")).fullmatch
+        # A stream may be called `telemetry`.
+        id_ = f"(?!{STREAM_IN_PATH}/)([^/]+)"
+        self._id_of = re.compile(uploads.PATH.replace("{id}", id_)).fullmatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         upload = self._uploads.get(scope["type"])
@@ -254,7 +293,7 @@ async def _keep_noting_key_use(authenticator: Authenticator) -> None:
         await _note_key_use(authenticator)
 
 
-async def _keep_counting(state: ExportState) -> None:
+async def _keep_counting(state: ServiceState) -> None:
     redis = state["redis"]
     counts = (
         partial(state["quota"].publish, redis),
@@ -271,7 +310,7 @@ async def _keep_counting(state: ExportState) -> None:
                 logger.warning("could not count samples: %r", error)
 
 
-async def _keep_looking_through_sockets(state: ExportState) -> None:
+async def _keep_looking_through_sockets(state: ServiceState) -> None:
     sockets, caches = state["sockets"], (state["authenticator"], state["ownerships"])
     while True:
         await asyncio.sleep(LOOK_THROUGH_SOCKETS_EVERY)

@@ -1,4 +1,4 @@
-"""Every Redis key, and the one channel.
+"""Every Redis key, and the channels.
 
 | key                  | type    | meaning                                                       |
 |----------------------|---------|---------------------------------------------------------------|
@@ -21,6 +21,10 @@
 | ``watched``          | zset    | rides that somebody watches, by until when (ms): see api.live |
 | ``{w:ID}:figures``   | stream  | the running figures of a watched ride: the newest, field ``f``|
 | ``{w:ID}:computed``  | string  | those were computed just now, or are being computed           |
+| ``{u:ID}:stream:…``  | stream  | the last messages of a user's stream of that name: api.clients |
+| ``{u:ID}:streams``   | zset    | the names of a user's streams, by when last sent to (ms)      |
+| ``{u:ID}:notes``     | hash    | what is known of them: see api.clients.log                    |
+| ``messages:ID``      | channel | what happens in a user's streams                              |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 | ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
@@ -124,6 +128,26 @@ def measured_key(answer_id: UUID) -> str:
 def waiting_key(user_id: UUID) -> str:
     """The names of the streams in which a user's batches wait."""
     return f"waiting:{user_id}"
+
+
+def stream_key(user_id: UUID, name: str) -> str:
+    """The messages of a user's stream."""
+    return f"{{u:{user_id}}}:stream:{name}"
+
+
+def streams_key(user_id: UUID) -> str:
+    """The names of a user's streams."""
+    return f"{{u:{user_id}}}:streams"
+
+
+def notes_key(user_id: UUID) -> str:
+    """What is known of a user's streams."""
+    return f"{{u:{user_id}}}:notes"
+
+
+def messages_channel(user_id: UUID) -> str:
+    """The channel on which is said what happens in a user's streams."""
+    return f"messages:{user_id}"
 
 
 def quota_key(user_id: UUID, minute: int) -> str:

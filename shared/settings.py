@@ -75,6 +75,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_viewers_per_key: Positive = 50
     max_viewers_per_user: Positive = 500
     max_viewers: Positive = 4000
+    # Named streams of one user, the messages of each and the bytes of all together, and the seconds
+    # after its last message for which a stream is kept.
+    max_streams: Positive = 100
+    max_stream_messages: Positive = 10_000
+    max_stream_bytes: Positive = 64 * 1024 * 1024
+    stream_retention: Seconds = 86_400
     # Whether requests without a key act as one local user: for a private bench or a home network.
     allow_anonymous: bool = False
     # Who may make an account: anybody, whoever has a code from `make invite`, or nobody.

@@ -14,7 +14,7 @@ ROOMS = {
     "shared": ["samples", "files"],
     "api": [
         *("web", "health", "identity", "ingest", "workouts", "live", "files", "season"),
-        *("sharing", "export", "pages"),
+        *("sharing", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "importing", "demo"],

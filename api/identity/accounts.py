@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.identity import store
 from api.identity.auth import Caller, require_fresh_session, require_open_key
+from api.identity.erasing import erase_streams
 from api.identity.registration import checked_email, create_user, require_registration
 from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
@@ -109,6 +110,7 @@ async def delete_account(request: IdentityRequest, caller: Caller) -> Response:
         await require_open_key(connection, caller)
         await store.delete_user(connection, user_id)
         await store.write_audit(connection, user_id, "delete_account", key_id=caller.key_id)
+        await erase_streams(state["redis"], user_id)
     state["authenticator"].forget_user(user_id)
     return json_response(AccountDeletion(), HTTPStatus.ACCEPTED)
 

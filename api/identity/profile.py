@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
@@ -12,8 +13,9 @@ from api.identity.state import IdentityRequest, IdentityState
 from api.identity.wire import RiderAnswer
 from api.web.body import JSON, read_json
 from api.web.query import TimeZone, time_zone_of
-from api.web.responses import json_response
+from api.web.responses import json_response, with_members_beside
 from api.web.routing import Operation, Operations
+from shared.connections import AsyncDatabase
 
 AvatarUrl = Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$")]
 
@@ -30,8 +32,14 @@ class UpdateRider(Struct, rename="camel"):
 
 async def get_rider(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's profile."""
-    profile = await store.get_profile(request.state["database"], caller.user_id)
-    return json_response(RiderAnswer(profile))
+    return await show_rider(request.state["database"], caller.user_id)
+
+
+async def show_rider(database: AsyncDatabase, user_id: UUID) -> Response:
+    """The user's profile, with the FTP that holds today beside it."""
+    profile = await store.get_profile(database, user_id)
+    settings = {"ftp": await store.find_ftp(database, user_id), "timeZone": profile.time_zone}
+    return with_members_beside(profile, user=profile, settings=settings)
 
 
 async def update_rider(request: IdentityRequest, caller: Caller) -> Response:

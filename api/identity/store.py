@@ -60,6 +60,11 @@ class ProviderUser:
     disabled: bool
 
 
+@dataclass(frozen=True)
+class _Ftp:
+    ftp: float
+
+
 # Keys and sessions.
 
 
@@ -195,6 +200,13 @@ async def get_profile(database: AsyncDatabase, user_id: UUID) -> Rider:
     async with database.connection() as connection:
         [profile] = await connection.rows(Rider, QUERIES["get_profile"], user_id=user_id)
     return profile
+
+
+async def find_ftp(database: AsyncDatabase, user_id: UUID) -> float | None:
+    """The user's FTP of cycling that holds today."""
+    async with database.connection() as connection:
+        found = await connection.row(_Ftp, QUERIES["find_ftp"], user_id=user_id)
+    return found.ftp if found else None
 
 
 async def update_profile(

@@ -64,6 +64,27 @@ class Target:
     lenient: bool
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A batch in its stream form. ``finished``: whether the ride is known to be over."""
+
+    batch: bytes
+    samples: int
+    finished: bool
+
+
+async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Entry) -> None:
+    """Add a batch to the stream of the user's ride, within the bounds of both.
+
+    Raises Conflict, TooManyRequests, NotFound, ServiceUnavailable.
+    """
+    with (
+        state["ride_sizes"].taking(workout_id, user_id, entry.samples),
+        state["waiting"].taking(user_id, workout_id, len(entry.batch)),
+    ):
+        await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+
+
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """Store a batch of samples. Sending one again is harmless."""
     state, workout_id = request.state, workout_id_of(request)
@@ -155,14 +176,11 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch = await _encode(state, target, body)
-    samples, workout_id, user_id = batch.receipt.accepted, target.workout_id, target.caller.user_id
+    samples, user_id = batch.receipt.accepted, target.caller.user_id
     if samples:
-        with (
-            state["quota"].taking(user_id, samples),
-            state["ride_sizes"].taking(workout_id, user_id, samples),
-            state["waiting"].taking(user_id, workout_id, len(batch.entry)),
-        ):
-            await state["writer"].append(workout_id, batch.entry, finished=target.finished)
+        entry = Entry(batch.entry, samples, finished=target.finished)
+        with state["quota"].taking(user_id, samples):
+            await append(state, target.workout_id, user_id, entry)
     return batch.receipt
 
 

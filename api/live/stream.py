@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api.live.feed import Feed, Wish, event_id
 from api.live.position import Position
 from api.live.state import LiveRequest
-from api.live.viewers import Ticket, Viewer
+from api.live.viewers import Ticket, Viewer, Viewers
 from api.live.watching import OVER, Glass
 from api.web.protocol import END_AT_STOP
 from api.workouts.held_samples import EncodedSamples, fetch_samples
@@ -27,6 +27,7 @@ from shared.samples.columns import Samples, merge
 MEDIA: Final = "text/event-stream"
 ENDED: Final = "end"  # the id of the last event
 _HEADERS: Final = {
+    "Content-Type": f"{MEDIA}; charset=utf-8",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # nginx would keep events until it has many
 }
@@ -50,20 +51,21 @@ class Audience:
     position: Position | None = None
 
 
-class LiveResponse(Response):
-    """Server-sent events for as long as the ride, its viewer and this process go on."""
+class EventStream(Response):
+    """Server-sent events for one viewer, until they end, the viewer leaves or the process stops.
 
-    def __init__(self, request: LiveRequest, audience: Audience) -> None:
-        super().__init__(headers=_HEADERS, media_type=MEDIA)
+    ``headers``: those of the answer.
+    """
+
+    def __init__(self, viewers: Viewers, ticket: Ticket, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
         del self.headers["content-length"]
-        self._state = request.state
-        self._audience = audience
-        self._position = audience.position
-        self._latest = b""  # event of the reader's that has an id
+        self._viewers = viewers
+        self.ticket = ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        with self._state["watching"].viewers.admit(self._audience.ticket) as viewer:
+        """Send it. Of a HEAD request, the head alone."""
+        with self._viewers.admit(self.ticket) as viewer:
             scope[END_AT_STOP] = viewer.drop
             leaving = asyncio.create_task(_drop_who_leaves(viewer, receive))
             try:
@@ -81,6 +83,21 @@ class LiveResponse(Response):
         except Exception as error:  # whatever it was, the viewer comes again and goes on from there
             logger.warning("ended a live stream early: %r", error)
         await send({"type": "http.response.body"})
+
+    def _pieces(self, viewer: Viewer) -> AsyncIterator[bytes]:
+        """What the viewer is sent."""
+        raise NotImplementedError
+
+
+class LiveResponse(EventStream):
+    """Server-sent events for as long as the ride, its viewer and this process go on."""
+
+    def __init__(self, request: LiveRequest, audience: Audience) -> None:
+        super().__init__(request.state["watching"].viewers, audience.ticket, _HEADERS)
+        self._state = request.state
+        self._audience = audience
+        self._position = audience.position
+        self._latest = b""  # event of the reader's that has an id
 
     async def _pieces(self, viewer: Viewer) -> AsyncIterator[bytes]:
         yield f"retry: {random.randint(*_RETRY)}\n\n".encode()  # noqa: S311

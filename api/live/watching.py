@@ -154,7 +154,7 @@ class Watching:
                 looked_at = time.monotonic()
                 try:
                     await self._look_at_rides()
-                    await self._look_at_tickets()
+                    await self.look_at_tickets()
                 except Exception as error:  # as above
                     logger.warning("could not look at who watches: %r", error)
             await asyncio.sleep(_EVERY)
@@ -293,7 +293,8 @@ class Watching:
         else:
             _end(ride, lambda feed: feed.end(workout.status, workout.summary))
 
-    async def _look_at_tickets(self) -> None:
+    async def look_at_tickets(self) -> None:
+        """Drop whoever watches by a key or a share that opens nothing any more."""
         held = defaultdict[str, set[str]](set)
         for viewer in self.viewers:
             held[viewer.ticket.kind].add(viewer.ticket.id)

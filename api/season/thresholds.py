@@ -85,7 +85,7 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     wanted = await read_json(request, PutThresholds, state["settings"])
     sport, figures = _one_sport(wanted.sport), structs.asdict(wanted)
     given = {name: each for name, each in figures.items() if each is not UNSET and name != "sport"}
-    return json_response(await _give(state, caller, sport, given))
+    return json_response(await give_thresholds(state, caller, sport, given))
 
 
 async def take_ftp(request: IdentityRequest, caller: Caller) -> Response:
@@ -103,7 +103,7 @@ async def take_ftp(request: IdentityRequest, caller: Caller) -> Response:
         "ftp": _plausible_ftp(device.get("thresholdPower")),
         "source": _named(device),
     }
-    return json_response(await _give(state, caller, sport_family(workout.sport), given))
+    return json_response(await give_thresholds(state, caller, sport_family(workout.sport), given))
 
 
 async def get_recompute(request: IdentityRequest, caller: Caller) -> Response:
@@ -111,9 +111,10 @@ async def get_recompute(request: IdentityRequest, caller: Caller) -> Response:
     return json_response(await store.count_stale(request.state["database"], caller.user_id))
 
 
-async def _give(
+async def give_thresholds(
     state: IdentityState, caller: Caller, sport: str, given: Mapping[str, Any]
 ) -> ThresholdsChange:
+    """Let figures of a sport, by their columns, hold from a day on. Raises Conflict."""
     await _require_room(state, caller, sport, given["effective_from"])
     thresholds = await store.put_thresholds(state["database"], caller.user_id, sport, given)
     return ThresholdsChange(thresholds, await store.count_stale(state["database"], caller.user_id))

@@ -25,6 +25,8 @@ from shared.settings import Settings
 
 T = TypeVar("T")
 JSON: Final = "application/json"
+MOST_BODY: Final = 200 * 1024  # bytes of an object of ours, and as clients of the original know it
+_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Bytes of a body that needs no key: strangers must not take the memory that uploads need.
 MOST_OF_STRANGERS: Final = 32 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -95,6 +97,12 @@ async def read_within(
     if encoding == "identity":
         return body
     raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
+
+
+def refuse_form(request: Request[Any]) -> None:
+    """Raises BadRequest for a form in place of JSON, as clients of the original service expect."""
+    if content_type(request) in _FORMS:
+        raise BadRequest(f"send {JSON}, not a form")
 
 
 async def read_json(

@@ -12,9 +12,10 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from api.web.security_headers import API_HEADERS, SHARED_PATH, headers_of
+from api.web.security_headers import API_HEADERS, SHARED_PATH, STREAMS_PATH, headers_of
 
 _API: Final = "/api/"
+_OF_THEIR_OWN: Final = (SHARED_PATH, STREAMS_PATH)  # answers with other headers
 # uvicorn logs each handshake with its query, websockets its headers, keys among them, and messages.
 _discreet = logging.getLogger("uvicorn.error.websockets")
 _discreet.setLevel(logging.WARNING)
@@ -138,7 +139,7 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
         path = self.scope["path"] if self.cycle else _API
-        if not path.startswith(_API) or path.startswith(SHARED_PATH):
+        if not path.startswith(_API) or path.startswith(_OF_THEIR_OWN):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
             own = [(name.encode(), value.encode()) for name, value in headers_of(path)]
             self.cycle.default_headers = [*date, *own]

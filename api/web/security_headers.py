@@ -66,8 +66,15 @@ _BY_PATH: Final = (
 )
 
 
+# Clients of the original service listen there, and know one Cache-Control: that of the answer.
+STREAMS_PATH: Final = "/api/streams/"
+_LISTENING: Final = ("/listen", "/listenAll")
+
+
 def headers_of(path: str) -> Headers:
     """The headers of the answers at a path."""
+    if path.startswith(STREAMS_PATH) and path.endswith(_LISTENING):
+        return API_HEADERS[:-1]
     return next((found for starts, found in _BY_PATH if path.startswith(starts)), PAGE_HEADERS)
 
 

@@ -1,7 +1,8 @@
 """What the list of workouts is asked: filters, the order, and a place in it."""
 
 import base64
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -10,16 +11,18 @@ from msgspec import Meta, Struct
 
 from api.identity.local_days import Moments
 from api.web.problems import Fault, Unprocessable
-from api.web.query import Moment
+from api.web.query import Moment, read_moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
 
 T = TypeVar("T")
+MOST_LISTED: Final = 1000  # workouts of a page
 
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
 Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 Start = Annotated[datetime, Meta(tz=True)]
 
 
@@ -27,7 +30,7 @@ class Listing(Struct, rename="camel"):
     """The order, the place in it: `page`, or the `nextCursor` of the page before; and filters."""
 
     page: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = 20
     cursor: Annotated[
         str | None, Meta(description="The `nextCursor` of a page with the same `sort` and `order`")
     ] = None
@@ -68,6 +71,17 @@ ListQuery: Final = cast(
         rename="camel",
     ),
 )
+# The same with the filters that clients of the original service know. The dates include both ends;
+# `userId` can be the caller's own.
+CompatibleListQuery: Final = cast(
+    type[Listing],
+    msgspec.defstruct(
+        "CompatibleListQuery",
+        [(name, str | None, None) for name in ("user_id", "start_date", "end_date")],
+        bases=(ListQuery,),
+        rename="camel",
+    ),
+)
 _MEMBERS: Final = {field.name: field.encode_name for field in msgspec.structs.fields(ListQuery)}
 
 
@@ -94,6 +108,24 @@ _PLACES: Final[dict[Sort, Any]] = {
     Sort.STATUS: Place[Status],
     **{Sort(figure.member): _place(listed) for figure, listed in LISTED.items()},
 }
+
+
+def with_dates(query: Any) -> Listing:
+    """The query with `from` and `to` for its `startDate` and `endDate`. Raises Unprocessable."""
+    asked: Listing = query
+    if query.start_date:
+        asked.from_ = query.start_date
+    if query.end_date:
+        asked.to = _just_after(query.end_date)
+    return asked
+
+
+def _just_after(text: str) -> str:
+    """The first moment that is not of the day, or not within the millisecond, of the text."""
+    moment = read_moment(text, "endDate")
+    assert moment is not None  # the text is not empty  # noqa: S101
+    is_day = _DAY.fullmatch(text) is not None
+    return (moment + (timedelta(days=1) if is_day else timedelta(milliseconds=1))).isoformat()
 
 
 def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:

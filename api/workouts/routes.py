@@ -1,10 +1,12 @@
 """Workouts: create, list, read, change, pause, resume, complete, delete."""
 
+import asyncio
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -14,24 +16,37 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
-from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
-from api.web.responses import json_response
+from api.web.body import JSON, MOST_BODY, read_json, refuse_form
+from api.web.problems import BadRequest, Conflict, Fault, NotFound, TooManyRequests, Unprocessable
+from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
+from api.web.responses import json_response, with_members_beside
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
+from api.workouts.client_figures import add_client_figures
 from api.workouts.held_samples import has_waiting
-from api.workouts.listing import Listing, ListQuery, Sport, filters_of, next_cursor, place_of
+from api.workouts.listing import (
+    CompatibleListQuery,
+    Listing,
+    ListQuery,
+    Sport,
+    filters_of,
+    next_cursor,
+    place_of,
+    with_dates,
+)
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
-from api.workouts.selection import Selection
+from api.workouts.selection import Selection, View
 from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import RideCounts, Status, Workout
+from api.workouts.streams import EndedWithStream, archives_telemetry, stream_name_of
 from shared.failpoints import failpoint
+from shared.redis_keys import samples_key
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
 
+_MOST_AT_ONCE: Final = 100  # workouts that are encoded between other requests
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
 
@@ -43,6 +58,12 @@ class CreateWorkout(Struct, rename="camel"):
     description: Description | None = None
     sport: Sport = "cycling"
     start_time: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class StartWorkout(CreateWorkout, rename="camel"):
+    """The same by a client of the original service, which names the stream that feeds the ride."""
+
+    stream_name: Any = None
 
 
 class UpdateWorkout(Struct, rename="camel"):
@@ -69,6 +90,7 @@ class Deletion(Struct):
     """The workout is hidden now and purged later."""
 
     success: bool = True
+    message: str = "the workout is deleted"
 
 
 class Pagination(Struct, rename="camel"):
@@ -94,22 +116,29 @@ class GetQuery(Struct, rename="camel"):
     include_telemetry: bool = False
 
 
-async def create_workout(request: IngestRequest, caller: Caller) -> Response:
+async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """Start a ride."""
     state = request.state
-    wanted = await read_json(request, CreateWorkout, state["settings"])
-    start = _checked_start(wanted.start_time)
+    refuse_form(request)
+    wanted = await read_json(request, StartWorkout, state["settings"], most=MOST_BODY)
+    start, stream = _checked_start(wanted.start_time), stream_name_of(wanted.stream_name)
     async with state["database"].connection() as connection, connection.transaction():
-        _require_room(await store.count_rides(connection, caller.user_id), state["settings"])
-        workout = await store.create_workout(
-            connection,
-            caller.user_id,
-            title=wanted.title,
-            description=wanted.description,
-            sport=wanted.sport,
-            start_time=start,
-        )
+        rides = await store.count_rides(connection, caller.user_id)
+        workout = stream and await store.find_fed(connection, caller.user_id, stream)
+        if not workout:
+            _require_room(rides, state["settings"])
+            workout = await store.create_workout(
+                connection,
+                caller.user_id,
+                title=wanted.title,
+                description=wanted.description,
+                sport=wanted.sport,
+                start_time=start,
+                stream_name=stream,
+            )
     state["ownerships"].remember(workout.id, caller.user_id, finished=False)
+    if stream:
+        await state["ride_streams"].attach(caller.user_id, stream, workout.id)
     location = {"Location": f"/api/workouts/{workout.id}"}
     return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
 
@@ -120,8 +149,14 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     Ranges include their ends; a ride that lacks the figure is in none of them. A cursor is good for
     the `sort` and `order` that it was given with, and lists each ride once, whatever is added.
     """
-    query = read_query(request, ListQuery)
-    return json_response(await read_list(request.state, caller, query))
+    query: Any = read_query(request, CompatibleListQuery)
+    if query.user_id not in (None, "me", str(caller.user_id)):
+        return json_response(WorkoutList([], Pagination(query.page, query.limit, None, 0, 0)))
+    found = await read_list(request.state, caller, with_dates(query))
+    await add_client_figures(request.state["database"], caller.user_id, found.workouts)
+    # A long page would hold up every other request.
+    is_long = len(found.workouts) > _MOST_AT_ONCE
+    return await asyncio.to_thread(json_response, found) if is_long else json_response(found)
 
 
 async def read_list(state: IngestState, caller: Caller, query: Listing) -> WorkoutList:
@@ -148,11 +183,13 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     """One ride; with `includeTelemetry=true` also its samples."""
     query = read_query(request, GetQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
+    wrapped = msgspec.json.encode(workout)
+    await add_client_figures(request.state["database"], caller.user_id, [workout])
     if not query.include_telemetry:
-        return json_response(WorkoutAnswer(workout))
+        return with_members_beside(workout, workout=msgspec.Raw(wrapped))
     view = await open_view(request, caller, workout, Selection())
-    answer = msgspec.json.encode(WorkoutAnswer(workout)).removesuffix(b"}}")
-    pieces = chain([answer, b',"telemetry":['], json_rows(view), [b"]}}"])
+    bare = _with_rows(msgspec.json.encode(workout), view)
+    pieces = chain(bare, [b',"workout":'], _with_rows(wrapped, view), [b"}}"])
     return stream(request, pieces, JSON)
 
 
@@ -165,7 +202,8 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     that is sent back whole, is no change. With null as `duplicateOf` a duplicate counts by itself.
     """
     state, workout_id = request.state, workout_id_of(request)
-    wanted = await read_json(request, UpdateWorkout, state["settings"])
+    refuse_form(request)
+    wanted = await read_json(request, UpdateWorkout, state["settings"], most=MOST_BODY)
     start = _checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
@@ -203,6 +241,7 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     A key without the scope `read` gets the figures of a ride that it ends, for an hour.
     """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
+    archives = await archives_telemetry(request)
     changed = await store.complete_workout(
         state["database"], workout_id, caller.user_id, caller.key_id
     )
@@ -211,6 +250,8 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
         await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
+    if workout.stream_name != samples_key(workout_id):
+        return await _end_with_stream(request, caller, workout, keep=not archives)
     if workout.status is Status.FAILED and not changed:  # else it failed just now
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
@@ -222,13 +263,16 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     return json_response(answer, HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied)
 
 
-async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
+async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """Hide a ride and take its records back."""
     state, workout_id = request.state, workout_id_of(request)
-    if not await store.delete_workout(state["database"], workout_id, caller.user_id):
+    deleted = await store.delete_workout(state["database"], workout_id, caller.user_id)
+    if deleted is None:
         raise NotFound("no such workout")
     state["ownerships"].forget(workout_id, caller.user_id)
     await state["writer"].announce_deletion(workout_id)
+    if deleted.stream_name:
+        await state["ride_streams"].drop(caller.user_id, deleted.stream_name)
     return json_response(Deletion())
 
 
@@ -242,6 +286,11 @@ def _require_room(rides: RideCounts, settings: Settings) -> None:
     if rides.lately >= settings.max_rides_per_hour:
         most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
         raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})
+
+
+def _with_rows(workout: bytes, view: View) -> Iterator[bytes]:
+    """A workout as JSON with its telemetry, but for the brace at its end."""
+    return chain([workout.removesuffix(b"}"), b',"telemetry":['], json_rows(view), [b"]"])
 
 
 def _checked_start(start: datetime | None) -> datetime | None:
@@ -270,6 +319,27 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
         state["database"], workout.id, caller.user_id, caller.key_id
     )
     return WorkoutChange(seen_by(caller, workout, figures=figures))
+
+
+async def _end_with_stream(
+    request: WorkoutsRequest, caller: Caller, workout: Workout, *, keep: bool
+) -> Response:
+    """The answer that clients expect of a ride that a stream feeds: the first time, its result.
+
+    The stream ends before the row says so: whoever asks again, after a process has died here, is
+    the first.
+    """
+    state, name = request.state, workout.stream_name
+    if name is None:
+        raise BadRequest("Workout is not active")
+    sent = await state["ride_streams"].end(caller.user_id, name, workout.id, keep=keep)
+    if not await store.end_stream(state["database"], workout.id, caller.user_id):
+        raise BadRequest("Workout is not active")
+    workout = await _wait_for_result(state, workout.id, caller, LONGEST_WAIT)
+    change = await _completed(state, workout, caller)
+    await add_client_figures(state["database"], caller.user_id, [change.workout])
+    ended = EndedWithStream(change.workout, archived_messages=0 if keep else sent)
+    return json_response(ended)
 
 
 async def _wait_for_result(

@@ -28,6 +28,7 @@ from shared.sql import load_queries
 QUERIES = load_queries("workouts")
 RECORDS = load_queries("records")
 MOST_REMOVED: Final = 100  # ranges of one ride
+SHORT_CURVE: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)  # seconds
 
 
 class TimeRange(Struct):
@@ -103,7 +104,18 @@ class Workout(Struct, rename="camel"):
         self.removed_ranges = _time_ranges(self.removed_ranges)
         self.crop = crop and Crop(crop.lower, crop.upper)
         self.laps, self.pauses = _uncropped(self.laps, crop), _uncropped(self.pauses, crop)
-        self.stream_name = samples_key(self.id)  # follows from the id: its column stays empty
+        self.stream_name = _shown_stream(self)
+
+
+def _shown_stream(workout: Workout) -> str | None:
+    """The stream that feeds the ride by its name, None where that has ended.
+
+    Of other rides it is the one with their batches, which follows from the id. The column is empty
+    where a stream has ended, and null where there never was one.
+    """
+    if workout.stream_name is None:
+        return samples_key(workout.id)
+    return workout.stream_name or None
 
 
 def _time_ranges(multirange: Any) -> list[TimeRange]:
@@ -136,8 +148,21 @@ class _Id:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """A ride that was there. ``stream_name``: of the stream that fed it, if one did."""
+
+    stream_name: str | None
+
+
+@dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
+
+
+@dataclass(frozen=True)
+class _Curve:
+    workout_id: UUID
+    points: list[Any]
 
 
 @dataclass(frozen=True)
@@ -183,9 +208,15 @@ async def create_workout(
     description: str | None,
     sport: str,
     start_time: datetime | None,
+    stream_name: str | None = None,
 ) -> Workout:
-    """A new ride of a user's."""
+    """A new ride of a user's, which a stream feeds if one is named: none of the others any more."""
     named = {"title": title, "description": description, "sport": sport}
+    named["stream_name"] = stream_name
+    if stream_name:
+        await connection.execute(
+            QUERIES["take_stream"], {"user_id": user_id, "stream_name": stream_name}
+        )
     workout = await connection.row(
         Workout, QUERIES["create_workout"], user_id=user_id, start_time=start_time, **named
     )
@@ -197,6 +228,23 @@ async def find_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID)
     """The workout, if it is there and the user's."""
     async with database.connection() as connection:
         return await connection.row(Workout, QUERIES["get_workout"], id=workout_id, user_id=user_id)
+
+
+async def find_by_stream(database: AsyncDatabase, user_id: UUID, name: str) -> Workout | None:
+    """The user's ride under way that the stream of this name feeds."""
+    async with database.connection() as connection:
+        return await find_fed(connection, user_id, name)
+
+
+async def find_fed(connection: BoundedConnection, user_id: UUID, name: str) -> Workout | None:
+    """The same, in the caller's transaction."""
+    named = {"user_id": user_id, "stream_name": name}
+    return await connection.row(Workout, QUERIES["get_by_stream"], **named)
+
+
+async def end_stream(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
+    """No stream feeds the ride any more. Whether one did until now."""
+    return await _change(database, "end_stream", id=workout_id, user_id=user_id)
 
 
 async def find_workouts(
@@ -360,18 +408,20 @@ async def put_laps(
     await connection.execute(QUERIES["put_laps"], named)
 
 
-async def delete_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
-    """Hide a ride and take its records back. Whether it was there, and the user's."""
+async def delete_workout(
+    database: AsyncDatabase, workout_id: UUID, user_id: UUID
+) -> Deleted | None:
+    """Hide a ride and take its records back. None if it was not there, or not the user's."""
     async with database.connection() as connection, connection.transaction():
         hidden = await connection.row(
-            _Id, QUERIES["delete_workout"], id=workout_id, user_id=user_id
+            Deleted, QUERIES["delete_workout"], id=workout_id, user_id=user_id
         )
         if hidden:
             orphaned = {"id": workout_id, "user_id": user_id}
             await connection.execute(QUERIES["free_duplicates"], orphaned)
             await connection.execute(RECORDS["delete_curve"], {"workout_id": workout_id})
             await take_records_back(connection, workout_id, user_id)
-    return hidden is not None
+    return hidden
 
 
 async def take_records_back(connection: BoundedConnection, workout_id: UUID, user_id: UUID) -> None:
@@ -383,6 +433,18 @@ async def take_records_back(connection: BoundedConnection, workout_id: UUID, use
     ride = {"workout_id": workout_id, "user_id": user_id}
     for query in ("delete_bests", "lock_rider", "refresh_records"):
         await connection.execute(RECORDS[query], ride)
+
+
+async def read_short_curves(
+    database: AsyncDatabase, user_id: UUID, ids: Sequence[UUID]
+) -> dict[UUID, list[Any]]:
+    """The power curves of the user's rides that have one, at a few durations each."""
+    durations = list(SHORT_CURVE)
+    async with database.connection() as connection:
+        found = await connection.rows(
+            _Curve, QUERIES["short_curves"], user_id=user_id, ids=list(ids), durations=durations
+        )
+    return {each.workout_id: each.points for each in found}
 
 
 async def read_channels(

@@ -52,6 +52,16 @@ SELECT id, email, display_name, avatar_url, coalesce(settings ->> 'timeZone', 'U
 FROM users
 WHERE id = %(user_id)s
 
+-- name: find_ftp
+-- The FTP of cycling that holds on this day of the user's time zone.
+SELECT ftp
+FROM athlete_thresholds
+JOIN users ON users.id = user_id
+WHERE user_id = %(user_id)s AND ftp IS NOT NULL
+    AND effective_from <= (now() AT TIME ZONE coalesce(settings ->> 'timeZone', 'UTC'))::date
+ORDER BY effective_from DESC
+LIMIT 1
+
 -- name: update_profile
 -- Change the name and the picture where asked to, and the time zone where one is given.
 UPDATE users SET

@@ -1,11 +1,29 @@
 -- name: create_workout
 -- A new ride, which starts now unless it says when.
-INSERT INTO visible_workouts (user_id, title, description, sport, start_time)
+INSERT INTO visible_workouts (user_id, title, description, sport, start_time, stream_name)
 VALUES (
     %(user_id)s, %(title)s, %(description)s, %(sport)s,
-    coalesce(%(start_time)s::timestamptz, now())
+    coalesce(%(start_time)s::timestamptz, now()), %(stream_name)s
 )
 RETURNING *
+
+-- name: take_stream
+-- A stream feeds one ride at a time: whichever it fed keeps what it has.
+UPDATE workouts SET stream_name = '', updated_at = now()
+WHERE user_id = %(user_id)s AND stream_name = %(stream_name)s AND stream_name <> ''
+    AND status <> 'DELETED'
+
+-- name: get_by_stream
+-- The ride under way that a stream feeds.
+SELECT * FROM visible_workouts
+WHERE user_id = %(user_id)s AND stream_name = %(stream_name)s AND stream_name <> ''
+    AND status IN ('ACTIVE', 'PAUSED')
+
+-- name: end_stream
+-- No stream feeds the ride any more; of two who say so one is the first.
+UPDATE workouts SET stream_name = '', updated_at = now()
+WHERE id = %(id)s AND user_id = %(user_id)s AND stream_name <> ''
+RETURNING id
 
 -- name: lock_creation
 -- One ride of a user is made at a time, so that all that are made are counted.
@@ -130,7 +148,7 @@ WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
 -- Hides the workout at once; its rows are purged later.
 UPDATE workouts SET status = 'DELETED', deleted_at = now(), updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
-RETURNING id
+RETURNING stream_name
 
 -- name: lock_laps
 -- The laps of a ride, which nobody else changes before the transaction ends; since when it was ridden,
@@ -220,6 +238,15 @@ SELECT id, user_id, stream_name, title, description, sport, status, start_time, 
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: short_curves
+-- The power curves of a user's rides, at some durations.
+SELECT workout_id, jsonb_agg(
+    jsonb_build_object('duration', duration, 'watts', round(power::numeric, 3)) ORDER BY duration
+) AS points
+FROM workout_curves, unnest(durations, watts) AS point (duration, power)
+WHERE workout_id = ANY(%(ids)s) AND user_id = %(user_id)s AND duration = ANY(%(durations)s)
+GROUP BY workout_id
 
 -- name: read_own_channels
 -- The archived channels of a user's workout, or those named.

@@ -39,7 +39,7 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     "topic",
     [
         *("workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"),
-        *("live", "shares"),
+        *("live", "shares", "clients"),
     ],
 )
 def test_every_query_has_its_line_of_intent(topic: str) -> None:
@@ -60,7 +60,7 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
 OF_NO_USER |= {"shares.find_share", "shares.find_shut_shares"}
 OF_NO_USER |= {"riders.count_marked", "uploads.keep_file", "uploads.note_object"}
-OF_USERS = ("workouts", "riders", "season", "ingest", "uploads", "shares")
+OF_USERS = ("workouts", "riders", "season", "ingest", "uploads", "shares", "clients")
 
 
 @pytest.mark.parametrize("name", [name for name in QUERIES if name.partition(".")[0] in OF_USERS])

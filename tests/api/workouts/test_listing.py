@@ -252,7 +252,7 @@ ID = "6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11"
         ("page", "x"),
         ("page", "100001"),
         ("limit", "0"),
-        ("limit", "101"),
+        ("limit", "1001"),
         ("limit", "1.5"),
         ("status", "DELETED"),
         ("status", "active"),

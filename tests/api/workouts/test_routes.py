@@ -271,7 +271,10 @@ def test_a_deleted_workout_is_gone_at_once(rider: Rider, finished: bool) -> None
     if finished:
         rider.complete(workout)
     response = rider.client.delete(f"/api/workouts/{workout}")
-    assert (response.status_code, response.json()) == (200, {"success": True})
+    assert (response.status_code, response.json()) == (
+        200,
+        {"success": True, "message": "the workout is deleted"},
+    )
     absent = rider.client.get(f"/api/workouts/{uuid4()}").content
     for call in ON_ONE.values():
         answer = call(rider, workout)

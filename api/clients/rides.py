@@ -1,0 +1,139 @@
+"""From the messages of a stream to the samples of the ride that it feeds.
+
+Clients create a stream, send, and then start the ride, or do so in the other order. Nothing may be
+lost in between, whichever process serves which request:
+
+1. A message is added to the stream's log first. The same script says which ride is fed.
+2. If one is, its sample is added to the stream of the ride, and only then is the message answered.
+   If none is known, PostgreSQL is asked, at most every ten seconds for a stream without a ride.
+3. Whoever attaches a ride commits its row, then notes it beside the log, then copies all that the
+   log has into the ride. A message came either before the note, and is copied, or after it, and
+   sees it. What is copied twice is folded once: it has the same timestamp.
+4. Notes that Redis has lost, or a process that was killed after 3's commit has not made, are made
+   anew when the row is found by 2, and at the latest when the ride is completed.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import psycopg
+import psycopg_pool
+
+from api.clients.log import StreamLog
+from api.clients.messages import Message, Reading
+from api.clients.store import find_fed
+from api.ingest.batch import Limits
+from api.ingest.state import IngestState
+from api.ingest.uploads import Entry, append
+from api.web.problems import NotFound
+from shared.samples import stream_codec
+
+_ASK_EVERY: Final = 10_000  # ms
+_COPIED_AT_ONCE: Final = 1000
+_OUTAGE: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
+_RIDE: Final = re.compile(r"([0-9a-f-]{36})(\??)")
+logger = logging.getLogger(__name__)
+
+
+class StreamRides:
+    """The rides that streams feed. ``log``: the streams."""
+
+    def __init__(self, log: StreamLog, state: IngestState) -> None:
+        self._log = log
+        self._state = state
+
+    async def send(self, user_id: UUID, name: str, message: Message) -> str:
+        """Add a message to a stream, and its sample to the ride; the id of the message.
+
+        Raises Conflict, TooManyRequests, ServiceUnavailable.
+        """
+        reading = message.reading()
+        with self._state["quota"].taking(user_id, 1):
+            added = await self._log.append(user_id, name, message, is_sample=reading is not None)
+            if reading:
+                ride = await self._ride_of(user_id, name, added.ride)
+                if ride:
+                    await self._feed(user_id, ride, [reading])
+        return added.id
+
+    async def attach(self, user_id: UUID, name: str, workout_id: UUID) -> None:
+        """Let the stream feed the ride: what was sent so far, and what will be."""
+        after = await self._log.bind(user_id, name, workout_id)
+        if after is None:
+            return
+        for messages in await self._log.samples_after(user_id, name, after):
+            readings = await asyncio.to_thread(_readings_of, messages)
+            await self._feed(user_id, workout_id, readings)
+        await self._log.note_bound(user_id, name, workout_id)
+
+    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> int:
+        """The ride is over: delete the stream, unless it is to be kept.
+
+        How many samples were sent to it for the ride.
+        """
+        await self.attach(user_id, name, workout_id)
+        sent = await self._log.count_samples(user_id, name)
+        if keep:
+            await self._log.leave(user_id, name, workout_id)
+        else:
+            await self._log.delete(user_id, name)
+        return sent
+
+    async def drop(self, user_id: UUID, name: str) -> None:
+        """The ride is deleted, and its stream with it."""
+        await self._log.delete(user_id, name)
+
+    async def _ride_of(self, user_id: UUID, name: str, note: str) -> UUID | None:
+        """The ride that a stream feeds, by the note of it or else by its row."""
+        now = time.time_ns() // 1_000_000
+        if note.startswith("-") and now + int(note) < _ASK_EVERY:
+            return None
+        if noted := _RIDE.fullmatch(note):
+            return await self._attached(user_id, name, UUID(noted[1]), is_copied=not noted[2])
+        try:
+            found = await find_fed(self._state["database"], user_id, name)
+        except _OUTAGE as error:  # the message stays in the log, from which it is copied later
+            logger.warning("could not look for the ride of a stream: %r", error)
+            return None
+        if found:
+            return await self._attached(user_id, name, found, is_copied=False)
+        meanwhile = await self._log.note_unbound(user_id, name, now)
+        return await self._ride_of(user_id, name, meanwhile) if meanwhile else None
+
+    async def _attached(self, user_id: UUID, name: str, ride: UUID, *, is_copied: bool) -> UUID:
+        if not is_copied:
+            await self.attach(user_id, name, ride)
+        return ride
+
+    async def _feed(self, user_id: UUID, ride: UUID, readings: Sequence[Reading]) -> None:
+        """Add samples to the ride; nothing to one that is deleted."""
+        try:
+            finished = await self._state["ownerships"].is_finished(ride, user_id)
+            kept = self._without_removed(ride, readings)
+            for at in range(0, len(kept), _COPIED_AT_ONCE):
+                few = kept[at : at + _COPIED_AT_ONCE]
+                entry = Entry(_encoded(few), len(few), finished=finished)
+                await append(self._state, ride, user_id, entry)
+        except NotFound:
+            logger.info("the ride %s, which a stream fed, is deleted", ride)
+
+    def _without_removed(self, ride: UUID, readings: Sequence[Reading]) -> list[Reading]:
+        """Nothing that lies where the rider has removed samples for good."""
+        limits = Limits(0, 0, self._state["ownerships"].removed_from(ride))
+        return [each for each in readings if not limits.is_removed(each.timestamp)]
+
+
+def _readings_of(messages: Sequence[Message]) -> list[Reading]:
+    return [reading for each in messages if (reading := each.reading())]
+
+
+def _encoded(readings: Sequence[Reading]) -> bytes:
+    if len(readings) == 1:
+        return stream_codec.encode_one(readings[0].timestamp, readings[0].values)
+    columns = zip(*(each.values for each in readings), strict=True)
+    return stream_codec.encode_few([each.timestamp for each in readings], list(columns))

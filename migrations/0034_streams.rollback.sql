@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS ftp_changes;
+DROP INDEX IF EXISTS workouts_stream;
