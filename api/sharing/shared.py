@@ -28,6 +28,7 @@ from api.web.query import read_moment, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.web.state import Request
 from api.workouts.chart import Chart, ChartQuery, draw
 from api.workouts.reading import READ_REFUSALS
 from api.workouts.selection import Selection, View
@@ -51,7 +52,7 @@ async def get_shared(request: SharingRequest) -> Response:
     return json_response(SharedAnswer(await read_shared(request)))
 
 
-async def read_shared(request: SharingRequest) -> SharedWorkout:
+async def read_shared(request: Request[Any]) -> SharedWorkout:
     """The ride of the token in the path, as others see it.
 
     Raises NotFound, TooManyRequests, ServiceUnavailable.
