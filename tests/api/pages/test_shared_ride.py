@@ -1,7 +1,9 @@
 """The page of a link, as it comes from the server: what it shows, and what it never does."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from api.web.security_headers import SHARED_PAGE_HEADERS
 from shared.connections import Database
 from tests.api.answers import T0
 from tests.api.pages.browsing import Visitor
+from tests.api.serving import serving
 from tests.api.sharing.tracks import HOME, METRE
 from tests.conftest import Rider
 
@@ -142,3 +145,22 @@ def test_a_ride_under_way_is_watched_by_the_link(visitor: Visitor, rider: Rider)
     assert "Under way" in page
     rider.complete(workout)
     assert " data-live" not in visitor.get(f"/shared/{token}").text
+
+
+def test_the_front_page_invites_to_a_ride_where_one_is_named_and_for_as_long_as_it_opens(
+    urls: Mapping[str, str], tmp_path: Path, rider: Rider
+) -> None:
+    made = share(rider, ridden(rider))
+    named = tmp_path / "front-ride"
+    with (
+        serving(urls, tmp_path / "api.log", FRONT_RIDE_FILE=str(named)) as client,
+        Visitor(str(client.base_url)) as visitor,
+    ):
+        assert "Look at a ride" not in visitor.get("/").text
+        named.write_text(f"/shared/{made['token']}\n")
+        assert f'href="/shared/{made["token"]}">Look at a ride' in visitor.get("/").text
+        named.write_text("javascript:alert(1)")
+        assert "Look at a ride" not in visitor.get("/").text
+        named.write_text(f"/shared/{made['token']}")
+        rider.client.delete(f"/api/shares/{made['share']['id']}")
+        assert "Look at a ride" not in visitor.get("/").text
