@@ -71,18 +71,13 @@ def run(
 
 
 def _say_how_to_go_on(console: Console, url: str, api_key: str, link: str | None) -> None:
-    console.print(
-        f"\nOpen  {url}   in a browser. Make an account there, which takes an email and a password"
-        " and sends nothing, and drop a FIT file on the page: it opens with its charts.",
-        soft_wrap=True,
-    )
+    console.print(f"\nOpen  {url}   in a browser", soft_wrap=True)
+    console.print("      Make an account: an email and a password, and nothing is sent.")
+    console.print("      Drop a FIT file on the page: it opens with its charts.")
     if link:
         console.print(f"Look  {url}{link}   at the simulated ride first", soft_wrap=True)
     console.print(f"API   {url}/docs", soft_wrap=True)
-    console.print(
-        f"Key   {api_key}   of {DEMO_EMAIL}, who has ridden it; it signs in on the page, too",
-        soft_wrap=True,
-    )
+    console.print(f"Key   {api_key}   signs in as {DEMO_EMAIL}, on the page too", soft_wrap=True)
 
 
 @contextmanager

@@ -80,7 +80,9 @@ def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
     assert "COMPLETED" in done.stdout
     assert "3,420" in done.stdout  # an hour at 1 Hz, less a stop of three minutes
     assert "Key   bpt_" in done.stdout
-    assert re.search(r"Open  http://127\.0\.0\.1:\d+   in a browser\. Make an account", done.stdout)
+    assert re.search(
+        r"Open  http://127\.0\.0\.1:\d+   in a browser\n +Make an account", done.stdout
+    )
     assert re.search(r"Look  http://127\.0\.0\.1:\d+/shared/[\w-]{43}   ", done.stdout)
 
 
