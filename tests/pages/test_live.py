@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.pages.conftest import OpenPage
 from tests.pages.riding import Riding
@@ -35,6 +35,12 @@ def test_two_watch_a_ride_to_its_end(open_page: OpenPage, riding: Riding) -> Non
         expect(window.page.locator("#now-state")).to_have_text(re.compile(r"^Behind by \d+\ss$"))
         expect(window.page.locator("#now-said")).to_contain_text("Power")
         expect(window.page.locator("#now-bests")).to_contain_text(re.compile(r"5\smin\d+W"))
+    axis = own.page.locator(".axis span").first
+    expect(axis).to_have_text("0:00")
+    own.page.get_by_text("Last 10").click()
+    expect(axis).to_have_text("10:00")
+    own.page.get_by_text("Whole ride", exact=True).click()
+    expect(axis).to_have_text("0:00")
     own.picture("live")
     other.picture("live-shared")
     riding.complete()
@@ -55,6 +61,27 @@ def test_a_ride_without_samples_waits_for_them(open_page: OpenPage, riding: Ridi
     riding.ride(60, 180)
     expect(now(window.page, "power")).to_have_text("180W")
     expect(window.page.locator(".plot-power canvas")).to_be_visible()
+
+
+def test_a_stream_that_breaks_off_goes_on_where_it_was(open_page: OpenPage, riding: Riding) -> None:
+    riding.ride(60, 180)
+    window = open_page(key=riding.session.key)
+    asked: list[str] = []
+
+    def break_off_once(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            media = "text/event-stream"
+            route.fulfill(body="retry: 50\nid: 0-0..\n\n", content_type=media)
+        else:
+            route.continue_()
+
+    window.page.route("**/live?*", break_off_once)
+    window.page.goto(f"/rides/{riding.id}")
+    riding.ride(10, 240)
+    expect(now(window.page, "power")).to_have_text("240W")
+    expect(window.page.locator("#now-state")).to_have_text(re.compile("^Nothing new for|^Behind"))
+    assert len(asked) == 2
 
 
 def test_a_ride_under_way_is_found_from_home_and_list(open_page: OpenPage, riding: Riding) -> None:

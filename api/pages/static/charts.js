@@ -85,6 +85,15 @@ export class Charts extends EventTarget {
     this.draw();
   }
 
+  // Show the last ms of a trace that grows.
+  follow(trace, span) {
+    this.isWhole = false;
+    this.view.trace = trace;
+    this.to = trace.end;
+    this.from = trace.end - span;
+    this.draw();
+  }
+
   // The whole trace has grown: what is shown moves along, unless it is a part of the ride.
   grow() {
     const found = LOOKS.filter(({ channel }) => this.whole.channels[channel]);

@@ -63,7 +63,8 @@ class Live {
 
   #add({ timestamp, ...columns }) {
     this.latest.note(timestamp, columns);
-    this.trace.add({ timestamp, ...columns });
+    if (this.view.trace === this.trace) this.view.add({ timestamp, ...columns });
+    else this.trace.add({ timestamp, ...columns });
     cancelAnimationFrame(this.soon);
     this.soon = requestAnimationFrame(() => this.#draw());
   }

@@ -4,6 +4,7 @@
 import { get } from "./api.js";
 import { Charts } from "./charts.js";
 import { make } from "./dom.js";
+import { GrowingTrace } from "./growing.js";
 import { watch } from "./live.js";
 import { TrackMap } from "./map.js";
 import { RangePanel } from "./range.js";
@@ -75,9 +76,31 @@ class RideView {
   grow(figures) {
     if (figures) this.means = this.charts.means = meansOf(figures);
     if (this.charts.isWhole) this.charts.shownMeans = this.means;
-    this.charts.grow();
+    if (this.near) this.charts.follow(this.near, this.span);
+    else this.charts.grow();
     document.querySelector('input[name="axis"][value="distance"]').disabled = !this.trace.metres;
-    if (Date.now() - this.mapDrawn > MAP_EVERY && this.charts.isWhole) this.#drawMap();
+    if (Date.now() - this.mapDrawn > MAP_EVERY && (this.near || this.charts.isWhole)) this.#drawMap();
+  }
+
+  // Further samples of a ride under way, as the stream has them.
+  add(columns) {
+    this.trace.add(columns);
+    this.near?.add(columns);
+  }
+
+  // Show the last ms alone, and go on so; 0 shows the whole ride.
+  async #follow(span) {
+    this.near = null;
+    this.span = span;
+    if (!span) return this.charts.select(null);
+    try {
+      const near = await this.chart(`&from=${this.trace.end - span}`);
+      if (this.span !== span) return;
+      this.near = new GrowingTrace(near, 2 * this.points);
+      this.grow();
+    } catch (error) {
+      this.panel.fail(error);
+    }
   }
 
   #drawMap() {
@@ -101,6 +124,10 @@ class RideView {
     this.underWay.abort();
     this.underWay = new AbortController();
     const { signal } = this.underWay;
+    this.near = null;
+    this.span = 0;
+    const wholeRide = document.querySelector('input[name="span"][value="0"]');
+    if (wholeRide) wholeRide.checked = true;
     this.map.show(range);
     this.panel.show(range, signal);
     if (!range) return;
@@ -118,6 +145,7 @@ class RideView {
     document.querySelector('input[name="axis"][value="distance"]').disabled = !this.trace.metres;
     document.addEventListener("change", ({ target }) => {
       if (target.name === "axis") this.charts.axisKind = target.value;
+      if (target.name === "span") this.#follow(Number(target.value));
       if (target.name === "smoothing") this.charts.smoothing = Number(target.value);
     });
     for (const button of document.querySelectorAll("button[data-from]")) {
