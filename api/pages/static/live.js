@@ -73,6 +73,7 @@ class Live {
     const isEmpty = !Object.keys(this.trace.channels).length;
     this.view.ride.classList.toggle("without-samples", isEmpty);
     if (isEmpty) {
+      this.view.ride.classList.add("without-map");
       this.view.place.replaceChildren(make("p", { class: "empty-line" }, "Nothing has arrived yet. The charts begin with the first samples, by themselves."));
       return;
     }
