@@ -6,17 +6,22 @@ from datetime import date
 from importlib.resources import files
 from typing import Final
 
+import msgspec
 from starlette.responses import Response
 
 from api.identity import store as identity
 from api.identity.wire import Key
 from api.pages.formats import Formats, Shown
+from api.pages.ride_rows import row_of
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.pages.weeks import today_of
 from api.season import store as season
 from api.season.store import Thresholds
+from api.sharing import store as sharing
+from api.workouts.listing import Listing, ListQuery
+from api.workouts.routes import read_list
 
 SPORTS: Final = ("cycling", "e-bike", "running", "rowing", "walking", "swimming", "handcycling")
 # What a figure of the thresholds is called, and its unit; in the order of the table.
@@ -28,6 +33,7 @@ FIGURES: Final = (
     ("max_heartrate", "Highest heart rate", "bpm"),
     ("weight", "Weight", "kg"),
 )
+_RIDES: Final = 30  # whose beginnings may be hidden by a choice from a list
 _USES: Final = {
     "upload": "send rides",
     "read": "read everything",
@@ -60,6 +66,9 @@ async def show_account(request: PagesRequest, visitor: Visitor) -> Response:
     database, user = request.state["database"], visitor.user
     caller = user.caller
     given = await season.list_thresholds(database, caller.user_id)
+    hidden = await sharing.get_hidden(database, caller.user_id)
+    query: Listing = ListQuery(limit=_RIDES)
+    rides = await read_list(request.state, caller, query)
     keys = await identity.list_keys(database, caller.user_id) if user.may_change else []
     return page(
         "account.html",
@@ -73,6 +82,9 @@ async def show_account(request: PagesRequest, visitor: Visitor) -> Response:
         keys=[_key_row(each, caller.key_id) for each in keys if not each.session],
         sessions=[_key_row(each, caller.key_id) for each in keys if each.session],
         time_zones=_time_zones(),
+        shares=await sharing.list_shares(database, caller.user_id),
+        places=msgspec.to_builtins(hidden.places),
+        rides=[row_of(each) for each in rides.workouts],
     )
 
 

@@ -52,6 +52,15 @@ PAGE_HEADERS: Final[Headers] = [
     ),
     ("Cache-Control", "no-store"),
 ]
+# Of the page of a link: its address is the secret that opens it.
+SHARED_PAGE_PATH: Final = "/shared/"
+SHARED_PAGE_HEADERS: Final[Headers] = [
+    *(
+        (name, "no-referrer" if name == "Referrer-Policy" else value)
+        for name, value in PAGE_HEADERS
+    ),
+    ("X-Robots-Tag", "noindex, nofollow"),
+]
 STATIC_PATH: Final = "/static"
 # Its answers say themselves for how long they may be kept.
 STATIC_HEADERS: Final[Headers] = [
@@ -60,6 +69,7 @@ STATIC_HEADERS: Final[Headers] = [
 ]
 _BY_PATH: Final = (
     ((SHARED_PATH,), SHARED_HEADERS),
+    ((SHARED_PAGE_PATH,), SHARED_PAGE_HEADERS),
     (("/api/", "/health", "/openapi.json"), API_HEADERS),
     ((DOCS_PATH,), DOCS_HEADERS),
     ((f"{STATIC_PATH}/",), STATIC_HEADERS),

@@ -7,8 +7,9 @@ from secrets import token_hex
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.api.sessions import PASSWORD, register
+from tests.api.sessions import PASSWORD, log_in, register
 from tests.conftest import ROOT, need
+from tests.pages.riding import Riding
 from tests.pages.seasons import Season, season_of
 from tests.pages.watched import Watched
 
@@ -80,3 +81,9 @@ def signed_in(open_page: OpenPage, service: str) -> Watched:
     window.page.get_by_role("button", name="Sign in", exact=True).click()
     window.page.wait_for_url("**/")
     return window
+
+
+@pytest.fixture
+def riding(service: str, unthrottled: None) -> Riding:
+    """Of a rider whom nobody else is."""
+    return Riding(log_in(service, register(service, displayName="Mara Keller")))

@@ -24,16 +24,16 @@ export class Charts extends EventTarget {
     this.whole = whole;
     this.means = means;
     this.shownMeans = means;
-    this.plots = LOOKS.filter(({ channel }) => whole.channels[channel]).map((look) => new Plot(look));
+    this.resized = new ResizeObserver(() => this.draw());
     this.view = { trace: whole, marks, fill, axis: "time", smoothing: 1 };
     this.hovered = null;
     this.#build();
     this.zoom(null);
-    new ResizeObserver(() => this.draw()).observe(this.area);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   #build() {
+    this.plots = LOOKS.filter(({ channel }) => this.whole.channels[channel]).map((look) => new Plot(look));
     this.line = make("div", { class: "hover-line", hidden: true });
     this.band = make("div", { class: "drag-band", hidden: true });
     this.axis = make("div", { class: "axis", "aria-hidden": "true" });
@@ -50,6 +50,8 @@ export class Charts extends EventTarget {
     this.area.addEventListener("dblclick", () => this.select(null));
     this.area.addEventListener("keydown", (event) => this.#key(event));
     this.area.addEventListener("blur", () => this.hover(null));
+    this.resized.disconnect();
+    this.resized.observe(this.area);
   }
 
   get range() {
@@ -70,7 +72,8 @@ export class Charts extends EventTarget {
   zoom(range) {
     this.from = range?.from ?? this.whole.start;
     this.to = range?.to ?? this.whole.end;
-    if (!range) this.view.trace = this.whole;
+    this.isWhole = !range;
+    if (this.isWhole) this.view.trace = this.whole;
     this.area.setAttribute("aria-valuemin", 0);
     this.area.setAttribute("aria-valuemax", Math.round((this.to - this.from) / 1000));
     this.draw();
@@ -80,6 +83,23 @@ export class Charts extends EventTarget {
   refine(trace) {
     this.view.trace = trace;
     this.draw();
+  }
+
+  // Show the last ms of a trace that grows.
+  follow(trace, span) {
+    this.isWhole = false;
+    this.view.trace = trace;
+    this.to = trace.end;
+    this.from = trace.end - span;
+    this.draw();
+  }
+
+  // The whole trace has grown: what is shown moves along, unless it is a part of the ride.
+  grow() {
+    const found = LOOKS.filter(({ channel }) => this.whole.channels[channel]);
+    if (found.length !== this.plots.length) this.#build();
+    if (this.isWhole) this.zoom(null);
+    else this.draw();
   }
 
   showMeans(means) {

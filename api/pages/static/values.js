@@ -7,16 +7,16 @@ const CHANNELS = { power: "Power", heartrate: "Heart rate", cadence: "Cadence", 
 const ROWS = 24;
 
 export function valueTable(trace) {
-  const channels = Object.keys(CHANNELS).filter((channel) => trace.values(channel));
   const table = make("div", { class: "scroller", tabindex: 0, role: "group", "aria-label": "Values of the charts" });
   const details = make("details", { class: "other-way" }, make("summary", {}, "Values as a table"), table);
   details.addEventListener("toggle", () => {
-    if (details.open && !table.firstChild) table.append(build(trace, channels));
+    if (details.open) table.replaceChildren(build(trace));
   });
   return details;
 }
 
-function build(trace, channels) {
+function build(trace) {
+  const channels = Object.keys(CHANNELS).filter((channel) => trace.values(channel));
   const step = Math.max(Math.ceil(trace.count / ROWS), 1);
   const rows = [];
   for (let first = 0; first < trace.count; first += step) {
