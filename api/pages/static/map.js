@@ -32,7 +32,7 @@ export class TrackMap {
     this.lines = svg("g");
     this.dot = svg("circle", { class: "map-dot", r: this.radius * 1.4, visibility: "hidden" });
     const ends = [this.known[0], this.known.at(-1)].map(([cx, cy], at) => svg("circle", { class: at ? "map-end" : "map-start", cx, cy, r: this.radius }));
-    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot), ...(this.trace.values("power") ? [legend()] : []));
+    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot), legend(this.trace.values("power") !== null));
   }
 
   // Draw what is inside a range in colour, and the rest faint.
@@ -75,9 +75,11 @@ export class TrackMap {
   }
 }
 
-function legend() {
+function legend(hasPower) {
   const steps = Array.from({ length: STEPS }, (_, at) => svg("line", { class: `track-${at}`, x1: at * 12, x2: at * 12 + 12, y1: 3, y2: 3 }));
-  return make("p", { class: "map-legend quiet" }, "Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard");
+  const colours = hasPower ? ["Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard"] : [];
+  const ends = ["Start", "finish"].map((name) => make("span", { class: "end-key" }, name));
+  return make("p", { class: "map-legend quiet" }, ...colours, ...ends);
 }
 
 // Metres east and south of the middle: true to shape for what a ride spans.

@@ -20,10 +20,10 @@ const chartAt = async (query, options) => new Trace(await get(`/api/workouts/${r
 
 // ms without a reading that are no gap: as for the figures.
 const fill = Math.min(Math.max(3 * (marks.interval ?? 1), 10), 90) * 1000;
-const stops = [
-  ...marks.gaps,
-  ...marks.pauses.map((pause) => ({ from: pause.start, to: pause.end })),
-];
+const ofKind = (kind, found) => found.map((each) => ({ kind, ...each }));
+const pauses = ofKind("pause", marks.pauses.map(({ start, end }) => ({ from: start, to: end })));
+const isPaused = (gap) => pauses.some((pause) => pause.from < gap.to && pause.to > gap.from);
+const stops = [...pauses, ...ofKind("gap", marks.gaps.filter((gap) => !isPaused(gap)))];
 
 function show(trace) {
   if (!trace.count || !Object.keys(trace.channels).length) {
@@ -31,7 +31,7 @@ function show(trace) {
     return;
   }
   const charts = new Charts(place, trace, {
-    marks: { stops, spikes: marks.spikes },
+    marks: { stops, spikes: marks.spikes, strays: ofKind("stray", marks.strays), laps: marks.laps },
     fill,
     means: { power: means.avgPower, heartrate: means.avgHeartrate, cadence: means.avgCadence, speed: means.avgSpeed },
   });
