@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { Charts } from "./charts.js";
 import { startControls } from "./controls.js";
 import { drawCurve } from "./curve.js";
-import { make } from "./dom.js";
+import { failed, make } from "./dom.js";
 import { TrackMap } from "./map.js";
 import { RangePanel } from "./range.js";
 import { exactTimes } from "./times.js";
@@ -27,7 +27,7 @@ const stops = [...pauses, ...ofKind("gap", marks.gaps.filter((gap) => !isPaused(
 
 function show(trace) {
   if (!trace.count || !Object.keys(trace.channels).length) {
-    place.replaceChildren(make("p", { class: "quiet" }, "No samples to draw."));
+    place.replaceChildren(make("p", { class: "empty-line" }, "No samples to draw yet. They appear when the device has sent some: ", make("a", { href: "" }, "look again"), "."));
     return;
   }
   const charts = new Charts(place, trace, {
@@ -42,7 +42,12 @@ function show(trace) {
   charts.addEventListener("select", (event) => select(event.detail, { charts, map, panel }));
   place.after(valueTable(trace));
   connect(charts, trace);
+  performance.mark("charts-drawn"); // what "opens in a blink" is measured by
   panel.showBalance(trace, fill);
+}
+
+function load() {
+  chartAt("").then(show, (error) => place.replaceChildren(failed(`The charts could not be loaded. ${error.message}`, load)));
 }
 
 let underWay = new AbortController();
@@ -82,6 +87,4 @@ function connect(charts, trace) {
 exactTimes(document);
 startControls(ride);
 drawCurve(document.getElementById("curve"), ride.dataset);
-chartAt("").then(show, (error) => {
-  place.replaceChildren(make("p", { class: "failed", role: "alert" }, `The charts could not be loaded. ${error.message}`));
-});
+load();
