@@ -41,7 +41,9 @@ def test_a_finger_reads_selects_once_it_was_held_and_still_scrolls(
     touch(session, "touchEnd")
     expect(page.locator(".range-figures")).to_contain_text("4:0")
 
-    before = page.evaluate("scrollY")
+    box = page.locator(".overlay").bounding_box()  # lower, below the figures of the part
+    assert box
+    y, before = min(box["y"] + box["height"] / 2, 700), page.evaluate("scrollY")
     touch(session, "touchStart", (at[2], y))
     for moved in range(20, 240, 20):
         touch(session, "touchMove", (at[2], y - moved))
