@@ -1,6 +1,8 @@
 """Security headers: a browser treats an answer as its content type says, and loads nothing else."""
 
+from functools import cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,9 +78,18 @@ _BY_PATH: Final = (
 )
 
 
-def headers_of(path: str) -> Headers:
-    """The headers of the answers at a path."""
-    return next((found for starts, found in _BY_PATH if path.startswith(starts)), PAGE_HEADERS)
+def headers_of(path: str, tiles_url: str = "") -> Headers:
+    """The headers of the answers at a path. Pages may show images of the host of ``tiles_url``."""
+    found = next((found for starts, found in _BY_PATH if path.startswith(starts)), None)
+    return found or page_headers(tiles_url)
+
+
+@cache
+def page_headers(tiles_url: str) -> Headers:
+    """`PAGE_HEADERS`, with the origin of the map's tiles among those of images, if there is one."""
+    parts = urlsplit(tiles_url)
+    images = f"img-src 'self' {parts.scheme}://{parts.netloc};" if tiles_url else "img-src 'self';"
+    return [(name, value.replace("img-src 'self';", images)) for name, value in PAGE_HEADERS]
 
 
 _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")

@@ -39,16 +39,19 @@ def browser() -> Iterator[Browser]:
 def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[OpenPage]:
     """Opens windows that share nothing; when the test ends, none may have met an error.
 
-    ``key``: of whoever has signed in.
+    ``key``: of whoever has signed in; ``touch``: whether it is touched and not pointed at.
     """
     opened = []
 
-    def open_(*, width: int = 1440, key: str | None = None) -> Watched:
+    def open_(
+        *, width: int = 1440, key: str | None = None, touch: bool = False, language: str = "en-IE"
+    ) -> Watched:
         context = browser.new_context(
             base_url=service,
             viewport={"width": width, "height": 844 if width < 640 else 900},
             color_scheme="light",
-            locale="en-IE",
+            locale=language,
+            has_touch=touch,
             timezone_id="Europe/Zurich",
             reduced_motion="reduce",
         )

@@ -3,7 +3,7 @@
 
 import { call, get } from "./api.js";
 import { drawBalance } from "./balance.js";
-import { figure, make } from "./dom.js";
+import { failed, figure, make } from "./dom.js";
 import { duration, shown, UNITS } from "./formats.js";
 
 const SHOWN = [
@@ -51,7 +51,8 @@ export class RangePanel {
   }
 
   fail(error) {
-    this.element.append(make("p", { class: "failed", role: "alert" }, error.message));
+    this.element.querySelector(".failed")?.remove();
+    this.element.append(failed(error.message, () => this.charts.select(this.charts.range)));
   }
 
   #measure({ from, to }, options) {

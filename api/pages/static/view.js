@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { Charts } from "./charts.js";
-import { make } from "./dom.js";
+import { failed, make } from "./dom.js";
 import { GrowingTrace } from "./growing.js";
 import { watch } from "./live.js";
 import { TrackMap } from "./map.js";
@@ -14,6 +14,7 @@ import { valueTable } from "./values.js";
 const NO_GAP = { most: 90_000, least: 10_000 }; // ms without a reading, as for the figures
 const MAP_EVERY = 3000; // ms, while it grows
 
+const ofKind = (kind, found) => found.map((each) => ({ kind, ...each }));
 const meansOf = ({ avgPower, avgHeartrate, avgCadence, avgSpeed }) => ({ power: avgPower ?? undefined, heartrate: avgHeartrate ?? undefined, cadence: avgCadence ?? undefined, speed: avgSpeed ?? undefined });
 
 // Load what is drawn of the ride; one that is under way is watched.
@@ -53,12 +54,12 @@ class RideView {
   }
 
   fail(error) {
-    this.place.replaceChildren(make("p", { class: "failed", role: "alert" }, `The charts could not be loaded. ${error.message}`));
+    this.place.replaceChildren(failed(`The charts could not be loaded. ${error.message}`, () => this.load()));
   }
 
   show(trace) {
     if (!trace.count || !Object.keys(trace.channels).length) {
-      this.place.replaceChildren(make("p", { class: "quiet" }, "No samples to draw."));
+      this.place.replaceChildren(make("p", { class: "empty-line" }, "No samples to draw yet. They appear when the device has sent some: ", make("a", { href: "" }, "look again"), "."));
       return;
     }
     this.trace = trace;
@@ -69,6 +70,7 @@ class RideView {
     this.#drawMap();
     this.place.after(valueTable(trace));
     this.#connect();
+    performance.mark("charts-drawn"); // what "opens in a blink" is measured by
     if (this.isOwn && !("live" in this.ride.dataset)) this.panel.showBalance(trace);
   }
 
@@ -110,9 +112,13 @@ class RideView {
     if ("live" in this.ride.dataset) this.map.hover(this.trace.end - 1);
   }
 
+  // A pause is also a gap in what was recorded: it is told of once.
   #marks() {
-    const { gaps, pauses, spikes } = this.marks;
-    return { stops: [...gaps, ...pauses.map((pause) => ({ from: pause.start, to: pause.end }))], spikes };
+    const { gaps, spikes, strays, laps } = this.marks;
+    const pauses = ofKind("pause", this.marks.pauses.map(({ start, end }) => ({ from: start, to: end })));
+    const isPaused = (gap) => pauses.some((pause) => pause.from < gap.to && pause.to > gap.from);
+    const stops = [...pauses, ...ofKind("gap", gaps.filter((gap) => !isPaused(gap)))];
+    return { stops, spikes, strays: ofKind("stray", strays), laps };
   }
 
   #fill() {
