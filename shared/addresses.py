@@ -74,6 +74,17 @@ def require_endpoint(text: str) -> None:
         raise ValueError("is not of the form https://host:port")
 
 
+def require_tiles_url(text: str) -> None:
+    """Raises ValueError for what no browser could make the addresses of tiles of."""
+    origin, _, path = text.partition("://")[2].partition("/")
+    if not _ORIGIN.fullmatch(f"{text.partition('://')[0]}://{origin}") or not text.startswith(
+        "http"
+    ):
+        raise ValueError("is not of the form https://tiles.example.com/{z}/{x}/{y}.png")
+    if any(path.count(part) != 1 for part in ("{z}", "{x}", "{y}")):
+        raise ValueError("names each of {z}, {x} and {y} once, in its path")
+
+
 # By the name of the setting; of a list, for each of its entries.
 CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
     "DATABASE_URL": require_database_url,
@@ -82,6 +93,7 @@ CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
     "TRUSTED_PROXIES": require_network,
     "ORIGINALS_URL": require_originals_url,
     "ORIGINALS_ENDPOINT": require_endpoint,
+    "MAP_TILES_URL": require_tiles_url,
 }
 
 

@@ -64,20 +64,22 @@ class ImportRequest:
 class MeasureRequest:
     """Say what the figures of a part of a ride are: from ``start`` to before ``end``, in ms.
 
+    None is the first and the last sample of the ride.
     ``answer_id``: under which somebody waits for the answer, but not for long.
     """
 
     KIND: ClassVar = "measure"
     workout_id: UUID
     answer_id: UUID
-    start: int
-    end: int
+    start: int | None = None
+    end: int | None = None
 
     def fields(self) -> dict[Any, Any]:
         """The request as a stream entry."""
         named = {"workout": self.workout_id, "answer": self.answer_id}
-        range_ = {"start": self.start, "end": self.end}
-        return {"kind": self.KIND, **{k: str(v) for k, v in (named | range_).items()}}
+        ends = {"start": self.start, "end": self.end}
+        known = {name: end for name, end in ends.items() if end is not None}
+        return {"kind": self.KIND, **{k: str(v) for k, v in (named | known).items()}}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "MeasureRequest":
@@ -86,8 +88,11 @@ class MeasureRequest:
             return cls(
                 workout_id=UUID(fields[b"workout"].decode("ascii")),
                 answer_id=UUID(fields[b"answer"].decode("ascii")),
-                start=int(fields[b"start"]),
-                end=int(fields[b"end"]),
+                **{
+                    end: int(fields[end.encode()])
+                    for end in ("start", "end")
+                    if end.encode() in fields
+                },
             )
         except (KeyError, ValueError) as error:
             raise MalformedEntry(f"not a request for figures: {dict(fields)!r}") from error

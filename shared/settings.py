@@ -94,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = "http://127.0.0.1:8000"
     # By whom riders may sign in, as JSON: see OpenIdProvider.
     oidc_providers: tuple[OpenIdProvider, ...] = ()
+    # A file with the path of a link, /shared/…, that strangers are invited to look at.
+    front_ride_file: str = ""
+    # Tiles drawn under tracks, by {z}, {x} and {y}, and whom the map is by; without, no map at all.
+    map_tiles_url: str = ""
+    map_tiles_attribution: str = "© OpenStreetMap contributors"
     # For the head of a request to arrive, and its body; for a piece of a long answer to be taken.
     body_timeout: Seconds = 30
     # Longest wait of the API for one answer of PostgreSQL or Redis.

@@ -30,7 +30,8 @@ class _Failure:
 async def show_sign_in(request: PagesRequest, visitor: Visitor) -> Response:
     """The form, unless somebody has signed in already."""
     wanted = local_path(request.query_params.get("next", "/"))
-    if visitor.signed_in:
+    is_again = "again" in request.query_params  # a session that is too old for what is wanted
+    if visitor.signed_in and not is_again:
         return go_to(wanted)
     return _sign_in_page(request, visitor, wanted)
 

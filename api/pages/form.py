@@ -20,6 +20,8 @@ _WORDS: Final = (
     (-30, "building fitness"),
 )
 _TIRED: Final = "very tired: rest soon"
+_FEWEST: Final = 8  # days of a chart
+_SEEN: Final = 1  # of fitness: what is left of it after half a year is none
 _NEEDS: Final = "It needs rides with TSS: power, and an FTP that held on the day."
 
 
@@ -44,7 +46,11 @@ def word_for(form: float) -> str:
 
 
 def fitness_data(days: Sequence[FitnessDay]) -> dict[str, list[Any]]:
-    """What `fitness.js` draws: columns by day."""
+    """What `fitness.js` draws: columns by day, from the one before the first ride on.
+
+    A week at least; nothing where there is no fitness at all.
+    """
+    days = _from_first_ride(days)
     return {
         "dates": [str(day.date) for day in days],
         "stress": [day.training_stress_score for day in days],
@@ -52,3 +58,10 @@ def fitness_data(days: Sequence[FitnessDay]) -> dict[str, list[Any]]:
         "fatigue": [day.atl for day in days],
         "form": [day.tsb for day in days],
     }
+
+
+def _from_first_ride(days: Sequence[FitnessDay]) -> Sequence[FitnessDay]:
+    """Before it there would be a long line at zero."""
+    ridden = (at for at, day in enumerate(days) if day.ctl >= _SEEN or day.training_stress_score)
+    first = next(ridden, None)
+    return [] if first is None else days[max(min(first - 1, len(days) - _FEWEST), 0) :]

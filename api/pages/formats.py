@@ -4,6 +4,7 @@ Dates are written by the browser, which knows its language and its time zone: se
 """
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from starlette.requests import HTTPConnection
@@ -31,10 +32,12 @@ class Formats:
     imperial: bool = False
 
     def number(self, value: float | None, digits: int = 0) -> str:
-        """A number with thin spaces between thousands."""
+        """A number with thin spaces between thousands; 0.5 is rounded up, as the browser does."""
         if value is None:
             return MISSING
-        text = f"{value:,.{digits}f}".replace("-", "−")
+        step = Decimal(1).scaleb(-digits)
+        rounded = Decimal(str(value)).quantize(step, ROUND_HALF_UP) + 0  # and there is no −0
+        text = f"{rounded:,.{digits}f}".replace("-", "−")
         whole, mark, rest = text.partition(".")
         has_comma = self.language[:2] in _COMMA and not self.language.startswith(_POINT)
         decimal = "," if has_comma else "."

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.pages.form import fitness_data, form_figures, word_for
 from api.pages.formats import Formats, Shown
+from api.pages.front_ride import find_front_ride
 from api.pages.ride_rows import PLAIN_COLUMNS, row_of
 from api.pages.routing import Page
 from api.pages.templates import page
@@ -48,7 +49,9 @@ async def show_home(request: PagesRequest, visitor: Visitor) -> Response:
     """The start page."""
     if visitor.signed_in:
         return await _show_own(request, visitor)
-    return page("welcome.html", visitor, registration=request.state["settings"].registration)
+    registration = request.state["settings"].registration
+    ride = await find_front_ride(request.state)
+    return page("welcome.html", visitor, registration=registration, ride=ride)
 
 
 async def _show_own(request: PagesRequest, visitor: Visitor) -> Response:

@@ -17,10 +17,13 @@ from api.season import store as season
 from api.season.store import Record
 from api.web.query import workout_id_of
 from api.workouts.answers import require_workout
+from api.workouts.store import Status
 from shared.sports import sport_family
 
 # Seconds of the efforts that the table of bests has.
 BEST_DURATIONS: Final = (5, 15, 30, 60, 300, 600, 1200, 3600)
+# Whose figures are still to come: the page watches for them.
+_UNDER_WAY: Final = (Status.ACTIVE, Status.PAUSED, Status.PROCESSING)
 _ZONE_NAMES: Final = {
     "power": (
         *("Recovery", "Endurance", "Tempo", "Threshold"),
@@ -61,20 +64,31 @@ async def show_ride(request: PagesRequest, visitor: Visitor) -> Response:
     bests = await season.list_bests(state["database"], workout.id, caller.user_id)
     records = await season.list_records(state["database"], caller.user_id, family, "power")
     ride: dict[str, Any] = msgspec.to_builtins(workout)
-    summary: dict[str, Any] = ride["summary"] or {}
-    device: dict[str, Any] = ride.get("device") or {}
     return page(
         "ride.html",
         visitor,
-        ride=ride,
-        summary=summary,
-        device=device,
-        figures=list(shown_figures(FIRST, summary, device, visitor.formats)),
-        groups=_groups(summary, device, visitor.formats),
-        zones=list(_zones(summary)),
+        **shown_ride(ride, visitor.formats),
+        own=True,
+        may_change=visitor.user.may_change,
+        path=f"/api/workouts/{workout.id}",
+        zones=list(_zones(ride["summary"] or {})),
         bests=list(_best_rows(bests, records)),
         notes=marks_of(ride),
     )
+
+
+def shown_ride(ride: Mapping[str, Any], formats: Formats) -> dict[str, Any]:
+    """What the page shows of a ride to whomever it is shown."""
+    summary: dict[str, Any] = ride["summary"] or {}
+    device: dict[str, Any] = ride.get("device") or {}
+    return {
+        "ride": ride,
+        "summary": summary,
+        "device": device,
+        "live": ride["status"] in _UNDER_WAY,
+        "figures": list(shown_figures(FIRST, summary, device, formats)),
+        "groups": _groups(summary, device, formats),
+    }
 
 
 def _groups(

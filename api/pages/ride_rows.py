@@ -53,7 +53,9 @@ class Column:
 
 @dataclass(frozen=True)
 class RideRow:
-    """``state``: why it has no final figures, if so. ``has_power``: there is a line to draw."""
+    """``state``: why it has no final figures, if so. ``has_power``: there is a line to draw.
+    ``is_live``: it can be watched.
+    """
 
     id: UUID
     name: str
@@ -62,6 +64,7 @@ class RideRow:
     state: str | None
     summary: dict[str, Any]
     has_power: bool
+    is_live: bool
 
 
 def row_of(workout: Workout) -> RideRow:
@@ -75,6 +78,7 @@ def row_of(workout: Workout) -> RideRow:
         _STATES.get(workout.status),
         summary,
         summary.get("avgPower") is not None,
+        workout.status in (Status.ACTIVE, Status.PAUSED),
     )
 
 

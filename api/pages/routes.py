@@ -4,7 +4,18 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
-from api.pages import account, entrance, home, imports, ride, rides, season, static, units
+from api.pages import (
+    account,
+    entrance,
+    home,
+    imports,
+    ride,
+    rides,
+    season,
+    shared_ride,
+    static,
+    units,
+)
 from api.pages.routing import PageEndpoint
 from api.web.routing import Route
 
@@ -14,6 +25,7 @@ PAGES: Final = (
     *units.PAGES,
     *rides.PAGES,
     *ride.PAGES,
+    *shared_ride.PAGES,
     *season.PAGES,
     *imports.PAGES,
     *account.PAGES,

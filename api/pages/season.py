@@ -1,6 +1,6 @@
 """The season: is the rider better than before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
@@ -17,11 +17,12 @@ from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.pages.weeks import period_of_days, today_of
 from api.season import store
+from api.season.sport import SportName
 from api.season.store import CurvePoint, Record, Totals
 from api.season.totals import CriticalPower, FitnessQuery, critical_power_of, read_fitness
 from api.web.query import read_query
 from shared.critical_power import LONGEST, SHORTEST
-from shared.sports import CYCLING
+from shared.sports import CYCLING, sport_family
 
 # Seconds of the efforts that the tables have.
 _EFFORTS: Final = (5, 15, 30, 60, 300, 600, 1200, 3600)
@@ -31,12 +32,15 @@ _STEPS: Final = {"week": 7, "month": 31, "year": 366}  # days, at most
 
 
 class SeasonQuery(Struct, rename="camel"):
-    """Which dates, beside which others; and how totals are grouped."""
+    """Which dates, beside which others, of which sport; and how totals are grouped."""
 
     dates: Span = "90-days"
     beside: Span = "year-before"
     first: date | None = None
     last: date | None = None
+    other_first: date | None = None
+    other_last: date | None = None
+    sport: SportName = CYCLING
     by: Literal["week", "month", "year"] = "month"
 
 
@@ -77,46 +81,57 @@ async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
     query = read_query(request, SeasonQuery)
     zone = visitor.user.rider.time_zone
     today = today_of(zone)
-    spans = spans_of(query.dates, query.beside, (query.first, query.last), today)
-    chosen, other = await _curves(state, caller, zone, spans)
-    days = await read_fitness(state, caller, FitnessQuery(from_=today - _FITNESS_DAYS))
-    records = await store.list_records(state["database"], caller.user_id, CYCLING)
+    days, other_days = (query.first, query.last), (query.other_first, query.other_last)
+    spans = spans_of(query.dates, query.beside, days, other_days, today)
+    family = sport_family(query.sport)
+    chosen, other = await _curves(state, caller, zone, family, spans)
+    fitness = await read_fitness(state, caller, FitnessQuery(from_=today - _FITNESS_DAYS))
+    records = await store.list_records(state["database"], caller.user_id)
     return page(
         "season.html",
         visitor,
         query=query,
+        family=family,
+        sports=sorted({family, CYCLING, *(each.sport for each in records)}),
         spans=spans,
         choices=SPANS,
+        days_shown=_days_shown(spans),
         curves={"chosen": _points(chosen), "other": _points(other)},
         efforts=list(_effort_rows(chosen, other)),
-        power=await _critical_power(state, caller, zone, spans),
-        records=list(_record_rows(records)),
-        form=form_figures(days.fitness, visitor.formats),
-        fitness=fitness_data(days.fitness),
+        power=await _critical_power(state, caller, zone, family, spans),
+        records=list(_record_rows(each for each in records if each.sport == family)),
+        form=form_figures(fitness.fitness, visitor.formats),
+        fitness=fitness_data(fitness.fitness),
         totals=await _totals(state, caller, zone, query.by, today),
     )
 
 
+def _days_shown(spans: Spans) -> dict[str, tuple[date, date]]:
+    """The first and the last day of each."""
+    both = {"chosen": spans.chosen, "other": spans.other}
+    return {name: (first, end - timedelta(days=1)) for name, (first, end) in both.items()}
+
+
 async def _curves(
-    state: IdentityState, caller: Caller, zone: str, spans: Spans
+    state: IdentityState, caller: Caller, zone: str, family: str, spans: Spans
 ) -> tuple[list[CurvePoint], list[CurvePoint]]:
     """Of the chosen dates, and of those beside them."""
 
     async def read(first: date, end: date) -> list[CurvePoint]:
         period = period_of_days(first, end, zone)
-        return await store.read_season_curve(state["database"], caller.user_id, CYCLING, period)
+        return await store.read_season_curve(state["database"], caller.user_id, family, period)
 
     return await read(*spans.chosen), await read(*spans.other)
 
 
 async def _critical_power(
-    state: IdentityState, caller: Caller, zone: str, spans: Spans
+    state: IdentityState, caller: Caller, zone: str, family: str, spans: Spans
 ) -> CriticalPower:
     database, user_id = state["database"], caller.user_id
     period = period_of_days(*spans.chosen, zone)
-    efforts = await store.list_efforts(database, user_id, CYCLING, SHORTEST, LONGEST, period)
+    efforts = await store.list_efforts(database, user_id, family, SHORTEST, LONGEST, period)
     weights = await store.read_weights(database, user_id)
-    return critical_power_of(CYCLING, efforts, weights)
+    return critical_power_of(family, efforts, weights)
 
 
 async def _totals(
@@ -144,7 +159,7 @@ def _effort_rows(chosen: Sequence[CurvePoint], other: Sequence[CurvePoint]) -> I
             yield EffortRow(seconds, now, then, change)
 
 
-def _record_rows(records: Sequence[Record]) -> Iterator[RecordRow]:
+def _record_rows(records: Iterable[Record]) -> Iterator[RecordRow]:
     by_duration: dict[int, dict[str, Record]] = {}
     for each in records:
         by_duration.setdefault(each.duration, {})[each.metric] = each

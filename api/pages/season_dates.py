@@ -8,6 +8,7 @@ from api.web.problems import Unprocessable
 
 Span = Literal["90-days", "365-days", "this-year", "last-year", "all", "year-before", "days"]
 Days = tuple[date, date]  # the second one excluded
+Chosen = tuple[date | None, date | None]  # by the rider, both included
 
 # What may be chosen, and what beside it, as people read it.
 SPANS: Final[dict[str, dict[Span, str]]] = {
@@ -37,11 +38,11 @@ class Spans:
     other: Days
 
 
-def spans_of(
-    dates: Span, beside: Span, days: tuple[date | None, date | None], today: date
-) -> Spans:
+def spans_of(dates: Span, beside: Span, days: Chosen, other_days: Chosen, today: date) -> Spans:
     """The dates meant by both words. Raises Unprocessable for days that are none."""
     chosen = _days(days, today) if dates == "days" else _span(dates, today)
+    if beside == "days":
+        return Spans(chosen, _days(other_days, today))
     return Spans(chosen, _year_before(chosen) if beside == "year-before" else _span(beside, today))
 
 
@@ -56,7 +57,7 @@ def _span(span: Span, today: date) -> Days:
     }.get(span, (end - 90 * _DAY, end))
 
 
-def _days(days: tuple[date | None, date | None], today: date) -> Days:
+def _days(days: Chosen, today: date) -> Days:
     first, last = days[0] or _EARLIEST, days[1] or today
     if not _EARLIEST <= first <= last < _LATEST:
         raise Unprocessable(f"first must not be after last, and both in {_EARLIEST} to {_LATEST}")

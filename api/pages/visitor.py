@@ -13,6 +13,7 @@ from api.identity.cookies import form_token, keep_visit, session_key, visit_secr
 from api.identity.wire import Rider
 from api.pages.formats import Formats, formats_of
 from api.web.problems import Unauthorized
+from shared.settings import Settings
 
 PagesRequest = ExportRequest  # the pages need what every room below them needs
 _READ: Final = "read"
@@ -37,11 +38,20 @@ class SignedIn:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """Where the tiles of maps are, and whom the map is by."""
+
+    url: str
+    attribution: str
+
+
+@dataclass(frozen=True)
 class Visitor:
     """``secret``: what the tokens of this browser's forms are made from."""
 
     secret: str
     formats: Formats
+    tiles: Tiles | None = None
     signed_in: SignedIn | None = None
 
     @property
@@ -59,16 +69,22 @@ class Visitor:
 
 async def visitor_of(request: PagesRequest) -> Visitor:
     """Whoever made the request. A key that opens nothing any more makes a stranger."""
-    formats = formats_of(request)
+    formats, tiles = formats_of(request), tiles_of(request.state["settings"])
     key = session_key(request)
     if key is None:
-        return Visitor(visit_secret(request) or secrets.token_urlsafe(32), formats)
+        return Visitor(visit_secret(request) or secrets.token_urlsafe(32), formats, tiles)
     try:
         caller = await request.state["authenticator"].open(key, _READ)
     except Unauthorized:
-        return Visitor(key, formats)
+        return Visitor(key, formats, tiles)
     rider = await store.get_profile(request.state["database"], caller.user_id)
-    return Visitor(key, formats, SignedIn(caller, rider))
+    return Visitor(key, formats, tiles, SignedIn(caller, rider))
+
+
+def tiles_of(settings: Settings) -> Tiles | None:
+    """None unless the operator has chosen a host of tiles."""
+    url = settings.map_tiles_url
+    return Tiles(url, settings.map_tiles_attribution) if url else None
 
 
 def recognise_later(response: Response, request: PagesRequest, visitor: Visitor) -> None:

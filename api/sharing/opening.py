@@ -24,6 +24,7 @@ from api.web.problems import NotFound
 from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.selection import Selection, View
 from api.workouts.store import Status, Workout, find_workout
+from shared.connections import AsyncDatabase
 from shared.credentials import hash_key
 from shared.samples.columns import Samples, concatenate
 
@@ -60,6 +61,11 @@ class Opened:
     def live_veil(self) -> LiveVeil:
         """The veil over a ride that goes on, which has seen nothing yet."""
         return LiveVeil(self.circles(), self.metres, self.hidden.salt)
+
+
+async def opens(database: AsyncDatabase, token: str) -> bool:
+    """Whether a token opens a ride."""
+    return await store.find_share(database, hash_key(token)) is not None
 
 
 async def open_share(request: SharingRequest) -> Opened:

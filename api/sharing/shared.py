@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC
+from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -27,6 +28,8 @@ from api.web.query import read_moment, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.web.state import Request
+from api.workouts.chart import Chart, ChartQuery, draw
 from api.workouts.reading import READ_REFUSALS
 from api.workouts.selection import Selection, View
 from api.workouts.telemetry import (
@@ -46,10 +49,17 @@ async def get_shared(request: SharingRequest) -> Response:
 
     Of one that goes on, no distance is shown.
     """
+    return json_response(SharedAnswer(await read_shared(request)))
+
+
+async def read_shared(request: Request[Any]) -> SharedWorkout:
+    """The ride of the token in the path, as others see it.
+
+    Raises NotFound, TooManyRequests, ServiceUnavailable.
+    """
     opened = await open_share(request)
     encoded = await open_held(request, opened)
-    veil = await asyncio.to_thread(veil_of, encoded, opened)
-    return json_response(SharedAnswer(_shown(opened, veil)))
+    return _shown(opened, await asyncio.to_thread(veil_of, encoded, opened))
 
 
 async def get_shared_telemetry(request: SharingRequest) -> Response:
@@ -57,15 +67,30 @@ async def get_shared_telemetry(request: SharingRequest) -> Response:
     hidden; `distance` is of what is shown. Of a ride that goes on, the newest positions are hidden.
     """
     query = read_query(request, TelemetryQuery)
-    moments = (read_moment(query.from_, "from"), read_moment(query.to, "to"))
-    local = [each and (each if each.tzinfo else each.replace(tzinfo=UTC)) for each in moments]
-    selection = selection_of(query, (local[0], local[1]))
+    selection = selection_of(query, _moments_of(query))
     chosen = query.format or "samples"
     opened = await open_share(request)
     view = await _open_view(request, opened, selection)
     media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
     pieces = _while_open(request, render(view, chosen))
     return TimedStream(pieces, request.state["settings"].body_timeout, media_type=media)
+
+
+async def get_shared_chart(request: SharingRequest) -> Response:
+    """The channels of the ride that a link opens, thinned: as `GET /api/workouts/{id}/chart`,
+    without what the telemetry does not show either.
+    """
+    query = read_query(request, ChartQuery)
+    start, end = (each.timestamp() * 1000 if each else None for each in _moments_of(query))
+    selection = Selection(channels_of(query.channels), start=start, end=end)
+    opened = await open_share(request)
+    encoded = await open_held(request, opened)
+
+    def make() -> Chart:
+        shown = replace(selection, shown=veil_of(encoded, opened).apply)
+        return draw(encoded, opened.workout, shown, query.points)
+
+    return json_response(await asyncio.to_thread(make))
 
 
 async def watch_shared(request: SharingRequest) -> Response:
@@ -96,6 +121,13 @@ async def get_card(request: SharingRequest) -> Response:
         return card(shown.title or shown.sport.capitalize(), day, figures, _lines(view))
 
     return Response(await asyncio.to_thread(draw), media_type=SVG)
+
+
+def _moments_of(query: TelemetryQuery | ChartQuery) -> tuple[datetime | None, datetime | None]:
+    """From when to when; without a time zone, by UTC: the rider's is nobody else's."""
+    moments = (read_moment(query.from_, "from"), read_moment(query.to, "to"))
+    start, end = (each and (each if each.tzinfo else each.replace(tzinfo=UTC)) for each in moments)
+    return start, end
 
 
 async def _open_view(request: SharingRequest, opened: Opened, selection: Selection) -> View:
@@ -167,6 +199,14 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: Telemetry},
             query=TelemetryQuery,
             media=(JSON, "text/csv"),
+            refusals=_REFUSALS,
+        ),
+        Operation(
+            "GET",
+            f"{_PATH}/chart",
+            get_shared_chart,
+            {HTTPStatus.OK: Chart},
+            query=ChartQuery,
             refusals=_REFUSALS,
         ),
         Operation(

@@ -31,7 +31,7 @@ class CreateShare(Struct, rename="camel"):
 
 
 class Share(Struct, rename="camel"):
-    """A link that opens a ride, without its token."""
+    """A link that opens a ride, without its token. `title` and `startTime`: the ride's."""
 
     id: UUID
     workout_id: UUID
@@ -40,6 +40,8 @@ class Share(Struct, rename="camel"):
     with_description: bool
     created_at: datetime
     expires_at: datetime
+    title: str | None
+    start_time: datetime
 
 
 class FreshShare(Struct):

@@ -13,6 +13,7 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from api.web.security_headers import API_HEADERS, SHARED_PATH, STREAMS_PATH, headers_of
+from shared.settings import Settings
 
 _API: Final = "/api/"
 _OF_THEIR_OWN: Final = (SHARED_PATH, STREAMS_PATH)  # answers with other headers
@@ -141,9 +142,16 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         path = self.scope["path"] if self.cycle else _API
         if not path.startswith(_API) or path.startswith(_OF_THEIR_OWN):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
-            own = [(name.encode(), value.encode()) for name, value in headers_of(path)]
+            own = [
+                (name.encode(), value.encode())
+                for name, value in headers_of(path, self._tiles_url())
+            ]
             self.cycle.default_headers = [*date, *own]
         self.headers = _NoTrailers(self.headers)
+
+    def _tiles_url(self) -> str:
+        settings: Settings | None = self.app_state.get("settings")
+        return settings.map_tiles_url if settings else ""
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body: `BodyBudget` counts it."""

@@ -1,6 +1,8 @@
 """Security headers: a browser treats an answer as its content type says, and loads nothing else."""
 
+from functools import cache
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,6 +54,15 @@ PAGE_HEADERS: Final[Headers] = [
     ),
     ("Cache-Control", "no-store"),
 ]
+# Of the page of a link: its address is the secret that opens it.
+SHARED_PAGE_PATH: Final = "/shared/"
+SHARED_PAGE_HEADERS: Final[Headers] = [
+    *(
+        (name, "no-referrer" if name == "Referrer-Policy" else value)
+        for name, value in PAGE_HEADERS
+    ),
+    ("X-Robots-Tag", "noindex, nofollow"),
+]
 STATIC_PATH: Final = "/static"
 # Its answers say themselves for how long they may be kept.
 STATIC_HEADERS: Final[Headers] = [
@@ -60,6 +71,7 @@ STATIC_HEADERS: Final[Headers] = [
 ]
 _BY_PATH: Final = (
     ((SHARED_PATH,), SHARED_HEADERS),
+    ((SHARED_PAGE_PATH,), SHARED_PAGE_HEADERS),
     (("/api/", "/health", "/openapi.json"), API_HEADERS),
     ((DOCS_PATH,), DOCS_HEADERS),
     ((f"{STATIC_PATH}/",), STATIC_HEADERS),
@@ -71,11 +83,20 @@ STREAMS_PATH: Final = "/api/streams/"
 _LISTENING: Final = ("/listen", "/listenAll")
 
 
-def headers_of(path: str) -> Headers:
-    """The headers of the answers at a path."""
+def headers_of(path: str, tiles_url: str = "") -> Headers:
+    """The headers of the answers at a path. Pages may show images of the host of ``tiles_url``."""
     if path.startswith(STREAMS_PATH) and path.endswith(_LISTENING):
         return API_HEADERS[:-1]
-    return next((found for starts, found in _BY_PATH if path.startswith(starts)), PAGE_HEADERS)
+    found = next((found for starts, found in _BY_PATH if path.startswith(starts)), None)
+    return found or page_headers(tiles_url)
+
+
+@cache
+def page_headers(tiles_url: str) -> Headers:
+    """`PAGE_HEADERS`, with the origin of the map's tiles among those of images, if there is one."""
+    parts = urlsplit(tiles_url)
+    images = f"img-src 'self' {parts.scheme}://{parts.netloc};" if tiles_url else "img-src 'self';"
+    return [(name, value.replace("img-src 'self';", images)) for name, value in PAGE_HEADERS]
 
 
 _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")

@@ -77,15 +77,17 @@ async def get_chart(request: IngestRequest, caller: Caller) -> Response:
     )
     workout = await require_workout(request.state, workout_id_of(request), caller)
     held = await open_samples(request, caller, workout, selection.channels)
-    return json_response(await asyncio.to_thread(_draw, held, workout, selection, query.points))
+    return json_response(await asyncio.to_thread(draw, held, workout, selection, query.points))
 
 
-def _draw(held: EncodedSamples, workout: Workout, selection: Selection, points: int) -> Chart:
+def draw(held: EncodedSamples, workout: Workout, selection: Selection, points: int) -> Chart:
+    """The selected part of a ride in at most so many points. Decodes: not for the event loop."""
     ride = held.decode()
     chosen = without_strays(selection.of(workout), workout)
 
     def narrowed(samples: Samples) -> Samples:
-        return samples.between(chosen.start, chosen.end).outside(chosen.removed)
+        kept = samples.between(chosen.start, chosen.end).outside(chosen.removed)
+        return chosen.shown(kept) if chosen.shown else kept
 
     times = [narrowed(each).timestamps for each in ride.windows([], _AT_ONCE)]
     ends = [int(each[at]) for each in times if len(each) for at in (0, -1)]

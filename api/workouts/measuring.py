@@ -17,7 +17,6 @@ from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import Status, Workout
 from shared.errors import ServiceUnavailable
 from shared.events import MeasureRequest
 from shared.measured import Measured
@@ -44,17 +43,7 @@ async def get_figures(request: WorkoutsRequest, caller: Caller) -> Response:
     query, state = read_query(request, RangeQuery), request.state
     start, end = await moments_of(state, caller, query)
     workout = await require_workout(state, workout_id_of(request), caller)
-    first, last = ends_of(workout)
-    wanted = _request_for(workout.id, start or first, end or last)
-    return json_response(await measure(state, wanted))
-
-
-def ends_of(workout: Workout) -> tuple[datetime, datetime]:
-    """From when to before when the ride went on, or goes on still."""
-    start, summary = workout.start_time, msgspec.to_builtins(workout.summary)
-    is_over = summary and workout.status not in (Status.ACTIVE, Status.PAUSED)
-    end = start + timedelta(seconds=summary["duration"] + 1) if is_over else datetime.now(UTC)
-    return start, max(end, start + timedelta(seconds=1))
+    return json_response(await measure(state, _request_for(workout.id, start, end)))
 
 
 async def measure(state: WorkoutsState, wanted: MeasureRequest) -> Measured:
@@ -75,15 +64,19 @@ async def measure(state: WorkoutsState, wanted: MeasureRequest) -> Measured:
     return msgspec.json.decode(answer, type=Measured)
 
 
-def _request_for(workout_id: UUID, start: datetime, end: datetime) -> MeasureRequest:
+def _request_for(workout_id: UUID, start: datetime | None, end: datetime | None) -> MeasureRequest:
     """Raises Unprocessable."""
-    if start >= end:
+    if start and end and start >= end:
         raise Unprocessable("`from` must be before `to`")
-    if end - start > _LONGEST:
+    if start and end and end - start > _LONGEST:
         raise Unprocessable(f"from `from` to `to` may be {_LONGEST.days} days")
-    epoch = datetime.fromtimestamp(0, UTC)
-    first, last = ((each - epoch) // timedelta(milliseconds=1) for each in (start, end))
-    return MeasureRequest(workout_id, uuid4(), first, last)
+    return MeasureRequest(workout_id, uuid4(), _in_ms(start), _in_ms(end))
+
+
+def _in_ms(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 OPERATIONS = Operations(

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
+from ops.demo.front_ride import FRONT_RIDE, share_simulated
 from ops.demo.report import show
 from ops.demo.requests import attempt, open_client
 from ops.demo.ride_file import Imported, read_file, send_file
@@ -55,17 +56,28 @@ def run(
         applied = migrations.apply(urls["DATABASE_URL"])
         console.print(f"Applying migrations … {len(applied)} applied")
         console.print(f"Starting the API and {WORKERS} workers …")
-        url, supervisor = stack.enter_context(start_service(urls, data_dir, port))
+        settings = {**urls, "FRONT_RIDE_FILE": str(data_dir / FRONT_RIDE)}
+        url, supervisor = stack.enter_context(start_service(settings, data_dir, port))
         stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
         show(console, play(console, url, api_key))
-        console.print(f"Open  {url}   in a browser: make an account, and drop a ride on the page")
-        console.print(f"API   {url}   (docs: {url}/docs)\nKey   {api_key}", soft_wrap=True)
+        link = share_simulated(url, api_key, data_dir / _MARKER, data_dir / FRONT_RIDE)
+        _say_how_to_go_on(console, url, api_key, link)
         if run_file:
             write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
             supervisor.watch(console.print)
+
+
+def _say_how_to_go_on(console: Console, url: str, api_key: str, link: str | None) -> None:
+    console.print(f"\nOpen  {url}   in a browser", soft_wrap=True)
+    console.print("      Make an account: an email and a password, and nothing is sent.")
+    console.print("      Drop a FIT file on the page: it opens with its charts.")
+    if link:
+        console.print(f"Look  {url}{link}   at the simulated ride first", soft_wrap=True)
+    console.print(f"API   {url}/docs", soft_wrap=True)
+    console.print(f"Key   {api_key}   signs in as {DEMO_EMAIL}, on the page too", soft_wrap=True)
 
 
 @contextmanager

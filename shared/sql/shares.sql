@@ -1,13 +1,19 @@
 -- name: create_share
 -- A link to a workout of the user's; nothing if there is none.
-INSERT INTO shares
-    (user_id, workout_id, hash, hide_metres, hide_places, with_description, expires_at)
-SELECT
-    %(user_id)s, id, %(hash)s, %(hide_metres)s, %(hide_places)s, %(with_description)s,
-    %(expires_at)s
-FROM visible_workouts
-WHERE id = %(workout_id)s AND user_id = %(user_id)s
-RETURNING id, workout_id, hide_metres, hide_places, with_description, created_at, expires_at
+WITH made AS (
+    INSERT INTO shares
+        (user_id, workout_id, hash, hide_metres, hide_places, with_description, expires_at)
+    SELECT
+        %(user_id)s, id, %(hash)s, %(hide_metres)s, %(hide_places)s, %(with_description)s,
+        %(expires_at)s
+    FROM visible_workouts
+    WHERE id = %(workout_id)s AND user_id = %(user_id)s
+    RETURNING
+        id, workout_id, hide_metres, hide_places, with_description, created_at, expires_at
+)
+SELECT made.*, ride.title, ride.start_time
+FROM made
+JOIN visible_workouts AS ride ON ride.id = made.workout_id
 
 -- name: count_shares
 -- How many links of a user's open something.
@@ -15,10 +21,13 @@ SELECT count(*) AS shares FROM open_shares WHERE user_id = %(user_id)s
 
 -- name: list_shares
 -- A user's links that open something, newest first.
-SELECT id, workout_id, hide_metres, hide_places, with_description, created_at, expires_at
+SELECT
+    open_shares.id, open_shares.workout_id, hide_metres, hide_places, with_description,
+    open_shares.created_at, expires_at, ride.title, ride.start_time
 FROM open_shares
-WHERE user_id = %(user_id)s
-ORDER BY created_at DESC, id DESC
+JOIN visible_workouts AS ride ON ride.id = open_shares.workout_id
+WHERE open_shares.user_id = %(user_id)s
+ORDER BY open_shares.created_at DESC, open_shares.id DESC
 
 -- name: revoke_share
 -- From now on the link opens nothing.

@@ -70,6 +70,8 @@ REQUESTS: Final = (
     Heavy("GET", "/api/workouts/{id}", {"includeTelemetry": "true"}),
     *(Heavy("GET", "/api/workouts/{id}/export", {"format": each}) for each in FILE_FORMATS),
     Heavy("GET", "/api/workouts/{id}/receipt", {"gap": 1}),
+    Heavy("GET", "/api/workouts/{id}/chart", {"points": 5000}),
+    Heavy("GET", "/api/workouts/{id}/figures"),
     Heavy("GET", "/api/workouts/{id}/live", {"from": 0}),
     Heavy("POST", "/api/workouts/{id}/share", json={"hideMetres": 500}),
     Heavy("GET", "/api/shared/{token}"),

@@ -7,8 +7,9 @@ from secrets import token_hex
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.api.sessions import PASSWORD, register
+from tests.api.sessions import PASSWORD, log_in, register
 from tests.conftest import ROOT, need
+from tests.pages.riding import Riding
 from tests.pages.seasons import Season, season_of
 from tests.pages.watched import Watched
 
@@ -38,16 +39,19 @@ def browser() -> Iterator[Browser]:
 def open_page(browser: Browser, service: str, unthrottled: None) -> Iterator[OpenPage]:
     """Opens windows that share nothing; when the test ends, none may have met an error.
 
-    ``key``: of whoever has signed in.
+    ``key``: of whoever has signed in; ``touch``: whether it is touched and not pointed at.
     """
     opened = []
 
-    def open_(*, width: int = 1440, key: str | None = None) -> Watched:
+    def open_(
+        *, width: int = 1440, key: str | None = None, touch: bool = False, language: str = "en-IE"
+    ) -> Watched:
         context = browser.new_context(
             base_url=service,
             viewport={"width": width, "height": 844 if width < 640 else 900},
             color_scheme="light",
-            locale="en-IE",
+            locale=language,
+            has_touch=touch,
             timezone_id="Europe/Zurich",
             reduced_motion="reduce",
         )
@@ -80,3 +84,9 @@ def signed_in(open_page: OpenPage, service: str) -> Watched:
     window.page.get_by_role("button", name="Sign in", exact=True).click()
     window.page.wait_for_url("**/")
     return window
+
+
+@pytest.fixture
+def riding(service: str, unthrottled: None) -> Riding:
+    """Of a rider whom nobody else is."""
+    return Riding(log_in(service, register(service, displayName="Mara Keller")))

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.api.sessions import log_in, register, status_with
+from tests.api.sessions import PASSWORD, log_in, register, status_with
 from tests.pages.conftest import OpenPage
 from tests.pages.watched import Watched
 
@@ -34,8 +34,7 @@ def test_thresholds_are_given_and_taken_back(window: Watched) -> None:
 
 def test_a_weight_in_pounds_is_stored_as_what_it_is(window: Watched) -> None:
     page = window.page
-    page.locator(".bar-end summary").click()
-    page.get_by_role("button", name="Show miles").click()
+    page.get_by_role("button", name="Miles").click()
     page.wait_for_url("**/account")
     page.get_by_role("spinbutton", name="Weight").fill("154")
     page.get_by_role("button", name="Save").first.click()
@@ -45,7 +44,7 @@ def test_a_weight_in_pounds_is_stored_as_what_it_is(window: Watched) -> None:
 
 def test_a_key_is_made_shown_once_and_revoked(window: Watched, service: str) -> None:
     page = window.page
-    page.get_by_label("For").fill("Head unit")
+    page.get_by_label("For", exact=True).fill("Head unit")
     page.get_by_label("read everything").check()
     page.get_by_role("button", name="Make the key").click()
     expect(page.locator(".secret")).to_have_text(re.compile(r"^bpt_\w+"))
@@ -61,7 +60,7 @@ def test_a_key_is_made_shown_once_and_revoked(window: Watched, service: str) -> 
 
 
 def test_a_key_that_may_do_nothing_is_not_made(window: Watched) -> None:
-    window.page.get_by_label("For").fill("Nothing")
+    window.page.get_by_label("For", exact=True).fill("Nothing")
     window.page.get_by_label("send rides").uncheck()
     window.page.get_by_role("button", name="Make the key").click()
     expect(window.page.get_by_role("alert")).to_have_text("Say what the key may do.")
@@ -94,9 +93,30 @@ def test_everything_is_exported_and_then_deleted(window: Watched) -> None:
     expect(page.locator("h1")).to_have_text("Your rides, with figures you can check.")
 
 
+def test_who_signed_in_long_ago_signs_in_again_and_comes_back(
+    open_page: OpenPage, service: str
+) -> None:
+    email = register(service)
+    scopes = ["upload", "read", "admin"]
+    key = log_in(service, email).call("POST", "/api/keys", name="Own", scopes=scopes)
+    window = open_page(key=key.json()["secret"])  # not a session of the last ten minutes
+    window.expected = ["403 (Forbidden)"]
+    window.go("/account")
+    page = window.page
+    page.get_by_text("Change the password").click()
+    page.get_by_label("New password").fill("a new and better one")
+    page.get_by_role("button", name="Change it").click()
+    page.get_by_role("link", name="Sign in again").click()
+    expect(page.locator("h1")).to_have_text("Sign in again")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/account#profile")
+
+
 def test_a_key_that_only_reads_sees_no_forms(open_page: OpenPage, window: Watched) -> None:
     page = window.page
-    page.get_by_label("For").fill("Family")
+    page.get_by_label("For", exact=True).fill("Family")
     page.get_by_label("send rides").uncheck()
     page.get_by_label("read everything").check()
     page.get_by_role("button", name="Make the key").click()

@@ -90,6 +90,9 @@ def test_hovering_reads_all_charts_and_the_map_at_once(signed_in: Watched, ride_
     )
     expect(page.locator(".plot-speed .plot-value")).to_have_text(re.compile(r"^3\d\.\dkm/h$"))
     expect(page.locator(".map-dot")).to_have_attribute("visibility", "visible")
+    # Minutes 35 to 38: a café.
+    page.mouse.move(box["x"] + box["width"] * 2200 / 3600, box["y"] + 20)
+    expect(page.locator(".hover-note")).to_have_text(re.compile(r"^(Paused|No samples) for 3:0\d$"))
     page.mouse.move(box["x"] - 50, box["y"] - 200)
     expect(page.locator(".map-dot")).to_have_attribute("visibility", "hidden")
 
@@ -140,6 +143,9 @@ def test_a_spike_is_marked_and_may_be_vouched_for(signed_in: Watched, ride_file:
     page = signed_in.page
     marks = page.locator(".marks")
     expect(marks).to_contain_text("900")
+    page.locator(".mark-spike").click()
+    expect(page.locator(".range-figures")).to_contain_text(re.compile(r"Selected\s*1:01"))
+    expect(page.get_by_role("button", name="A spike of 1 900 W")).to_be_focused()
     page.get_by_role("button", name="It was real").click()
     expect(marks).to_have_count(0, timeout=20_000)
 

@@ -30,6 +30,9 @@ def test_rides_are_listed_with_their_figures(window: Watched) -> None:
 
 def test_rides_are_searched_with_the_keyboard_alone(window: Watched) -> None:
     window.go("/")
+    window.page.keyboard.press("?")
+    expect(window.page.get_by_role("dialog", name="Keys")).to_contain_text("Search rides")
+    window.page.keyboard.press("Escape")
     window.page.keyboard.press("/")
     window.page.wait_for_url("**/rides#search")
     window.page.keyboard.type("50 days")
@@ -81,6 +84,26 @@ def test_more_rides_follow_by_a_place_in_the_list(window: Watched) -> None:
     window.go("/rides?limit=2")
     window.page.get_by_role("link", name="More rides").click()
     expect(window.page.locator(".ride-name a").first).to_have_text("Hills 9 days ago")
+
+
+def test_figures_and_dates_are_in_the_browser_s_language(
+    open_page: OpenPage, season: Season
+) -> None:
+    window = open_page(key=season.session.key, language="de-DE")
+    window.go("/rides?limit=1")
+    row = window.page.locator("tr[data-ride]")
+    for text in ("heute", "21,1km", "1,05"):
+        expect(row).to_contain_text(text)
+
+
+def test_charts_that_fail_to_load_are_loaded_on_request(window: Watched, season: Season) -> None:
+    window.expected = ["ERR_FAILED"]
+    window.page.route("**/chart?*", lambda route: route.abort())
+    window.go(f"/rides/{season.rides[0]}")
+    expect(window.page.get_by_role("alert")).to_contain_text("The charts could not be loaded.")
+    window.page.unroute("**/chart?*")
+    window.page.get_by_role("button", name="Try again").click()
+    window.page.wait_for_selector(".overlay")
 
 
 def test_who_has_no_rides_reads_what_to_do(signed_in: Watched) -> None:

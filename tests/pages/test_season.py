@@ -32,14 +32,22 @@ def test_a_season_is_compared_with_the_one_before(window: Watched) -> None:
     expect(page.locator(".curve .day-shown")).to_have_text("1\u2009s: 380 W, against 360 W")
 
 
-def test_dates_of_the_rider_s_own_choice(window: Watched) -> None:
+def choose_dates(window: Watched, which: str, first: str, last: str) -> None:
+    chips = window.page.get_by_role("list", name=which)
+    chips.get_by_text("Other dates").click()
+    chips.get_by_label("From").fill(first)
+    chips.get_by_label("To").fill(last)
+    chips.get_by_role("button", name="Show").click()
+
+
+def test_any_dates_are_compared_with_any_others(window: Watched) -> None:
     page = window.page
-    page.get_by_text("Other dates").click()
-    page.get_by_label("From", exact=True).fill("2001-01-01")
-    page.get_by_label("To", exact=True).fill("2001-12-31")
-    page.get_by_role("button", name="Show").click()
+    choose_dates(window, "Dates", "2001-01-01", "2001-12-31")
+    page.wait_for_url("**last=2001-12-31**")
+    choose_dates(window, "Against", "2002-01-01", "2002-12-31")
+    page.wait_for_url("**otherLast=2002-12-31**")
+    expect(page.locator(".chip[aria-current]")).to_have_text(["Other dates", "Other dates"])
     expect(page.locator("main")).to_contain_text("No ride of these dates has power.")
-    expect(page.locator(".chip[aria-current]").first).to_have_text("Other dates")
 
 
 def test_critical_power_names_the_efforts_it_rests_on(window: Watched, season: Season) -> None:

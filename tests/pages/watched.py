@@ -17,7 +17,8 @@ FORMS: Final[tuple[tuple[str, int, Literal["light", "dark"]], ...]] = (
 class Watched:
     """``errors``: what the console and the scripts of the page have complained about.
 
-    Whatever the policy forbids is among it. ``expected``: parts of messages that are none.
+    Whatever the policy forbids is among it, and every request to another host. ``expected``: parts
+    of messages that are none.
     """
 
     def __init__(self, context: BrowserContext, screenshots: Path) -> None:
@@ -28,6 +29,12 @@ class Watched:
         self._screenshots = screenshots
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._look_at(request.url))
+
+    def _look_at(self, address: str) -> None:
+        is_expected = any(part in address for part in self.expected)
+        if not (address.startswith(("http://127.0.0.1:", "blob:")) or is_expected):
+            self.errors.append(f"{self.page.url} asks {address}")
 
     def _hear(self, message: ConsoleMessage) -> None:
         is_expected = any(part in message.text for part in self.expected)

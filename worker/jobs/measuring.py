@@ -72,10 +72,18 @@ def measure(
     fresh = dict(split(stream_codec.decode(entries).outside(workout.removed)))
     archive = merge_archive(store.read_parts(connection, workout.id), fresh)
     ride = ride_of(workout, archive.without(workout.removed))
-    start, end = request.start, request.end
+    start, end = _ends(ride, request)
     balance = _balance(connection, workout, ride)
     thinned = _thinned(balance, start // 1000, end // 1000) if balance else None
     return Measured(figures_between(ride, start, end), thinned)
+
+
+def _ends(ride: Ride, request: MeasureRequest) -> tuple[int, int]:
+    """From when to before when (ms); an open end is that of the ride, and lies past no other."""
+    times = ride.timestamps
+    start = request.start if request.start is not None else int(times[0]) if len(times) else 0
+    end = request.end if request.end is not None else int(times[-1]) + 1000 if len(times) else 0
+    return (min(start, end), end) if request.start is None else (start, max(start, end))
 
 
 def _balance(connection: DatabaseConnection, workout: LockedWorkout, ride: Ride) -> Series | None:

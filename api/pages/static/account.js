@@ -7,8 +7,12 @@ const POUND = 0.45359237;
 const THRESHOLDS = ["ftp", "criticalPower", "wPrime", "thresholdHeartrate", "maxHeartrate", "weight", "source"];
 const failure = document.getElementById("failure");
 
+// An old session may not do what cannot be undone: sign in again, and come back to the same part.
+const tooOld = ({ status, message }) => status === 403 && /^log in again/i.test(message);
+
 function fail(error) {
-  failure.textContent = error.message;
+  if (tooOld(error)) failure.replaceChildren(make("span", {}, "For this you must have signed in within the last ten minutes."), make("a", { href: `/sign-in?again=true&next=${encodeURIComponent("/account#profile")}`, class: "button small" }, "Sign in again"));
+  else failure.textContent = error.message;
   failure.hidden = false;
   failure.scrollIntoView({ block: "center" });
 }

@@ -1,11 +1,12 @@
 // The column of charts over one axis: pointer, keyboard, selection. Says by events what is shown:
 // "hover" with a moment or null, "select" with { from, to } or null for the whole ride.
 
+import { Axis } from "./axis.js";
 import { make } from "./dom.js";
-import { UNITS, duration, number, shown } from "./formats.js";
+import { UNITS, duration, shown } from "./formats.js";
+import { MarkRow, explain } from "./marks.js";
 import { Plot } from "./plot.js";
-import { ticks, timeTicks } from "./scale.js";
-import { timeOfDay } from "./times.js";
+import { followPointer } from "./pointing.js";
 
 const LOOKS = [
   { channel: "power", name: "Power", base: 0 },
@@ -14,42 +15,36 @@ const LOOKS = [
   { channel: "speed", name: "Speed", base: 0 },
   { channel: "altitude", name: "Altitude", filled: true },
 ];
-const SHORTEST_DRAG = 6; // px
 
 export class Charts extends EventTarget {
-  // `whole`: the trace of the whole ride; `marks`: { stops, spikes }; `fill`: ms that are no gap.
+  // `whole`: the trace of the whole ride; `marks`: { stops, spikes, strays, laps }; `fill`: ms that are no gap.
   constructor(element, whole, { marks, fill, means }) {
     super();
     this.element = element;
     this.whole = whole;
     this.means = means;
     this.shownMeans = means;
-    this.plots = LOOKS.filter(({ channel }) => whole.channels[channel]).map((look) => new Plot(look));
+    this.resized = new ResizeObserver(() => this.draw());
     this.view = { trace: whole, marks, fill, axis: "time", smoothing: 1 };
     this.hovered = null;
     this.#build();
     this.zoom(null);
-    new ResizeObserver(() => this.draw()).observe(this.area);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   #build() {
+    this.plots = LOOKS.filter(({ channel }) => this.whole.channels[channel]).map((look) => new Plot(look));
     this.line = make("div", { class: "hover-line", hidden: true });
-    this.band = make("div", { class: "drag-band", hidden: true });
-    this.axis = make("div", { class: "axis", "aria-hidden": "true" });
-    this.area = make("div", { class: "overlay", tabindex: 0, role: "slider", "aria-label": "Place in the ride: arrows move, Enter zooms, Escape goes back" }, this.line, this.band);
-    this.element.replaceChildren(...this.plots.map((plot) => plot.element), this.axis, this.area);
-    this.area.addEventListener("pointermove", (event) => this.#move(event));
-    this.area.addEventListener("pointerleave", () => {
-      cancelAnimationFrame(this.soon);
-      this.hover(null);
-    });
-    this.area.addEventListener("pointerdown", (event) => this.#press(event));
-    this.area.addEventListener("pointerup", (event) => this.#release(event));
-    this.area.addEventListener("pointercancel", () => this.#drop());
-    this.area.addEventListener("dblclick", () => this.select(null));
+    this.said = make("p", { class: "hover-note", hidden: true });
+    this.axis = new Axis();
+    this.row = new MarkRow(this.view.marks, (range) => this.select(range));
+    this.area = make("div", { class: "overlay", tabindex: 0, role: "slider", "aria-label": "Place in the ride: arrows move, Enter zooms, Escape goes back" }, this.line, this.said);
+    this.element.replaceChildren(this.row.element, ...this.plots.map((plot) => plot.element), this.axis.element, this.area);
+    followPointer(this.area, this);
     this.area.addEventListener("keydown", (event) => this.#key(event));
     this.area.addEventListener("blur", () => this.hover(null));
+    this.resized.disconnect();
+    this.resized.observe(this.area);
   }
 
   get range() {
@@ -70,7 +65,8 @@ export class Charts extends EventTarget {
   zoom(range) {
     this.from = range?.from ?? this.whole.start;
     this.to = range?.to ?? this.whole.end;
-    if (!range) this.view.trace = this.whole;
+    this.isWhole = !range;
+    if (this.isWhole) this.view.trace = this.whole;
     this.area.setAttribute("aria-valuemin", 0);
     this.area.setAttribute("aria-valuemax", Math.round((this.to - this.from) / 1000));
     this.draw();
@@ -82,14 +78,32 @@ export class Charts extends EventTarget {
     this.draw();
   }
 
+  // Show the last ms of a trace that grows.
+  follow(trace, span) {
+    this.isWhole = false;
+    this.view.trace = trace;
+    this.to = trace.end;
+    this.from = trace.end - span;
+    this.draw();
+  }
+
+  // The whole trace has grown: what is shown moves along, unless it is a part of the ride.
+  grow() {
+    const found = LOOKS.filter(({ channel }) => this.whole.channels[channel]);
+    if (found.length !== this.plots.length) this.#build();
+    if (this.isWhole) this.zoom(null);
+    else this.draw();
+  }
+
   showMeans(means) {
     this.shownMeans = means ?? this.means;
     this.hover(this.hovered);
   }
 
   select(range) {
-    this.zoom(range);
-    this.dispatchEvent(new CustomEvent("select", { detail: range }));
+    const inside = range && { from: Math.max(range.from, this.whole.start), to: Math.min(range.to, this.whole.end) };
+    this.zoom(inside);
+    this.dispatchEvent(new CustomEvent("select", { detail: inside }));
   }
 
   // Moment ↔ share of the width.
@@ -109,30 +123,9 @@ export class Charts extends EventTarget {
     const { trace } = this.view;
     const view = { ...this.view, xOf: (moment) => this.xOf(moment), places: [trace.placeOf(this.from), trace.placeOf(this.to - 1)] };
     for (const plot of this.plots) plot.draw(view);
-    this.#drawAxis();
+    this.axis.draw(this);
+    this.row.place(this);
     this.hover(this.hovered);
-  }
-
-  #drawAxis() {
-    const most = Math.max(Math.floor(this.area.clientWidth / 96), 2);
-    const labels = this.view.axis === "time" ? this.#timeLabels(most) : this.#distanceLabels(most);
-    this.axis.replaceChildren(...labels.map(([share, text]) => {
-      const label = make("span", {}, text);
-      label.style.left = `${share * 100}%`;
-      label.classList.toggle("axis-end", share > 0.95);
-      return label;
-    }));
-  }
-
-  #timeLabels(most) {
-    const [first, last] = [this.from, this.to].map((moment) => (moment - this.whole.start) / 1000);
-    return timeTicks(first, last, most).map((at) => [this.xOf(this.whole.start + at * 1000), duration(at)]);
-  }
-
-  #distanceLabels(most) {
-    const { size, name } = UNITS.distance;
-    const [first, last] = [this.from, this.to].map((moment) => this.whole.metresAt(moment) / size);
-    return ticks(first, last, most).map((at) => [(at - first) / (last - first), `${number(at, Number.isInteger(at) ? 0 : 1)}\u2009${name}`]);
   }
 
   // Show what was at a moment; null shows the means.
@@ -141,6 +134,7 @@ export class Charts extends EventTarget {
     const share = moment === null ? -1 : this.xOf(moment);
     this.line.hidden = share < 0 || share > 1;
     this.line.style.left = `${share * 100}%`;
+    this.#explain(moment, share);
     const at = moment === null ? null : this.view.trace.placeOf(moment);
     for (const plot of this.plots) {
       const { channel } = plot.look;
@@ -151,57 +145,28 @@ export class Charts extends EventTarget {
     this.dispatchEvent(new CustomEvent("hover", { detail: moment }));
   }
 
+  // Why there is no line, or an odd one, where the pointer is.
+  #explain(moment, share) {
+    const text = moment === null ? "" : explain(this.view.marks, moment, this.view.trace.step);
+    this.said.hidden = !text || this.line.hidden;
+    this.said.textContent = text;
+    this.said.style.left = `${share * 100}%`;
+    this.said.classList.toggle("hover-note-left", share > 0.5);
+  }
+
   #tell(moment, at) {
     const seconds = moment === null ? 0 : (moment - this.from) / 1000;
     this.area.setAttribute("aria-valuenow", Math.round(seconds));
     const said = at === null ? "Nothing chosen" : [
       duration((moment - this.whole.start) / 1000),
       ...this.plots.map(({ look }) => `${look.name} ${shown(look.channel, this.view.trace.values(look.channel)?.[at])} ${UNITS[look.channel].name}`),
-    ].join(", ");
+      this.said.textContent,
+    ].filter(Boolean).join(", ");
     this.area.setAttribute("aria-valuetext", said);
-    this.area.title = at === null ? "" : timeOfDay(moment, true);
   }
 
-  #share(event) {
-    const { left, width } = this.area.getBoundingClientRect();
-    return Math.min(Math.max((event.clientX - left) / width, 0), 1);
-  }
-
-  #move(event) {
-    const share = this.#share(event);
-    this.#hoverSoon(share);
-    if (this.pressed === undefined || event.pointerType === "touch") return;
-    this.band.hidden = Math.abs(share - this.pressed) * this.area.clientWidth < SHORTEST_DRAG;
-    this.band.style.left = `${Math.min(share, this.pressed) * 100}%`;
-    this.band.style.width = `${Math.abs(share - this.pressed) * 100}%`;
-  }
-
-  // Once a frame, however often the pointer moves.
-  #hoverSoon(share) {
-    cancelAnimationFrame(this.soon);
-    this.soon = requestAnimationFrame(() => this.hover(this.momentAt(share)));
-  }
-
-  #press(event) {
-    if (event.button !== 0) return;
-    this.pressed = this.#share(event);
-    this.area.setPointerCapture(event.pointerId);
-    this.hover(this.momentAt(this.pressed));
-  }
-
-  #release(event) {
-    const isDrag = this.pressed !== undefined && !this.band.hidden;
-    const shares = [this.pressed, this.#share(event)].sort((one, other) => one - other);
-    this.#drop();
-    if (isDrag) this.#selectBetween(...shares.map((share) => this.momentAt(share)));
-  }
-
-  #drop() {
-    this.pressed = undefined;
-    this.band.hidden = true;
-  }
-
-  #selectBetween(from, to) {
+  // The part between two moments, to the second.
+  selectBetween(from, to) {
     const whole = (moment) => Math.round(moment / 1000) * 1000;
     if (to - from >= 2000) this.select({ from: whole(from), to: whole(to) });
   }
@@ -211,7 +176,7 @@ export class Charts extends EventTarget {
     const now = this.hovered ?? this.from;
     const moves = { ArrowLeft: now - step, ArrowRight: now + step, Home: this.from, End: this.to - 1 };
     if (event.key in moves) this.hover(Math.min(Math.max(moves[event.key], this.from), this.to - 1));
-    else if (event.key === "Enter") this.#selectBetween(...this.#around(now));
+    else if (event.key === "Enter") this.selectBetween(...this.#around(now));
     else if (event.key === "Escape") this.select(null);
     else return;
     event.preventDefault();

@@ -1,7 +1,7 @@
 // The power curve of the ride as a line, over the season's as an area, with records as dots.
 
 import { get } from "./api.js";
-import { fitted, make, svg } from "./dom.js";
+import { failed, fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
 import { ticks } from "./scale.js";
 
@@ -9,19 +9,20 @@ const BOX = { height: 260, left: 40, right: 8, bottom: 24, top: 8 };
 const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
 const YEAR = 365 * 86_400_000;
 
-export async function drawCurve(element, { id, sport, start }) {
+export async function drawCurve(element, ride) {
   if (!element) return;
+  const { id, sport, start } = ride;
   const since = new Date(Date.parse(start) - YEAR).toISOString();
   const until = new Date(Date.parse(start) + 86_400_000).toISOString();
   try {
-    const [ride, season, { records }] = await Promise.all([
+    const [own, season, { records }] = await Promise.all([
       get(`/api/workouts/${id}/power-curve`),
       get(`/api/power-curve?sport=${encodeURIComponent(sport)}&from=${since}&to=${until}`),
       get(`/api/records?metric=power&sport=${encodeURIComponent(sport)}`),
     ]);
-    fitted(element, (width) => [draw(width, ride.powerCurve, season.powerCurve, records), legend()]);
+    fitted(element, (width) => [draw(width, own.powerCurve, season.powerCurve, records), legend()]);
   } catch (error) {
-    element.replaceChildren(make("p", { class: "failed", role: "alert" }, error.message));
+    element.replaceChildren(failed(`The power curve could not be loaded. ${error.message}`, () => drawCurve(element, ride)));
   }
 }
 

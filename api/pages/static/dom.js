@@ -24,6 +24,13 @@ export function fitted(element, draw) {
   }).observe(element);
 }
 
+// What could not be shown, and the one thing to do about it.
+export function failed(message, retry) {
+  const button = make("button", { class: "button small", type: "button" }, "Try again");
+  button.addEventListener("click", retry);
+  return make("p", { class: "failed failed-line", role: "alert" }, make("span", {}, message), button);
+}
+
 // A number with its unit, smaller and lighter.
 export const figure = (value, unit) => make("span", { class: "number" }, value, value === "–" ? null : make("span", { class: "unit" }, unit));
 

@@ -112,7 +112,9 @@ class Row {
   }
 
   #fail(reason) {
-    this.#show("bad", sentence(reason));
+    const button = make("button", { class: "button small" }, "Try again");
+    button.addEventListener("click", () => this.again("reject"));
+    this.#show("bad", sentence(reason), button);
   }
 
   #show(kind, ...parts) {

@@ -4,6 +4,7 @@ import { fitted, make, svg } from "./dom.js";
 import { number } from "./formats.js";
 import { makeReadable } from "./reading.js";
 import { extent, ticks } from "./scale.js";
+import { dailyTable } from "./values.js";
 
 const SIDES = { left: 36, right: 4, bottom: 22, top: 8 };
 const label = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short" });
@@ -56,10 +57,18 @@ class Drawing {
     return this.data.form.map((value, at) => `M${(this.x(at) - half).toFixed(1)},${this.y(0).toFixed(1)}V${this.y(value).toFixed(1)}h${(2 * half).toFixed(1)}V${this.y(0).toFixed(1)}Z`).join("");
   }
 
+  // Months; where there are none, the first day and the last.
   months() {
     const firsts = [...this.data.dates.keys()].filter((at) => this.data.dates[at].endsWith("-01"));
+    if (firsts.length < 2) return this.ends();
     const every = Math.ceil(firsts.length / Math.max(Math.floor(this.width / 64), 1));
     return firsts.filter((_, at) => at % every === 0).map((at) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": "middle" }, month.format(Date.parse(this.data.dates[at]))));
+  }
+
+  ends() {
+    const { dates } = this.data;
+    const text = (at, anchor) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": anchor }, label.format(Date.parse(dates[at])));
+    return [text(0, "start"), text(dates.length - 1, "end")];
   }
 }
 
@@ -91,6 +100,8 @@ function start(element) {
     });
     return [picture, make("p", { class: "legend quiet" }, key("fitness", "Fitness"), key("fatigue", "Fatigue"), key("form", "Form"), shown)];
   });
+  element.before(make("p", { class: "visually-hidden" }, `${sentence}.`));
+  element.after(dailyTable("Values as a table", "Values of fitness", data, (day) => longLabel.format(Date.parse(day))));
 }
 
 for (const element of document.querySelectorAll("[data-fitness]")) start(element);

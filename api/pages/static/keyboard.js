@@ -1,4 +1,4 @@
-// Keys on every page: "/" searches, "j" and "k" go through rides.
+// Keys on every page: "/" searches, "j" and "k" go through rides, "?" lists them all.
 
 const isTyping = (element) => element.closest("input, textarea, select, dialog[open], [contenteditable]");
 
@@ -17,7 +17,9 @@ function step(by) {
   (next.querySelector("a") ?? next).focus();
 }
 
-const KEYS = { "/": search, j: () => step(1), k: () => step(-1) };
+const list = () => document.getElementById("keys-list")?.showModal();
+
+const KEYS = { "/": search, j: () => step(1), k: () => step(-1), "?": list };
 
 export function startKeys() {
   document.addEventListener("keydown", (event) => {
@@ -25,5 +27,6 @@ export function startKeys() {
     event.preventDefault();
     KEYS[event.key]();
   });
+  document.getElementById("show-keys")?.addEventListener("click", list);
   if (location.hash === "#search") search();
 }

@@ -1,8 +1,9 @@
-// The track by itself, without tiles, coloured by power: the more, the darker (in the dark, the
+// The track by itself, or over a map's tiles where the server has any, coloured by power: the more, the darker (in the dark, the
 // lighter). Follows the charts' pointer and what they show.
 
 import { make, svg } from "./dom.js";
 import { extent } from "./scale.js";
+import { EARTH, placeOf, startTiles } from "./tiles.js";
 
 const STEPS = 6; // of colour
 
@@ -10,7 +11,7 @@ export class TrackMap {
   constructor(element, trace) {
     this.element = element;
     this.trace = trace;
-    this.points = project(trace);
+    [this.points, this.origin] = project(trace);
     this.known = this.points.filter(Boolean);
     if (this.known.length < 2) return;
     element.hidden = false;
@@ -32,7 +33,8 @@ export class TrackMap {
     this.lines = svg("g");
     this.dot = svg("circle", { class: "map-dot", r: this.radius * 1.4, visibility: "hidden" });
     const ends = [this.known[0], this.known.at(-1)].map(([cx, cy], at) => svg("circle", { class: at ? "map-end" : "map-start", cx, cy, r: this.radius }));
-    this.element.replaceChildren(svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot), ...(this.trace.values("power") ? [legend()] : []));
+    const picture = svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot);
+    this.element.replaceChildren(picture, startTiles(picture, this.origin) ?? "", legend(this.trace.values("power") !== null));
   }
 
   // Draw what is inside a range in colour, and the rest faint.
@@ -75,18 +77,24 @@ export class TrackMap {
   }
 }
 
-function legend() {
+function legend(hasPower) {
   const steps = Array.from({ length: STEPS }, (_, at) => svg("line", { class: `track-${at}`, x1: at * 12, x2: at * 12 + 12, y1: 3, y2: 3 }));
-  return make("p", { class: "map-legend quiet" }, "Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard");
+  const colours = hasPower ? ["Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard"] : [];
+  const ends = ["Start", "finish"].map((name) => make("span", { class: "end-key" }, name));
+  return make("p", { class: "map-legend quiet" }, ...colours, ...ends);
 }
 
-// Metres east and south of the middle: true to shape for what a ride spans.
+// Metres east and south of the first place, as a web map measures them: true to shape.
 function project(trace) {
   const [lat, lng] = [trace.values("lat"), trace.values("lng")];
-  if (!lat || !lng) return [];
-  const [low, high] = extent(lat);
-  const width = Math.cos((((low + high) / 2) * Math.PI) / 180) * 111_320;
-  const first = lng.find((value) => value !== null);
-  const wrapped = (value) => ((value - first + 540) % 360) - 180;
-  return lat.map((value, at) => (value === null || lng[at] === null ? null : [wrapped(lng[at]) * width, (high - value) * 111_320].map((metres) => Math.round(metres * 10) / 10)));
+  const first = lat?.findIndex((value, at) => value !== null && lng?.[at] !== null && lng);
+  if (!lat || !lng || first < 0) return [[], null];
+  const origin = placeOf(lat[first], lng[first]);
+  const wrapped = (metres) => ((metres + 1.5 * EARTH) % EARTH) - EARTH / 2;
+  const points = lat.map((value, at) => {
+    if (value === null || lng[at] === null) return null;
+    const [x, y] = placeOf(value, lng[at]);
+    return [wrapped(x - origin[0]), y - origin[1]].map((metres) => Math.round(metres * 10) / 10);
+  });
+  return [points, origin];
 }

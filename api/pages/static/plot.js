@@ -2,11 +2,10 @@
 
 import { colour, figure, make } from "./dom.js";
 import { UNITS, number, scaled, shown } from "./formats.js";
-import { extent, ticks } from "./scale.js";
+import { axisTicks, extent } from "./scale.js";
 import { smoothed } from "./trace.js";
 
-const INSET = { top: 14, bottom: 4 };
-const FONT = "13px system-ui, sans-serif";
+const INSET = { top: 8, bottom: 6 };
 
 export class Plot {
   // `look`: { channel, name, filled, base }; `base` is a value that the axis begins with.
@@ -14,19 +13,22 @@ export class Plot {
     this.look = look;
     this.value = make("span", { class: "plot-value" });
     this.canvas = make("canvas", { "aria-hidden": "true" });
+    this.scale = make("div", { class: "plot-scale", "aria-hidden": "true" });
     this.note = make("span", { class: "plot-note" });
     this.element = make(
       "figure",
       { class: `plot plot-${look.channel}` },
       make("figcaption", {}, make("span", { class: "plot-name" }, look.name, this.note), this.value),
+      this.scale,
       this.canvas,
     );
   }
 
-  // Show a value beside the chart: the one under the pointer, or the mean.
+  // Show a value beside the chart: the one under the pointer, or the mean; else the unit alone.
   show(value, note = "") {
+    const unit = UNITS[this.look.channel].name;
     this.note.textContent = note;
-    this.value.replaceChildren(value === undefined ? "" : figure(shown(this.look.channel, value), UNITS[this.look.channel].name));
+    this.value.replaceChildren(value === undefined ? make("span", { class: "unit" }, unit) : figure(shown(this.look.channel, value), unit));
   }
 
   // `view`: the trace, `xOf` moment → share of the width, what is marked, and the smoothing in s.
@@ -36,17 +38,28 @@ export class Plot {
     drawBands(context, view, width, height);
     const data = this.#data(view);
     const range = this.#range(view, data);
+    this.scale.replaceChildren();
     if (!range) return;
+    const marked = axisTicks(...range);
     const y = (value) => INSET.top + (1 - (value - range[0]) / (range[1] - range[0])) * (height - INSET.top - INSET.bottom);
     const x = (at) => view.xOf(view.trace.times[at] + view.trace.step / 2) * width;
-    this.#grid(context, range, y, width);
+    drawGrid(context, marked, y, width);
+    drawLaps(context, view, width, height);
     const runs = this.#runs(view, data.values);
     const ink = colour(this.look.channel);
     if (data.low && data.high) fillBand(context, runs, x, y, data, ink);
     if (this.look.filled) fillBelow(context, runs, x, y, data.values, height, ink);
     stroke(context, runs, x, y, data.values, ink);
-    if (this.look.channel === "power") drawSpikes(context, view, width, ink);
-    label(context, range, y);
+    this.#label(marked, y);
+  }
+
+  // The axis' numbers, beside the plot: nothing is drawn over them.
+  #label(marked, y) {
+    this.scale.replaceChildren(...marked.map((tick) => {
+      const label = make("span", {}, number(tick));
+      label.style.top = `${y(tick)}px`;
+      return label;
+    }));
   }
 
   #prepare() {
@@ -83,18 +96,6 @@ export class Plot {
     const low = this.look.base ?? found[0];
     const spread = Math.max(found[1] - low, this.look.channel === "altitude" ? 40 : 1);
     return [this.look.base ?? low - spread * 0.08, low + spread * 1.06];
-  }
-
-  #grid(context, range, y, width) {
-    context.lineWidth = 1;
-    context.strokeStyle = colour("line");
-    for (const tick of ticks(range[0], range[1], 3)) {
-      const at = Math.round(y(tick)) + 0.5;
-      context.beginPath();
-      context.moveTo(0, at);
-      context.lineTo(width, at);
-      context.stroke();
-    }
   }
 
   // Stretches of places without a gap: what is missing is missing, and no line.
@@ -156,30 +157,14 @@ function stroke(context, runs, x, y, values, ink) {
   context.stroke();
 }
 
-// The axis' numbers, over the line, with a rim that keeps them apart from it.
-function label(context, range, y) {
-  context.font = FONT;
-  context.textBaseline = "bottom";
-  context.lineWidth = 4;
-  context.lineJoin = "round";
-  context.strokeStyle = colour("paper");
-  context.fillStyle = colour("quiet");
-  for (const tick of ticks(range[0], range[1], 3)) {
-    const at = y(tick) - 1;
-    if (at < INSET.top) continue;
-    context.strokeText(number(tick), 2, at);
-    context.fillText(number(tick), 2, at);
-  }
+function drawGrid(context, marked, y, width) {
+  context.fillStyle = colour("line");
+  for (const tick of marked) context.fillRect(0, Math.round(y(tick)), width, 1);
 }
 
-function drawSpikes(context, view, width, ink) {
-  context.fillStyle = ink;
-  for (const { timestamp } of view.marks.spikes) {
-    const at = view.xOf(timestamp + 500) * width;
-    context.beginPath();
-    context.moveTo(at, 12);
-    context.lineTo(at - 5, 3);
-    context.lineTo(at + 5, 3);
-    context.fill();
-  }
+function drawLaps(context, view, width, height) {
+  context.fillStyle = colour("quiet");
+  context.globalAlpha = 0.45;
+  for (const lap of view.marks.laps) context.fillRect(Math.round(view.xOf(lap) * width), 0, 1, height);
+  context.globalAlpha = 1;
 }

@@ -1,8 +1,9 @@
-// What is known of the selected part of a ride: its own figures, computed by the server.
+// What is known of the selected part of a ride: its own figures, computed by the server for its
+// rider; others see the means of what is drawn.
 
 import { call, get } from "./api.js";
 import { drawBalance } from "./balance.js";
-import { figure, make } from "./dom.js";
+import { failed, figure, make } from "./dom.js";
 import { duration, shown, UNITS } from "./formats.js";
 
 const SHOWN = [
@@ -15,10 +16,11 @@ const SHOWN = [
 ];
 
 export class RangePanel {
-  constructor(element, id, charts) {
+  constructor(element, path, charts, isOwn) {
     this.element = element;
-    this.id = id;
+    this.path = path;
     this.charts = charts;
+    this.isOwn = isOwn;
     this.idle = [...element.childNodes];
     this.mayChange = document.getElementById("edit") !== null;
   }
@@ -30,6 +32,7 @@ export class RangePanel {
       return;
     }
     this.#write(range, null);
+    if (!this.isOwn) return;
     try {
       const { figures } = await this.#measure(range, { signal });
       this.#write(range, figures);
@@ -39,16 +42,26 @@ export class RangePanel {
     }
   }
 
+  // `part`: the trace of the range.
+  showDrawn(range, part) {
+    if (this.isOwn) return;
+    const means = { power: part.mean("power"), heartrate: part.mean("heartrate"), cadence: part.mean("cadence"), speed: part.mean("speed") };
+    this.charts.showMeans(means);
+    this.#write(range, { avgPower: means.power ?? undefined, avgHeartrate: means.heartrate ?? undefined });
+  }
+
   fail(error) {
-    this.element.append(make("p", { class: "failed", role: "alert" }, error.message));
+    this.element.querySelector(".failed")?.remove();
+    this.element.append(failed(error.message, () => this.charts.select(this.charts.range)));
   }
 
   #measure({ from, to }, options) {
-    return get(`/api/workouts/${this.id}/figures?from=${from}&to=${to}`, options);
+    return get(`${this.path}/figures?from=${from}&to=${to}`, options);
   }
 
   #write(range, figures) {
-    const entries = SHOWN.map(([name, member, channel]) => make("div", {}, make("dt", {}, name), make("dd", {}, figures ? figure(shown(channel, figures[member]), UNITS[channel].name) : "…")));
+    const known = SHOWN.filter(([, member]) => (figures ? figures[member] !== undefined : this.isOwn));
+    const entries = known.map(([name, member, channel]) => make("div", {}, make("dt", {}, name), make("dd", {}, figures ? figure(shown(channel, figures[member]), UNITS[channel].name) : "…")));
     const length = make("div", {}, make("dt", {}, "Selected"), make("dd", { class: "number" }, duration((range.to - range.from) / 1000)));
     this.element.replaceChildren(make("dl", { class: "range-figures" }, length, ...entries), this.#buttons(range));
   }
@@ -73,7 +86,7 @@ export class RangePanel {
         button.textContent = "There is no way back: remove them";
         return;
       }
-      const action = () => call(method, `/api/workouts/${this.id}/${path}`, body);
+      const action = () => call(method, `${this.path}/${path}`, body);
       document.dispatchEvent(new CustomEvent("change-ride", { detail: { action, isFolded: path !== "exclude" } }));
     });
     return button;

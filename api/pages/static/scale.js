@@ -11,6 +11,12 @@ export function ticks(low, high, most) {
   return found;
 }
 
+// Three to five of them, as an axis of values has.
+export function axisTicks(low, high) {
+  const found = [3, 4, 5, 6].map((most) => ticks(low, high, most));
+  return found.find(({ length }) => length >= 3 && length <= 5) ?? found[0];
+}
+
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
 // Round times of a ride, in seconds from its start.

@@ -18,6 +18,12 @@ export class Trace {
     return this.channels[channel]?.values ?? null;
   }
 
+  // Of a channel, over all stretches that have it; null if none has.
+  mean(channel) {
+    const known = this.values(channel)?.filter((value) => value !== null) ?? [];
+    return known.length ? known.reduce((total, value) => total + value, 0) / known.length : null;
+  }
+
   // The stretch that a moment (ms) lies in.
   placeOf(moment) {
     return Math.min(Math.max(Math.floor((moment - this.start) / this.step), 0), this.count - 1);
@@ -41,7 +47,7 @@ export class Trace {
 }
 
 // Metres up to each stretch, never falling: by the odometer, the positions, or the speed.
-function metresOf(chart) {
+export function metresOf(chart) {
   const steps = odometer(chart) ?? along(chart) ?? bySpeed(chart);
   if (!steps) return null;
   let total = 0;

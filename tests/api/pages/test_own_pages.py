@@ -58,7 +58,7 @@ def test_a_list_has_its_ride_escaped_and_in_the_units_chosen(
     page = visitor.get("/rides", Accept_Language="en-US")
     assert f'<a href="/rides/{ride}">Over &lt;the&gt; hills</a>' in page.text
     assert '120<span class="unit">kJ</span>' in page.text  # 600 s at 200 W
-    assert "Show kilometres" in page.text
+    assert 'value="imperial" aria-pressed="true"' in page.text
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def norths(rows: list[dict[str, Any]]) -> list[int]:
 def test_whoever_has_the_link_sees_the_ride(rider: Rider, stranger: httpx2.Client) -> None:
     made = share(rider, ridden(rider))
     assert made["url"].endswith(f"/shared/{made['token']}")
+    assert made["share"]["title"] == "Home & away"
     answer = stranger.get(place(made["token"]))
     ride = answer.json()["workout"]
     assert (ride["title"], ride["description"]) == ("Home & away", None)
@@ -118,6 +119,26 @@ def test_nor_does_it_in_any_form(rider: Rider, stranger: httpx2.Client, query: s
         assert not [each for each in rows if each["timestamp"] < first - 9999 and len(each) > 1]
     lines = stranger.get(place(token, f"/telemetry?{query}&format=csv")).text.splitlines()
     assert lines[1] == f"{T0},"
+
+
+@pytest.mark.parametrize("points", [5000, 100])
+def test_a_chart_shows_no_more(rider: Rider, stranger: httpx2.Client, points: int) -> None:
+    token = share(rider, ridden(rider))["token"]
+    shown = norths(stranger.get(place(token, "/telemetry")).json()["samples"])
+    chart = stranger.get(place(token, f"/chart?points={points}")).json()
+    assert chart["start"] == T0
+    power = chart["channels"]["power"]["values"]
+    assert set(power) == {200}
+    drawn = [each for each in chart["channels"]["lat"]["values"] if each is not None]
+    norths_drawn = [round((lat - HOME[0]) / METRE) for lat in drawn]
+    assert set(norths_drawn) <= set(shown)
+    # 10 m a second: what is hidden at both ends has neither position nor speed nor distance.
+    hidden = shown[0] // 10 * 1000 // chart["step"]
+    for name in ("lat", "lng", "speed", "distance"):
+        assert set(chart["channels"][name]["values"][:hidden]) == {None}, name
+    assert chart["channels"]["distance"]["values"][hidden] in (0, None)
+    part = stranger.get(place(token, f"/chart?channels=lat&to={T0 + 10_000}")).json()
+    assert part["channels"] == {}
 
 
 def test_a_card_shows_no_more(rider: Rider, stranger: httpx2.Client) -> None:

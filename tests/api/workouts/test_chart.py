@@ -103,6 +103,16 @@ def test_a_ride_without_samples_has_figures_without_values(rider: Rider) -> None
     assert answer.json()["figures"]["avgPower"] is None
 
 
+def test_an_open_end_is_that_of_the_samples_while_the_ride_goes_on(rider: Rider) -> None:
+    workout = rider.start()
+    path = f"/api/workouts/{workout}/figures"
+    rider.upload(workout, [{"timestamp": T0 + 1000 * at, "power": 200} for at in range(10)])
+    for query, seconds in (({}, 10), ({"from": T0 + 4000}, 6), ({"to": T0 + 4000}, 4)):
+        assert rider.client.get(path, params=query).json()["figures"]["duration"] == seconds
+    for beside in ({"from": T0 + 60_000}, {"to": T0 - 1000}):
+        assert rider.client.get(path, params=beside).json()["figures"]["duration"] == 0
+
+
 def test_a_part_ends_after_it_begins_and_within_a_month(rider: Rider) -> None:
     path = f"/api/workouts/{rider.start()}/figures"
     for query in ({"from": T0, "to": T0}, {"from": 0, "to": 90 * 86_400_000}):

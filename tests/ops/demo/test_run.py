@@ -62,6 +62,12 @@ def workouts(run: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def front_ride(run: dict[str, Any]) -> str | None:
+    """The ride that the front page invites to look at."""
+    found = re.search('href="(/shared/[^"]+)">Look at a ride', httpx2.get(run["url"]).text)
+    return found[1] if found else None
+
+
 def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -74,24 +80,34 @@ def test_the_demo_ends_well_once_its_ride_is_completed(data_dir: Path) -> None:
     assert "COMPLETED" in done.stdout
     assert "3,420" in done.stdout  # an hour at 1 Hz, less a stop of three minutes
     assert "Key   bpt_" in done.stdout
+    assert re.search(
+        r"Open  http://127\.0\.0\.1:\d+   in a browser\n +Make an account", done.stdout
+    )
+    assert re.search(r"Look  http://127\.0\.0\.1:\d+/shared/[\w-]{43}   ", done.stdout)
 
 
 def test_run_serves_until_told_to_stop_and_plays_its_ride_once(data_dir: Path) -> None:
     with running(data_dir, PORT=free_port()) as first:  # the usual one is others' as well
         assert [w["status"] for w in workouts(first)] == ["COMPLETED"]
         assert httpx2.get(f"{first['url']}/docs").is_success
+        link = front_ride(first)
+        assert link is not None
+        assert "Simulated ride" in httpx2.get(first["url"] + link).text
     assert not (data_dir / "run.json").exists()
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{first['url']}/health/live")
     with running(data_dir) as second:
         assert second["apiKey"] == first["apiKey"]
+        assert front_ride(second) == link
         (workout,) = workouts(second)
         assert workout["status"] == "COMPLETED"
         address = f"{second['url']}/api/workouts/{workout['id']}"
         assert f"was played before: {address}" in (data_dir / "output").read_text()
         httpx2.delete(address, headers={"X-API-Key": second["apiKey"]}).raise_for_status()
+        assert front_ride(second) is None
     with running(data_dir) as third:
         assert workouts(third) == []
+        assert front_ride(third) is None
     assert "was played before, and is deleted" in (data_dir / "output").read_text()
 
 
@@ -158,6 +174,8 @@ def test_two_runs_side_by_side_and_a_file_of_ones_own(tmp_path: Path, data_dir: 
         summary = workouts(one)[0]["summary"]
         assert (summary["normalizedPower"], summary["totalEnergy"]) == (250, 30)
         assert workouts(two)[0]["summary"]["sampleCount"] == 3420
+        assert front_ride(one) is None  # one's own ride is shown to nobody
+        assert front_ride(two) is not None
 
 
 def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:

@@ -1,0 +1,7 @@
+// The ride that a link opens: what is drawn of it.
+
+import { exactTimes } from "./times.js";
+import { openRide } from "./view.js";
+
+exactTimes(document);
+openRide(document.getElementById("ride"));
