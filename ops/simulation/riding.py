@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,10 +34,11 @@ class Clock:
 
     speed: float
     begin: float = field(default_factory=time.monotonic)
+    now: Callable[[], float] = time.monotonic
 
     def seconds(self) -> float:
         """Ridden by now."""
-        return (time.monotonic() - self.begin) * self.speed
+        return (self.now() - self.begin) * self.speed
 
 
 @dataclass

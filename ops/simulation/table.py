@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,11 +25,12 @@ class Board:
     ridings: Sequence[Riding]
     traffic: Traffic
     clock: Clock
+    now: Callable[[], float] = time.monotonic
     looks: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def look(self) -> None:
         """Note how much has gone through by now."""
-        now = time.monotonic()
+        now = self.now()
         self.looks.append((now, self.traffic.answers, self.traffic.samples))
         while len(self.looks) > 2 and self.looks[0][0] < now - _WINDOW:
             self.looks.popleft()
@@ -43,7 +44,7 @@ class Board:
     def line(self) -> str:
         """All of it in one line, and a rider."""
         requests, samples = self.rates()
-        oldest = self.traffic.oldest(time.monotonic())
+        oldest = self.traffic.oldest(self.now())
         parts = [
             f"{self._ridden()}: {self._stages()}",
             f"{requests:.1f} requests/s, {samples:.0f} samples/s, {self.traffic.again} sent again",
@@ -63,7 +64,7 @@ class Board:
     def __rich__(self) -> RenderableType:
         """The same as tables."""
         requests, samples = self.rates()
-        oldest = self.traffic.oldest(time.monotonic())
+        oldest = self.traffic.oldest(self.now())
         totals = Table(title=f"{self._ridden()}: {self._stages()}", title_justify="left")
         for name in ("Requests/s", "Samples/s", "Samples", "Sent again", "Oldest unanswered"):
             totals.add_column(name, justify="right")

@@ -46,7 +46,7 @@ def in_a_page(browser: Browser, origin: str, url: str, key: str | None) -> dict[
     """What the session has seen in a page of another origin."""
     with _page(browser) as (page, errors):
         page.goto(f"{origin}/page.html")
-        page.wait_for_function("window.begin")
+        page.wait_for_function("() => window.begin !== undefined")
         told: dict[str, Any] = page.evaluate("([url, key]) => begin(url, key)", [url, key])
     assert errors == []
     return told

@@ -83,3 +83,16 @@ def test_what_cannot_be_watched_is_said_in_one_line(make_rider: Callable[[], Rid
     with watching(make_rider()) as watch:
         line_with(watch, "say ID=… of a ride, or STREAM=… of its messages")
         assert watch.wait(30) == 2
+
+
+def test_a_stream_is_printed_message_by_message_until_it_is_deleted(rider: Rider) -> None:
+    name = f"watched-{rider.account.user_id}"
+    path = f"/api/streams/{name}"
+    rider.client.post("/api/streams/create", json={"streamName": name})
+    with watching(rider, STREAM=name) as watch:
+        line_with(watch, f"connected: {name}")
+        rider.client.post(f"{path}/messages", json={"message": "[not markup]", "author": "Eva"})
+        assert "Eva  [not markup]" in line_with(watch, "markup")
+        rider.client.delete(path)
+        line_with(watch, f"stream_deleted: {name}")
+        assert watch.wait(30) == 0

@@ -61,9 +61,17 @@ def test_every_sample_of_every_ride_is_stored(service: str, rider: Rider, data_d
     assert names == {"endurance-001", "intervals-002", "sprinter-003"}
 
 
-def test_riders_register_where_they_may(
-    service: str, unthrottled: None, data_dir: Path, tmp_path: Path
+def test_every_sample_of_rides_sent_by_streams_is_stored(
+    service: str, rider: Rider, data_dir: Path
 ) -> None:
+    variables = {"URL": service, "KEY": rider.account.api_key, "BY": "streams", **QUICK}
+    done = run_ops("simulate", data_dir=data_dir, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 3 rides complete: 90 samples sent, 90 stored" in done.stdout
+    assert [each["summary"]["sampleCount"] for each in rides_of(rider)] == [30, 30, 30]
+
+
+def test_riders_register_where_they_may(service: str, unthrottled: None, data_dir: Path) -> None:
     done = run_ops("simulate", data_dir=data_dir, URL=service, **QUICK)
     assert "3 of 3 rides complete" in done.stdout, done.stdout + done.stderr
 
