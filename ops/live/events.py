@@ -46,9 +46,10 @@ async def parse(lines: AsyncIterator[str], last_id: str = "") -> AsyncIterator[E
         name, _, value = line.partition(":")
         if line and name:  # else it is a comment
             fields[name] = value.removeprefix(" ")
-        if not line and fields:
+        if not line:
             last_id = fields.get("id", last_id)
-            yield _event(fields, last_id)
+            if fields.keys() & {"id", "data"}:
+                yield _event(fields, last_id)
             fields = {}
 
 
