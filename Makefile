@@ -12,7 +12,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 	tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo audit test test-quick test-faults check format lock api worker migrate migrate-status \
+.PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
 	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
 
 help: ## Show this list
@@ -25,6 +25,10 @@ run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=ride.fit)
 	@$(OPS) run
 demo: setup ## The same, and exit once the ride is completed
 	@$(OPS) run --once
+simulate: setup ## Have live riders ride, at `make run` or a service started for it (RIDERS=50 MINUTES=60 SPEED=10 BY=streams URL=… KEY=…)
+	@$(OPS) simulate
+watch: setup ## Follow a ride under way, or a stream (ID=… or STREAM=…, KEY=… URL=…)
+	@$(OPS) watch
 
 ## Develop
 test: check ## Check the code and run all tests, on servers of their own

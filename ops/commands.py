@@ -291,6 +291,54 @@ def import_key(context: click.Context, user: str | None) -> None:
 
 
 @main.command()
+@click.option("--riders", envvar="RIDERS", default=10, type=click.IntRange(1, 5000))
+@click.option("--minutes", envvar="MINUTES", default=10.0, type=click.FloatRange(0.05, 1440))
+@click.option("--speed", envvar="SPEED", default=1.0, type=click.FloatRange(0.1, 1000))
+@click.option("--by", envvar="BY", default="batches", type=click.Choice(["batches", "streams"]))
+@click.option("--seed", envvar="SEED", default=1, type=click.IntRange(0))
+@click.option("--url", envvar="URL", help="Of the API; without it, this checkout's.")
+@click.option("--key", envvar="KEY", help="Of the user who rides; without it, many do.")
+@click.pass_obj
+def simulate(
+    data_dir: Path,
+    riders: int,
+    minutes: float,
+    speed: float,
+    by: str,
+    seed: int,
+    url: str | None,
+    key: str | None,
+) -> None:
+    """Have live riders ride, and show what goes through."""
+    from ops.simulation.command import simulate as simulate_all
+    from ops.simulation.run import Wanted
+
+    wanted = Wanted(riders, minutes, speed, by, seed, url, key)
+    sys.exit(simulate_all(wanted, os.environ, data_dir))
+
+
+@main.command()
+@click.option("--id", "workout_id", envvar="ID", help="Of the ride.")
+@click.option("--stream", envvar="STREAM", help="The name of a stream, in place of a ride.")
+@click.option("--url", envvar="URL", help="Of the API; without it, that of `make run`.")
+@click.option("--key", envvar="KEY", help="Of the rider; without it, that of `make run`.")
+@click.pass_obj
+def watch(
+    data_dir: Path, workout_id: str | None, stream: str | None, url: str | None, key: str | None
+) -> None:
+    """Follow a ride, or a stream of messages."""
+    from ops.live.command import server_of, watch_ride, watch_stream
+
+    server = server_of(url, key, data_dir)
+    if workout_id:
+        watch_ride(server, workout_id)
+    elif stream:
+        watch_stream(server, stream)
+    else:
+        raise click.UsageError("say ID=… of a ride, or STREAM=… of its messages")
+
+
+@main.command()
 @click.argument("arguments", nargs=-1)
 @click.pass_context
 def psql(context: click.Context, arguments: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import httpx2
@@ -26,6 +26,9 @@ from ops.processes import spawn, stop, wait_until
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
 
+if TYPE_CHECKING:  # it takes a while to import, and few tests need it
+    from playwright.sync_api import Browser
+
 # The machine may be busy; and whether the suite passes is a matter of the code, not of the day's
 # examples. Other ones are tried by `pytest --hypothesis-profile=exploring`.
 # Each HTTP client reads the machine's certificates, for 50 ms of CPU, and no test speaks TLS.
@@ -37,6 +40,11 @@ hypothesis.settings.register_profile("exploring", deadline=None)
 hypothesis.settings.load_profile("certain")
 
 ROOT = Path(__file__).resolve().parents[1]
+# Of Chromium: nothing that a test would wait for, or that asks other hosts.
+CHROMIUM = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,11 @@ class Rider:
         return workout
 
 
-def need(program: str) -> None:
+def need(program: str, package: str = "") -> None:
     """Skip the test where a program is not installed; on CI, where all is tested, fail it."""
     if not shutil.which(program):
         lack = pytest.fail if os.environ.get("CI") else pytest.skip
-        lack(f"{program} is not installed: apt-get install {program}")
+        lack(f"{program} is not installed: apt-get install {package or program}")
 
 
 @contextmanager
@@ -172,6 +180,20 @@ def make_rider(service: str, database_url: str) -> Iterator[Callable[[], Rider]]
 @pytest.fixture
 def rider(make_rider: Callable[[], Rider]) -> Rider:
     return make_rider()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One real Chromium, Debian's: apt-get install chromium."""
+    from playwright.sync_api import sync_playwright
+
+    need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=CHROMIUM, timeout=120_000
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ ROOMS = {
         *("sharing", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
-    "ops": ["embedded", "admin", "importing", "demo"],
+    "ops": ["embedded", "admin", "importing", "demo", "live", "simulation"],
 }
 FORBIDDEN = {
     "api": {"worker", "ops", "tests", "bench"},

@@ -29,7 +29,9 @@ class Account(NamedTuple):
     api_key: str
 
 
-def create_account(database_url: str, email: str, key_name: str) -> Account:
+def create_account(
+    database_url: str, email: str, key_name: str, expires_at: datetime | None = None
+) -> Account:
     """Create the user unless there is one with that address, and a key with every scope.
 
     Raises ProcessFailed for a new address that could be taken for another.
@@ -42,7 +44,7 @@ def create_account(database_url: str, email: str, key_name: str) -> Account:
         assert user is not None  # INSERT … RETURNING gives a row  # noqa: S101
         if user["is_new"]:
             _audit(connection, user["id"], "create_user", {})
-        return _add_key(connection, user, key_name, list(SCOPES), None)
+        return _add_key(connection, user, key_name, list(SCOPES), expires_at)
 
 
 def create_key(

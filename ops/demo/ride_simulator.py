@@ -20,12 +20,13 @@ def simulate_ride(start_ms: int) -> list[dict[str, Any]]:
     noise = np.random.default_rng(_SEED)
     power = _power(noise)
     cadence = np.where(power > 0, np.rint(88 + power / 60 + noise.normal(0, 2, SECONDS)), 0)
-    speed = _speed(power)
+    speed = speed_of(power)
+    speed[slice(*_STOP)] = 0
     distance = np.cumsum(speed)
     columns = {
         "power": power,
         "cadence": cadence,
-        "heartrate": _heartrate(power, noise),
+        "heartrate": heartrate_of(power, noise),
         "speed": np.round(speed, 3),
         "distance": np.round(distance, 2),
         "altitude": np.round(120 + 15 * np.sin(distance / 900), 1),
@@ -56,23 +57,24 @@ def _power(noise: np.random.Generator) -> FloatArray:
     return watts
 
 
-def _speed(power: FloatArray) -> FloatArray:
-    """Metres per second from power against rolling and air resistance, on the flat."""
-    speed = np.zeros(SECONDS)
-    for second in range(1, SECONDS):
+def speed_of(power: FloatArray, slope: FloatArray | None = None) -> FloatArray:
+    """Metres per second from power against rolling and air resistance, and a slope (0.05: 5 %)."""
+    speed = np.zeros(len(power))
+    weight = _RIDER_AND_BIKE * 9.81
+    climb = np.zeros(len(power)) if slope is None else weight * slope
+    for second in range(1, len(power)):
         now = speed[second - 1]
         push = power[second] / max(now, 2.0)
-        drag = 0.2 * now * now + 0.004 * _RIDER_AND_BIKE * 9.81 * (now > 0)
+        drag = 0.2 * now * now + 0.004 * weight * (now > 0) + climb[second]
         speed[second] = max(now + (push - drag) / _RIDER_AND_BIKE, 0.0)
-    speed[slice(*_STOP)] = 0
     return speed
 
 
-def _heartrate(power: FloatArray, noise: np.random.Generator) -> FloatArray:
+def heartrate_of(power: FloatArray, noise: np.random.Generator) -> FloatArray:
     """Beats a minute, following power with a lag of about half a minute."""
-    beats = np.empty(SECONDS)
+    beats = np.empty(len(power))
     level = 85.0
-    for second in range(SECONDS):
-        level += (70 + 0.35 * power[second] - level) / 35
+    for second, watts in enumerate(power):
+        level += (70 + 0.35 * watts - level) / 35
         beats[second] = level
-    return np.rint(beats + noise.normal(0, 0.6, SECONDS))
+    return np.rint(beats + noise.normal(0, 0.6, len(power)))

@@ -19,9 +19,11 @@ import click
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
 from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
+from tests.faults.stream_devices import StreamDevice
 from tests.faults.system import System, running_system
 
 RIDERS: Final = 6
+_BY_STREAM: Final = 3  # every so many riders one sends as clients of the original service do
 _REPORT_EVERY: Final = 15.0  # seconds
 _LONGEST_PEACE: Final = 1.0  # seconds between two faults
 _TO_SETTLE: Final = 120.0  # seconds after the last fault
@@ -106,7 +108,8 @@ def _devices(system: System, history: History, seed: int) -> Iterator[None]:
     with ThreadPoolExecutor(RIDERS) as threads:
         for number in range(RIDERS):
             rider = system.make_rider(timeout=5)
-            device = Device(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
+            kind = Device if number % _BY_STREAM else StreamDevice
+            device = kind(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
             threads.submit(_ride, device, stop, history)
         try:
             yield

@@ -64,8 +64,7 @@ class Device:
     def ride(self) -> RideHistory:
         """Start, upload in any order and form, complete amid uploads, upload what is late."""
         ride = self._start()
-        self._rides += 1
-        batches = self._disorder(plan(T0 + self._rides * _RIDE_APART, self._chance))
+        batches = self._disorder(plan(self._next_start(), self._chance))
         last = max(len(batches) - self._chance.randint(0, 3), 1)
         for batch in batches[: last - 1]:
             self._upload(ride, batch)
@@ -74,6 +73,11 @@ class Device:
         for batch in batches[last:]:
             self._upload(ride, batch)
         return ride
+
+    def _next_start(self) -> int:
+        """When the next ride begins."""
+        self._rides += 1
+        return T0 + self._rides * _RIDE_APART
 
     def _disorder(self, rows: list[Row]) -> list[list[Row]]:
         """Batches of many sizes: some twice, some in two halves, all of them shuffled."""
@@ -123,10 +127,14 @@ class Device:
             response = self._post(path, request())
             if response is not None and response.status_code in wanted:
                 return response
-            if response is not None and response.status_code != _UNAVAILABLE:
-                self._history.surprises.append(f"{path}: {response.status_code} {response.text}")
+            self._note_surprise(path, response)
             time.sleep(self._chance.uniform(0.1, 0.5))
         raise GaveUp(path)
+
+    def _note_surprise(self, path: str, response: httpx2.Response | None) -> None:
+        """No answer, and one that the service is not available, are none."""
+        if response is not None and response.status_code != _UNAVAILABLE:
+            self._history.surprises.append(f"{path}: {response.status_code} {response.text}")
 
     def _post(self, path: str, request: dict[str, Any]) -> httpx2.Response | None:
         """The answer; None if there was none, and nobody knows what became of the request."""

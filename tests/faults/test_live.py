@@ -11,6 +11,8 @@ from tests.api.answers import T0, eventually, seconds_of
 from tests.api.live.streams import Stream, live, watching
 from tests.conftest import Rider
 from tests.faults.system import System, most_memory
+from tests.ops.live.test_watch import line_with
+from tests.ops.live.test_watch import watching as watching_in_terminal
 
 
 @pytest.fixture
@@ -85,6 +87,24 @@ def test_a_viewer_moves_on_to_another_process_without_a_gap(system: System, ride
         next_stream.watch_until(T0 + 19_000)
         next_stream.watch_until(send(rider, workout, 20))
     assert times(next_stream) == list(range(10, 21))
+
+
+def test_who_watches_in_a_terminal_sees_all_of_it_although_the_api_is_killed(
+    system: System, rider: Rider
+) -> None:
+    system.start_worker()
+    workout = rider.start()
+    send(rider, workout, 0, 10)
+    with watching_in_terminal(rider, ID=workout) as watch:
+        line_with(watch, "Watching")
+        system.kill_api()
+        line_with(watch, "trying again")
+        system.start_api()
+        rider.upload(workout, seconds_of(333, 1, T0 + 10_000))
+        assert "333 W" in line_with(watch, "behind")
+        rider.complete(workout)
+        assert "11 samples" in line_with(watch, "COMPLETED")
+        assert watch.wait(30) == 0
 
 
 def test_a_frozen_postgresql_holds_no_samples_up(system: System, rider: Rider) -> None:

@@ -1,38 +1,19 @@
-"""One real Chromium for all tests of pages, and what each page must not do in it."""
+"""Windows of the one real Chromium, and what no page must do in them."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from secrets import token_hex
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.api.sessions import PASSWORD, log_in, register
-from tests.conftest import ROOT, need
+from tests.conftest import ROOT
 from tests.pages.riding import Riding
 from tests.pages.seasons import Season, season_of
 from tests.pages.watched import Watched
 
 SCREENSHOTS = ROOT / ".data" / "screenshots"
-# Nothing that a test would wait for, or that asks other hosts.
-OPTIONS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-
 OpenPage = Callable[..., Watched]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's: apt-get install chromium."""
-    need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=OPTIONS, timeout=120_000
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
