@@ -54,7 +54,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
-from api.workouts import chart, laps, measuring, remedies, telemetry
+from api.workouts import chart, laps, measuring, remedies, starting, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
@@ -73,6 +73,7 @@ SUBJECTS: Final = (
     logins.OPERATIONS,
     sign_in.OPERATIONS,
     keys.OPERATIONS,
+    starting.OPERATIONS,
     workouts.OPERATIONS,
     laps.OPERATIONS,
     uploads.OPERATIONS,

@@ -1,6 +1,5 @@
-"""Workouts: create, list, read, change, pause, resume, complete, delete."""
+"""Workouts: list, read, change, pause, resume, complete, delete."""
 
-import time
 from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
@@ -15,7 +14,7 @@ from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
+from api.web.problems import Conflict, NotFound
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -26,23 +25,10 @@ from api.workouts.listing import Listing, ListQuery, Sport, filters_of, next_cur
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection
+from api.workouts.starting import Description, Title, checked_start
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import RideCounts, Status, Workout
+from api.workouts.store import Status, Workout
 from shared.failpoints import failpoint
-from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
-from shared.settings import Settings
-
-Title = Annotated[str, Meta(max_length=200)]
-Description = Annotated[str, Meta(max_length=10_000)]
-
-
-class CreateWorkout(Struct, rename="camel"):
-    """A new ride; every member may be left out. The first sample will correct `startTime`."""
-
-    title: Title | None = None
-    description: Description | None = None
-    sport: Sport = "cycling"
-    start_time: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class UpdateWorkout(Struct, rename="camel"):
@@ -92,26 +78,6 @@ class GetQuery(Struct, rename="camel"):
     """What to add to the workout."""
 
     include_telemetry: bool = False
-
-
-async def create_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Start a ride."""
-    state = request.state
-    wanted = await read_json(request, CreateWorkout, state["settings"])
-    start = _checked_start(wanted.start_time)
-    async with state["database"].connection() as connection, connection.transaction():
-        _require_room(await store.count_rides(connection, caller.user_id), state["settings"])
-        workout = await store.create_workout(
-            connection,
-            caller.user_id,
-            title=wanted.title,
-            description=wanted.description,
-            sport=wanted.sport,
-            start_time=start,
-        )
-    state["ownerships"].remember(workout.id, caller.user_id, finished=False)
-    location = {"Location": f"/api/workouts/{workout.id}"}
-    return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
 
 
 async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
@@ -166,7 +132,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     """
     state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, UpdateWorkout, state["settings"])
-    start = _checked_start(wanted.start_time or None)
+    start = checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
         workout_id,
@@ -232,27 +198,6 @@ async def delete_workout(request: IngestRequest, caller: Caller) -> Response:
     return json_response(Deletion())
 
 
-def _require_room(rides: RideCounts, settings: Settings) -> None:
-    """Raises Conflict, TooManyRequests."""
-    if rides.under_way >= settings.max_active_rides:
-        most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"
-        raise Conflict(f"{most}: complete or delete one")
-    if rides.total >= settings.max_rides:
-        raise Conflict(f"a user may have {settings.max_rides} workouts, deleted ones until purged")
-    if rides.lately >= settings.max_rides_per_hour:
-        most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
-        raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})
-
-
-def _checked_start(start: datetime | None) -> datetime | None:
-    """The start that is given. Raises Unprocessable beyond the bounds of a sample's timestamp."""
-    latest = time.time() * 1000 + MAX_CLOCK_LEAD
-    if start and not EARLIEST_TIMESTAMP <= start.timestamp() * 1000 <= latest:
-        fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
-        raise Unprocessable(f"startTime {fault.detail}", [fault])
-    return start
-
-
 async def _change_status(
     request: IngestRequest, caller: Caller, old: Status, new: Status
 ) -> Response:
@@ -288,21 +233,6 @@ OPERATIONS = Operations(
     "workouts",
     "Rides: start, list, change, end",
     (
-        Operation(
-            "POST",
-            "/api/workouts",
-            create_workout,
-            {HTTPStatus.CREATED: WorkoutChange},
-            "upload",
-            body={JSON: CreateWorkout},
-            example={"title": "Evening ride"},
-            headers=("Location",),
-            makes=("id", "$response.body#/workout/id"),
-            refusals={
-                HTTPStatus.CONFLICT: "Too many workouts under way, or in all",
-                HTTPStatus.TOO_MANY_REQUESTS: "Started too many; wait for Retry-After",
-            },
-        ),
         Operation(
             "GET",
             "/api/workouts",

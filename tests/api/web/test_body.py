@@ -25,7 +25,8 @@ from api.web.problems import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from api.workouts.routes import CreateWorkout, UpdateWorkout
+from api.workouts.routes import UpdateWorkout
+from api.workouts.starting import CreateWorkout
 from shared.errors import ServiceUnavailable
 from shared.settings import read_settings
 from tests.api.answers import T0, problem_of, seconds_of
