@@ -51,18 +51,18 @@ class Throttle:
 
         Raises TooManyRequests, redis.RedisError.
         """
-        client, account = _network_of(request), _digest(email)
+        client, account = network_of(request), _digest(email)
         await self._admit(self._logins, client)
         await self._admit(_GUESSES, client, account)
         await self._admit(_TARGETED, account)
 
     async def admit_sign_in(self, request: HTTPConnection[Any]) -> None:
         """Count a request of a sign-in by a provider. Raises TooManyRequests, redis.RedisError."""
-        await self._admit(self._sign_ins, _network_of(request))
+        await self._admit(self._sign_ins, network_of(request))
 
     async def admit_registration(self, request: HTTPConnection[Any]) -> None:
         """Count a registration. Raises TooManyRequests, redis.RedisError."""
-        await self._admit(self._registrations, _network_of(request))
+        await self._admit(self._registrations, network_of(request))
 
     async def admit_password_change(self, user_id: UUID) -> None:
         """Count a new password of a user. Raises TooManyRequests, redis.RedisError."""
@@ -74,11 +74,11 @@ class Throttle:
 
     async def admit_strange_token(self, request: HTTPConnection[Any]) -> None:
         """Count a link that opens nothing. Raises TooManyRequests, redis.RedisError."""
-        await self._admit(_TOKENS, _network_of(request))
+        await self._admit(_TOKENS, network_of(request))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:
         """Clear this client's count of logins to an account, after the right password."""
-        await self._limiter.clear(_GUESSES, _network_of(request), _digest(email))
+        await self._limiter.clear(_GUESSES, network_of(request), _digest(email))
 
     async def _admit(self, limit: Any, *who: str) -> None:
         if not await self._limiter.hit(limit, *who):
@@ -87,7 +87,7 @@ class Throttle:
             raise TooManyRequests("too many attempts", headers={"Retry-After": str(wait)})
 
 
-def _network_of(request: HTTPConnection[Any]) -> str:
+def network_of(request: HTTPConnection[Any]) -> str:
     """The client's address; of IPv6 its network, as one client may use all the addresses in it."""
     host = request.client.host if request.client else ""
     try:

@@ -16,7 +16,10 @@ from api.web.headers import header
 from api.web.problems import Forbidden
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_SENT: Final = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Prefer")
+_SENT: Final = (
+    *("Authorization", "X-API-Key", "Content-Type", "Content-Encoding"),
+    *("Prefer", "Idempotency-Key"),
+)
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
     *("Preference-Applied", "WWW-Authenticate"),

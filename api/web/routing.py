@@ -17,6 +17,9 @@ from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
+# An Idempotency-Key: a token, or the quoted string that the draft asks for; too long to guess.
+_TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
+KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
@@ -32,6 +35,7 @@ class Operation:
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
     ``makes``: the name in paths of what it makes, and where the answer says it.
+    ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
     """
 
     method: str
@@ -48,6 +52,7 @@ class Operation:
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
+    takes_key: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.ingest.state import IngestRequest
+from api.repeats.once import once
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
 from api.web.query import workout_id_of
@@ -23,6 +24,7 @@ from api.workouts.held_samples import was_deleted
 from api.workouts.listing import Sport
 from api.workouts.store import RideCounts, Start, Workout
 from shared.connections import BoundedConnection
+from shared.failpoints import failpoint
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
 
@@ -42,16 +44,20 @@ class CreateWorkout(Struct, rename="camel"):
 async def create_workout(request: IngestRequest, caller: Caller) -> Response:
     """Start a ride.
 
-    A device had better name it itself: `PUT /api/workouts/{id}` may be repeated.
+    A device had better name it itself: `PUT /api/workouts/{id}` may be repeated for ever.
     """
     state = request.state
     wanted = await _read_wanted(request)
-    async with state["database"].connection() as connection, connection.transaction():
-        _require_room(await store.count_rides(connection, caller.user_id), state["settings"])
-        workout = await store.create_workout(connection, caller.user_id, **_columns_of(wanted))
+    async with once(request, str(caller.user_id), wanted) as made:
+        if made.answer:
+            return made.answer
+        _require_room(await store.count_rides(made.connection, caller.user_id), state["settings"])
+        workout = await store.create_workout(made.connection, caller.user_id, **_columns_of(wanted))
+        location = {"Location": f"/api/workouts/{workout.id}"}
+        answer = json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
+        await made.keep(caller.user_id, answer)
     state["ownerships"].remember(workout.id, caller.user_id, finished=False)
-    location = {"Location": f"/api/workouts/{workout.id}"}
-    return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
+    return answer
 
 
 async def start_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -70,6 +76,8 @@ async def start_workout(request: IngestRequest, caller: Caller) -> Response:
         if await was_deleted(state["redis"], workout_id):
             raise NotFound("no such workout")
         workout = await _start(connection, caller, workout_id, wanted)
+        failpoint("before-starting")
+    failpoint("after-starting")
     state["ownerships"].remember(workout_id, caller.user_id, finished=False)
     return json_response(WorkoutChange(workout), HTTPStatus.CREATED)
 
@@ -165,6 +173,7 @@ OPERATIONS = Operations(
             example={"title": "Evening ride"},
             headers=("Location",),
             makes=("id", "$response.body#/workout/id"),
+            takes_key=True,
             refusals={HTTPStatus.CONFLICT: "Too many workouts under way, or in all", **_TOO_MANY},
         ),
         Operation(

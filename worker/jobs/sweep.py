@@ -101,6 +101,7 @@ class Sweeper:
             stream.drop(self._redis, workout_id)
             logger.info("purged %s", workout_id)
         store.purge(connection, purgeable)
+        store.purge_answers(connection)
 
     def _delete_objects(self) -> None:
         """Delete originals from the store that no file refers to; while it is away, later."""

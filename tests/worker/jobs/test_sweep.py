@@ -321,3 +321,24 @@ def test_a_deleted_user_is_kept_while_a_process_may_remember_the_keys(
     delete_account(leaver, seconds_ago=1.9 * HOUR)
     sweeper.sweep()
     assert left_of(leaver) == (1, 1)
+
+
+def test_what_was_answered_to_an_idempotency_key_is_deleted_after_a_day(
+    sweeper: Sweeper, database: Database, settings: Settings
+) -> None:
+    account = create_account(settings.database_url, f"{uuid4()}@example.com", "test")
+    with database.connection() as connection:
+        for hours in (23, 25):
+            connection.execute(
+                "INSERT INTO idempotency_keys (hash, user_id, fingerprint, answer, created_at)"
+                " VALUES (%s, %s, %s, '', now() - make_interval(hours => %s))",
+                [uuid4().bytes * 2, account.user_id, bytes(32), hours],
+            )
+    sweeper.sweep()
+    with database.connection() as connection:
+        kept = connection.execute(
+            "SELECT extract(hour FROM now() - created_at)::int AS hours FROM idempotency_keys"
+            " WHERE user_id = %s",
+            [account.user_id],
+        ).fetchall()
+    assert kept == [{"hours": 23}]
