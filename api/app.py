@@ -30,6 +30,7 @@ from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
 from api.identity.throttle import Throttle
 from api.ingest import uploads
+from api.ingest.epochs import Epochs
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
@@ -127,9 +128,10 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
 @asynccontextmanager
 async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[ExportState]:
     """What the handlers share, for as long as the process serves."""
+    epochs = Epochs()
     async with (
         open_async_redis(settings) as redis,
-        open_async_redis(settings, bounded=False) as uploads,
+        open_async_redis(settings, bounded=False, greet=epochs.greet) as uploads,
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
@@ -141,7 +143,9 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             redis=redis,
             authenticator=Authenticator(database),
             ownerships=Ownerships(database, ride_sizes),
-            writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
+            writer=StreamWriter(
+                uploads, epochs, settings.max_pending_bytes, settings.service_timeout
+            ),
             quota=Quota(settings.max_samples_per_minute, clock),
             sockets=Sockets(settings),
             ride_sizes=ride_sizes,
