@@ -38,6 +38,7 @@ from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
 from api.identity.throttle import Throttle
 from api.ingest import uploads
+from api.ingest.epochs import Epochs
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
@@ -63,7 +64,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
-from api.workouts import chart, laps, measuring, remedies, telemetry
+from api.workouts import chart, laps, measuring, remedies, starting, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
@@ -86,6 +87,7 @@ SUBJECTS: Final = (
     logins.OPERATIONS,
     sign_in.OPERATIONS,
     keys.OPERATIONS,
+    starting.OPERATIONS,
     workouts.OPERATIONS,
     laps.OPERATIONS,
     uploads.OPERATIONS,
@@ -151,9 +153,10 @@ async def _open_state(
     settings: Settings, clock: Callable[[], float]
 ) -> AsyncIterator[ServiceState]:
     """What the handlers share, for as long as the process serves."""
+    epochs = Epochs()
     async with (
         open_async_redis(settings) as redis,
-        open_async_redis(settings, bounded=False) as uploads,
+        open_async_redis(settings, bounded=False, greet=epochs.greet) as uploads,
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
@@ -168,7 +171,9 @@ async def _open_state(
                 origins=settings.cors_origins,
             ),
             ownerships=Ownerships(database, ride_sizes),
-            writer=StreamWriter(uploads, settings.max_pending_bytes, settings.service_timeout),
+            writer=StreamWriter(
+                uploads, epochs, settings.max_pending_bytes, settings.service_timeout
+            ),
             quota=Quota(settings.max_samples_per_minute, clock),
             sockets=Sockets(settings),
             ride_sizes=ride_sizes,

@@ -9,10 +9,11 @@ One file to copy. It needs Python 3.11, httpx2, and a key that may ``upload``.
     device.complete()
 
 ``start``, ``add`` and ``complete`` write to disk and return; a thread sends, now or in a week.
-A reading leaves the disk once the receipt says that it is in PostgreSQL, and that the server holds
-as many samples as it acknowledged. If it holds fewer, it has lost some: all that is still here is
-sent again, for a batch counts once. (So only one device may upload to a ride.) Samples may come in
-any order of time. What fails is told to ``on_trouble``, and tried again for ever:
+A reading leaves the disk once the receipt says that it is in PostgreSQL. Each answer tells the
+server's ``epoch``: with another one than before, what was acknowledged and is not there yet may be
+lost, and all that is still here is sent again, for a batch counts once. A ride has an id of its own
+from the beginning, so a start, too, is sent until it is answered. Samples may come in any order of
+time. What fails is told to ``on_trouble``, and tried again for ever:
 
 * no answer, 5xx, 429: after Retry-After and a random pause that grows; in halves, too, as after 413
 * 401, 403: every ``Pace.slow`` seconds, or at once after ``use_key``; meanwhile all is kept
@@ -20,10 +21,8 @@ any order of time. What fails is told to ``on_trouble``, and tried again for eve
   set aside until its ride is forgotten
 * 404: the ride was deleted. No more of it is sent, and it stays in the file. A restart or another
   key tries once more, in case that key was the wrong one
-* 409: the server could not compute the ride; it keeps the samples. Asked again, slowly
-
-A start whose answer was lost is repeated, and leaves an empty ride behind: a key that may only
-upload cannot look for it.
+* 409: the server could not compute the ride, and keeps the samples; or there are too many rides
+  under way. Asked again, slowly
 """
 
 import argparse
@@ -41,6 +40,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import httpx2
 
@@ -53,14 +53,17 @@ PRAGMA locking_mode = EXCLUSIVE; -- a second process must not send the same ride
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL; -- what was added outlives a loss of power
 CREATE TABLE IF NOT EXISTS rides (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, details TEXT NOT NULL, workout TEXT,
-    is_over INTEGER NOT NULL DEFAULT 0, is_completed INTEGER NOT NULL DEFAULT 0
+    id INTEGER PRIMARY KEY AUTOINCREMENT, details TEXT NOT NULL, workout TEXT NOT NULL,
+    is_started INTEGER NOT NULL DEFAULT 0, is_over INTEGER NOT NULL DEFAULT 0,
+    is_completed INTEGER NOT NULL DEFAULT 0
 );
--- A reading is NULL once the server has it for good; its timestamp stays, to be counted.
 CREATE TABLE IF NOT EXISTS samples (
-    id INTEGER PRIMARY KEY, ride INTEGER NOT NULL, timestamp INTEGER NOT NULL, reading TEXT,
+    id INTEGER PRIMARY KEY, ride INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+    reading TEXT NOT NULL,
     state INTEGER NOT NULL DEFAULT 0, UNIQUE (ride, timestamp)
 );
+-- In which epoch all that was sent was acknowledged.
+CREATE TABLE IF NOT EXISTS server (epoch TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS unsent ON samples (ride, id) WHERE state = 0;
 """
 
@@ -136,7 +139,7 @@ class Device:
     @property
     def kept(self) -> int:
         """How many readings are on disk: what is not yet durable there, or was refused."""
-        return self._buffer.total("reading IS NOT NULL")
+        return self._buffer.total("true")
 
     def start(self, **details: str) -> None:
         """Begin a ride (title, description, sport). One still under way is completed."""
@@ -218,8 +221,10 @@ class Device:
                 self._resting[ride.id] = time.monotonic() + rest
 
     def _send(self, ride: "_Ride") -> None:
-        """Create, upload, complete, forget: as far as it goes now."""
-        path = f"/api/workouts/{ride.workout or self._create(ride)}"
+        """Start, upload, complete, forget: as far as it goes now."""
+        path = f"/api/workouts/{ride.workout}"
+        if not ride.is_started:
+            self._start(path, ride)
         newest = self._buffer.newest(ride.id)  # samples go on being added
         while batch := self._buffer.unsent(ride.id, newest, self._size):
             if self._closing:
@@ -230,19 +235,17 @@ class Device:
             self._next_receipt.pop(ride.id, None)
         if time.monotonic() >= self._next_receipt.get(ride.id, 0):
             self._next_receipt[ride.id] = time.monotonic() + self._pace.receipt
-            self._forget(path, ride.id, newest)
+            self._forget(path, ride.id)
 
-    def _create(self, ride: "_Ride") -> str:
+    def _start(self, path: str, ride: "_Ride") -> None:
         try:
-            answer = self._ask("POST", "/api/workouts", json=json.loads(ride.details))
+            self._ask("PUT", path, json=json.loads(ride.details))
         except Trouble as trouble:
             if not trouble.is_answer(400, 413, 422):
                 raise
             self._tell(trouble)  # a bad title must not hold up the ride
-            answer = self._ask("POST", "/api/workouts", json={})
-        workout = str(answer["workout"]["id"])
-        self._buffer.change("UPDATE rides SET workout = ? WHERE id = ?", workout, ride.id)
-        return workout
+            self._ask("PUT", path, json={})
+        self._buffer.change("UPDATE rides SET is_started = 1 WHERE id = ?", ride.id)
 
     def _upload(self, path: str, batch: "_Batch") -> None:
         """Send a batch once. A failure halves the next one, a success doubles it."""
@@ -267,6 +270,7 @@ class Device:
         dropped = answer.get("dropped", [])
         if dropped:
             self._tell(Trouble(f"left out: {dropped}"))
+        self._note_epoch(answer["epoch"])
         # Else it was one reading, and the rest of the sample was stored.
         left_out = {at["index"] for at in dropped if at.get("member") in (None, "timestamp")}
         if answer["accepted"] + len(left_out) < len(batch):  # the list was cut short
@@ -279,18 +283,19 @@ class Device:
         answer = self._ask("POST", f"{path}/complete", headers={"Prefer": "wait=10"})
         return answer["workout"]["status"] in ("COMPLETED", "ARCHIVED")
 
-    def _forget(self, path: str, ride: int, newest: int) -> None:
-        """Forget what is durable, or send again what was lost.
-
-        All up to ``newest`` was acknowledged and nothing later was sent: the numbers must agree.
-        """
-        acknowledged = self._buffer.count(ride, newest)
+    def _forget(self, path: str, ride: int) -> None:
+        """Forget what is durable, unless by now some of what is not may be lost."""
         self.receipt = self._ask("GET", f"{path}/receipt")
-        if (held := self.receipt["sampleCount"]) < acknowledged:
-            self._buffer.send_again(ride)
-            self._tell(Trouble(f"the server lost {acknowledged - held} samples: sending again"))
-        else:
-            self._buffer.forget(ride, newest, self.receipt["durableThrough"] or 0)
+        if not self._note_epoch(self.receipt["epoch"]):
+            self._buffer.forget(ride, self.receipt["durableThrough"] or 0)
+
+    def _note_epoch(self, epoch: str) -> bool:
+        """Whether it is another one than that in which all was acknowledged: then it is unsent."""
+        if self._buffer.epoch() == epoch:
+            return False
+        if lost := self._buffer.begin_epoch(epoch):
+            self._tell(Trouble(f"the server may have lost {lost} samples: sending again"))
+        return True
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
         """The JSON of a success. Raises Trouble for any other answer, and for none."""
@@ -310,7 +315,8 @@ _Batch = Sequence[tuple[int, str]]  # the id and the reading of each sample
 class _Ride(NamedTuple):
     id: int
     details: str
-    workout: str | None
+    workout: str
+    is_started: bool
     is_over: bool
     is_completed: bool
 
@@ -334,7 +340,8 @@ class _Buffer:
     def start(self, details: str) -> None:
         with self._lock, self._file:
             self._file.execute("UPDATE rides SET is_over = 1")
-            self._file.execute("INSERT INTO rides (details) VALUES (?)", [details])
+            new = "INSERT INTO rides (details, workout) VALUES (?, ?)"
+            self._file.execute(new, [details, str(uuid4())])
 
     def add(self, readings: Iterable[tuple[int, str]]) -> None:
         """Of two samples with one timestamp, the later corrects what it measured."""
@@ -344,7 +351,7 @@ class _Buffer:
         self._change_each(
             "INSERT INTO samples (ride, timestamp, reading) VALUES (?, ?, ?)"
             " ON CONFLICT (ride, timestamp) DO UPDATE SET state = 0,"
-            " reading = json_patch(coalesce(reading, '{}'), excluded.reading)",
+            " reading = json_patch(reading, excluded.reading)",
             [(ride, *reading) for reading in readings],
         )
 
@@ -361,27 +368,27 @@ class _Buffer:
         statement = "UPDATE samples SET state = ? WHERE id = ? AND reading = ?"
         self._change_each(statement, [(state, *row) for row in batch])
 
-    def count(self, ride: int, newest: int) -> int:
-        wanted = "ride = ? AND id <= ? AND state <> ?"
-        [[count]] = self._query(
-            f"SELECT count(*) FROM samples WHERE {wanted}", ride, newest, _REFUSED
-        )
-        return int(count)
-
     def total(self, condition: str) -> int:
         [[count]] = self._query(f"SELECT count(*) FROM samples WHERE {condition}")
         return int(count)
 
-    def send_again(self, ride: int) -> None:
-        wanted = "ride = ? AND state = ? AND reading IS NOT NULL"
-        self.change(f"UPDATE samples SET state = ? WHERE {wanted}", _UNSENT, ride, _SENT)
+    def epoch(self) -> str | None:
+        return next((epoch for (epoch,) in self._query("SELECT epoch FROM server")), None)
 
-    def forget(self, ride: int, newest: int, durable_through: int) -> None:
+    def begin_epoch(self, epoch: str) -> int:
+        """How many samples, of any ride, were sent before it, and are unsent again."""
+        with self._lock, self._file:
+            again = "UPDATE samples SET state = ? WHERE state = ?"
+            changed = self._file.execute(again, [_UNSENT, _SENT]).rowcount
+            self._file.execute("DELETE FROM server")
+            self._file.execute("INSERT INTO server VALUES (?)", [epoch])
+        return changed
+
+    def forget(self, ride: int, durable_through: int) -> None:
         """Forget readings, and the ride if it is completed and none of them is left."""
-        safe = "ride = ? AND id <= ? AND timestamp <= ? AND state = ?"
-        statement = f"UPDATE samples SET reading = NULL WHERE {safe}"
-        self.change(statement, ride, newest, durable_through, _SENT)
-        left = "SELECT ride FROM samples WHERE reading IS NOT NULL AND state <> ?"
+        safe = "ride = ? AND timestamp <= ? AND state = ?"
+        self.change(f"DELETE FROM samples WHERE {safe}", ride, durable_through, _SENT)
+        left = "SELECT ride FROM samples WHERE state <> ?"
         statement = f"DELETE FROM rides WHERE is_completed AND id NOT IN ({left})"
         self.change(statement, _REFUSED)
         self.change("DELETE FROM samples WHERE ride NOT IN (SELECT id FROM rides)")

@@ -1,4 +1,4 @@
--- depends: 0030_shares
+-- depends: 0031_repeatable_requests
 -- Rides that a named stream feeds, and each FTP that a client has set.
 
 -- stream_name: of a ride that a stream feeds; empty once that has ended, null if none ever did.

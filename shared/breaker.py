@@ -1,6 +1,7 @@
 """The breaker: while most jobs fail, the cause is ours and not their subjects', so they wait."""
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from redis.exceptions import OutOfMemoryError
@@ -43,25 +44,23 @@ class Breaker:
     def note_failure(self, subject: bytes) -> bool:
         """A job failed, or a worker died over it. False if Redis is full and takes no note."""
         now = time.time()
-        with self._redis.pipeline() as pipe:  # all of it or, in a full Redis, nothing
-            pipe.zadd(FAILING, {subject: now}, nx=True)
+        try:
+            self._redis.zadd(FAILING, {subject: now}, nx=True)
+        except OutOfMemoryError:
+            return False
+        with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrem(SUCCEEDED, subject)
             pipe.zremrangebyscore(FAILING, 0, now - _MEMORY)
-            try:
-                pipe.execute()
-            except OutOfMemoryError:
-                return False
+            pipe.execute()
         return True
 
     def note_success(self, subject: bytes) -> None:
         """A job did something. One that found nothing to do proves nothing, and is not noted."""
         now = time.time()
-        with self._redis.pipeline() as pipe:
-            pipe.zadd(SUCCEEDED, {subject: now})
+        with suppress(OutOfMemoryError):
+            self._redis.zadd(SUCCEEDED, {subject: now})
+        with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrem(FAILING, subject)
             pipe.zremrangebyscore(SUCCEEDED, 0, now - _MEMORY)
             pipe.zremrangebyrank(SUCCEEDED, 0, -_MOST_SUCCEEDED - 1)
-            try:
-                pipe.execute()
-            except OutOfMemoryError:
-                self._redis.zrem(FAILING, subject)
+            pipe.execute()

@@ -1,7 +1,7 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from inspect import signature
 from typing import Any, Final, LiteralString, TypeVar
@@ -15,6 +15,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import dict_row, kwargs_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
@@ -160,11 +161,17 @@ def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
     )
 
 
-def open_async_redis(settings: Settings, *, bounded: bool = True) -> AsyncRedis:
+def open_async_redis(
+    settings: Settings,
+    *,
+    bounded: bool = True,
+    greet: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+) -> AsyncRedis:
     """A client for an API process; for the same reason it never retries.
 
     Unless ``bounded``, whoever uses it limits the time itself, once for many replies: the driver
-    would watch over each of them.
+    would watch over each of them. ``greet``: what to do first on each new connection, in place of
+    its ``on_connect``.
     """
     # Where the driver expects notifications of maintenance, as it does by default, its pool does
     # not look whether Redis has closed a connection: after a restart each would fail once.
@@ -173,5 +180,6 @@ def open_async_redis(settings: Settings, *, bounded: bool = True) -> AsyncRedis:
         retry=AsyncRetry(NoBackoff(), 0),
         socket_timeout=settings.service_timeout if bounded else None,
         socket_connect_timeout=settings.service_timeout,
+        redis_connect_func=greet,
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )

@@ -8,7 +8,9 @@
 | ``quota:USER:MINUTE``| number  | samples that a user has uploaded in a minute, by all keys     |
 | ``waiting:USER``     | set     | streams in which batches of a user wait, or have waited       |
 | ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
-| ``throttle:…``       | lists   | attempts to log in or register, by the library limits    |
+| ``throttle:…``       | string  | when somebody has tried to log in, to register or the like    |
+| ``epoch``            | string  | random; another one says that Redis was emptied or replaced   |
+| ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper  |
 | ``probe``            | string  | written by each look whether Redis takes samples              |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
@@ -30,6 +32,11 @@
 | ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
 | ``announcements``    | channel | what has happened: see events.Announcement                    |
 
+Nothing is written by MULTI, and no script writes more than once: Redis would log those writes as a
+block, and of one that a loss of power has cut off some versions keep the beginning, after which all
+that is written is lost by the next restart (valkey pull request 4342). XREADGROUP is logged as a
+block by itself; so the sweeper has the file written anew after each restart.
+
 The keys of one workout share a hash tag, so that nodes could share workouts
 out; no client does so yet.
 """
@@ -40,6 +47,8 @@ from typing import Final
 from uuid import UUID
 
 DUE: Final = "due"
+REWRITTEN: Final = "rewritten"
+EPOCH: Final = "epoch"
 WATCHED: Final = "watched"
 PROBE: Final = "probe"
 GROUP: Final = "workers"

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "shared": ["samples", "files"],
     "api": [
-        *("web", "health", "identity", "ingest", "workouts", "live", "files", "season"),
-        *("sharing", "export", "clients", "pages"),
+        *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
+        *("season", "sharing", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": ["embedded", "admin", "importing", "demo", "live", "simulation"],

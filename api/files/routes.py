@@ -23,6 +23,7 @@ from api.files.originals import disposition_of, open_original
 from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
+from api.repeats.once import Once, once
 from api.web.body import content_type, fault_of, read_within
 from api.web.headers import header
 from api.web.problems import BadRequest, Conflict, NotFound, Unprocessable
@@ -32,7 +33,7 @@ from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
 from api.workouts.listing import Sport
 from api.workouts.listing import Words as TitleWords
-from shared.connections import AsyncRedis, BoundedConnection
+from shared.connections import AsyncRedis
 from shared.events import ImportRequest
 from shared.failpoints import failpoint
 from shared.files.words import Words
@@ -106,6 +107,16 @@ class UploadList(Struct):
     pagination: UploadPagination
 
 
+class _KeptUpload(Struct):
+    id: UUID
+
+
+class _Kept(Struct):
+    """Which upload an answer was about."""
+
+    upload: _KeptUpload
+
+
 @dataclass(frozen=True)
 class _Sent:
     """A file as it came, and what was said of it."""
@@ -124,9 +135,10 @@ async def send_file(request: FilesRequest, caller: Caller) -> Response:
     state, wait = request.state, wait_of(request)
     with state["files"].holding(caller.user_id) as take:
         sent = await _receive(request, take)
-        upload = await _keep(state, caller, sent, _language_of(request))
+        upload = await _keep(request, caller, sent)
     failpoint("after-keeping")
-    await _ask_for_import(state["redis"], upload.id)
+    if upload.status in UNFINISHED:  # else it was sent before, with the same key
+        await _ask_for_import(state["redis"], upload.id)
     location = {"Location": f"/api/uploads/{upload.id}"}
     if not wait:
         return json_response(UploadSent(upload), HTTPStatus.ACCEPTED, location)
@@ -219,49 +231,67 @@ def _of_form(kind: str, sent: _Sent) -> _Sent:
         raise Unprocessable(f"{fault.member}: {fault.detail}", [fault]) from None
 
 
-async def _keep(state: FilesState, caller: Caller, sent: _Sent, language: str) -> Upload:
+async def _keep(request: FilesRequest, caller: Caller, sent: _Sent) -> Upload:
     """Store the file, unless these bytes are here already. Raises Conflict."""
+    state, said = request.state, sent.said
     digest, original = await asyncio.to_thread(_prepare, sent.data)
     wanted = NewUpload(
         caller.user_id,
         caller.key_id,
-        _shown(sent.said.filename),
+        _shown(said.filename),
         len(sent.data),
         digest,
-        sent.said.on_duplicate,
-        language,
-        Words(sent.said.title, sent.said.description, sent.said.sport),
+        said.on_duplicate,
+        _language_of(request),
+        Words(said.title, said.description, said.sport),
     )
     name = None
     if originals := state["originals"]:
-        async with _kept_alone(state, wanted) as (_, upload):
+        async with _kept_alone(request, wanted, said) as (made, upload):
             if upload:
-                return upload
+                return await _answer_kept(made, upload, caller)
         name = new_name(caller.user_id)
         await store.note_object(state["database"], name)
         await originals.put(name, original.data)
         failpoint("after-putting")
-    async with _kept_alone(state, wanted) as (connection, upload):
-        return upload or await store.create_upload(connection, wanted, original, name)
+    async with _kept_alone(request, wanted, said) as (made, upload):
+        upload = upload or await store.create_upload(made.connection, wanted, original, name)
+        return await _answer_kept(made, upload, caller)
+
+
+async def _answer_kept(made: Once, upload: Upload, caller: Caller) -> Upload:
+    """Keep which upload it is for a request that repeats this one with its key."""
+    if not made.answer:
+        await made.keep(caller.user_id, json_response(UploadSent(upload), HTTPStatus.ACCEPTED))
+    return upload
 
 
 @asynccontextmanager
 async def _kept_alone(
-    state: FilesState, wanted: NewUpload
-) -> AsyncIterator[tuple[BoundedConnection, Upload | None]]:
+    request: FilesRequest, wanted: NewUpload, said: SendQuery
+) -> AsyncIterator[tuple[Once, Upload | None]]:
     """A transaction in which no other file of the user is kept; and the upload if it is there.
 
-    Raises Conflict where the file was sent before, or there is no room for it.
+    Raises Conflict where the file was sent before, or there is no room for it; and as ``once``.
     """
-    async with state["database"].connection() as connection, connection.transaction():
-        kept = await store.count_kept(connection, wanted.user_id)
-        upload = await store.find_unfinished(connection, wanted)
+    content = wanted.sha256 + msgspec.json.encode(said)
+    async with once(request, str(wanted.user_id), content) as made:
+        kept = await store.count_kept(made.connection, wanted.user_id)
+        upload = await _find_kept(made, wanted)
         if not upload:
-            made = await store.find_made(connection, wanted)
-            if made and wanted.on_duplicate is OnDuplicate.REJECT:
-                raise _duplicate("this very file was sent before", made)
-            _require_room(state, kept, wanted.size)
-        yield connection, upload
+            found = await store.find_made(made.connection, wanted)
+            if found and wanted.on_duplicate is OnDuplicate.REJECT:
+                raise _duplicate("this very file was sent before", found)
+            _require_room(request.state, kept, wanted.size)
+        yield made, upload
+
+
+async def _find_kept(made: Once, wanted: NewUpload) -> Upload | None:
+    """The upload of a request with the same key as it is by now, else one of the same bytes."""
+    if not made.answer:
+        return await store.find_unfinished(made.connection, wanted)
+    kept = msgspec.json.decode(made.answer.body, type=_Kept)
+    return await store.read_upload(made.connection, kept.upload.id, wanted.user_id)
 
 
 def _prepare(data: bytes) -> tuple[bytes, Packed]:
@@ -364,6 +394,7 @@ OPERATIONS = Operations(
             prefer=PREFER_WAIT,
             headers=("Location", "Preference-Applied"),
             makes=("upload", "$response.body#/upload/id"),
+            takes_key=True,
             refusals={
                 HTTPStatus.CONFLICT: "The ride is there already, as `duplicateOf` says; or as much"
                 " is kept of the user as may be",

@@ -179,9 +179,16 @@ async def find_upload(
     database: AsyncDatabase, upload_id: UUID, user_id: UUID, key_id: str | None = None
 ) -> Upload | None:
     """The user's upload, or with ``key_id`` only if that key has sent it."""
-    named = {"id": upload_id, "user_id": user_id, "key_id": key_id}
     async with database.connection() as connection:
-        return await connection.row(Upload, QUERIES["get_upload"], **named)
+        return await read_upload(connection, upload_id, user_id, key_id)
+
+
+async def read_upload(
+    connection: BoundedConnection, upload_id: UUID, user_id: UUID, key_id: str | None = None
+) -> Upload | None:
+    """The same in the transaction of the caller."""
+    named = {"id": upload_id, "user_id": user_id, "key_id": key_id}
+    return await connection.row(Upload, QUERIES["get_upload"], **named)
 
 
 async def list_uploads(

@@ -11,10 +11,17 @@ from starlette.responses import Response
 from api.identity import store
 from api.identity.auth import Caller, require_fresh_session, require_open_key
 from api.identity.erasing import erase_streams
-from api.identity.registration import checked_email, create_user, require_registration
+from api.identity.registration import (
+    add_user,
+    checked_email,
+    create_user,
+    require_registration,
+)
 from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
+from api.identity.throttle import network_of
 from api.identity.wire import Rider
+from api.repeats.once import find_repeated, once
 from api.web.body import JSON, MOST_OF_STRANGERS, read_json
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -63,9 +70,17 @@ async def register(request: IdentityRequest) -> Response:
     """Create an account, where the service takes new ones."""
     state = request.state
     wanted = await read_json(request, Registration, state["settings"], most=MOST_OF_STRANGERS)
-    user_id = await create_account(state, request, wanted)
-    answer = RegistrationAnswer(await store.get_profile(state["database"], user_id))
-    return json_response(answer, HTTPStatus.CREATED, {"Location": "/api/users/me"})
+    owner = network_of(request)
+    if answer := await find_repeated(request, owner, wanted):
+        return answer
+    user = await _admit(state, request, wanted)
+    async with once(request, owner, wanted) as made:
+        if made.answer:
+            return made.answer
+        user_id = await add_user(made.connection, state["settings"], user, wanted.invitation)
+        rider = RegistrationAnswer(await store.read_profile(made.connection, user_id))
+        location = {"Location": "/api/users/me"}
+        return await made.keep(user_id, json_response(rider, HTTPStatus.CREATED, location))
 
 
 async def create_account(
@@ -75,12 +90,19 @@ async def create_account(
 
     Raises Unprocessable, Forbidden, Conflict, TooManyRequests, ServiceUnavailable.
     """
+    user = await _admit(state, request, wanted)
+    return await create_user(state, user, wanted.invitation)
+
+
+async def _admit(
+    state: IdentityState, request: HTTPConnection[Any], wanted: Registration
+) -> NewUser:
+    """Who may become a user. Raises as ``create_account`` does."""
     email = checked_email(wanted.email)
     require_registration(state["settings"], wanted.invitation)
     await state["throttle"].admit_registration(request)
     hashed = await state["passwords"].hash(wanted.password)
-    user = NewUser(email, wanted.display_name or None, password_hash=hashed)
-    return await create_user(state, user, wanted.invitation)
+    return NewUser(email, wanted.display_name or None, password_hash=hashed)
 
 
 async def change_password(request: IdentityRequest, caller: Caller) -> Response:
@@ -131,6 +153,7 @@ OPERATIONS = Operations(
                 "displayName": "Me",
             },
             headers=("Location",),
+            takes_key=True,
             refusals={
                 **CONFLICT,
                 HTTPStatus.FORBIDDEN: "No new accounts, or only by invitation",

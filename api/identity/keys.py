@@ -1,6 +1,8 @@
 """A user's API keys: list, create, rotate, revoke. A key's text is shown once, when it is made."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -12,6 +14,7 @@ from api.identity import store
 from api.identity.auth import Caller, refuse_local, require_open_key
 from api.identity.state import IdentityRequest
 from api.identity.wire import Key, KeyList, Revocation
+from api.repeats.once import Once, once
 from api.web.body import JSON, read_json
 from api.web.problems import Conflict, Fault, NotFound, Unprocessable
 from api.web.responses import json_response
@@ -58,16 +61,15 @@ async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     refuse_local(caller)
     wanted = await read_json(request, CreateKey, request.state["settings"])
     _require_future(wanted.expires_at)
-    await request.state["throttle"].admit_key(caller.user_id)
     fresh, scopes = make_key(), sorted(set(wanted.scopes))
-    async with request.state["database"].connection() as connection, connection.transaction():
-        await require_open_key(connection, caller)
-        await _require_room(connection, caller)
+    async with _made_once(request, caller, wanted) as made:
+        if made.answer:
+            return made.answer
         key = await store.create_key(
-            connection, caller.user_id, fresh, wanted.name, scopes, wanted.expires_at
+            made.connection, caller.user_id, fresh, wanted.name, scopes, wanted.expires_at
         )
-        await _audit(connection, caller, "create_key", key)
-    return _show(key, fresh)
+        await _audit(made.connection, caller, "create_key", key)
+        return await made.keep(caller.user_id, _show(key, fresh))
 
 
 async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
@@ -75,15 +77,14 @@ async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     refuse_local(caller)
     wanted = await read_json(request, RotateKey, request.state["settings"])
     old_id, fresh = _key_id_of(request), make_key()
-    await request.state["throttle"].admit_key(caller.user_id)
-    async with request.state["database"].connection() as connection, connection.transaction():
-        await require_open_key(connection, caller)
-        await _require_room(connection, caller)
-        key = await store.rotate_key(connection, caller.user_id, old_id, fresh, wanted.overlap)
+    async with _made_once(request, caller, wanted) as made:
+        if made.answer:
+            return made.answer
+        key = await store.rotate_key(made.connection, caller.user_id, old_id, fresh, wanted.overlap)
         if key is None:
             raise NotFound("no such key")
-        await _audit(connection, caller, "rotate_key", key, old_id)
-    return _show(key, fresh)
+        await _audit(made.connection, caller, "rotate_key", key, old_id)
+        return await made.keep(caller.user_id, _show(key, fresh))
 
 
 async def revoke_key(request: IdentityRequest, caller: Caller) -> Response:
@@ -96,6 +97,22 @@ async def revoke_key(request: IdentityRequest, caller: Caller) -> Response:
         await store.write_audit(connection, user_id, "revoke_key", detail, key_id=caller.key_id)
     request.state["authenticator"].forget_keys({key_id})
     return json_response(Revocation())
+
+
+@asynccontextmanager
+async def _made_once(
+    request: IdentityRequest, caller: Caller, wanted: Struct
+) -> AsyncIterator[Once]:
+    """A transaction in which there is room for another key, unless one was made before.
+
+    Raises Unauthorized, Conflict, TooManyRequests, and as ``once`` does.
+    """
+    async with once(request, str(caller.user_id), wanted) as made:
+        await require_open_key(made.connection, caller)
+        if not made.answer:
+            await request.state["throttle"].admit_key(caller.user_id)
+            await _require_room(made.connection, caller)
+        yield made
 
 
 def _require_future(moment: datetime | None) -> None:
@@ -152,6 +169,7 @@ OPERATIONS = Operations(
             headers=("Cache-Control",),
             refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),
+            takes_key=True,
         ),
         Operation(
             "POST",
@@ -163,6 +181,7 @@ OPERATIONS = Operations(
             headers=("Cache-Control",),
             refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),
+            takes_key=True,
         ),
         Operation("DELETE", "/api/keys/{key}", revoke_key, {HTTPStatus.OK: Revocation}, "admin"),
     ),

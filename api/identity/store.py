@@ -198,7 +198,12 @@ async def find_provider_user(
 async def get_profile(database: AsyncDatabase, user_id: UUID) -> Rider:
     """The profile of a user who exists."""
     async with database.connection() as connection:
-        [profile] = await connection.rows(Rider, QUERIES["get_profile"], user_id=user_id)
+        return await read_profile(connection, user_id)
+
+
+async def read_profile(connection: BoundedConnection, user_id: UUID) -> Rider:
+    """The profile of a user who exists."""
+    [profile] = await connection.rows(Rider, QUERIES["get_profile"], user_id=user_id)
     return profile
 
 
@@ -276,7 +281,7 @@ async def note_login(connection: BoundedConnection, user_id: UUID, compared: str
 
 async def delete_user(connection: BoundedConnection, user_id: UUID) -> None:
     """Delete a user's keys, files and personal data; workers remove the rest later."""
-    for query in ("delete_user", "delete_keys", "delete_files"):
+    for query in ("delete_user", "delete_keys", "delete_files", "delete_answers"):
         await connection.execute(QUERIES[query], {"user_id": user_id})
 
 

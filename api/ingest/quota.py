@@ -66,11 +66,11 @@ class Quota:
             return
         for user_id, samples in added.items():
             self._counted[user_id] = self._counted.get(user_id, 0) + samples
-        async with redis.pipeline() as pipe:
+        async with redis.pipeline(transaction=False) as pipe:
             for user_id, samples in added.items():
+                pipe.set(quota_key(user_id, minute), 0, nx=True, ex=2 * WINDOW)
                 pipe.incrby(quota_key(user_id, minute), samples)
-                pipe.expire(quota_key(user_id, minute), 2 * WINDOW)
-            totals = (await pipe.execute())[::2]
+            totals = (await pipe.execute())[1::2]
         if minute == self._current_minute():
             self._counted.update(zip(added, totals, strict=True))
 

@@ -63,12 +63,12 @@ class RideSizes:
         due, self._due = self._due, set()
         if not due:
             return
-        async with redis.pipeline() as pipe:
+        async with redis.pipeline(transaction=False) as pipe:
             for workout_id in due:
                 key, before = size_key(workout_id), self._known.get(workout_id, 0)
                 taken = self._pending.pop(workout_id, 0)
                 self._known[workout_id] = before + taken
-                pipe.set(key, before, nx=True)
+                pipe.set(key, before, nx=True, ex=SIZE_KEPT_FOR)
                 pipe.incrby(key, taken)
                 pipe.expire(key, SIZE_KEPT_FOR)
             totals = (await pipe.execute())[1::3]

@@ -14,6 +14,7 @@ import hiredis
 import redis
 from redis.asyncio.connection import AbstractConnection
 
+from api.ingest.epochs import READ, Command, Epochs
 from api.web.problems import NotFound
 from shared.connections import AsyncRedis
 from shared.errors import ServiceUnavailable
@@ -35,7 +36,6 @@ from shared.redis_keys import (
 
 _MOST_AT_ONCE: Final = 512
 _LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
-Command = tuple[Any, ...]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,15 @@ class _Append:
     workout_id: UUID
     entry: bytes
     finished: bool  # known to be over, whatever its sealed key says
-    done: asyncio.Future[None]
+    done: asyncio.Future[str]  # the epoch in which it was stored
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """The replies to a pipeline, and the run of Redis that gave them."""
+
+    replies: list[Any]
+    run: bytes
 
 
 class StreamWriter:
@@ -53,19 +61,25 @@ class StreamWriter:
 
     One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
     writes in large groups, and with ``appendfsync always`` a group shares one fsync. A group is
-    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply.
+    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply. Its
+    connections are greeted by ``epochs``.
     """
 
-    def __init__(self, client: AsyncRedis, max_pending_bytes: int, time_limit: float) -> None:
+    def __init__(
+        self, client: AsyncRedis, epochs: Epochs, max_pending_bytes: int, time_limit: float
+    ) -> None:
         self._redis = client
+        self._epochs = epochs
         self._time_limit = time_limit
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
 
-    async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> None:
+    async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> str:
         """Store a batch; returns once Redis has it, and a fold is asked for if the ride is over.
+
+        Returns the epoch: as long as the same is told, Redis has not lost the batch.
 
         Raises NotFound if the workout was deleted; ServiceUnavailable if Redis cannot take the
         batch or did not say so: sending it again is then right, and harmless.
@@ -77,7 +91,13 @@ class StreamWriter:
         self._pending_bytes += len(entry)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        await done
+        epoch: str = await done
+        return epoch
+
+    async def epoch(self) -> str:
+        """The epoch of what was read before. Raises redis.RedisError."""
+        sent = await self._send_in_epoch([])
+        return self._epochs.tell(sent.run, sent.replies[0])
 
     async def announce_completion(self, workout_id: UUID) -> None:
         """A ride is over: later uploads ask for a fold, as this does for the one that is due."""
@@ -107,19 +127,20 @@ class StreamWriter:
         """
         mark = asked_key(workout_id, Queue.PROMPT)
         ask = ("SET", mark, b"", "NX", "EX", ASKED_FOR)
-        *_, is_first, length = await self._carry_out(*first, ask, ("XLEN", Queue.PROMPT))
+        sent = await self._carry_out(*first, ask, ("XLEN", Queue.PROMPT))
+        *_, is_first, length = sent.replies
         if is_first:
             await self._carry_out(_event(workout_id) if length < UNASKED else ("DEL", mark))
 
-    async def _carry_out(self, *commands: Command) -> list[Any]:
-        """The replies to commands that must all succeed. Raises redis.RedisError."""
-        replies = await self._send(commands)
-        for reply in replies:
+    async def _carry_out(self, *commands: Command) -> "_Sent":
+        """What came of commands that must all succeed. Raises redis.RedisError."""
+        sent = await self._send(commands)
+        for reply in sent.replies:
             if isinstance(reply, Exception):
                 raise reply
-        return replies
+        return sent
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command]) -> "_Sent":
         """The replies, errors among them.
 
         A pipeline, without what the driver's own costs for each command.
@@ -131,7 +152,8 @@ class StreamWriter:
                 connection = await pool.get_connection()  # type: ignore[no-untyped-call]
                 try:
                     await connection.send_packed_command(packed)
-                    return [await _reply(connection) for _ in commands]
+                    replies = [await _reply(connection) for _ in commands]
+                    return _Sent(replies, self._epochs.run_of(connection))
                 finally:
                     await pool.release(connection)
         except TimeoutError:
@@ -145,24 +167,43 @@ class StreamWriter:
                 outcomes = await self._write(group)
             except Exception as error:  # whatever it was, every waiting request gets its answer
                 logger.warning("could not write %d batches: %r", count, error)
-                outcomes = [_unavailable(error)] * count
+                outcomes = list[str | Exception]([_unavailable(error)] * count)
             self._pending_bytes -= sum(len(append.entry) for append in group)
             for append, outcome in zip(group, outcomes, strict=True):
                 _settle(append.done, outcome)
 
-    async def _write(self, group: list[_Append]) -> list[Exception | None]:
-        """Append a group; for each batch None, or why it was not stored."""
-        commands: list[Command] = [
+    async def _write(self, group: list[_Append]) -> list[str | Exception]:
+        """Append a group; for each batch the epoch in which it was stored, or why it was not.
+
+        The epoch is read first: if Redis is emptied before the batches are there, they are told to
+        be of the one before, and are sent once more than need be; the other way round they would be
+        told to be of the new one, and be lost.
+        """
+        appends: list[Command] = [
             ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
             for append in group
         ]
-        commands.append(("MGET", *(sealed_key(append.workout_id) for append in group)))
-        *added, sealed = await self._send(commands)
+        seals: Command = ("MGET", *(sealed_key(append.workout_id) for append in group))
+        sent = await self._send_in_epoch([*appends, seals])
+        secret, *added, sealed = sent.replies
         failpoint("after-append")
         if isinstance(sealed, Exception):
             raise sealed
         await self._note_late(group, sealed)
-        return [_outcome(*pair) for pair in zip(added, sealed, strict=True)]
+        epoch = self._epochs.tell(sent.run, secret)
+        return [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+
+    async def _send_in_epoch(self, commands: Sequence[Command]) -> "_Sent":
+        """The reply to ``READ``, and then those to the commands.
+
+        Where there is no epoch, Redis was emptied. It gets one, and then the commands once more: a
+        batch counts once, and what was written before may be gone.
+        """
+        sent = await self._send([READ, *commands])
+        if sent.replies[0] is None:
+            await self._send([self._epochs.make()])  # in a full Redis in vain
+            sent = await self._send([READ, *commands])
+        return sent
 
     async def _note_late(self, group: list[_Append], sealed: list[Any]) -> None:
         """Have rides that are over folded once more, soon; however many batches ask for it."""
@@ -199,20 +240,20 @@ async def _reply(connection: AbstractConnection) -> Any:
         return error
 
 
-def _outcome(added: Any, sealed: Any) -> Exception | None:
+def _outcome(epoch: str, added: Any, sealed: Any) -> str | Exception:
     if isinstance(added, Exception):
         return _unavailable(added)
-    return NotFound("no such workout") if sealed == SEALED_DELETED else None
+    return NotFound("no such workout") if sealed == SEALED_DELETED else epoch
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(f"Redis did not take the batch: {type(error).__name__}: {error}")
 
 
-def _settle(done: asyncio.Future[None], outcome: Exception | None) -> None:
+def _settle(done: asyncio.Future[str], outcome: str | Exception) -> None:
     if done.done():  # the request was given up meanwhile
         return
-    if outcome is None:
-        done.set_result(None)
+    if isinstance(outcome, str):
+        done.set_result(outcome)
     else:
         done.set_exception(outcome)

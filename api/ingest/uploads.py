@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -42,6 +42,16 @@ _FINAL: Final = (Unauthorized, Forbidden, NotFound)
 logger = logging.getLogger(__name__)
 
 
+Epoch = Annotated[
+    str,
+    Meta(
+        description="Another one than before says that samples that are not durable may be lost:"
+        " send them again",
+        examples=["3f2a9c41d07be658"],
+    ),
+]
+
+
 class Receipt(Struct, rename="camel", omit_defaults=True):
     """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
 
@@ -49,6 +59,7 @@ class Receipt(Struct, rename="camel", omit_defaults=True):
     received_through: Annotated[
         int | None, Meta(description="The latest timestamp of the batch, in ms")
     ]
+    epoch: Epoch
     dropped_count: int = 0
     dropped: list[Fault] = []
 
@@ -73,16 +84,17 @@ class Entry:
     finished: bool
 
 
-async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Entry) -> None:
+async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Entry) -> str:
     """Add a batch to the stream of the user's ride, within the bounds of both.
 
-    Raises Conflict, TooManyRequests, NotFound, ServiceUnavailable.
+    Returns the epoch, as the writer does. Raises Conflict, TooManyRequests, NotFound,
+    ServiceUnavailable.
     """
     with (
         state["ride_sizes"].taking(workout_id, user_id, entry.samples),
         state["waiting"].taking(user_id, workout_id, len(entry.batch)),
     ):
-        await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+        return await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
 
 
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
@@ -176,12 +188,13 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch = await _encode(state, target, body)
-    samples, user_id = batch.receipt.accepted, target.caller.user_id
-    if samples:
-        entry = Entry(batch.entry, samples, finished=target.finished)
-        with state["quota"].taking(user_id, samples):
-            await append(state, target.workout_id, user_id, entry)
-    return batch.receipt
+    if not batch.samples:
+        return batch.receipt(await state["writer"].epoch())
+    user_id = target.caller.user_id
+    entry = Entry(batch.entry, batch.samples, finished=target.finished)
+    with state["quota"].taking(user_id, batch.samples):
+        epoch = await append(state, target.workout_id, user_id, entry)
+    return batch.receipt(epoch)
 
 
 def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
@@ -194,7 +207,13 @@ def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
 @dataclass(frozen=True)
 class _EncodedBatch:
     entry: bytes
-    receipt: Receipt
+    samples: int
+    latest: int | None
+    dropped: list[Fault] = field(default_factory=list)
+
+    def receipt(self, epoch: str) -> Receipt:
+        dropped = self.dropped[:_MOST_DROPPED_LISTED]
+        return Receipt(self.samples, self.latest, epoch, len(self.dropped), dropped)
 
 
 async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
@@ -209,12 +228,12 @@ async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBa
 def _encode_body(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _EncodedBatch:
     batch = parse_batch(body, media_type, limits, lenient=lenient)
     if isinstance(batch, FewSamples):
-        receipt = Receipt(len(batch.timestamps), max(batch.timestamps))
-        return _EncodedBatch(_encode_few(batch), receipt)
-    samples, dropped = batch.samples, batch.dropped
-    latest = int(samples.timestamps.max()) if len(samples) else None
-    receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
-    return _EncodedBatch(stream_codec.encode(samples) if len(samples) else b"", receipt)
+        return _EncodedBatch(_encode_few(batch), len(batch.timestamps), max(batch.timestamps))
+    samples = batch.samples
+    if not len(samples):
+        return _EncodedBatch(b"", 0, None, batch.dropped)
+    latest = int(samples.timestamps.max())
+    return _EncodedBatch(stream_codec.encode(samples), len(samples), latest, batch.dropped)
 
 
 def _encode_few(few: FewSamples) -> bytes:

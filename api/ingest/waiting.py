@@ -18,16 +18,22 @@ _RETRY_AFTER: Final = "5"  # seconds, in which a checkpoint usually makes room
 # Note the streams that a user has added to, and measure all of that user's. What a fold has taken
 # away is no longer there, so nothing has to be subtracted, and no crash makes the sum wrong. Where
 # Redis is full it is measured all the same. Every entry is looked at: by default Redis would take
-# the first few for an example of all.
+# the first few for an example of all. No script writes more than once: see shared.redis_keys.
 _MEASURE: Final = """#!lua flags=allow-oom
 local total = 0
-for at = 2, #ARGV do redis.call('SADD', KEYS[1], ARGV[at]) end
+if #ARGV > 0 then redis.call('SADD', KEYS[1], unpack(ARGV)) end
 for _, stream in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local bytes = redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', '0')
-  if bytes then total = total + bytes else redis.call('SREM', KEYS[1], stream) end
+  total = total + (redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', '0') or 0)
 end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
 return total
+"""
+# Forget the streams that are gone.
+_FORGET: Final = """#!lua flags=allow-oom
+local gone = {}
+for _, stream in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('EXISTS', stream) == 0 then gone[#gone + 1] = stream end
+end
+if #gone > 0 then redis.call('SREM', KEYS[1], unpack(gone)) end
 """
 
 
@@ -93,8 +99,12 @@ class WaitingBytes:
         sizes = {user_id: self._added[user_id].size for user_id in due}
         async with redis.pipeline(transaction=False) as pipe:
             for user_id, streams in due.items():
-                pipe.eval(_MEASURE, 1, waiting_key(user_id), WAITING_KEPT_FOR, *streams)
-            totals: list[Any] = await pipe.execute() if due else []
+                key = waiting_key(user_id)
+                pipe.eval(_MEASURE, 1, key, *streams)
+                pipe.eval(_FORGET, 1, key)
+                pipe.expire(key, WAITING_KEPT_FOR)
+            replies: list[Any] = await pipe.execute() if due else []
+        totals = replies[::3]
         for (user_id, streams), total in zip(due.items(), totals, strict=True):
             self._note(user_id, total, sizes[user_id], streams)
         near = [user_id for user_id in due if 2 * self._used(user_id) >= self._share]

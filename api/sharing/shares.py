@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller, require_open_key
 from api.identity.store import write_audit
+from api.repeats.once import once
 from api.sharing import store
 from api.sharing.state import SharingRequest
 from api.sharing.wire import (
@@ -42,8 +43,11 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, CreateShare, state["settings"])
     expires_at, token = _expiry_of(wanted), secrets.token_urlsafe(32)
-    async with state["database"].connection() as connection, connection.transaction():
+    async with once(request, str(caller.user_id), wanted) as made:
+        connection = made.connection
         await require_open_key(connection, caller)
+        if made.answer:
+            return made.answer
         if await store.count_shares(connection, caller.user_id) >= MOST_SHARES:
             raise Conflict(f"there are {MOST_SHARES} links that open already: revoke one")
         share = await store.create_share(
@@ -53,8 +57,9 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
             raise NotFound("no such workout")
         detail = {"share": str(share.id), "workout": str(workout_id)}
         await write_audit(connection, caller.user_id, "share_workout", detail, key_id=caller.key_id)
-    url = state["settings"].public_url.rstrip("/") + PAGE + token
-    return json_response(FreshShare(share, token, url), HTTPStatus.CREATED)
+        url = state["settings"].public_url.rstrip("/") + PAGE + token
+        fresh = json_response(FreshShare(share, token, url), HTTPStatus.CREATED)
+        return await made.keep(caller.user_id, fresh)
 
 
 async def list_shares(request: SharingRequest, caller: Caller) -> Response:
@@ -126,6 +131,7 @@ OPERATIONS = Operations(
             headers=("Cache-Control",),
             refusals=CONFLICT,
             makes=("share", "$response.body#/share/id"),
+            takes_key=True,
         ),
         Operation("GET", "/api/shares", list_shares, {HTTPStatus.OK: ShareList}, "read"),
         Operation(

@@ -19,7 +19,7 @@ from api.web.problems import Forbidden
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SENT: Final = (
     *("Content-Type", "X-API-Key", "Authorization", "Cache-Control"),
-    *("Content-Encoding", "Prefer", "Last-Event-ID"),
+    *("Content-Encoding", "Prefer", "Last-Event-ID", "Idempotency-Key"),
 )
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),

@@ -10,7 +10,7 @@ import msgspec
 
 from api.web.body import JSON
 from api.web.problems import ProblemDocument
-from api.web.routing import Operation, Operations
+from api.web.routing import KEY_PATTERN, Operation, Operations
 
 _REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
@@ -34,6 +34,19 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
+}
+_KEY_PARAMETER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A new random UUID for what is to be made once: sent again with it within a day,"
+    " the same request makes nothing more and gets the same answer. With another body it is 422,"
+    " and while the first one is under way 409.",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+    "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+}
+_KEY_REFUSALS: Final = {
+    HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Idempotency-Key` is malformed",
+    HTTPStatus.CONFLICT: "A request with this `Idempotency-Key` is under way",
 }
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
@@ -189,6 +202,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
                 "schema": {"type": "string"},
             }
         )
+    if operation.takes_key:
+        parameters.append(_KEY_PARAMETER)
     return parameters
 
 
@@ -266,4 +281,6 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
+    if operation.takes_key:
+        refusals |= _KEY_REFUSALS
     return {**refusals, **operation.refusals}

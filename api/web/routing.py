@@ -17,6 +17,9 @@ from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
 Scope = Literal["upload", "read", "admin"]
+# An Idempotency-Key: a token, or the quoted string that the draft asks for; too long to guess.
+_TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
+KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
@@ -34,6 +37,7 @@ class Operation:
     ``makes``: the name in paths of what it makes, and where the answer says it.
     ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
     header.
+    ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
     """
 
     method: str
@@ -51,6 +55,7 @@ class Operation:
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
     key_in_query: bool = False
+    takes_key: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from api.web.state import State
 from api.workouts.store import Workout, read_channels
 from shared.connections import AsyncDatabase, AsyncRedis
-from shared.redis_keys import BATCH_FIELD, samples_key
+from shared.redis_keys import BATCH_FIELD, SEALED_DELETED, samples_key, sealed_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import TIMESTAMP, ArchivedChannel
 from shared.samples.channels import CHANNEL, CHANNEL_NAMES
@@ -143,6 +143,11 @@ async def fetch_from(
 async def has_waiting(client: AsyncRedis, workout_id: UUID) -> bool:
     """Whether batches of the workout wait for a fold."""
     return bool(await client.exists(samples_key(workout_id)))
+
+
+async def was_deleted(client: AsyncRedis, workout_id: UUID) -> bool:
+    """Whether uploads to the workout are refused, as some process may yet remember it."""
+    return bool(await client.get(sealed_key(workout_id)) == SEALED_DELETED)
 
 
 async def _read_stream(client: AsyncRedis, key: str) -> tuple[list[bytes], str | None]:

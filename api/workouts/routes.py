@@ -1,7 +1,6 @@
-"""Workouts: create, list, read, change, pause, resume, complete, delete."""
+"""Workouts: list, read, change, pause, resume, complete, delete."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
 from api.web.body import JSON, MOST_BODY, read_json, refuse_form
-from api.web.problems import BadRequest, Conflict, Fault, NotFound, TooManyRequests, Unprocessable
+from api.web.problems import BadRequest, Conflict, NotFound
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
 from api.web.routing import CONFLICT, Operation, Operations
@@ -38,32 +37,14 @@ from api.workouts.listing import (
 from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection, View
+from api.workouts.starting import Description, Title, checked_start
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import RideCounts, Status, Workout
-from api.workouts.streams import EndedWithStream, archives_telemetry, stream_name_of
+from api.workouts.store import Status, Workout
+from api.workouts.streams import EndedWithStream, archives_telemetry
 from shared.failpoints import failpoint
 from shared.redis_keys import samples_key
-from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
-from shared.settings import Settings
 
 _MOST_AT_ONCE: Final = 100  # workouts that are encoded between other requests
-Title = Annotated[str, Meta(max_length=200)]
-Description = Annotated[str, Meta(max_length=10_000)]
-
-
-class CreateWorkout(Struct, rename="camel"):
-    """A new ride; every member may be left out. The first sample will correct `startTime`."""
-
-    title: Title | None = None
-    description: Description | None = None
-    sport: Sport = "cycling"
-    start_time: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class StartWorkout(CreateWorkout, rename="camel"):
-    """The same by a client of the original service, which names the stream that feeds the ride."""
-
-    stream_name: Any = None
 
 
 class UpdateWorkout(Struct, rename="camel"):
@@ -114,33 +95,6 @@ class GetQuery(Struct, rename="camel"):
     """What to add to the workout."""
 
     include_telemetry: bool = False
-
-
-async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
-    """Start a ride."""
-    state = request.state
-    refuse_form(request)
-    wanted = await read_json(request, StartWorkout, state["settings"], most=MOST_BODY)
-    start, stream = _checked_start(wanted.start_time), stream_name_of(wanted.stream_name)
-    async with state["database"].connection() as connection, connection.transaction():
-        rides = await store.count_rides(connection, caller.user_id)
-        workout = stream and await store.find_fed(connection, caller.user_id, stream)
-        if not workout:
-            _require_room(rides, state["settings"])
-            workout = await store.create_workout(
-                connection,
-                caller.user_id,
-                title=wanted.title,
-                description=wanted.description,
-                sport=wanted.sport,
-                start_time=start,
-                stream_name=stream,
-            )
-    state["ownerships"].remember(workout.id, caller.user_id, finished=False)
-    if stream:
-        await state["ride_streams"].attach(caller.user_id, stream, workout.id)
-    location = {"Location": f"/api/workouts/{workout.id}"}
-    return json_response(WorkoutChange(workout), HTTPStatus.CREATED, location)
 
 
 async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
@@ -204,7 +158,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     refuse_form(request)
     wanted = await read_json(request, UpdateWorkout, state["settings"], most=MOST_BODY)
-    start = _checked_start(wanted.start_time or None)
+    start = checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
         workout_id,
@@ -276,30 +230,9 @@ async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     return json_response(Deletion())
 
 
-def _require_room(rides: RideCounts, settings: Settings) -> None:
-    """Raises Conflict, TooManyRequests."""
-    if rides.under_way >= settings.max_active_rides:
-        most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"
-        raise Conflict(f"{most}: complete or delete one")
-    if rides.total >= settings.max_rides:
-        raise Conflict(f"a user may have {settings.max_rides} workouts, deleted ones until purged")
-    if rides.lately >= settings.max_rides_per_hour:
-        most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
-        raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})
-
-
 def _with_rows(workout: bytes, view: View) -> Iterator[bytes]:
     """A workout as JSON with its telemetry, but for the brace at its end."""
     return chain([workout.removesuffix(b"}"), b',"telemetry":['], json_rows(view), [b"]"])
-
-
-def _checked_start(start: datetime | None) -> datetime | None:
-    """The start that is given. Raises Unprocessable beyond the bounds of a sample's timestamp."""
-    latest = time.time() * 1000 + MAX_CLOCK_LEAD
-    if start and not EARLIEST_TIMESTAMP <= start.timestamp() * 1000 <= latest:
-        fault = Fault("is before the year 2000 or more than a day ahead", "startTime")
-        raise Unprocessable(f"startTime {fault.detail}", [fault])
-    return start
 
 
 async def _change_status(
@@ -358,21 +291,6 @@ OPERATIONS = Operations(
     "workouts",
     "Rides: start, list, change, end",
     (
-        Operation(
-            "POST",
-            "/api/workouts",
-            create_workout,
-            {HTTPStatus.CREATED: WorkoutChange},
-            "upload",
-            body={JSON: CreateWorkout},
-            example={"title": "Evening ride"},
-            headers=("Location",),
-            makes=("id", "$response.body#/workout/id"),
-            refusals={
-                HTTPStatus.CONFLICT: "Too many workouts under way, or in all",
-                HTTPStatus.TOO_MANY_REQUESTS: "Started too many; wait for Retry-After",
-            },
-        ),
         Operation(
             "GET",
             "/api/workouts",

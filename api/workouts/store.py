@@ -155,6 +155,13 @@ class Deleted:
 
 
 @dataclass(frozen=True)
+class Start:
+    """With what a device has started a ride; None if the service has made up its id."""
+
+    started_with: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
 
@@ -224,10 +231,42 @@ async def create_workout(
     return workout
 
 
+async def start_workout(
+    connection: BoundedConnection,
+    workout_id: UUID,
+    user_id: UUID,
+    started_with: Mapping[str, Any],
+    *,
+    title: str | None,
+    description: str | None,
+    sport: str,
+    start_time: datetime | None,
+) -> Workout | None:
+    """A new ride under that id; None if there is one already, whosever it is."""
+    named = {"title": title, "description": description, "sport": sport}
+    new = {"id": workout_id, "user_id": user_id, "started_with": Jsonb(started_with)}
+    await connection.execute(QUERIES["start_workout"], {**new, **named, "start_time": start_time})
+    return await get_workout(connection, workout_id, user_id)
+
+
+async def find_start(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID
+) -> Start | None:
+    """With what the user's ride was started; None if it is not there."""
+    return await connection.row(Start, QUERIES["get_start"], id=workout_id, user_id=user_id)
+
+
+async def get_workout(
+    connection: BoundedConnection, workout_id: UUID, user_id: UUID
+) -> Workout | None:
+    """The workout, if it is there and the user's."""
+    return await connection.row(Workout, QUERIES["get_workout"], id=workout_id, user_id=user_id)
+
+
 async def find_workout(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> Workout | None:
     """The workout, if it is there and the user's."""
     async with database.connection() as connection:
-        return await connection.row(Workout, QUERIES["get_workout"], id=workout_id, user_id=user_id)
+        return await get_workout(connection, workout_id, user_id)
 
 
 async def find_by_stream(database: AsyncDatabase, user_id: UUID, name: str) -> Workout | None:

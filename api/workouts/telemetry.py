@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import Moments, moments_of
 from api.ingest.state import IngestRequest
+from api.ingest.uploads import Epoch
 from api.web.body import JSON
 from api.web.problems import Unprocessable
 from api.web.query import Moment, read_query, workout_id_of
@@ -38,6 +39,7 @@ class Holdings(Struct, rename="camel"):
         Meta(description="Every sample received up to here is in PostgreSQL; forget those"),
     ]
     sample_count: int
+    epoch: Epoch
     missing: Annotated[
         list[TimeRange], Meta(description="Between which samples nothing was received")
     ]
@@ -87,7 +89,11 @@ async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
     held = await open_times(request, caller, workout)
-    return json_response(await asyncio.to_thread(lambda: holdings(held.decode_times(), query.gap)))
+    # After all else: if Redis loses something meanwhile, the receipt is of another epoch.
+    epoch = await request.state["writer"].epoch()
+    return json_response(
+        await asyncio.to_thread(lambda: holdings(held.decode_times(), query.gap, epoch))
+    )
 
 
 async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
@@ -107,16 +113,16 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     return stream(request, render(view, chosen), media)
 
 
-def holdings(held: HeldSamples, gap_seconds: float) -> Holdings:
+def holdings(held: HeldSamples, gap_seconds: float, epoch: str) -> Holdings:
     """How far samples have arrived, how far they are archived, and where there are none."""
     times = held.merged().timestamps
     if not len(times):
-        return Holdings(None, None, 0, [])
+        return Holdings(None, None, 0, epoch, [])
     wide = np.flatnonzero(np.diff(times) > gap_seconds * 1000)
     listed = wide[:MOST_MISSING]
     missing = [TimeRange(int(times[at]), int(times[at + 1])) for at in listed]
     cut = len(wide) if len(wide) > len(listed) else UNSET
-    return Holdings(int(times[-1]), _durable_through(held), len(times), missing, cut)
+    return Holdings(int(times[-1]), _durable_through(held), len(times), epoch, missing, cut)
 
 
 def _durable_through(held: HeldSamples) -> int | None:

@@ -21,6 +21,7 @@ class Server:
     answers: Callable[[], bool]
     stop_signal: signal.Signals = signal.SIGTERM
     user: struct_passwd | None = None
+    mend: Callable[[], None] | None = None  # what a loss of power has left of its data
 
     def spawn(self) -> Process:
         """Start the process, once an earlier one on the same data has ended.
@@ -30,6 +31,8 @@ class Server:
         """
         try:
             with locked(self.lock, timeout=60) as lock:
+                if self.mend:
+                    self.mend()
                 return spawn(
                     self.argv,
                     log=self.log,

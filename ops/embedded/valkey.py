@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import redis
 
@@ -12,6 +12,7 @@ from ops.processes import ProcessFailed
 
 # Of memory, beyond which it refuses writes; REDIS_MAXMEMORY gives another number, 0 is no limit.
 _MAXMEMORY: Final = "1gb"
+_BLOCK: Final = 64 * 1024  # bytes
 
 
 def server_program() -> Path:
@@ -46,7 +47,30 @@ def valkey_server(data_dir: Path, sockets: Path) -> Server:
         log=data_dir / "logs" / "valkey.log",
         lock=data_dir / "valkey.lock",
         answers=lambda: _answers(url),
+        mend=lambda: _cut_padding(home),
     )
+
+
+def _cut_padding(home: Path) -> None:
+    """Cut off the zeros with which a loss of power may have padded the append-only file.
+
+    Some file systems make a file longer before its content is written. Valkey would refuse to start
+    (valkey issue 1148), or take zeros for the rest of a value. No command ends with one, and of one
+    that is left without its end Valkey forgets the beginning by itself.
+    """
+    for file in (home / "appendonlydir").glob("*.incr.aof"):
+        with file.open("r+b") as log:
+            end = log.seek(0, os.SEEK_END)
+            while end and not (block := _block_before(log, end)).strip(b"\0"):
+                end -= len(block)
+            kept = end - len(block) + len(block.rstrip(b"\0")) if end else 0
+            log.truncate(kept)
+
+
+def _block_before(log: BinaryIO, end: int) -> bytes:
+    start = max(end - _BLOCK, 0)
+    log.seek(start)
+    return log.read(end - start)
 
 
 def _answers(url: str) -> bool:

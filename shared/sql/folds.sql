@@ -222,6 +222,10 @@ WHERE users.deleted_at < now() - interval '2 hours'
 LIMIT 500
 FOR UPDATE OF workouts SKIP LOCKED
 
+-- name: purge_answers
+-- Delete answers that nobody can ask for again.
+DELETE FROM idempotency_keys WHERE created_at < now() - interval '1 day'
+
 -- name: purge_users
 -- Delete deleted users without workouts, after the delay of find_orphaned.
 DELETE FROM users

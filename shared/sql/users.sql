@@ -109,6 +109,10 @@ WHERE upload_id IN (SELECT id FROM uploads WHERE user_id = %(user_id)s)
 -- All keys and sessions of a user.
 DELETE FROM api_keys WHERE user_id = %(user_id)s
 
+-- name: delete_answers
+-- What was answered to a user's requests with an Idempotency-Key.
+DELETE FROM idempotency_keys WHERE user_id = %(user_id)s
+
 -- name: create_key
 -- A new key. Only its hash is kept.
 INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)

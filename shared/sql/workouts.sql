@@ -25,6 +25,20 @@ UPDATE workouts SET stream_name = '', updated_at = now()
 WHERE id = %(id)s AND user_id = %(user_id)s AND stream_name <> ''
 RETURNING id
 
+-- name: start_workout
+-- A new ride under an id that its device has made up; nothing if there is one, whosever it is.
+INSERT INTO workouts (id, user_id, title, description, sport, start_time, started_with)
+VALUES (
+    %(id)s, %(user_id)s, %(title)s, %(description)s, %(sport)s,
+    coalesce(%(start_time)s::timestamptz, now()), %(started_with)s
+)
+ON CONFLICT (id) DO NOTHING
+
+-- name: get_start
+-- With what the user's device has started a ride; null if the service has made up its id.
+SELECT started_with FROM workouts
+WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED'
+
 -- name: lock_creation
 -- One ride of a user is made at a time, so that all that are made are counted.
 SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496053))

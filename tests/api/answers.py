@@ -26,6 +26,12 @@ def problem_of(response: httpx2.Response, status: int) -> dict[str, Any]:
     return problem
 
 
+def without_epoch(receipt: dict[str, Any]) -> dict[str, Any]:
+    """A receipt but for its epoch, which is a matter of tests/api/ingest/test_epochs.py."""
+    assert len(receipt["epoch"]) == 16
+    return {name: value for name, value in receipt.items() if name != "epoch"}
+
+
 def eventually(holds: Callable[[], bool], timeout: float = 30) -> None:
     """Return as soon as ``holds()``; it must, some time."""
     deadline = time.monotonic() + timeout

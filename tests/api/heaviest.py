@@ -9,7 +9,7 @@ from http import HTTPStatus
 from secrets import token_hex
 from threading import Thread
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 import msgspec
@@ -101,6 +101,7 @@ REQUESTS: Final = (
     Heavy("GET", "/api/sign-in/{provider}", {"redirect": "http://127.0.0.1/"}),
     Heavy("GET", "/api/sign-in/{provider}/callback", {"state": "x", "code": "x"}),
     Heavy("POST", "/api/workouts", json={"title": "R" * 200, "description": "d" * 10_000}),
+    Heavy("PUT", "/api/workouts/{new}", json={"title": "R" * 200, "description": "d" * 10_000}),
     Heavy("PATCH", "/api/workouts/{id}", json={"description": "d" * 10_000}),
     Heavy("POST", "/api/workouts/{id}/exclude", json={"from": T0, "to": T0 + 1}),
     Heavy("POST", "/api/workouts/{id}/include", json={"from": T0, "to": T0 + 1}),
@@ -195,6 +196,7 @@ class HeaviestRider:
         self._rider = Rider(account, httpx2.Client(base_url=url, headers=headers, timeout=120))
         self._places = give_rides(settings, UUID(account.user_id))
         self._places |= {"{provider}": "none", "{email}": f"{token_hex(6)}@example.com"}
+        self._places["{new}"] = str(uuid4())
 
     def close(self) -> None:
         """Close its connection."""

@@ -5,6 +5,7 @@ loop at its sockets, and which code they are of. `python -m tests.api.loop_pause
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +84,7 @@ def heaviest(steps: Steps, settings: Settings) -> Iterator[HeaviestRider]:
 
 
 def test_every_operation_has_a_request() -> None:
-    sent = {(each.method, each.path.replace("{spare}", "{id}")) for each in REQUESTS}
+    sent = {(each.method, re.sub("{spare}|{new}", "{id}", each.path)) for each in REQUESTS}
     assert sent == {(each.method, each.path) for each in OPERATIONS}
 
 

@@ -276,7 +276,7 @@ def portal(
             self.end_headers()
             self.wfile.write(b"<p>Log in</p>\n")
 
-        do_GET = do_POST  # noqa: N815
+        do_GET = do_PUT = do_POST  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from tests.conftest import ROOT, Rider, need
 from tests.examples.rides import rows
@@ -45,11 +46,11 @@ def is_whole(command: str) -> bool:
 
 
 def fill_in(name: str, answer: Any, service: str, rider: Rider) -> str:
-    """What a reader would put for a placeholder: from the last answer, or from `make run`."""
+    """What a reader would put for a placeholder: from the last answer, from `make run`, or new."""
     if name == "URL":
         return service
     if name == "ID":
-        return str(answer["workout"]["id"])
+        return str(uuid4())
     return str(answer["secret"]) if answer else rider.account.api_key
 
 

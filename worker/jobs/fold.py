@@ -88,6 +88,7 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
         failpoint("before-commit")
     failpoint("after-commit")
     if folded is None:
+        stream.drop_empty(redis, workout_id)
         return False
     announce(redis, Announcement(FoldRequest.KIND, workout_id, folded.status))
     if folded.waiting.last_id:

@@ -102,7 +102,7 @@ class LiveFigures:
         """A full Redis refuses them, as it does samples."""
         entry: Any = {FIGURES_FIELD: msgspec.json.encode(figures)}
         try:
-            with self._redis.pipeline() as pipe:
+            with self._redis.pipeline(transaction=False) as pipe:
                 pipe.xadd(figures_key(workout_id), entry, maxlen=1, approximate=False)
                 pipe.expire(figures_key(workout_id), _KEPT_FOR)
                 pipe.execute()

@@ -84,6 +84,11 @@ def purge(connection: DatabaseConnection, workout_ids: list[UUID]) -> None:
     connection.execute(QUERIES["purge_users"])
 
 
+def purge_answers(connection: DatabaseConnection) -> None:
+    """Delete what was answered to requests with an ``Idempotency-Key`` a day ago."""
+    connection.execute(QUERIES["purge_answers"])
+
+
 def lock_unneeded_objects(connection: DatabaseConnection) -> list[str]:
     """Names of objects that no file refers to, and that nobody is about to refer to."""
     found = connection.execute(IMPORTS["lock_unneeded_objects"], {"grace": _GRACE})

@@ -5,15 +5,17 @@ Any worker may sweep; a lock in PostgreSQL lets one at a time.
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Database, DatabaseConnection, Redis
 from shared.errors import ServiceUnavailable
 from shared.originals import open_originals
-from shared.redis_keys import GROUP, Queue, workout_of
+from shared.redis_keys import GROUP, REWRITTEN, Queue, workout_of
 from shared.settings import Settings
 from worker.jobs import store
 from worker.jobs.dispatch import fall_due
@@ -46,6 +48,7 @@ class Sweeper:
         self._dead_after = dead_after
         self._due_at = 0.0
         self._scan_cursor = 0
+        self._rewritten = ""  # the run of Redis that was asked last
 
     def sweep_if_due(self) -> None:
         """Sweep, unless it is too early or another worker is at it."""
@@ -64,6 +67,7 @@ class Sweeper:
         if late:
             fall_due(self._redis, late)
         self._remove_dead_consumers()
+        self._rewrite_log()
         self._delete_objects()
 
     def _complete_silent(self, connection: DatabaseConnection) -> None:
@@ -101,6 +105,7 @@ class Sweeper:
             stream.drop(self._redis, workout_id)
             logger.info("purged %s", workout_id)
         store.purge(connection, purgeable)
+        store.purge_answers(connection)
 
     def _delete_objects(self) -> None:
         """Delete originals from the store that no file refers to; while it is away, later."""
@@ -119,6 +124,23 @@ class Sweeper:
             for consumer in _consumers(self._redis, queue):
                 if consumer["idle"] > self._dead_after * 1000 and not consumer["pending"]:
                     self._redis.xgroup_delconsumer(queue, GROUP, consumer["name"])
+
+    def _rewrite_log(self) -> None:
+        """Have Redis write its append-only file anew, once in each run of it.
+
+        Some versions keep the beginning of a block that a loss of power has cut off: to what they
+        log after it the next restart would give no heed. Until then they know it all.
+        """
+        run: Any = self._redis.info("server")["run_id"]
+        if run == self._rewritten or self._redis.get(REWRITTEN) == run.encode():
+            return
+        with suppress(OutOfMemoryError):
+            self._redis.set(REWRITTEN, run)
+        self._rewritten = run
+        try:
+            self._redis.bgrewriteaof()
+        except redis.ResponseError as error:  # one is under way, or the operator has ruled it out
+            logger.info("did not have the append-only file written anew: %s", error)
 
 
 def _consumers(client: Redis, queue: Queue) -> list[Any]:

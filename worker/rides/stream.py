@@ -22,10 +22,12 @@ from shared.redis_keys import (
 )
 
 _CHUNK: Final = 1000  # entries a reply
-# An empty stream would stay for ever; in one step, as an upload may come between two.
-_TRIM: Final = """
-redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
-if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
+# An empty stream would stay for ever; in one step, as an upload may come between two. No script
+# here writes more than once: see shared.redis_keys.
+_DROP_EMPTY: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XLEN', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[1])
+end
 """
 
 
@@ -76,7 +78,14 @@ def newest_arrival(redis: Redis, workout_id: UUID) -> float:
 def trim(redis: Redis, workout_id: UUID, last_id: str) -> None:
     """Remove exactly the entries up to ``last_id``; later ones were not read."""
     milliseconds, _, sequence = last_id.partition("-")
-    redis.eval(_TRIM, 1, samples_key(workout_id), f"{milliseconds}-{int(sequence) + 1}")
+    first_kept = f"{milliseconds}-{int(sequence) + 1}"
+    redis.xtrim(samples_key(workout_id), minid=first_kept, approximate=False)
+    drop_empty(redis, workout_id)
+
+
+def drop_empty(redis: Redis, workout_id: UUID) -> None:
+    """Delete the stream if nothing is in it: a worker may have died after it had trimmed it."""
+    redis.eval(_DROP_EMPTY, 1, samples_key(workout_id))
 
 
 def seal_completed(redis: Redis, workout_id: UUID) -> None:

@@ -19,6 +19,7 @@ from tests.conftest import Rider
 from worker.jobs.sweep import Sweeper
 
 ME = "/api/users/me"
+DEVICE = {"name": "head unit", "scopes": ["upload"]}
 MakeRider = Callable[[], Rider]
 LATE: float = 2 * 3600  # seconds from the deletion to the purge
 
@@ -100,6 +101,7 @@ def ride_everything(rider: Rider) -> list[str]:
     """Rides in every state, with thresholds, records and samples that wait."""
     rider.client.patch(ME, json={"displayName": "Zoë", "timeZone": "Asia/Tokyo"})
     rider.client.put(f"{ME}/thresholds", json={"effectiveFrom": "2020-01-01", "weight": 61})
+    rider.client.post("/api/keys", json=DEVICE, headers={"Idempotency-Key": "of-" + "x" * 16})
     completed, under_way, deleted = rider.start(title="done"), rider.start(), rider.start()
     rider.upload(completed, seconds_of(230, 600))
     rider.complete(completed)

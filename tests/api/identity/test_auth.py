@@ -90,8 +90,12 @@ DESCRIBED = [
 ]
 GUARDED = [operation for operation in DESCRIBED if "security" in operation.content]
 every_guarded = pytest.mark.parametrize("operation", GUARDED, ids=str)
+# A PUT makes what is absent: tests/api/workouts/test_starting.py has what it does to another's.
+MAKES = {"PUT /api/workouts/{id}"}
 every_of_one_thing = pytest.mark.parametrize(
-    "operation", [operation for operation in GUARDED if "{" in operation.path], ids=str
+    "operation",
+    [each for each in GUARDED if "{" in each.path and str(each) not in MAKES],
+    ids=str,
 )
 
 

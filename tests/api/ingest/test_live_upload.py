@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from api.ingest.uploads import MAX_MESSAGE
 from shared.connections import Database
 from shared.credentials import make_key
-from tests.api.answers import T0, eventually
+from tests.api.answers import T0, eventually, without_epoch
 from tests.api.conftest import MakeKey
 from tests.conftest import Rider
 
@@ -49,7 +49,7 @@ def test_a_ride_is_uploaded_second_by_second(rider: Rider, live: Open) -> None:
     with live(workout) as connection:
         for at in range(60):
             answer = ask(connection, [second(at)])
-            assert answer == {"accepted": 1, "receivedThrough": T0 + 1000 * at}
+            assert without_epoch(answer) == {"accepted": 1, "receivedThrough": T0 + 1000 * at}
     summary = rider.complete(workout)["summary"]
     assert (summary["sampleCount"], summary["avgPower"]) == (60, 200)
 
@@ -67,7 +67,10 @@ def test_a_message_has_any_form_that_a_json_body_has(
     rider: Rider, live: Open, batch: object
 ) -> None:
     with live(rider.start()) as connection:
-        assert ask(connection, batch) == {"accepted": 2, "receivedThrough": T0 + 1000}
+        assert without_epoch(ask(connection, batch)) == {
+            "accepted": 2,
+            "receivedThrough": T0 + 1000,
+        }
 
 
 def test_answers_come_in_the_order_of_the_messages(rider: Rider, live: Open) -> None:

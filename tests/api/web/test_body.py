@@ -25,10 +25,11 @@ from api.web.problems import (
     Unprocessable,
     UnsupportedMediaType,
 )
-from api.workouts.routes import CreateWorkout, UpdateWorkout
+from api.workouts.routes import UpdateWorkout
+from api.workouts.starting import CreateWorkout
 from shared.errors import ServiceUnavailable
 from shared.settings import read_settings
-from tests.api.answers import T0, problem_of, seconds_of
+from tests.api.answers import T0, problem_of, seconds_of, without_epoch
 from tests.conftest import Rider
 
 HELD = 2500  # bytes
@@ -236,7 +237,7 @@ def test_a_gzipped_upload_is_stored(rider: Rider) -> None:
         content=gzip.compress(json.dumps(seconds_of(200, 600)).encode()),
         headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
     )
-    assert response.json() == {"accepted": 600, "receivedThrough": T0 + 599_000}
+    assert without_epoch(response.json()) == {"accepted": 600, "receivedThrough": T0 + 599_000}
 
 
 def test_a_gzip_bomb_is_413_over_http(rider: Rider) -> None:

@@ -15,7 +15,7 @@ from shared.redis_keys import BATCH_FIELD, Queue, samples_key
 from shared.samples import stream_codec
 from shared.samples.columns import no_samples
 from shared.settings import read_settings
-from tests.api.answers import T0, eventually, problem_of, seconds_of
+from tests.api.answers import T0, eventually, problem_of, seconds_of, without_epoch
 from tests.conftest import Rider
 from tests.shared.samples.strategies import samples_of
 
@@ -25,36 +25,42 @@ def at(*seconds: float) -> Any:
 
 
 def test_nothing_held_is_nothing_received() -> None:
-    assert holdings(HeldSamples(no_samples(), no_samples()), 10) == Holdings(None, None, 0, [])
+    assert holdings(HeldSamples(no_samples(), no_samples()), 10, "e") == Holdings(
+        None, None, 0, "e", []
+    )
 
 
 def test_what_only_waits_is_not_durable() -> None:
-    assert holdings(HeldSamples(no_samples(), at(1, 2)), 10) == Holdings(2000, None, 2, [])
+    assert holdings(HeldSamples(no_samples(), at(1, 2)), 10, "e") == Holdings(
+        2000, None, 2, "e", []
+    )
 
 
 def test_what_is_archived_is_durable() -> None:
-    assert holdings(HeldSamples(at(1, 2), no_samples()), 10) == Holdings(2000, 2000, 2, [])
+    assert holdings(HeldSamples(at(1, 2), no_samples()), 10, "e") == Holdings(
+        2000, 2000, 2, "e", []
+    )
 
 
 def test_durable_ends_before_the_first_sample_that_waits() -> None:
-    held = holdings(HeldSamples(at(1, 2, 3, 4), at(9, 3)), 10)
+    held = holdings(HeldSamples(at(1, 2, 3, 4), at(9, 3)), 10, "e")
     assert (held.received_through, held.durable_through, held.sample_count) == (9000, 2000, 5)
 
 
 def test_nothing_is_durable_if_the_first_sample_waits() -> None:
-    assert holdings(HeldSamples(at(2, 3), at(1)), 10).durable_through is None
+    assert holdings(HeldSamples(at(2, 3), at(1)), 10, "e").durable_through is None
 
 
 def test_missing_is_what_lies_between_samples_further_apart_than_the_gap() -> None:
     held = HeldSamples(at(0, 10, 20.001), at(100, 50))
     missing = [TimeRange(10_000, 20_001), TimeRange(20_001, 50_000), TimeRange(50_000, 100_000)]
-    assert holdings(held, 10).missing == missing
-    assert holdings(held, 10.001).missing == missing[1:]
-    assert holdings(held, 50).missing == []
+    assert holdings(held, 10, "e").missing == missing
+    assert holdings(held, 10.001, "e").missing == missing[1:]
+    assert holdings(held, 50, "e").missing == []
 
 
 def test_of_many_missing_ranges_the_first_thousand_are_listed_and_all_are_counted() -> None:
-    held = holdings(HeldSamples(at(*range(0, 20 * 1002, 20)), no_samples()), 10)
+    held = holdings(HeldSamples(at(*range(0, 20 * 1002, 20)), no_samples()), 10, "e")
     assert held.missing[0] == TimeRange(0, 20_000)
     assert held.missing[-1] == TimeRange(999 * 20_000, 1000 * 20_000)
     assert (len(held.missing), held.missing_count) == (1000, 1001)
@@ -63,8 +69,7 @@ def test_of_many_missing_ranges_the_first_thousand_are_listed_and_all_are_counte
 def receipt(rider: Rider, workout: str, **query: str) -> dict[str, Any]:
     response = rider.client.get(f"/api/workouts/{workout}/receipt", params=query)
     assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
+    return without_epoch(response.json())
 
 
 def test_a_new_workout_holds_nothing(rider: Rider) -> None:

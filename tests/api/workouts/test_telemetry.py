@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.answers import T0, problem_of, seconds_of
+from tests.api.answers import T0, problem_of, seconds_of, without_epoch
 from tests.conftest import Rider
 
 RIDE: list[dict[str, Any]] = [
@@ -52,7 +52,7 @@ def test_an_uploaded_batch_is_accepted_and_read_back(rider: Rider) -> None:
     workout = rider.start()
     response = rider.upload(workout, {"samples": [{"timestamp": T0, "power": 210}]})
     assert response.status_code == 202
-    assert response.json() == {"accepted": 1, "receivedThrough": T0}
+    assert without_epoch(response.json()) == {"accepted": 1, "receivedThrough": T0}
     read = rider.client.get(f"/api/workouts/{workout}/telemetry").json()
     assert read["samples"] == [{"timestamp": T0, "power": 210}]
 
@@ -90,19 +90,20 @@ def test_every_form_of_body_is_stored_alike(rider: Rider) -> None:
         content=lines,
         headers={"Content-Type": "application/x-ndjson"},
     )
-    assert response.json() == {"accepted": 4, "receivedThrough": T0 + 3000}
+    assert without_epoch(response.json()) == {"accepted": 4, "receivedThrough": T0 + 3000}
     read_back.append(read_samples(rider, workout))
     assert read_back == [RIDE] * 4
 
 
 def test_received_through_is_the_latest_of_a_batch_in_any_order(rider: Rider) -> None:
     answer = rider.upload(rider.start(), list(reversed(RIDE))).json()
-    assert answer == {"accepted": 4, "receivedThrough": T0 + 3000}
+    assert without_epoch(answer) == {"accepted": 4, "receivedThrough": T0 + 3000}
 
 
 def test_an_empty_batch_is_accepted_and_is_nothing(rider: Rider) -> None:
     workout = rider.start()
-    assert rider.upload(workout, []).json() == {"accepted": 0, "receivedThrough": None}
+    answer = rider.upload(workout, []).json()
+    assert without_epoch(answer) == {"accepted": 0, "receivedThrough": None}
     assert read_samples(rider, workout) == []
 
 
@@ -131,7 +132,7 @@ def test_leniently_the_rest_is_stored_and_the_reply_lists_what_was_dropped(rider
     sent = [{"timestamp": T0, "power": 200, "heartrate": 400}, {"power": 1}]
     response = rider.upload(workout, sent, headers={"Prefer": "handling=lenient"})
     assert response.status_code == 202
-    assert response.json() == {
+    assert without_epoch(response.json()) == {
         "accepted": 1,
         "receivedThrough": T0,
         "droppedCount": 2,

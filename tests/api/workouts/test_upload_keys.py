@@ -81,6 +81,7 @@ def test_the_walk_knows_every_operation_of_an_upload_key() -> None:
     files = {"send_file"}  # see tests/api/files/test_uploads.py, for `get_upload` as well
     assert names == changes | files | {
         "create_workout",
+        "start_workout",
         "upload_telemetry",
         "get_receipt",
         "add_laps",

@@ -8,7 +8,15 @@ import pytest
 
 from ops.admin.accounts import create_account
 from shared.connections import Database, Redis
-from shared.redis_keys import DUE, GROUP, SEALED_DELETED, Queue, samples_key, sealed_key
+from shared.redis_keys import (
+    DUE,
+    GROUP,
+    REWRITTEN,
+    SEALED_DELETED,
+    Queue,
+    samples_key,
+    sealed_key,
+)
 from shared.settings import Settings
 from shared.sql import load_queries
 from tests.worker.interruptions import refusing
@@ -321,3 +329,49 @@ def test_a_deleted_user_is_kept_while_a_process_may_remember_the_keys(
     delete_account(leaver, seconds_ago=1.9 * HOUR)
     sweeper.sweep()
     assert left_of(leaver) == (1, 1)
+
+
+def test_what_was_answered_to_an_idempotency_key_is_deleted_after_a_day(
+    sweeper: Sweeper, database: Database, settings: Settings
+) -> None:
+    account = create_account(settings.database_url, f"{uuid4()}@example.com", "test")
+    with database.connection() as connection:
+        for hours in (23, 25):
+            connection.execute(
+                "INSERT INTO idempotency_keys (hash, user_id, fingerprint, answer, created_at)"
+                " VALUES (%s, %s, %s, '', now() - make_interval(hours => %s))",
+                [uuid4().bytes * 2, account.user_id, bytes(32), hours],
+            )
+    sweeper.sweep()
+    with database.connection() as connection:
+        kept = connection.execute(
+            "SELECT extract(hour FROM now() - created_at)::int AS hours FROM idempotency_keys"
+            " WHERE user_id = %s",
+            [account.user_id],
+        ).fetchall()
+    assert kept == [{"hours": 23}]
+
+
+def test_the_append_only_file_is_written_anew_once_in_each_run_of_redis(
+    database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    """A loss of power may have left the beginning of a block in it."""
+
+    def rewrites() -> int:
+        told: int = redis_client.info("persistence")["aof_rewrites"]
+        return told
+
+    def is_idle() -> bool:
+        told = redis_client.info("persistence")
+        return not (told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
+
+    eventually(is_idle)
+    redis_client.delete(REWRITTEN)
+    before = rewrites()
+    for _ in range(3):
+        Sweeper(database, redis_client, settings).sweep()
+    eventually(is_idle)
+    assert rewrites() == before + 1
+    redis_client.set(REWRITTEN, "the run before")
+    Sweeper(database, redis_client, settings).sweep()
+    eventually(lambda: is_idle() and rewrites() == before + 2)

@@ -1,0 +1,136 @@
+"""The epoch changes with whatever Redis may have lost, and with nothing else."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from websockets.sync.client import connect
+
+from api.ingest.stream_writer import StreamWriter
+from ops.embedded.servers import prepare
+from ops.embedded.valkey import valkey_server
+from shared.connections import Redis, open_redis
+from shared.redis_keys import EPOCH
+from shared.settings import Settings, read_settings
+from tests.api.answers import T0, seconds_of
+from tests.api.ingest.test_stream_writer import stored, write
+from tests.conftest import Rider, reachable_folder
+from tests.faults.system import Server
+
+
+def epoch_of(settings: Settings) -> str:
+    """What a process that has just been started says of a batch."""
+    return write(settings, lambda writer: writer.append(uuid4(), b"batch", finished=False))
+
+
+@pytest.fixture
+def known(settings: Settings, redis_client: Redis) -> str:
+    """The epoch of an empty Redis, once some process has made it."""
+    write(settings, lambda writer: writer.epoch())
+    return epoch_of(settings)
+
+
+def test_every_process_tells_the_same_epoch(settings: Settings, known: str) -> None:
+    assert {epoch_of(settings) for _ in range(3)} == {known}
+    assert write(settings, lambda writer: writer.epoch()) == known
+
+
+def test_a_redis_that_was_emptied_has_another_epoch(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    """What is first written to it is written twice: by then it may have been emptied."""
+    ride = uuid4()
+
+    async def upload_on(writer: StreamWriter) -> list[str]:
+        before = await writer.append(uuid4(), b"batch", finished=False)
+        redis_client.flushdb()
+        return [before, *[await writer.append(ride, b"batch", finished=False) for _ in range(2)]]
+
+    before, first, second = write(settings, upload_on)
+    assert before == known != first
+    assert first == second == epoch_of(settings)
+    assert set(stored(redis_client, ride)) == {b"batch"}
+
+
+def test_a_receipt_of_a_redis_that_was_emptied_tells_of_it(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    async def ask_on(writer: StreamWriter) -> list[str]:
+        before = await writer.epoch()
+        redis_client.flushdb()
+        return [before, await writer.epoch(), await writer.epoch()]
+
+    before, first, second = write(settings, ask_on)
+    assert before == known
+    assert known != first == second
+
+
+def test_a_redis_that_is_full_has_an_epoch_that_lasts_for_one_answer(
+    settings: Settings, redis_client: Redis
+) -> None:
+    redis_client.config_set("maxmemory", "1")
+    try:
+        told = {write(settings, lambda writer: writer.epoch()) for _ in range(3)}
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert len(told) == 3
+    assert not redis_client.exists(EPOCH)
+
+
+def test_the_epoch_is_read_before_anything_is_written(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    watched: Any = redis_client
+    with watched.monitor() as monitor:
+        epoch_of(settings)
+        seen: list[str] = []
+        while not seen or seen[-1] != "MGET":
+            seen.append(monitor.next_command()["command"].split()[0])
+    assert seen[-3:] == ["GET", "XADD", "MGET"]
+
+
+@pytest.fixture
+def restartable() -> Iterator[tuple[Server, Settings]]:
+    with reachable_folder() as folder:
+        sockets = folder / "sockets"
+        sockets.mkdir()
+        prepare(folder / "data")
+        server = Server(valkey_server(folder / "data", sockets))
+        yield server, read_settings({"DATABASE_URL": "postgresql://x", "REDIS_URL": server.url})
+        server.stop()
+
+
+def test_a_redis_that_was_restarted_has_another_epoch(
+    restartable: tuple[Server, Settings],
+) -> None:
+    """It keeps the key, and may have lost what was written last."""
+    server, settings = restartable
+    write(settings, lambda writer: writer.epoch())
+    before = epoch_of(settings)
+    with open_redis(settings) as client:
+        secret = client.get(EPOCH)
+        server.stop()
+        server.start()
+        assert client.get(EPOCH) == secret
+    after = epoch_of(settings)
+    assert after != before
+    assert epoch_of(settings) == after
+
+
+def test_every_answer_about_samples_tells_the_epoch(rider: Rider, service: str) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 2))
+    told = [rider.upload(workout, seconds_of(200, 2)).json()["epoch"]]
+    nothing = [{"timestamp": 1}]
+    lenient = {"Prefer": "handling=lenient"}
+    told.append(rider.upload(workout, nothing, headers=lenient).json()["epoch"])
+    told.append(rider.client.get(f"/api/workouts/{workout}/receipt").json()["epoch"])
+    told.append(rider.client.get(f"/api/workouts/{rider.start()}/receipt").json()["epoch"])
+    url = service.replace("http", "ws") + f"/api/workouts/{workout}/telemetry"
+    with connect(url, additional_headers={"X-API-Key": rider.account.api_key}) as socket:
+        socket.send(json.dumps([{"timestamp": T0, "power": 200}]))
+        told.append(json.loads(socket.recv())["epoch"])
+    assert len(set(told)) == 1
+    assert len(told[0]) == 16

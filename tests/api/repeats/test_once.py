@@ -1,0 +1,251 @@
+"""Requests that are repeated with their Idempotency-Key make nothing more."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from secrets import token_hex
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from api.app import OPERATIONS
+from shared.connections import Database
+from tests.api.answers import eventually, problem_of
+from tests.api.files.ride_files import OCTETS, ended, gpx
+from tests.api.sessions import PASSWORD
+from tests.conftest import Rider
+
+
+@dataclass(frozen=True)
+class Making:
+    """A request that makes something, another one, and how many things there are after it."""
+
+    path: str
+    body: Any
+    other: Any
+    count: str
+
+    def send(self, client: httpx2.Client, key: str, *, other: bool = False) -> httpx2.Response:
+        body = self.other if other else self.body
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+        headers = {"Idempotency-Key": key, **(OCTETS if "content" in sent else {})}
+        return client.post(self.path, **sent, headers=headers)
+
+
+BY_USER = " WHERE user_id = %(user)s"
+MAKING = {
+    "create_workout": Making(
+        "/api/workouts", {"title": "a"}, {"title": "b"}, "SELECT FROM workouts" + BY_USER
+    ),
+    "create_key": Making(
+        "/api/keys",
+        {"name": "a", "scopes": ["upload"]},
+        {"name": "a", "scopes": ["read"]},
+        "SELECT FROM api_keys" + BY_USER,
+    ),
+    "rotate_key": Making(
+        "/api/keys/{key}/rotate", {}, {"overlap": 1}, "SELECT FROM api_keys" + BY_USER
+    ),
+    "share_workout": Making(
+        "/api/workouts/{id}/share",
+        {"hideMetres": 500},
+        {"hideMetres": 501},
+        "SELECT FROM shares" + BY_USER,
+    ),
+    "send_file": Making(
+        "/api/uploads",
+        gpx(60, 1_600_000_000_000),
+        gpx(61, 1_600_000_000_000),
+        "SELECT FROM uploads" + BY_USER,
+    ),
+    "register": Making(
+        "/api/users",
+        {"password": PASSWORD},
+        {"password": f"{PASSWORD}!"},
+        "SELECT FROM users",
+    ),
+}
+every_making = pytest.mark.parametrize("name", MAKING)
+Count = Callable[[Making], int]
+
+
+@pytest.fixture
+def count(rider: Rider, database: Database) -> Count:
+    """How many things of a kind there are."""
+
+    def count_made(making: Making) -> int:
+        with database.connection() as connection:
+            query = making.count.encode()
+            return connection.execute(query, {"user": rider.account.user_id}).rowcount
+
+    return count_made
+
+
+@pytest.fixture
+def making(name: str, rider: Rider, unthrottled: None) -> Making:
+    """The request, about a key and a workout of the rider's."""
+    found = MAKING[name]
+    made = rider.client.post("/api/keys", json={"name": "old", "scopes": ["read"]}).json()
+    path = found.path.replace("{key}", made["key"]["id"]).replace("{id}", rider.start())
+    if name != "register":
+        return replace(found, path=path)
+    email = f"{token_hex(6)}@example.com"
+    return replace(found, body=found.body | {"email": email}, other=found.other | {"email": email})
+
+
+def new_key() -> str:
+    return str(uuid4())
+
+
+def test_every_post_that_makes_something_takes_a_key() -> None:
+    makes = {each.handler.__name__ for each in OPERATIONS if each.takes_key}
+    assert makes == set(MAKING)
+    assert {each.method for each in OPERATIONS if each.takes_key} == {"POST"}
+    assert {each.handler.__name__ for each in OPERATIONS if each.makes} <= makes
+
+
+@every_making
+def test_a_request_that_is_repeated_makes_one_thing_and_gets_one_answer(
+    rider: Rider, making: Making, count: Count
+) -> None:
+    before, key = count(making), new_key()
+    first, second = making.send(rider.client, key), making.send(rider.client, f'"{key}"')
+    assert first.is_success
+    assert second.status_code == first.status_code
+    assert second.headers.get("location") == first.headers.get("location")
+    assert told(second) == told(first)
+    assert count(making) == before + 1
+
+
+def told(answer: httpx2.Response) -> Any:
+    """The answer; of an upload, which it is: its state goes on."""
+    members = answer.json()
+    return members["upload"]["id"] if "upload" in members else members
+
+
+@every_making
+def test_a_key_is_good_for_one_request(rider: Rider, making: Making, count: Count) -> None:
+    key = new_key()
+    assert making.send(rider.client, key).is_success
+    before = count(making)
+    problem = problem_of(making.send(rider.client, key, other=True), 422)
+    assert problem["detail"] == "this Idempotency-Key was used for another request; make a new one"
+    assert count(making) == before
+
+
+def test_a_key_is_good_for_one_operation(rider: Rider) -> None:
+    key, workout = new_key(), rider.start()
+    headers = {"Idempotency-Key": key}
+    assert rider.client.post("/api/workouts", json={}, headers=headers).status_code == 201
+    share = rider.client.post(f"/api/workouts/{workout}/share", json={}, headers=headers)
+    problem_of(share, 422)
+
+
+@pytest.mark.parametrize(
+    "malformed", ["", "short", "x" * 15, "x" * 256, f'"{"x" * 20}', f"{'x' * 20} y", "ü" * 20]
+)
+def test_a_malformed_key_is_refused(rider: Rider, malformed: str) -> None:
+    headers = [(b"Idempotency-Key", malformed.encode("latin-1"))]
+    problem = problem_of(rider.client.post("/api/workouts", json={}, headers=headers), 400)
+    assert problem["errors"][0]["member"] == "Idempotency-Key"
+    two = [("Idempotency-Key", new_key())] * 2
+    problem_of(rider.client.post("/api/workouts", json={}, headers=two), 400)
+    assert rider.client.get("/api/workouts").json()["pagination"]["total"] == 0
+
+
+def test_the_keys_of_users_have_nothing_to_do_with_each_other(
+    rider: Rider, make_rider: Callable[[], Rider]
+) -> None:
+    key, other = new_key(), make_rider()
+    making = MAKING["create_key"]
+    first, second = making.send(rider.client, key).json(), making.send(other.client, key).json()
+    assert first["secret"] != second["secret"]
+    assert other.client.get("/api/workouts", headers={"X-API-Key": second["secret"]}).is_error
+
+
+def test_what_was_refused_is_decided_anew(rider: Rider) -> None:
+    key, workout = new_key(), str(uuid4())
+    headers, path = {"Idempotency-Key": key}, f"/api/workouts/{workout}/share"
+    problem_of(rider.client.post(path, json={}, headers=headers), 404)
+    rider.client.put(f"/api/workouts/{workout}", json={})
+    assert rider.client.post(path, json={}, headers=headers).status_code == 201
+
+
+@pytest.fixture
+def held(rider: Rider, database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Keeps the rider from making rides, until its transaction is rolled back."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 7496053))",
+            [rider.account.user_id],
+        )
+        yield connection
+
+
+def test_a_key_whose_request_is_under_way_is_a_conflict(
+    rider: Rider, held: psycopg.Connection[Any], database: Database
+) -> None:
+    key, making = new_key(), MAKING["create_workout"]
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(making.send, rider.client, key)
+        eventually(lambda: waits(database))
+        problem = problem_of(making.send(rider.client, key), 409)
+        held.rollback()
+        assert first.result().status_code == 201
+    assert "under way" in problem["detail"]
+    assert making.send(rider.client, key).json() == first.result().json()
+
+
+def waits(database: Database) -> bool:
+    with database.connection() as connection:
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+        return connection.execute(waiting).rowcount > 0
+
+
+def test_a_repeated_registration_costs_no_attempt(api: str, urls: dict[str, str]) -> None:
+    """Thirty an hour may register from an address, and its password is hashed once."""
+    body = {"email": f"{token_hex(6)}@example.com", "password": PASSWORD}
+    headers = {"Idempotency-Key": new_key()}
+    with httpx2.Client(base_url=api, timeout=30) as client:
+        answers = {client.post("/api/users", json=body, headers=headers).content for _ in range(32)}
+    assert len(answers) == 1
+
+
+def test_a_file_that_is_sent_again_with_its_key_is_no_duplicate_of_itself(rider: Rider) -> None:
+    key, making = new_key(), MAKING["send_file"]
+    upload = ended(rider, making.send(rider.client, key).json()["upload"]["id"])
+    assert upload["status"] == "done"
+    again = making.send(rider.client, key)
+    assert (again.status_code, again.json()["upload"]) == (202, upload)
+    assert making.send(rider.client, new_key()).status_code == 409
+
+
+def test_nothing_that_is_kept_opens_anything_without_the_key(
+    rider: Rider, database: Database
+) -> None:
+    key = new_key()
+    made = MAKING["create_key"].send(rider.client, key).json()
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT * FROM idempotency_keys WHERE user_id = %s", [rider.account.user_id]
+        ).fetchall()
+    [row] = rows
+    for secret in (key, made["secret"], made["secret"].split("_")[2]):
+        assert secret not in str(row)
+        assert secret.encode() not in row["answer"] + row["hash"] + row["fingerprint"]
+
+
+def test_a_day_later_the_key_makes_something_new(rider: Rider, database: Database) -> None:
+    key, making = new_key(), MAKING["create_workout"]
+    first = making.send(rider.client, key).json()
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE idempotency_keys SET created_at = now() - interval '1 day' WHERE user_id = %s",
+            [rider.account.user_id],
+        )
+    second = making.send(rider.client, key).json()
+    assert second["workout"]["id"] != first["workout"]["id"]
+    assert making.send(rider.client, key).json() == second
