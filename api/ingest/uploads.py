@@ -207,8 +207,8 @@ def _encode_few(few: FewSamples) -> bytes:
 
 
 OPERATIONS = Operations(
-    "uploads",
-    "Send samples",
+    "telemetry",
+    "Send samples, read them back, and ask what is held of them",
     (
         Operation(
             "POST",

@@ -82,7 +82,7 @@ async def watch_shared(request: SharingRequest) -> Response:
     return begin(request, ticket, opened.workout, wish, glass, query.from_)
 
 
-async def get_card(request: SharingRequest) -> Response:
+async def get_shared_card(request: SharingRequest) -> Response:
     """The ride that a link opens as a picture for a message: title, figures and track."""
     opened = await open_share(request)
     encoded = await open_held(request, opened)
@@ -181,7 +181,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             f"{_PATH}/card.svg",
-            get_card,
+            get_shared_card,
             {HTTPStatus.OK: bytes},
             media=(SVG,),
             refusals=_REFUSALS,

@@ -37,14 +37,16 @@ Moment = Annotated[
         extra_json_schema={
             "anyOf": [
                 {
+                    "type": "string",
                     "format": "date-time",
                     "description": "RFC 3339; without an offset, a time of the rider's time zone",
                 },
                 {
+                    "type": "string",
                     "format": "date",
                     "description": "The first moment of that day in the rider's time zone",
                 },
-                {"pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
+                {"type": "string", "pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
             ]
         }
     ),

@@ -4,8 +4,9 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+from msgspec import Meta
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Send
@@ -16,7 +17,7 @@ from api.web.problems import MethodNotAllowed, answer_to
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
-Scope = Literal["upload", "read", "admin"]
+Scope = Annotated[Literal["upload", "read", "admin"], Meta(title="Scope")]
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 

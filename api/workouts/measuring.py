@@ -87,8 +87,8 @@ def _request_for(workout_id: UUID, start: datetime, end: datetime) -> MeasureReq
 
 
 OPERATIONS = Operations(
-    "parts",
-    "Figures of a part of a ride",
+    "figures",
+    "Of a part of a ride, and what charts are drawn from",
     (
         Operation(
             "GET",

@@ -153,7 +153,7 @@ def _ends_within(
 
 
 OPERATIONS = Operations(
-    "remedies",
+    "corrections",
     "Put right what no rule can know",
     (
         Operation(

@@ -29,6 +29,7 @@ from api.workouts.selection import Selection
 from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import RideCounts, Status, Workout
 from shared.failpoints import failpoint
+from shared.moments import Instant
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
 
@@ -42,7 +43,7 @@ class CreateWorkout(Struct, rename="camel"):
     title: Title | None = None
     description: Description | None = None
     sport: Sport = "cycling"
-    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+    start_time: Instant | None = None
 
 
 class UpdateWorkout(Struct, rename="camel"):
@@ -55,7 +56,7 @@ class UpdateWorkout(Struct, rename="camel"):
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
-    start_time: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    start_time: Instant | UnsetType = UNSET
     duplicate_of: UnsetType | None = UNSET
 
 

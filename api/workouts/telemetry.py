@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from api.web.routing import Operation, Operations
 from api.workouts.answers import require_workout
 from api.workouts.held_samples import HeldSamples
 from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream
+from api.workouts.recorded import RecordedColumns, RecordedSample
 from api.workouts.rendering import csv_lines, json_columns, json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.store import TimeRange
@@ -55,6 +56,7 @@ class ReceiptQuery(Struct):
 MOST_MISSING: Final = 1000
 _CHANNEL: Final = f"({'|'.join(CHANNEL_NAMES)})"
 ChannelList = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"})]
+Format = Annotated[Literal["samples", "columns", "csv"], Meta(title="TelemetryFormat")]
 
 
 class TelemetryQuery(Struct, rename="camel"):
@@ -68,15 +70,15 @@ class TelemetryQuery(Struct, rename="camel"):
     resolution: (
         Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
     ) = None
-    format: Literal["samples", "columns", "csv"] | None = None
+    format: Format | None = None
 
 
 class Telemetry(Struct, rename="camel"):
     """Samples as objects, or (`format=columns`) as columns."""
 
     sample_count: int
-    samples: list[dict[str, Any]] | UnsetType = UNSET
-    columns: dict[str, list[Any]] | UnsetType = UNSET
+    samples: list[RecordedSample] | UnsetType = UNSET
+    columns: RecordedColumns | UnsetType = UNSET
 
 
 async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
@@ -165,7 +167,7 @@ def render(view: View, chosen: str) -> Iterator[bytes]:
 
 OPERATIONS = Operations(
     "telemetry",
-    "Read samples, and what is held of them",
+    "Send samples, read them back, and ask what is held of them",
     (
         Operation(
             "GET",
