@@ -65,7 +65,10 @@ class Target:
 
 
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
-    """Store a batch of samples. Sending one again is harmless."""
+    """Store a batch of samples. Sending one again is harmless.
+
+    A bare array of samples is taken as well as an object.
+    """
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     _require_room(state, workout_id, caller)
@@ -216,7 +219,7 @@ OPERATIONS = Operations(
             upload_telemetry,
             {HTTPStatus.ACCEPTED: Receipt},
             "upload",
-            body={JSON: Batch | list[Sample], NDJSON: Sample},
+            body={JSON: Batch, NDJSON: Sample},  # a union beside lines is no Python of generators
             prefer=PREFER_LENIENT,
             example={
                 "samples": [
