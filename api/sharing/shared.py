@@ -11,6 +11,7 @@ import numpy as np
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
+from api.identity.local_days import in_order
 from api.live.feed import Wish
 from api.live.routes import WATCH_REFUSALS, LiveQuery, begin
 from api.live.stream import MEDIA as EVENTS
@@ -59,7 +60,7 @@ async def get_shared_telemetry(request: SharingRequest) -> Response:
     query = read_query(request, TelemetryQuery)
     moments = (read_moment(query.from_, "from"), read_moment(query.to, "to"))
     local = [each and (each if each.tzinfo else each.replace(tzinfo=UTC)) for each in moments]
-    selection = selection_of(query, (local[0], local[1]))
+    selection = selection_of(query, in_order(local[0], local[1]))
     chosen = query.format or "samples"
     opened = await open_share(request)
     view = await _open_view(request, opened, selection)

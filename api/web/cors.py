@@ -16,10 +16,13 @@ from api.web.headers import header
 from api.web.problems import Forbidden
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_SENT: Final = ("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Prefer")
+_SENT: Final = (
+    *("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Prefer"),
+    "If-None-Match",
+)
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
-    *("Preference-Applied", "WWW-Authenticate"),
+    *("Preference-Applied", "WWW-Authenticate", "ETag"),
 )
 
 

@@ -38,7 +38,8 @@ _BODY_REFUSALS: Final = {
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
-    "Cache-Control": ("A secret is not to be kept", {"const": "no-store"}, True),
+    "Cache-Control": ("A secret is not to be kept", {"const": "private, no-store"}, True),
+    "ETag": ("Of this answer: send it as `If-None-Match`", {"type": "string"}, False),
     "Location": ("Where it is", {"type": "string", "format": "uri-reference"}, True),
     "Preference-Applied": ("What was done of `Prefer`", {"type": "string"}, False),
     "RateLimit": ("What is left of the samples of this minute", {"type": "string"}, True),
@@ -47,6 +48,10 @@ _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Set-Cookie": ("Binds what was begun to the browser", {"type": "string"}, True),
     "WWW-Authenticate": ("How to", {"type": "string"}, True),
 }
+_KEPT: Final = ("ETag",)
+_IF_NONE_MATCH: Final = (
+    "The `ETag` of an answer that is held already: 304, without a body, if it is so still"
+)
 _HEADERS_OF_REFUSALS: Final = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
@@ -175,15 +180,14 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     if operation.query:
         parameters += _query_parameters(schemas.parameters(operation.query))
     if operation.prefer:
-        parameters.append(
-            {
-                "name": "Prefer",
-                "in": "header",
-                "description": operation.prefer,
-                "schema": {"type": "string"},
-            }
-        )
+        parameters.append(_header("Prefer", operation.prefer))
+    if operation.is_revalidated:
+        parameters.append(_header("If-None-Match", _IF_NONE_MATCH))
     return parameters
+
+
+def _header(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
 
 
 def _query_parameters(schemas: Mapping[str, Schema]) -> list[dict[str, Any]]:
@@ -203,8 +207,12 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     for status, kind in operation.answers.items():
         content = {} if kind is None else _content(kind, operation.media, schemas)
         headers = _headers(operation.headers)
+        if operation.is_revalidated and status is HTTPStatus.OK:
+            headers |= _headers(_KEPT)
         described = {"description": status.phrase, "headers": headers, "content": content}
         responses[str(status.value)] = described
+    if operation.is_revalidated:
+        responses["304"] = {"description": "As it was", "headers": _headers(_KEPT), "content": {}}
     problem = {_PROBLEM: {"schema": schemas.of(ProblemDocument)}}
     for status, meaning in _refusals(operation).items():
         headers = _headers(_HEADERS_OF_REFUSALS.get(status, ()))

@@ -14,6 +14,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
+from api.web.revalidation import answer_unless_held
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
@@ -54,6 +55,11 @@ class Operation:
     def scopes(self) -> tuple[Scope, ...]:
         """Each of which is enough; none for everybody."""
         return tuple(scope for scope in (self.scope, self.or_scope) if scope)
+
+    @property
+    def is_revalidated(self) -> bool:
+        """Whether its answer has an ETag: all JSON that is read with a key."""
+        return self.method == "GET" and self.scope is not None and JSON in self.media
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,9 @@ class Endpoint:
         caller = await self._authenticate(request, *operation.scopes)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
+        if operation.is_revalidated and body and response.status_code == HTTPStatus.OK:
+            response = answer_unless_held(request, response)
+            body = response.body
         if len(body) <= UNCOUNTED:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))

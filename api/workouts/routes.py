@@ -73,11 +73,11 @@ class Deletion(Struct):
 
 
 class Pagination(Struct, rename="camel"):
-    """`total` and `totalPages` are left out when paging by cursor."""
+    """`page`, `total` and `totalPages` are left out when paging by cursor."""
 
-    page: int
     limit: int
     next_cursor: str | None
+    page: int | UnsetType = UNSET
     total: int | UnsetType = UNSET
     total_pages: int | UnsetType = UNSET
 
@@ -139,8 +139,9 @@ async def read_list(state: IngestState, caller: Caller, query: Listing) -> Worko
         place,
         count=not query.cursor,
     )
-    pagination = Pagination(query.page, query.limit, next_cursor(query, page.workouts))
+    pagination = Pagination(query.limit, next_cursor(query, page.workouts))
     if page.total is not None:
+        pagination.page = query.page
         pagination.total, pagination.total_pages = page.total, -(-page.total // query.limit)
     return WorkoutList(page.workouts[: query.limit], pagination)
 

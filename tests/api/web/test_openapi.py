@@ -104,12 +104,12 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
         "from",
         "to",
         "q",
-        "minPower",
-        "maxPower",
+        "minAvgPower",
+        "maxAvgPower",
         "minNormalizedPower",
         "maxNormalizedPower",
-        "minEnergy",
-        "maxEnergy",
+        "minTotalEnergy",
+        "maxTotalEnergy",
         "minDuration",
         "maxDuration",
     ]
@@ -171,7 +171,7 @@ def test_a_parameter_s_default_and_bounds_are_published() -> None:
     schemas = {one["name"]: one["schema"] for one in listing}
     assert (schemas["sort"]["default"], schemas["order"]["default"]) == ("startTime", "desc")
     assert schemas["order"]["$ref"] == "#/components/schemas/Order"
-    power = schemas["minPower"]
+    power = schemas["minAvgPower"]
     assert (power["type"], power["minimum"], power["maximum"]) == ("number", 0, 10_000)
 
 
