@@ -233,6 +233,7 @@ def _document_routes() -> list[BaseRoute]:
         Route("/openapi.json", openapi),
         Route(DOCS_PATH, docs.page),
         Route(f"{DOCS_PATH}/start.js", docs.start_script),
+        Route(f"{DOCS_PATH}/page.css", docs.style),
         Mount(f"{DOCS_PATH}/assets", docs.assets()),
     ]
 

@@ -66,7 +66,7 @@ async def get_health(request: Request[State]) -> Response:
 
 async def get_liveness(_: Request[State]) -> Response:
     """200 while the process serves requests at all."""
-    return json_response(Liveness("alive", time.monotonic() - _STARTED))
+    return json_response(Liveness("alive", round(time.monotonic() - _STARTED, 3)))
 
 
 async def get_readiness(request: Request[State]) -> Response:

@@ -159,6 +159,7 @@ OPERATIONS = Operations(
             {HTTPStatus.CREATED: FreshKey},
             "admin",
             body={JSON: RotateKey},
+            example={"overlap": 3600},
             headers=("Cache-Control",),
             refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),

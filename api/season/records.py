@@ -174,6 +174,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            example={"from": 1700000060000, "to": 1700000120000},
             refusals=CONFLICT,
         ),
         Operation(
@@ -183,6 +184,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            example={"spike": 1700000090000},
             refusals=CONFLICT,
         ),
         Operation(

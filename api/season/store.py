@@ -67,6 +67,9 @@ class CurvePoint(Struct, rename="camel"):
     ridden_at: Annotated[Instant, Meta(description="The start of the ride")]
     watts_per_kilogram: PerKilogram = None
 
+    def __post_init__(self) -> None:
+        self.power = round(self.power, DECIMALS)
+
     def weigh(self, weights: Weights) -> None:
         """Tell what the power is over the weight of its day."""
         self.watts_per_kilogram = weights.per_kilogram(self.power, self.ridden_at)

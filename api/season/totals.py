@@ -27,7 +27,7 @@ from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, Effort, fit_critical_power
-from shared.figures import tidy
+from shared.figures import DECIMALS, tidy
 from shared.moments import Instant
 from shared.sports import ALL, CYCLING
 
@@ -171,7 +171,9 @@ def best_of(effort: Effort, weights: Weights) -> Best:
     """The effort as it is published."""
     started = datetime.fromtimestamp(effort.started, UTC)
     of_weight = weights.per_kilogram(effort.power, started)
-    return Best(effort.duration, effort.power, started, effort.workout_id, of_weight)
+    return Best(
+        effort.duration, round(effort.power, DECIMALS), started, effort.workout_id, of_weight
+    )
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:

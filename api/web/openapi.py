@@ -35,6 +35,8 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
+# Operation id → status → content type → what was answered: tests/api/web/test_examples.py records.
+_EXAMPLES: Final = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
@@ -48,6 +50,9 @@ _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Set-Cookie": ("Binds what was begun to the browser", {"type": "string"}, True),
     "WWW-Authenticate": ("How to", {"type": "string"}, True),
 }
+_ONE_KEY: Final = (
+    "A session or an API key. Either box is enough: both take the same key, in another header."
+)
 _KEPT: Final = ("ETag",)
 _IF_NONE_MATCH: Final = (
     "The `ETag` of an answer that is held already: 304, without a body, if it is so still"
@@ -91,8 +96,13 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": _ONE_KEY},
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": _ONE_KEY,
+                },
             },
         },
     }
@@ -206,6 +216,9 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
         content = {} if kind is None else _content(kind, operation.media, schemas)
+        for media, example in _examples_of(operation, status).items():
+            if media in content:
+                content[media]["example"] = example
         headers = _headers(operation.headers)
         if operation.is_revalidated and status is HTTPStatus.OK:
             headers |= _headers(_KEPT)
@@ -227,6 +240,12 @@ def _content(kind: Any, media: Iterable[str], schemas: Schemas) -> dict[str, Any
         each: {"schema": schemas.of(kind) if each == JSON else _schema_of_media(each)}
         for each in media
     }
+
+
+def _examples_of(operation: Operation, status: HTTPStatus) -> Mapping[str, Any]:
+    answered = _EXAMPLES.get(operation.handler.__name__, {})
+    found: Mapping[str, Any] = answered.get(str(status.value), {})
+    return found
 
 
 def _schema_of_media(media: str) -> dict[str, str]:

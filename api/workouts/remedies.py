@@ -163,7 +163,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: CropRange},
-            example={"from": 1700000000000, "to": "2023-11-14T23:13:20Z"},
+            example={"from": 1700000060000, "to": "2023-11-14T22:53:20Z"},
             refusals={**CONFLICT, **READ_REFUSALS},
         ),
         Operation(

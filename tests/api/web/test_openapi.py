@@ -249,7 +249,7 @@ def test_the_page_and_everything_it_names_come_from_here(service: str) -> None:
     page = httpx2.get(f"{service}/docs")
     assert page.headers["content-type"].startswith("text/html")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(named) == 4
+    assert len(named) == 5
     for path in named:
         assert path.startswith("/docs/")
         asset = httpx2.get(service + path)
