@@ -112,6 +112,6 @@ class Asked(Struct, rename="camel"):
 
 @pytest.mark.parametrize("text", ["null", "NULL"])
 def test_null_is_no_number_that_was_left_out_and_a_word_like_any_other(text: str) -> None:
-    with pytest.raises(Unprocessable, match="^mostWatts='null' is no value$|NULL"):
+    with pytest.raises(Unprocessable, match=f"mostWatts='{text}' is no value"):
         read_query(request(query=f"mostWatts={text}"), Asked)
     assert read_query(request(query=f"words={text}"), Asked) == Asked(words=text)
