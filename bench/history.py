@@ -159,13 +159,13 @@ def _found(connection: DatabaseConnection) -> Iterator[Question]:
     rare = {"q": "times hill 176"}
     by_power = _page("words, rare, by power", rare, Sort("avgPower"))
     yield number
-    yield _ask("number of a range", COUNT_WORKOUTS, min_power=200, max_energy=700)
+    yield _ask("number of a range", COUNT_WORKOUTS, min_avg_power=200, max_total_energy=700)
     yield _page("last page, by offset", {"offset": total - PAGE})
     yield _page("words, common", {"q": "morning ride"})
     yield replace(_page("words, rare", rare), index="workouts_words")
     yield replace(by_power, index="workouts_words")
-    yield _page("power, few", {"min_power": 249, "max_power": 249})
-    yield _page("energy and duration, few", {"max_energy": 541, "min_duration": 3600})
+    yield _page("power, few", {"min_avg_power": 249, "max_avg_power": 249})
+    yield _page("energy and duration, few", {"max_total_energy": 541, "min_duration": 3600})
 
 
 def _season() -> Iterator[Question]:

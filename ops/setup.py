@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 LOCK = ROOT / ".venv.lock"
 PYTHON = str(VENV / "bin" / "python")
+GENERATORS = ROOT / "tests" / "clients"
 STAMP = VENV / "installed"  # the Python and the lock file that .venv was made from
 OLDEST = (3, 11)
 SETS = ("embedded", "dev")  # each contains those before it
@@ -27,6 +29,8 @@ def main(wanted: str) -> None:
         stamp, python = STAMP.read_text() if STAMP.exists() else "", _version()
         if stamp not in [python + _lock_file(name) for name in SETS[SETS.index(wanted) :]]:
             _install(wanted, anew=not stamp.startswith(python))
+        if wanted == "dev":
+            _install_generators()
 
 
 def _version() -> str:
@@ -57,6 +61,21 @@ def _install(name: str, *, anew: bool) -> None:
     what = ["--no-deps", "--require-hashes", "-r", f"{ROOT}/requirements/{name}.txt"]
     _run(*pip, "install", "--quiet", "--disable-pip-version-check", "--retries", "2", *what)
     STAMP.write_text(_version() + _lock_file(name))
+
+
+def _install_generators() -> None:
+    """What makes clients in TypeScript, for tests/clients; without npm those tests say so."""
+    lock, installed = GENERATORS / "package-lock.json", GENERATORS / "node_modules" / "installed"
+    npm = shutil.which("npm")
+    if npm and lock.exists() and not (installed.exists() and _same(lock, installed)):
+        print("Installing generators of TypeScript …", flush=True)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund"]
+        _run(npm, "ci", *quiet, "--prefix", str(GENERATORS))
+        shutil.copy(lock, installed)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
 
 
 def _run(*command: str) -> None:

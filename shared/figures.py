@@ -24,12 +24,11 @@ _LARGEST_INTEGER: Final = 2**31 - 1  # of PostgreSQL's `integer`
 class Listed:
     """Marks a figure that the list of workouts can be sorted by and narrowed to a range of.
 
-    ``range``: what follows `min` and `max` in the parameters; ``most``: the highest bound to ask
-    for; ``ends``: how the document calls the bounds. The table `workouts` has the column, of the
-    figure's name and this ``kind``, and the index `workouts_by_<name>`.
+    ``most``: the highest bound to ask for; ``ends``: how the document calls the bounds. The table
+    `workouts` has the column, of the figure's name and this ``kind``, and the index
+    `workouts_by_<name>`.
     """
 
-    range: str
     most: float
     ends: tuple[str, str] = ("Lowest", "Highest")
     kind: type[int] | type[float] = float
@@ -55,7 +54,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
     avg_power: Annotated[
         Number | None,
         defined("W", "mean of the seconds with power, zeros included"),
-        Listed("power", _HIGHEST_POWER),
+        Listed(_HIGHEST_POWER),
     ]
     max_power: Annotated[Number | None, defined("W", "highest of the seconds with power")]
     normalized_power: Annotated[
@@ -65,7 +64,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
             "30 s moving mean over full windows, fourth power, mean, fourth root; null for less "
             "than 30 s",
         ),
-        Listed("normalized_power", _HIGHEST_POWER),
+        Listed(_HIGHEST_POWER),
     ]
     total_energy: Annotated[
         Number | None,
@@ -74,7 +73,7 @@ class Whole(Struct, Generic[Number], frozen=True, kw_only=True, rename="camel"):
             "power times the time to its next reading, at most the fill limit; a drop-out of the "
             "meter for longer is not stretched over",
         ),
-        Listed("energy", 1e9),
+        Listed(1e9),
     ]
     avg_heartrate: Annotated[
         Number | None,
@@ -171,7 +170,7 @@ class Summary(Whole[int], frozen=True, kw_only=True, rename="camel"):
     duration: Annotated[
         int,
         defined("s", "from the first sample to the last"),
-        Listed("duration", _LARGEST_INTEGER, ("Shortest", "Longest"), int),
+        Listed(_LARGEST_INTEGER, ("Shortest", "Longest"), int),
     ]
     recorded_time: Annotated[int, defined("s", "seconds within segments")]
     moving_time: Annotated[

@@ -51,8 +51,8 @@ def _matching() -> Composed:
         within.format(
             column=Identifier(figure.name),
             type=_TYPES[listed.kind],
-            least=Placeholder(f"min_{listed.range}"),
-            most=Placeholder(f"max_{listed.range}"),
+            least=Placeholder(f"min_{figure.name}"),
+            most=Placeholder(f"max_{figure.name}"),
         )
         for figure, listed in LISTED.items()
     ]

@@ -210,6 +210,10 @@ def database(settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def unthrottled(urls: dict[str, str]) -> None:
+    forget_attempts(urls)
+
+
+def forget_attempts(urls: Mapping[str, str]) -> None:
     """Nobody has tried to log in or to register yet."""
     with open_redis(read_settings(urls)) as redis:
         for key in redis.scan_iter("throttle*"):

@@ -23,6 +23,7 @@ from api.web.query import read_query, workout_id_of
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import require_workout
 from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.recorded import RecordedColumns
 from api.workouts.selection import Selection, View
 from api.workouts.store import Crop, Workout
 from shared.files.fit_writer import fit_pieces
@@ -41,9 +42,10 @@ class FileQuery(Struct):
     format: Annotated[
         Literal["fit", "tcx", "gpx", "csv", "json"],
         Meta(
+            title="RideFormat",
             description="FIT has all but decimals and what lies between two seconds; TCX has no "
             "temperature, and neither TCX nor GPX balance; GPX has no laps and figures, CSV "
-            "nothing but samples and the sport"
+            "nothing but samples and the sport",
         ),
     ] = "fit"
 
@@ -51,7 +53,7 @@ class FileQuery(Struct):
 class RideDocument(RideHead, frozen=True, kw_only=True, rename="camel"):
     """A ride of JSON: `columns` of equal lengths, null where a value was not measured."""
 
-    columns: dict[str, list[float | None]]
+    columns: RecordedColumns
 
 
 @dataclass(frozen=True)

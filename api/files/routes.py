@@ -188,7 +188,7 @@ async def _list_same_bytes(state: FilesState, caller: Caller, query: UploadsQuer
     return json_response(UploadList(found, UploadPagination(query.limit, None)))
 
 
-async def get_file(request: FilesRequest, caller: Caller) -> Response:
+async def get_upload_file(request: FilesRequest, caller: Caller) -> Response:
     """The original, byte by byte as it was sent."""
     state, upload = request.state, await _require_upload(request, caller)
     await state["answers"].begin_read(request.scope, caller.user_id)
@@ -422,7 +422,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             "/api/uploads/{upload}/file",
-            get_file,
+            get_upload_file,
             {HTTPStatus.OK: bytes},
             "read",
             media=(OCTETS,),

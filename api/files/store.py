@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.files.words import Words
+from shared.moments import Instant
 from shared.sql import load_queries
 from shared.uploads import UNFINISHED, Duplicate, OnDuplicate, Packed, UploadStatus
 
@@ -41,8 +42,8 @@ class Upload(Struct, rename="camel"):
     duplicates: list[Duplicate]
     parent_id: Annotated[UUID | None, Meta(description="The zip that it came out of")]
     members: dict[str, int] | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Instant
+    updated_at: Instant
     duplicate_of: UUID | None = None
 
     def __post_init__(self) -> None:

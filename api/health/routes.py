@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import psycopg
 import psycopg_pool
 import redis
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from api.health.store import is_migrated
@@ -17,22 +17,25 @@ from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
 from shared.connections import AsyncRedis
+from shared.moments import Instant
 from shared.redis_keys import PROBE
+
+ServerStatus = Annotated[Literal["connected", "disconnected"], Meta(title="ServerStatus")]
 
 
 class Health(Struct):
     """Whether the two servers behind the API answer."""
 
-    status: Literal["ok", "degraded"]
-    timestamp: datetime
-    redis: Literal["connected", "disconnected"]
-    database: Literal["connected", "disconnected"]
+    status: Annotated[Literal["ok", "degraded"], Meta(title="HealthStatus")]
+    timestamp: Instant
+    redis: ServerStatus
+    database: ServerStatus
 
 
 class Readiness(Struct):
     """`problems` names everything that keeps uploads from being safe."""
 
-    status: Literal["ready", "not ready"]
+    status: Annotated[Literal["ready", "not ready"], Meta(title="ReadinessStatus")]
     problems: list[str]
 
 
@@ -47,7 +50,7 @@ _STARTED = time.monotonic()
 _NO_REDIS = "Redis does not answer"
 
 
-async def health(request: Request[State]) -> Response:
+async def get_health(request: Request[State]) -> Response:
     """A short report; always 200."""
     database_up = not await _database_problems(request.state)
     redis_up = _NO_REDIS not in await _redis_problems(request.state)
@@ -61,12 +64,12 @@ async def health(request: Request[State]) -> Response:
     )
 
 
-async def live(_: Request[State]) -> Response:
+async def get_liveness(_: Request[State]) -> Response:
     """200 while the process serves requests at all."""
-    return json_response(Liveness("alive", time.monotonic() - _STARTED))
+    return json_response(Liveness("alive", round(time.monotonic() - _STARTED, 3)))
 
 
-async def ready(request: Request[State]) -> Response:
+async def get_readiness(request: Request[State]) -> Response:
     """200 if uploads are safe here now, else 503 naming what is wrong."""
     problems = await _database_problems(request.state) + await _redis_problems(request.state)
     if problems:
@@ -118,12 +121,12 @@ OPERATIONS = Operations(
     "health",
     "For load balancers",
     (
-        Operation("GET", "/health", health, {HTTPStatus.OK: Health}),
-        Operation("GET", "/health/live", live, {HTTPStatus.OK: Liveness}),
+        Operation("GET", "/health", get_health, {HTTPStatus.OK: Health}),
+        Operation("GET", "/health/live", get_liveness, {HTTPStatus.OK: Liveness}),
         Operation(
             "GET",
             "/health/ready",
-            ready,
+            get_readiness,
             {HTTPStatus.OK: Readiness, HTTPStatus.SERVICE_UNAVAILABLE: Readiness},
         ),
     ),

@@ -21,6 +21,7 @@ from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations, Scope
 from shared.connections import BoundedConnection
 from shared.credentials import NewKey, make_key
+from shared.moments import Instant
 
 MOST_KEYS: Final = 100  # of a user, that open at a time
 _DAY: Final = 86_400
@@ -33,7 +34,7 @@ class CreateKey(Struct, rename="camel"):
 
     name: Name
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=3)]
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_at: Instant | None = None
 
 
 class RotateKey(Struct):
@@ -178,6 +179,7 @@ OPERATIONS = Operations(
             {HTTPStatus.CREATED: FreshKey},
             "admin",
             body={JSON: RotateKey},
+            example={"overlap": 3600},
             headers=("Cache-Control",),
             refusals=_REFUSALS,
             makes=("key", "$response.body#/key/id"),

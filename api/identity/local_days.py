@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from api.identity.auth import Caller
 from api.identity.profile import time_zone_or_own
 from api.identity.state import IdentityState
+from api.web.problems import Fault, Unprocessable
 from api.web.query import read_moment
 
 Moments = tuple[datetime | None, datetime | None]
@@ -30,12 +31,19 @@ async def moments_of(
     """From when, and to when. A date is the first moment of its day, so that `to` excludes it.
 
     What has no offset is of the time zone given, or of the caller's own, which is asked for only
-    then. Raises Unprocessable for what is no moment.
+    then. Raises Unprocessable for what is no moment, and for an end before the start.
     """
     start, end = read_moment(query.from_, "from"), read_moment(query.to, "to")
     if time_zone is None and any(each and each.tzinfo is None for each in (start, end)):
         time_zone = await time_zone_or_own(state, caller, None)
-    return in_zone(start, time_zone), in_zone(end, time_zone)
+    return in_order(in_zone(start, time_zone), in_zone(end, time_zone))
+
+
+def in_order(start: datetime | None, end: datetime | None) -> Moments:
+    """The moments. Raises Unprocessable where `from` is after `to`."""
+    if start and end and start > end:
+        raise Unprocessable("from is after to", [Fault("is after `to`", "from")])
+    return start, end
 
 
 def in_zone(moment: datetime | None, time_zone: str | None) -> datetime | None:

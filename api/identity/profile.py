@@ -30,7 +30,7 @@ class UpdateRider(Struct, rename="camel"):
     avatar_url: AvatarUrl | UnsetType | None = UNSET
 
 
-async def get_rider(request: IdentityRequest, caller: Caller) -> Response:
+async def get_user(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's profile."""
     return await show_rider(request.state["database"], caller.user_id)
 
@@ -42,7 +42,7 @@ async def show_rider(database: AsyncDatabase, user_id: UUID) -> Response:
     return with_members_beside(profile, user=profile, settings=settings)
 
 
-async def update_rider(request: IdentityRequest, caller: Caller) -> Response:
+async def update_user(request: IdentityRequest, caller: Caller) -> Response:
     """Change the display name, the picture's address or the time zone."""
     database, user_id = request.state["database"], caller.user_id
     wanted = await read_json(request, UpdateRider, request.state["settings"])
@@ -64,14 +64,14 @@ async def time_zone_or_own(state: IdentityState, caller: Caller, wanted: str | N
 
 
 OPERATIONS = Operations(
-    "riders",
+    "athlete",
     "The profile, and the figures that rides are judged by",
     (
-        Operation("GET", "/api/users/me", get_rider, {HTTPStatus.OK: RiderAnswer}, "read"),
+        Operation("GET", "/api/users/me", get_user, {HTTPStatus.OK: RiderAnswer}, "read"),
         Operation(
             "PATCH",
             "/api/users/me",
-            update_rider,
+            update_user,
             {HTTPStatus.OK: RiderAnswer},
             "admin",
             body={JSON: UpdateRider},

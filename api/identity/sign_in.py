@@ -40,7 +40,7 @@ class Provider(Struct):
 class SignInOptions(Struct):
     """Who may make an account, and by which providers one may sign in."""
 
-    registration: Literal["open", "invite", "closed"]
+    registration: Annotated[Literal["open", "invite", "closed"], Meta(title="RegistrationMode")]
     providers: list[Provider]
 
 
@@ -202,7 +202,7 @@ _NO_PROVIDER: Final = {
 }
 
 OPERATIONS = Operations(
-    "sign_in",
+    "sign-in",
     "By an OpenID provider",
     (
         Operation("GET", "/api/sign-in", list_providers, {HTTPStatus.OK: SignInOptions}),

@@ -1,12 +1,12 @@
 """The published types that several modules of this room answer with."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from api.web.routing import Scope
+from shared.moments import Instant
 
 
 class Rider(Struct, rename="camel"):
@@ -18,8 +18,8 @@ class Rider(Struct, rename="camel"):
     avatar_url: str | None
     time_zone: str
     provider: Annotated[str | None, Meta(description="Who vouches for it, if not a password")]
-    created_at: datetime
-    last_login_at: datetime | None
+    created_at: Instant
+    last_login_at: Instant | None
 
 
 class RiderAnswer(Struct):
@@ -35,10 +35,10 @@ class Key(Struct, rename="camel"):
     name: str
     scopes: list[Scope]
     session: Annotated[bool, Meta(description="Made by logging in")]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: Annotated[datetime | None, Meta(description="When a rotated key ends")]
-    last_used_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Annotated[Instant | None, Meta(description="When a rotated key ends")]
+    last_used_at: Instant | None
 
 
 class KeyList(Struct):

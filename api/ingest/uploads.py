@@ -98,7 +98,10 @@ async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Ent
 
 
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:
-    """Store a batch of samples. Sending one again is harmless."""
+    """Store a batch of samples. Sending one again is harmless.
+
+    A bare array of samples is taken as well as an object.
+    """
     state, workout_id = request.state, workout_id_of(request)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     _require_room(state, workout_id, caller)
@@ -244,8 +247,8 @@ def _encode_few(few: FewSamples) -> bytes:
 
 
 OPERATIONS = Operations(
-    "uploads",
-    "Send samples",
+    "telemetry",
+    "Send samples, read them back, and ask what is held of them",
     (
         Operation(
             "POST",
@@ -253,7 +256,7 @@ OPERATIONS = Operations(
             upload_telemetry,
             {HTTPStatus.ACCEPTED: Receipt},
             "upload",
-            body={JSON: Batch | list[Sample], NDJSON: Sample},
+            body={JSON: Batch, NDJSON: Sample},  # a union beside lines is no Python of generators
             prefer=PREFER_LENIENT,
             example={
                 "samples": [

@@ -23,6 +23,7 @@ from api.web.query import read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, Effort
+from shared.moments import Instant
 
 _LONG: Final = 1200  # seconds
 _SHARE: Final = 0.95
@@ -44,8 +45,8 @@ class FtpSuggestion(Struct, rename="camel"):
     """
 
     sport: str
-    from_: datetime | None = msgspec.field(name="from")
-    to: datetime | None
+    from_: Instant | None = msgspec.field(name="from")
+    to: Instant | None
     suggested_ftp: Annotated[
         float | None, Meta(description="95 % of the best 20 minutes, in watts; null without any")
     ]
@@ -57,7 +58,7 @@ class FtpSuggestion(Struct, rename="camel"):
     ]
 
 
-async def suggest_ftp(request: IdentityRequest, caller: Caller) -> Response:
+async def get_ftp_suggestion(request: IdentityRequest, caller: Caller) -> Response:
     """What the FTP might be: 95 % of the best 20 minutes, and critical power."""
     state, query = request.state, read_query(request, SuggestionQuery)
     name, sport = one_or_all(query.sport)
@@ -101,7 +102,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             "/api/users/me/ftp-suggestion",
-            suggest_ftp,
+            get_ftp_suggestion,
             {HTTPStatus.OK: FtpSuggestion},
             "read",
             query=SuggestionQuery,

@@ -82,7 +82,7 @@ async def get_records(request: IngestRequest, caller: Caller) -> Response:
     return json_response(RecordList(name, records))
 
 
-async def get_season_curve(request: IngestRequest, caller: Caller) -> Response:
+async def get_power_curve(request: IngestRequest, caller: Caller) -> Response:
     """The caller's power curve over all rides in a sport, or those of some dates."""
     state, query = request.state, read_query(request, PeriodQuery)
     (name, sport), period = one_or_all(query.sport), await period_of(state, caller, query)
@@ -90,7 +90,7 @@ async def get_season_curve(request: IngestRequest, caller: Caller) -> Response:
     return json_response(PowerCurve(name, curve))
 
 
-async def get_workout_curve(request: IngestRequest, caller: Caller) -> Response:
+async def get_workout_power_curve(request: IngestRequest, caller: Caller) -> Response:
     """The power curve of one ride, and its bests with the moments they began."""
     database = request.state["database"]
     workout = await require_workout(request.state, workout_id_of(request), caller)
@@ -163,7 +163,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             "/api/workouts/{id}/power-curve",
-            get_workout_curve,
+            get_workout_power_curve,
             {HTTPStatus.OK: RideEfforts},
             "read",
         ),
@@ -174,6 +174,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            example={"from": 1700000060000, "to": 1700000120000},
             refusals=CONFLICT,
         ),
         Operation(
@@ -183,6 +184,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: Exclusion},
+            example={"spike": 1700000090000},
             refusals=CONFLICT,
         ),
         Operation(
@@ -196,7 +198,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             "/api/power-curve",
-            get_season_curve,
+            get_power_curve,
             {HTTPStatus.OK: PowerCurve},
             "read",
             query=PeriodQuery,

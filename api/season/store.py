@@ -14,6 +14,7 @@ from api.workouts.store import take_records_back
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.critical_power import Effort
 from shared.figures import DECIMALS, tidy
+from shared.moments import Instant
 from shared.sports import CYCLING, names_of
 from shared.sql import load_queries
 
@@ -24,7 +25,7 @@ UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
 _BODY: Final = ("max_heartrate", "weight")  # whatever the sport
 _FIGURES: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *_BODY, "source")
 
-Metric = Literal["power", "heartrate", "speed"]
+Metric = Annotated[Literal["power", "heartrate", "speed"], Meta(title="Metric")]
 Watts = Annotated[float, Meta(ge=10, le=3000)]
 Beats = Annotated[float, Meta(ge=20, le=300)]
 Joules = Annotated[float, Meta(ge=1000, le=200_000)]
@@ -43,7 +44,7 @@ class Record(Struct, rename="camel"):
     duration: Annotated[int, Meta(description="Seconds")]
     value: float
     workout_id: UUID
-    started_at: datetime
+    started_at: Instant
     unit: str = ""
     watts_per_kilogram: PerKilogram = None
 
@@ -63,8 +64,11 @@ class CurvePoint(Struct, rename="camel"):
     duration: Annotated[int, Meta(description="Seconds")]
     power: Annotated[float, Meta(description="Watts")]
     workout_id: UUID
-    ridden_at: Annotated[datetime, Meta(description="The start of the ride")]
+    ridden_at: Annotated[Instant, Meta(description="The start of the ride")]
     watts_per_kilogram: PerKilogram = None
+
+    def __post_init__(self) -> None:
+        self.power = round(self.power, DECIMALS)
 
     def weigh(self, weights: Weights) -> None:
         """Tell what the power is over the weight of its day."""

@@ -88,7 +88,7 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     return json_response(await give_thresholds(state, caller, sport, given))
 
 
-async def take_ftp(request: IdentityRequest, caller: Caller) -> Response:
+async def take_device_ftp(request: IdentityRequest, caller: Caller) -> Response:
     """Let the FTP that a ride's device worked with hold from the day of the ride on.
 
     It is `device.thresholdPower` of the workout, and becomes the FTP of the workout's sport as if
@@ -154,7 +154,7 @@ async def _require_room(state: IdentityState, caller: Caller, sport: str, day: d
 
 
 OPERATIONS = Operations(
-    "riders",
+    "athlete",
     "The profile, and the figures that rides are judged by",
     (
         Operation(
@@ -178,7 +178,7 @@ OPERATIONS = Operations(
         Operation(
             "POST",
             "/api/workouts/{id}/take-ftp",
-            take_ftp,
+            take_device_ftp,
             {HTTPStatus.OK: ThresholdsChange},
             "admin",
             refusals={HTTPStatus.CONFLICT: "The ride's device told no FTP"},

@@ -27,7 +27,8 @@ from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.critical_power import LONGEST, SHORTEST, Effort, fit_critical_power
-from shared.figures import tidy
+from shared.figures import DECIMALS, tidy
+from shared.moments import Instant
 from shared.sports import ALL, CYCLING
 
 FITNESS_DAYS: Final = 42
@@ -37,13 +38,14 @@ _LATEST: Final = date(2100, 1, 1)
 _MOST_DAYS: Final = timedelta(days=3660)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
+PeriodName = Annotated[Literal["day", "week", "month", "year"], Meta(title="Period")]
 
 
 class StatsQuery(Struct, rename="camel"):
     """Which rides, and how to group them."""
 
     sport: SportName = CYCLING
-    period: Literal["day", "week", "month", "year"] = "week"
+    period: PeriodName = "week"
     from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )
@@ -58,7 +60,7 @@ class Stats(Struct, rename="camel"):
     """
 
     sport: str
-    period: str
+    period: PeriodName
     time_zone: str
     totals: list[Totals]
 
@@ -68,7 +70,7 @@ class Best(Struct, rename="camel"):
 
     duration: Annotated[int, Meta(description="Seconds")]
     power: Annotated[float, Meta(description="Watts")]
-    started_at: datetime
+    started_at: Instant
     workout_id: UUID
     watts_per_kilogram: PerKilogram
 
@@ -169,7 +171,9 @@ def best_of(effort: Effort, weights: Weights) -> Best:
     """The effort as it is published."""
     started = datetime.fromtimestamp(effort.started, UTC)
     of_weight = weights.per_kilogram(effort.power, started)
-    return Best(effort.duration, effort.power, started, effort.workout_id, of_weight)
+    return Best(
+        effort.duration, round(effort.power, DECIMALS), started, effort.workout_id, of_weight
+    )
 
 
 async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -12,6 +12,7 @@ import numpy as np
 from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
+from api.identity.local_days import Moments, in_order
 from api.live.feed import Wish
 from api.live.routes import WATCH_REFUSALS, LiveQuery, begin
 from api.live.stream import MEDIA as EVENTS
@@ -107,7 +108,7 @@ async def watch_shared(request: SharingRequest) -> Response:
     return begin(request, ticket, opened.workout, wish, glass, query.from_)
 
 
-async def get_card(request: SharingRequest) -> Response:
+async def get_shared_card(request: SharingRequest) -> Response:
     """The ride that a link opens as a picture for a message: title, figures and track."""
     opened = await open_share(request)
     encoded = await open_held(request, opened)
@@ -123,11 +124,14 @@ async def get_card(request: SharingRequest) -> Response:
     return Response(await asyncio.to_thread(draw), media_type=SVG)
 
 
-def _moments_of(query: TelemetryQuery | ChartQuery) -> tuple[datetime | None, datetime | None]:
-    """From when to when; without a time zone, by UTC: the rider's is nobody else's."""
+def _moments_of(query: TelemetryQuery | ChartQuery) -> Moments:
+    """From when to when; without a time zone, by UTC: the rider's is nobody else's.
+
+    Raises Unprocessable.
+    """
     moments = (read_moment(query.from_, "from"), read_moment(query.to, "to"))
     start, end = (each and (each if each.tzinfo else each.replace(tzinfo=UTC)) for each in moments)
-    return start, end
+    return in_order(start, end)
 
 
 async def _open_view(request: SharingRequest, opened: Opened, selection: Selection) -> View:
@@ -221,7 +225,7 @@ OPERATIONS = Operations(
         Operation(
             "GET",
             f"{_PATH}/card.svg",
-            get_card,
+            get_shared_card,
             {HTTPStatus.OK: bytes},
             media=(SVG,),
             refusals=_REFUSALS,

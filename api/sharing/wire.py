@@ -1,6 +1,5 @@
 """The published types of this room."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from msgspec import Meta, Struct
 from api.workouts.store import Status
 from shared.figures import Summary
 from shared.laps import Lap, PauseShown
+from shared.moments import Instant
 
 MOST_PLACES: Final = 20
 
@@ -17,7 +17,7 @@ MOST_PLACES: Final = 20
 class CreateShare(Struct, rename="camel"):
     """What the link shows, and until when: 30 days, unless `expiresAt` says otherwise."""
 
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_at: Instant | None = None
     hide_metres: Annotated[
         int,
         Meta(
@@ -38,10 +38,10 @@ class Share(Struct, rename="camel"):
     hide_metres: int
     hide_places: bool
     with_description: bool
-    created_at: datetime
-    expires_at: datetime
+    created_at: Instant
+    expires_at: Instant
     title: str | None
-    start_time: datetime
+    start_time: Instant
 
 
 class FreshShare(Struct):
@@ -93,14 +93,14 @@ class SharedWorkout(Struct, rename="camel"):
     rider: str | None
     sport: str
     status: Status
-    start_time: datetime
-    end_time: datetime | None
+    start_time: Instant
+    end_time: Instant | None
     duration: int | None
     summary: Summary | None
     laps: list[Lap]
     pauses: list[PauseShown]
     hidden: bool
-    expires_at: datetime
+    expires_at: Instant
 
 
 class SharedAnswer(Struct):

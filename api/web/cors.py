@@ -19,11 +19,11 @@ from api.web.problems import Forbidden
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SENT: Final = (
     *("Content-Type", "X-API-Key", "Authorization", "Cache-Control"),
-    *("Content-Encoding", "Prefer", "Last-Event-ID", "Idempotency-Key"),
+    *("Content-Encoding", "Prefer", "Last-Event-ID", "Idempotency-Key", "If-None-Match"),
 )
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
-    *("Preference-Applied", "WWW-Authenticate"),
+    *("Preference-Applied", "WWW-Authenticate", "ETag"),
 )
 _MAX_AGE: Final = 600  # seconds for which browsers may remember a preflight's answer
 _ALLOWS: Final = [

@@ -14,6 +14,7 @@ _PAGE = """<!doctype html>
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>Bike Power Tracker API</title>
   <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
+  <link rel="stylesheet" href="/docs/page.css">
   <link rel="icon" href="/docs/assets/favicon-32x32.png">
 </head>
 <body>
@@ -30,6 +31,21 @@ _START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+# Swagger UI is made for wide windows: on a telephone an opened operation would overflow.
+_STYLE = """@media (max-width: 640px) {
+  .swagger-ui .wrapper { padding: 0 8px; }
+  .swagger-ui .opblock-body, .swagger-ui .opblock-section, .swagger-ui .responses-inner {
+    max-width: 100%;
+    overflow-x: auto;
+  }
+  .swagger-ui table { table-layout: fixed; }
+  .swagger-ui .parameters-col_name { width: 38%; overflow-wrap: anywhere; }
+  .swagger-ui .response-col_status { width: 48px; }
+  .swagger-ui .response-col_links { display: none; }
+  .swagger-ui select, .swagger-ui input, .swagger-ui textarea { max-width: 100%; min-width: 0; }
+  .swagger-ui .opblock-summary-path, .swagger-ui .markdown { overflow-wrap: anywhere; }
+}
+"""
 
 
 async def page(_: Request) -> Response:
@@ -40,6 +56,11 @@ async def page(_: Request) -> Response:
 async def start_script(_: Request) -> Response:
     """Its script, in a file of its own because the content security policy forbids inline ones."""
     return Response(_START, media_type="text/javascript")
+
+
+async def style(_: Request) -> Response:
+    """What narrow windows need beside Swagger UI's own style sheet."""
+    return Response(_STYLE, media_type="text/css")
 
 
 def assets() -> StaticFiles:

@@ -11,8 +11,8 @@ import msgspec
 from api.web.body import JSON
 from api.web.problems import ProblemDocument
 from api.web.routing import KEY_PATTERN, Operation, Operations
+from api.web.schemas import Schema, Schemas
 
-_REF: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = "application/problem+json"
 _UNOPENED: Final = {
     HTTPStatus.UNAUTHORIZED: "No key, or one that does not open",
@@ -48,10 +48,13 @@ _KEY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Idempotency-Key` is malformed",
     HTTPStatus.CONFLICT: "A request with this `Idempotency-Key` is under way",
 }
+# Operation id → status → content type → what was answered: tests/api/web/test_examples.py records.
+_EXAMPLES: Final = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
-    "Cache-Control": ("A secret is not to be kept", {"const": "no-store"}, True),
+    "Cache-Control": ("A secret is not to be kept", {"const": "private, no-store"}, True),
+    "ETag": ("Of this answer: send it as `If-None-Match`", {"type": "string"}, False),
     "Location": ("Where it is", {"type": "string", "format": "uri-reference"}, True),
     "Preference-Applied": ("What was done of `Prefer`", {"type": "string"}, False),
     "RateLimit": ("What is left of the samples of this minute", {"type": "string"}, True),
@@ -60,6 +63,13 @@ _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Set-Cookie": ("Binds what was begun to the browser", {"type": "string"}, True),
     "WWW-Authenticate": ("How to", {"type": "string"}, True),
 }
+_ONE_KEY: Final = (
+    "A session or an API key. Either box is enough: both take the same key, in another header."
+)
+_KEPT: Final = ("ETag",)
+_IF_NONE_MATCH: Final = (
+    "The `ETag` of an answer that is held already: 304, without a body, if it is so still"
+)
 _HEADERS_OF_REFUSALS: Final = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
@@ -75,7 +85,7 @@ def openapi_json(subjects: Sequence[Operations], version: str) -> bytes:
 def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
     """The document as builtin types."""
     operations = [each for subject in subjects for each in subject.operations]
-    schemas = _Schemas(operations)
+    schemas = _schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for subject in subjects:
         for operation in subject.operations:
@@ -97,10 +107,15 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
         "tags": _tags(subjects),
         "paths": paths,
         "components": {
-            "schemas": schemas.components,
+            "schemas": dict(sorted(schemas.components.items())),
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": _ONE_KEY},
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": _ONE_KEY,
+                },
             },
         },
     }
@@ -114,28 +129,22 @@ def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
     return [{"name": tag, "description": text} for tag, text in about.items()]
 
 
-class _Schemas:
-    """The JSON Schema of every type that the operations name."""
-
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        types: list[Any] = [ProblemDocument]
-        for operation in operations:
-            types += [*filter(None, operation.answers.values()), *operation.body.values()]
-        schemas, self.components = msgspec.json.schema_components(types, ref_template=_REF)
-        # By position: a union such as Batch | list[Sample] cannot be a key.
-        self._known = list(zip(types, schemas, strict=True))
-
-    def of(self, kind: Any) -> Mapping[str, Any]:
-        return next(schema for known, schema in self._known if known == kind)
+def _schemas(operations: Iterable[Operation]) -> Schemas:
+    operations = list(operations)
+    return Schemas(
+        [ProblemDocument, *(kind for each in operations for kind in each.answers.values() if kind)],
+        [kind for each in operations for kind in each.body.values()],
+        dict.fromkeys(each.query for each in operations if each.query),
+    )
 
 
-def _describe(operation: Operation, tag: str, schemas: _Schemas) -> dict[str, Any]:
+def _describe(operation: Operation, tag: str, schemas: Schemas) -> dict[str, Any]:
     summary, _, rest = (inspect.getdoc(operation.handler) or "").partition("\n")
     described: dict[str, Any] = {
         "operationId": operation.handler.__name__,
         "tags": [tag],
         "summary": summary,
-        "parameters": _parameters(operation),
+        "parameters": _parameters(operation, schemas),
         "responses": _responses(operation, schemas),
     }
     if rest.strip():
@@ -156,7 +165,7 @@ def _named(operation: Operation) -> str:
     return " or ".join(f"`{scope}`" for scope in operation.scopes)
 
 
-def _request_body(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _request_body(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     example = {} if operation.example is None else {"example": operation.example}
     return {
         "description": "May be sent gzipped, with `Content-Encoding: gzip`.",
@@ -186,61 +195,52 @@ def _links(name: str, place: str, operations: Iterable[Operation]) -> dict[str, 
     }
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
     for name, schema in _PATH_PARAMETERS.items():
         if f"{{{name}}}" in operation.path:
             parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if operation.query:
-        parameters += _query_parameters(operation.query)
+        parameters += _query_parameters(schemas.parameters(operation.query))
     if operation.prefer:
-        parameters.append(
-            {
-                "name": "Prefer",
-                "in": "header",
-                "description": operation.prefer,
-                "schema": {"type": "string"},
-            }
-        )
+        parameters.append(_header("Prefer", operation.prefer))
     if operation.takes_key:
         parameters.append(_KEY_PARAMETER)
+    if operation.is_revalidated:
+        parameters.append(_header("If-None-Match", _IF_NONE_MATCH))
     return parameters
 
 
-def _query_parameters(kind: type) -> list[dict[str, Any]]:
-    _, components = msgspec.json.schema_components([kind], ref_template=_REF)
-    properties: dict[str, Any] = components[kind.__name__]["properties"]
+def _header(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+
+
+def _query_parameters(schemas: Mapping[str, Schema]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "in": "query",
             "allowEmptyValue": True,  # as if it were not there
-            "schema": _inline(schema, components),
+            "schema": schema,
         }
-        for name, schema in properties.items()
+        for name, schema in schemas.items()
     ]
 
 
-def _inline(schema: Any, components: Mapping[str, Any]) -> Any:
-    """A schema without references: a query's types are not among the document's components."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            named = components[schema["$ref"].rpartition("/")[2]]
-            said_here = {name: value for name, value in schema.items() if name != "$ref"}
-            return {**_inline(named, components), **said_here}
-        return {name: _inline(value, components) for name, value in schema.items()}
-    if isinstance(schema, list):
-        return [_inline(item, components) for item in schema]
-    return schema
-
-
-def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
         content = {} if kind is None else _content(kind, operation.media, schemas)
+        for media, example in _examples_of(operation, status).items():
+            if media in content:
+                content[media]["example"] = example
         headers = _headers(operation.headers)
+        if operation.is_revalidated and status is HTTPStatus.OK:
+            headers |= _headers(_KEPT)
         described = {"description": status.phrase, "headers": headers, "content": content}
         responses[str(status.value)] = described
+    if operation.is_revalidated:
+        responses["304"] = {"description": "As it was", "headers": _headers(_KEPT), "content": {}}
     problem = {_PROBLEM: {"schema": schemas.of(ProblemDocument)}}
     for status, meaning in _refusals(operation).items():
         headers = _headers(_HEADERS_OF_REFUSALS.get(status, ()))
@@ -249,12 +249,18 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     return responses
 
 
-def _content(kind: Any, media: Iterable[str], schemas: _Schemas) -> dict[str, Any]:
+def _content(kind: Any, media: Iterable[str], schemas: Schemas) -> dict[str, Any]:
     """Content type → schema; what is neither JSON nor text is bytes."""
     return {
         each: {"schema": schemas.of(kind) if each == JSON else _schema_of_media(each)}
         for each in media
     }
+
+
+def _examples_of(operation: Operation, status: HTTPStatus) -> Mapping[str, Any]:
+    answered = _EXAMPLES.get(operation.handler.__name__, {})
+    found: Mapping[str, Any] = answered.get(str(status.value), {})
+    return found
 
 
 def _schema_of_media(media: str) -> dict[str, str]:

@@ -147,6 +147,8 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
                 for name, value in headers_of(path, self._tiles_url())
             ]
             self.cycle.default_headers = [*date, *own]
+        if self.cycle and self.scope["method"] in ("GET", "HEAD"):
+            self.cycle.default_headers = _Defaults(self.cycle.default_headers)
         self.headers = _NoTrailers(self.headers)
 
     def _tiles_url(self) -> str:
@@ -178,6 +180,15 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+
+
+class _Defaults(list[tuple[bytes, bytes]]):
+    """The headers of every answer; what the answer says itself, as of its keeping, goes before."""
+
+    def __add__(self, own: Any) -> Any:
+        """Those that the answer does not have, and its own."""
+        said = {name.lower() for name, _ in own}
+        return [each for each in self if each[0].lower() not in said] + own
 
 
 class _NoTrailers(list[tuple[bytes, bytes]]):

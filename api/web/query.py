@@ -1,6 +1,7 @@
 """Query parameters, and the preferences of a ``Prefer`` header (RFC 7240)."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -37,14 +38,16 @@ Moment = Annotated[
         extra_json_schema={
             "anyOf": [
                 {
+                    "type": "string",
                     "format": "date-time",
                     "description": "RFC 3339; without an offset, a time of the rider's time zone",
                 },
                 {
+                    "type": "string",
                     "format": "date",
                     "description": "The first moment of that day in the rider's time zone",
                 },
-                {"pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
+                {"type": "string", "pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
             ]
         }
     ),
@@ -102,9 +105,21 @@ def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:
     """The query string as ``kind``. Raises Unprocessable naming the parameter."""
     parameters = {name: value for name, value in request.query_params.items() if value != ""}
     try:
-        return msgspec.convert(parameters, kind, strict=False)
+        query = msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Unprocessable(f"{fault_of(error).member}: {error}", [fault_of(error)]) from None
+    _require_values(query, kind, parameters)
+    return query
+
+
+def _require_values(query: object, kind: type[Any], parameters: Mapping[str, str]) -> None:
+    """Raises Unprocessable for the text `null`, which msgspec takes for an absent value."""
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        if name in parameters and getattr(query, field.name) is None:
+            raise Unprocessable(
+                f"{name}={parameters[name]!r} is no value", [Fault("is no value", name)]
+            )
 
 
 def time_zone_of(text: str, name: str) -> str:

@@ -4,8 +4,9 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+from msgspec import Meta
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Send
@@ -13,10 +14,11 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
+from api.web.revalidation import answer_unless_held
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
-Scope = Literal["upload", "read", "admin"]
+Scope = Annotated[Literal["upload", "read", "admin"], Meta(title="Scope")]
 # An Idempotency-Key: a token, or the quoted string that the draft asks for; too long to guess.
 _TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
 KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
@@ -61,6 +63,11 @@ class Operation:
     def scopes(self) -> tuple[Scope, ...]:
         """Each of which is enough; none for everybody."""
         return tuple(scope for scope in (self.scope, self.or_scope) if scope)
+
+    @property
+    def is_revalidated(self) -> bool:
+        """Whether its answer has an ETag: all JSON that is read with a key."""
+        return self.method == "GET" and self.scope is not None and JSON in self.media
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,9 @@ class Endpoint:
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
+        if operation.is_revalidated and body and response.status_code == HTTPStatus.OK:
+            response = answer_unless_held(request, response)
+            body = response.body
         if len(body) <= UNCOUNTED:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))

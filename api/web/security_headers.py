@@ -19,13 +19,12 @@ _EVERYWHERE: Final[Headers] = [
 API_HEADERS: Final[Headers] = [
     *_EVERYWHERE,
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Cache-Control", "no-store"),
+    ("Cache-Control", "private, no-store"),  # but for what has an ETag: see `revalidation.py`
 ]
 # Of what links to rides open: it is for whoever has the link, and for no index.
 SHARED_PATH: Final = "/api/shared/"
 SHARED_HEADERS: Final[Headers] = [
-    *API_HEADERS[:-1],
-    ("Cache-Control", "private, no-store"),
+    *API_HEADERS,
     ("X-Robots-Tag", "noindex, nofollow"),
 ]
 DOCS_PATH: Final = "/docs"

@@ -125,8 +125,8 @@ def _numbers(values: FloatArray) -> Numbers:
 
 
 OPERATIONS = Operations(
-    "charts",
-    "What charts are drawn from",
+    "figures",
+    "Of a part of a ride, and what charts are drawn from",
     (
         Operation(
             "GET",

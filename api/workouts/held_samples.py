@@ -150,6 +150,12 @@ async def was_deleted(client: AsyncRedis, workout_id: UUID) -> bool:
     return bool(await client.get(sealed_key(workout_id)) == SEALED_DELETED)
 
 
+async def newest_entry(client: AsyncRedis, workout_id: UUID) -> str | None:
+    """The id of the newest batch that waits; None where none does."""
+    found: Any = await client.xrevrange(samples_key(workout_id), count=1)
+    return found[0][0].decode() if found else None
+
+
 async def _read_stream(client: AsyncRedis, key: str) -> tuple[list[bytes], str | None]:
     """All entries, and the id of the newest."""
     entries: list[bytes] = []

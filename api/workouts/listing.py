@@ -58,7 +58,7 @@ def _range(figure: Figure, listed: Listed) -> list[tuple[str, Any, None]]:
         Annotated[bound | None, Meta(description=f"{end} `{figure.member}`, {figure.unit}")]
         for end in listed.ends
     )
-    return [(f"min_{listed.range}", least, None), (f"max_{listed.range}", most, None)]
+    return [(f"min_{figure.name}", least, None), (f"max_{figure.name}", most, None)]
 
 
 # Made from the table of figures. A workout without a figure is in no range of it.
@@ -134,8 +134,8 @@ def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
     Raises Unprocessable for a range that ends before it begins.
     """
     filters = msgspec.structs.asdict(query)
-    for listed in LISTED.values():
-        _require_range(filters, listed.range)
+    for figure in LISTED:
+        _require_range(filters, figure.name)
     start, end = moments
     return {**filters, "from": start, "to": end}
 

@@ -80,8 +80,8 @@ def _in_ms(moment: datetime | None) -> int | None:
 
 
 OPERATIONS = Operations(
-    "parts",
-    "Figures of a part of a ride",
+    "figures",
+    "Of a part of a ride, and what charts are drawn from",
     (
         Operation(
             "GET",

@@ -153,7 +153,7 @@ def _ends_within(
 
 
 OPERATIONS = Operations(
-    "remedies",
+    "corrections",
     "Put right what no rule can know",
     (
         Operation(
@@ -163,7 +163,7 @@ OPERATIONS = Operations(
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
             body={JSON: CropRange},
-            example={"from": 1700000000000, "to": "2023-11-14T23:13:20Z"},
+            example={"from": 1700000060000, "to": "2023-11-14T22:53:20Z"},
             refusals={**CONFLICT, **READ_REFUSALS},
         ),
         Operation(

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
@@ -42,6 +41,7 @@ from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import Status, Workout
 from api.workouts.streams import EndedWithStream, archives_telemetry
 from shared.failpoints import failpoint
+from shared.moments import Instant
 from shared.redis_keys import samples_key
 
 _MOST_AT_ONCE: Final = 100  # workouts that are encoded between other requests
@@ -57,7 +57,7 @@ class UpdateWorkout(Struct, rename="camel"):
     title: Title | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     sport: Sport | UnsetType = UNSET
-    start_time: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    start_time: Instant | UnsetType = UNSET
     duplicate_of: UnsetType | None = UNSET
 
 
@@ -75,11 +75,11 @@ class Deletion(Struct):
 
 
 class Pagination(Struct, rename="camel"):
-    """`total` and `totalPages` are left out when paging by cursor."""
+    """`page`, `total` and `totalPages` are left out when paging by cursor."""
 
-    page: int
     limit: int
     next_cursor: str | None
+    page: int | UnsetType = UNSET
     total: int | UnsetType = UNSET
     total_pages: int | UnsetType = UNSET
 
@@ -105,7 +105,8 @@ async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
     """
     query: Any = read_query(request, CompatibleListQuery)
     if query.user_id not in (None, "me", str(caller.user_id)):
-        return json_response(WorkoutList([], Pagination(query.page, query.limit, None, 0, 0)))
+        nothing = Pagination(query.limit, None, query.page, 0, 0)
+        return json_response(WorkoutList([], nothing))
     found = await read_list(request.state, caller, with_dates(query))
     await add_client_figures(request.state["database"], caller.user_id, found.workouts)
     # A long page would hold up every other request.
@@ -127,8 +128,9 @@ async def read_list(state: IngestState, caller: Caller, query: Listing) -> Worko
         place,
         count=not query.cursor,
     )
-    pagination = Pagination(query.page, query.limit, next_cursor(query, page.workouts))
+    pagination = Pagination(query.limit, next_cursor(query, page.workouts))
     if page.total is not None:
+        pagination.page = query.page
         pagination.total, pagination.total_pages = page.total, -(-page.total // query.limit)
     return WorkoutList(page.workouts[: query.limit], pagination)
 

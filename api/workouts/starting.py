@@ -28,6 +28,7 @@ from api.workouts.store import RideCounts, Start, Workout
 from api.workouts.streams import stream_name_of
 from shared.connections import BoundedConnection
 from shared.failpoints import failpoint
+from shared.moments import Instant
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
 
@@ -42,7 +43,7 @@ class CreateWorkout(Struct, rename="camel"):
     title: Title | None = None
     description: Description | None = None
     sport: Sport = "cycling"
-    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+    start_time: Instant | None = None
 
 
 class StartWorkout(CreateWorkout, rename="camel"):

@@ -16,10 +16,12 @@ from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
+from api.workouts.recorded import RecordedSample
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
 from shared.laps import DeviceShown, Lap, PauseShown
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
+from shared.moments import Instant
 from shared.redis_keys import samples_key
 from shared.samples.archive import ArchivedChannel
 from shared.sports import sport_family
@@ -73,8 +75,8 @@ class Workout(Struct, rename="camel"):
     description: str | None
     sport: str
     status: Status
-    start_time: datetime
-    end_time: datetime | None
+    start_time: Instant
+    end_time: Instant | None
     duration: int | None
     summary: Summary | None
     excluded: bool
@@ -82,15 +84,15 @@ class Workout(Struct, rename="camel"):
     vouched_ranges: list[TimeRange]
     removed_ranges: list[TimeRange]
     crop: Crop | None
-    created_at: datetime
-    updated_at: datetime
+    created_at: Instant
+    updated_at: Instant
     upload_id: UUID | None = None
     duplicate_of: UUID | None = None
     time_zone: str | None = None
     device: DeviceShown | UnsetType | None = UNSET
     laps: list[Lap] | UnsetType = UNSET
     pauses: list[PauseShown] | UnsetType = UNSET
-    telemetry: list[dict[str, Any]] | UnsetType = UNSET
+    telemetry: list[RecordedSample] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         # A row has the status as text, and ranges, laps and summary as PostgreSQL has them. These

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
@@ -19,13 +19,16 @@ from api.web.body import JSON
 from api.web.problems import Unprocessable
 from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
+from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import Operation, Operations
+from api.web.state import State
 from api.workouts.answers import require_workout
-from api.workouts.held_samples import HeldSamples
+from api.workouts.held_samples import HeldSamples, newest_entry
 from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream
+from api.workouts.recorded import RecordedColumns, RecordedSample
 from api.workouts.rendering import csv_lines, json_columns, json_rows
 from api.workouts.selection import Selection, View
-from api.workouts.store import TimeRange
+from api.workouts.store import TimeRange, Workout
 from shared.samples.channels import CHANNEL_NAMES
 from shared.samples.columns import IntArray
 
@@ -54,9 +57,11 @@ class ReceiptQuery(Struct):
     gap: Annotated[float, Meta(ge=1, le=86_400, description="Seconds without a sample")] = 10.0
 
 
+_RENDERING: Final = 1  # raised whenever the same samples are rendered in other bytes
 MOST_MISSING: Final = 1000
 _CHANNEL: Final = f"({'|'.join(CHANNEL_NAMES)})"
 ChannelList = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"})]
+Format = Annotated[Literal["samples", "columns", "csv"], Meta(title="TelemetryFormat")]
 
 
 class TelemetryQuery(Struct, rename="camel"):
@@ -70,15 +75,15 @@ class TelemetryQuery(Struct, rename="camel"):
     resolution: (
         Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
     ) = None
-    format: Literal["samples", "columns", "csv"] | None = None
+    format: Format | None = None
 
 
 class Telemetry(Struct, rename="camel"):
     """Samples as objects, or (`format=columns`) as columns."""
 
     sample_count: int
-    samples: list[dict[str, Any]] | UnsetType = UNSET
-    columns: dict[str, list[Any]] | UnsetType = UNSET
+    samples: list[RecordedSample] | UnsetType = UNSET
+    columns: RecordedColumns | UnsetType = UNSET
 
 
 async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
@@ -108,9 +113,23 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     selection = selection_of(query, await moments_of(request.state, caller, query))
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
+    etag = await _etag_of(request.state, workout, selection, chosen)
+    if holds(request, etag):
+        return not_modified(etag)
     view = await open_view(request, caller, workout, selection)
     media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
-    return stream(request, render(view, chosen), media)
+    return tag(stream(request, render(view, chosen), media), etag)
+
+
+async def _etag_of(state: State, workout: Workout, selection: Selection, chosen: str) -> str:
+    """By the state of the ride and the newest batch that waits, without reading its samples.
+
+    Every change of what is archived changes `updatedAt`. It is made before the samples are read:
+    if they change in between, the client only asks for them once more.
+    """
+    asked = (selection.channels, selection.start, selection.end, selection.resolution, chosen)
+    newest = await newest_entry(state["redis"], workout.id)
+    return etag_of(_RENDERING, workout.id, workout.updated_at, newest, asked)
 
 
 def holdings(held: HeldSamples, gap_seconds: float, epoch: str) -> Holdings:
@@ -171,7 +190,7 @@ def render(view: View, chosen: str) -> Iterator[bytes]:
 
 OPERATIONS = Operations(
     "telemetry",
-    "Read samples, and what is held of them",
+    "Send samples, read them back, and ask what is held of them",
     (
         Operation(
             "GET",

@@ -22,7 +22,7 @@ def fresh_name() -> str:
 
 def session_of(response: httpx2.Response) -> dict[str, Any]:
     assert response.status_code == 201, response.text
-    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "private, no-store"
     session: dict[str, Any] = response.json()
     return session
 

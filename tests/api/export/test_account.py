@@ -229,7 +229,7 @@ def test_no_cache_keeps_it_and_its_head_has_no_body(rider: Rider) -> None:
     assert response.status_code == 200
     assert response.content == b""
     assert response.headers["content-type"] == "application/zip"
-    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "private, no-store"
 
 
 def test_one_export_may_follow_another(rider: Rider) -> None:

@@ -36,7 +36,7 @@ def opens(service: str, secret: str, scope: str = "read") -> bool:
 
 def test_a_key_is_shown_whole_once_and_then_only_by_its_id(rider: Rider) -> None:
     response = rider.client.post("/api/keys", json={"name": "watch", "scopes": ["read"]})
-    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "private, no-store"
     made = response.json()
     assert key_id_of(made["secret"]) == made["key"]["id"]
     key = listed(rider)[made["key"]["id"]]

@@ -35,7 +35,7 @@ def test_a_session_opens_everything_until_it_ends(session: LoggedIn) -> None:
 
 def test_the_answer_that_holds_a_secret_is_not_to_be_stored(api: str) -> None:
     response = attempt(api, register(api), PASSWORD)
-    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["cache-control"] == "private, no-store"
 
 
 def test_logging_out_ends_the_session_at_once_and_only_it(api: str, session: LoggedIn) -> None:

@@ -3,9 +3,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from api.web.problems import Unprocessable
-from api.web.query import LONGEST_WAIT, is_lenient, preferences, read_moment, time_zone_of, wait_of
+from api.web.query import (
+    LONGEST_WAIT,
+    is_lenient,
+    preferences,
+    read_moment,
+    read_query,
+    time_zone_of,
+    wait_of,
+)
 from api.web.state import Request
 
 
@@ -94,3 +103,15 @@ def test_no_moment_is_none() -> None:
 def test_any_other_moment_is_unprocessable_and_named(text: str) -> None:
     with pytest.raises(Unprocessable, match=r"^from="):
         read_moment(text, "from")
+
+
+class Asked(Struct, rename="camel"):
+    most_watts: int | None = None
+    words: str | None = None
+
+
+@pytest.mark.parametrize("text", ["null", "NULL"])
+def test_null_is_no_number_that_was_left_out_and_a_word_like_any_other(text: str) -> None:
+    with pytest.raises(Unprocessable, match=f"mostWatts='{text}' is no value"):
+        read_query(request(query=f"mostWatts={text}"), Asked)
+    assert read_query(request(query=f"words={text}"), Asked) == Asked(words=text)

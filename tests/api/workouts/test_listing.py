@@ -284,3 +284,13 @@ def test_a_cursor_made_by_hand_is_only_a_place(rider: Rider) -> None:
         ("2024-05-01T00:00:00Z", []),
     ):
         assert ids(listed(rider, cursor=cursor(moment))) == found
+
+
+def test_a_page_by_cursor_has_no_number(rider: Rider) -> None:
+    for _ in range(2):
+        rider.start()
+    first = rider.client.get("/api/workouts", params={"limit": 1}).json()["pagination"]
+    assert (first["page"], first["total"], first["totalPages"]) == (1, 2, 2)
+    query = {"limit": "1", "cursor": first["nextCursor"]}
+    second = rider.client.get("/api/workouts", params=query).json()["pagination"]
+    assert second == {"limit": 1, "nextCursor": None}

@@ -21,9 +21,9 @@ SORTS: Final = ("startTime", *FIGURES, "duration", "sport", "status")
 STATUSES: Final = ("ACTIVE", "PAUSED", "PROCESSING", "COMPLETED", "ARCHIVED", "FAILED")
 LASTING: Final = tuple(each for each in STATUSES if each != "PROCESSING")  # which workers end
 RANGES: Final = {
-    "Power": "avgPower",
+    "AvgPower": "avgPower",
     "NormalizedPower": "normalizedPower",
-    "Energy": "totalEnergy",
+    "TotalEnergy": "totalEnergy",
     "Duration": "duration",
 }
 ID: Final = "6f1c1f0a-7f83-4d5e-9d55-0d5f6f0e8a11"
@@ -186,7 +186,7 @@ def walk_while_adding(rider: Rider, database: Database, order: str) -> Iterator[
 def test_a_ride_without_the_figure_is_in_no_range_of_it(rider: Rider, database: Database) -> None:
     insert(database, rider)
     measured = insert(database, rider, summary={"avgPower": 0})
-    for query in ({"minPower": 0}, {"maxPower": 10_000}):
+    for query in ({"minAvgPower": 0}, {"maxAvgPower": 10_000}):
         assert [ride["id"] for ride in walk(rider, **query)] == [measured["id"]]
 
 
@@ -205,9 +205,9 @@ def test_a_range_includes_its_ends_and_may_not_be_turned_round(rider: Rider, nam
     ("name", "value"),
     [
         *((name, value) for name in RANGES for value in ("-1", "nan", "inf", "1e400", "x")),
-        ("Power", "10000.1"),
+        ("AvgPower", "10000.1"),
         ("NormalizedPower", "10000.1"),
-        ("Energy", "1000000001"),
+        ("TotalEnergy", "1000000001"),
         ("Duration", "2147483648"),
         ("Duration", "1.5"),
     ],

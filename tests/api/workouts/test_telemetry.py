@@ -177,7 +177,7 @@ def test_channels_choose(rider: Rider, ridden: str) -> None:
         ({"to": T0 + 1000}, slice(0, 1)),
         ({"from": "2023-11-14T22:13:21Z", "to": "2023-11-14T23:13:23+01:00"}, slice(1, 3)),
         ({"from": "2023-11-15"}, slice(0, 0)),
-        ({"from": T0 + 3000, "to": T0}, slice(0, 0)),
+        ({"from": T0 + 1000, "to": T0 + 1000}, slice(0, 0)),
     ],
 )
 def test_from_is_included_and_to_is_not(
