@@ -35,6 +35,7 @@ from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
+from api.ingest.unknown import FirstBatches
 from api.ingest.waiting import WaitingBytes, keep_shares
 from api.live import routes as live
 from api.live.store import find_shut_keys
@@ -45,10 +46,11 @@ from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
 from api.sharing import shared, shares
 from api.sharing.store import find_shut_shares
-from api.web import docs
+from api.web import docs, problem_pages
 from api.web.body import BodyBudget
 from api.web.cors import allow_origins
 from api.web.openapi import openapi_json
+from api.web.paths import Paths
 from api.web.problems import EXCEPTION_HANDLERS
 from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
@@ -104,14 +106,17 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     ``clock``: Unix seconds, by which quotas count their minutes.
     """
     endpoints = make_endpoints(OPERATIONS, authenticate)
+    every = [*routes(endpoints), *pages.routes()]
     routed = Starlette(
-        routes=[*routes(endpoints), *pages.routes()],
+        routes=every,
         exception_handlers=for_browsers(EXCEPTION_HANDLERS),
         lifespan=lambda _: _open_state(settings, clock),
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
     routed.router.redirect_slashes = False
-    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed), settings)
+    served = [each.path for each in every if isinstance(each, Route)]
+    refuse = routed.router.default = Paths(served, [uploads.PATH]).refuse
+    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed, refuse), settings)
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
@@ -145,6 +150,7 @@ async def _open_state(settings: Settings, clock: Callable[[], float]) -> AsyncIt
             sockets=Sockets(settings),
             ride_sizes=ride_sizes,
             waiting=WaitingBytes(settings.max_waiting_bytes),
+            first_batches=FirstBatches(),
             bodies=BodyBudget(settings.max_held_bytes),
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
@@ -203,15 +209,16 @@ def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
     return [
         *(Route(path, endpoint) for path, endpoint in endpoints.items()),
         *_document_routes(),
+        *problem_pages.routes(),
     ]
 
 
 class _UploadsFirst:
     """Takes uploads, nearly all there ever is, past the router and its layers."""
 
-    def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
+    def __init__(self, upload: ASGIApp, others: ASGIApp, refuse: ASGIApp) -> None:
         self._uploads = {"http": upload, "websocket": uploads.upload_live}
-        self._others = others
+        self._others = {"websocket": refuse, "http": others, "lifespan": others}
         self._id_of = re.compile(uploads.PATH.replace("{id}", "([^/]+)")).fullmatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -220,7 +227,7 @@ class _UploadsFirst:
             scope["path_params"] = {"id": found[1]}
             await upload(scope, receive, send)
         else:
-            await self._others(scope, receive, send)
+            await self._others[scope["type"]](scope, receive, send)
 
 
 def _document_routes() -> list[BaseRoute]:

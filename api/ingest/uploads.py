@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
-from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, Sample
+from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, ParsedBatch, Sample
 from api.ingest.parsing import parse_batch
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
 from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
@@ -43,7 +44,11 @@ logger = logging.getLogger(__name__)
 
 
 class Receipt(Struct, rename="camel", omit_defaults=True):
-    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
+    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it.
+
+    `ignored`: of the first batches of a ride, members of samples that nobody knows, with the
+    channels that may be meant.
+    """
 
     accepted: int
     received_through: Annotated[
@@ -51,6 +56,7 @@ class Receipt(Struct, rename="camel", omit_defaults=True):
     ]
     dropped_count: int = 0
     dropped: list[Fault] = []
+    ignored: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -183,27 +189,33 @@ async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBa
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
-    encode = partial(_encode_body, body, target.media_type, limits, lenient=target.lenient)
+    is_first = state["first_batches"].has_next(target.workout_id)
+    encode = partial(_encode_body, body, target, limits, is_first=is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
 
 
-def _encode_body(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _EncodedBatch:
-    batch = parse_batch(body, media_type, limits, lenient=lenient)
-    if isinstance(batch, FewSamples):
-        receipt = Receipt(len(batch.timestamps), max(batch.timestamps))
-        return _EncodedBatch(_encode_few(batch), receipt)
+def _encode_body(body: bytes, target: Target, limits: Limits, *, is_first: bool) -> _EncodedBatch:
+    batch = parse_batch(body, target.media_type, limits, lenient=target.lenient)
+    encoded = _encode_few(batch) if isinstance(batch, FewSamples) else _encode_many(batch)
+    if is_first:
+        encoded.receipt.ignored = unknown_names(body, target.media_type)
+    return encoded
+
+
+def _encode_many(batch: ParsedBatch) -> _EncodedBatch:
     samples, dropped = batch.samples, batch.dropped
     latest = int(samples.timestamps.max()) if len(samples) else None
     receipt = Receipt(len(samples), latest, len(dropped), dropped[:_MOST_DROPPED_LISTED])
     return _EncodedBatch(stream_codec.encode(samples) if len(samples) else b"", receipt)
 
 
-def _encode_few(few: FewSamples) -> bytes:
+def _encode_few(few: FewSamples) -> _EncodedBatch:
+    receipt = Receipt(len(few.timestamps), max(few.timestamps))
     if len(few.timestamps) == 1:
         values = [column[0] for column in few.columns]
-        return stream_codec.encode_one(few.timestamps[0], values)
-    return stream_codec.encode_few(*few)
+        return _EncodedBatch(stream_codec.encode_one(few.timestamps[0], values), receipt)
+    return _EncodedBatch(stream_codec.encode_few(*few), receipt)
 
 
 OPERATIONS = Operations(
@@ -218,6 +230,7 @@ OPERATIONS = Operations(
             "upload",
             body={JSON: Batch | list[Sample], NDJSON: Sample},
             prefer=PREFER_LENIENT,
+            is_open=True,  # devices send extras
             example={
                 "samples": [
                     {"timestamp": 1700000000000, "power": 210, "cadence": 90},

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.web import problem_pages
 from api.web.body import JSON
 from api.web.problems import ProblemDocument
 from api.web.routing import Operation, Operations
@@ -35,7 +36,7 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
-_ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
+_ABOUT: Final = Path(__file__).with_name("introduction.md").read_text() + problem_pages.table()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Cache-Control": ("A secret is not to be kept", {"const": "no-store"}, True),
@@ -104,13 +105,29 @@ def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
 class _Schemas:
     """The JSON Schema of every type that the operations name."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Sequence[Operation]) -> None:
         types: list[Any] = [ProblemDocument]
         for operation in operations:
             types += [*filter(None, operation.answers.values()), *operation.body.values()]
         schemas, self.components = msgspec.json.schema_components(types, ref_template=_REF)
         # By position: a union such as Batch | list[Sample] cannot be a key.
         self._known = list(zip(types, schemas, strict=True))
+        for operation in operations:
+            if not operation.is_open:
+                self._close([self.of(kind) for kind in operation.body.values()])
+
+    def _close(self, schema: Any) -> None:
+        """Say of every object of a body that it takes no other members than those named."""
+        if isinstance(schema, list):
+            for each in schema:
+                self._close(each)
+        elif isinstance(schema, dict):
+            named = self.components.get(schema.get("$ref", "").rpartition("/")[2])
+            if named is None:
+                self._close(list(schema.values()))
+            elif "properties" in named and "additionalProperties" not in named:
+                named["additionalProperties"] = False
+                self._close(list(named["properties"].values()))
 
     def of(self, kind: Any) -> Mapping[str, Any]:
         return next(schema for known, schema in self._known if known == kind)

@@ -13,6 +13,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
+from api.web.query import require_known
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
 
@@ -31,6 +32,8 @@ class Operation:
     ``body``: content type → type. ``prefer``: what the ``Prefer`` header may ask for.
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
+    ``is_open``: parameters of the query that are not known are ignored, as others may add some, and
+    so are members of the body; by default they are refused.
     ``makes``: the name in paths of what it makes, and where the answer says it.
     """
 
@@ -48,6 +51,7 @@ class Operation:
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
+    is_open: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -105,14 +109,22 @@ class Endpoint:
             detail = f"{request.method} is not possible here; {self._allowed} is"
             raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
         if operation.scope is None:
+            _require_known_query(request, operation)
             return await operation.handler(request)
         caller = await self._authenticate(request, *operation.scopes)
+        _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
         if len(body) <= UNCOUNTED:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))
         return TimedStream.of(response, request.state["settings"].body_timeout)
+
+
+def _require_known_query(request: Request[Any], operation: Operation) -> None:
+    """Raises UnknownName: what is ignored would do something else than was meant."""
+    if request.scope["query_string"] and not operation.is_open:
+        require_known(request, operation.query)
 
 
 class Route(StarletteRoute):

@@ -14,8 +14,16 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
+from api.web.body import JSON, read_change, read_json, require_unchanged
+from api.web.problems import (
+    Conflict,
+    Fault,
+    LimitReached,
+    NotFound,
+    TooManyRequests,
+    Unprocessable,
+    WrongState,
+)
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -161,11 +169,14 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
 
     Records, bests and curves of the ride are those of the other sport at once; the workers compute
     its figures anew, by the thresholds of that sport. When a ride with samples starts, they decide:
-    another `startTime` is refused, and nothing is changed. The one that it has, as in a workout
-    that is sent back whole, is no change. With null as `duplicateOf` a duplicate counts by itself.
+    another `startTime` is refused, and nothing is changed. A workout may be sent back whole: the
+    members that are as they were are no change. With null as `duplicateOf` a duplicate counts by
+    itself.
     """
     state, workout_id = request.state, workout_id_of(request)
-    wanted = await read_json(request, UpdateWorkout, state["settings"])
+    wanted, fixed = await read_change(request, UpdateWorkout, Workout, state["settings"])
+    if fixed:
+        require_unchanged(fixed, await require_workout(state, workout_id, caller))
     start = _checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
@@ -212,7 +223,7 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
         await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
     if workout.status is Status.FAILED and not changed:  # else it failed just now
-        raise Conflict("the workout is FAILED and cannot become PROCESSING")
+        raise WrongState("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
     workout = await _wait_for_result(state, workout_id, caller, wait)
@@ -236,9 +247,10 @@ def _require_room(rides: RideCounts, settings: Settings) -> None:
     """Raises Conflict, TooManyRequests."""
     if rides.under_way >= settings.max_active_rides:
         most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"
-        raise Conflict(f"{most}: complete or delete one")
+        raise LimitReached(f"{most}: complete or delete one")
     if rides.total >= settings.max_rides:
-        raise Conflict(f"a user may have {settings.max_rides} workouts, deleted ones until purged")
+        most = f"a user may have {settings.max_rides} workouts"
+        raise LimitReached(f"{most}, deleted ones until purged")
     if rides.lately >= settings.max_rides_per_hour:
         most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
         raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})
@@ -260,7 +272,7 @@ async def _change_status(
     workout = await store.change_status(state["database"], workout_id, caller.user_id, old, new)
     if workout is None:
         now = (await require_workout(state, workout_id, caller)).status
-        raise Conflict(f"the workout is {now} and cannot become {new}")
+        raise WrongState(f"the workout is {now} and cannot become {new}")
     return json_response(WorkoutChange(seen_by(caller, workout)))
 
 
