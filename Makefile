@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
+	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -87,7 +87,9 @@ users: ## List the users
 	@$(call ops,users)
 key: ## Print a further key of a user once (EMAIL=… NAME=watch SCOPES=upload,read EXPIRES=2027-01-01)
 	@$(call ops,key)
-revoke: ## Make a key open nothing more (KEY=…)
+keys: ## List a user's keys that open, by their ids (EMAIL=…)
+	@$(call ops,keys)
+revoke: ## Make a key open nothing more (KEY=…, whole or an id of `make keys`)
 	@$(call ops,revoke)
 disable-user: ## Shut a user out, nothing is deleted (EMAIL=…, UNDO=1 lets them in again)
 	@$(call ops,disable-user)
@@ -119,14 +121,21 @@ migration: setup ## Write the files of a new migration (NAME=add_laps)
 import: ## Import rides: files, folders, zips (FILES="*.fit" WATCH=folder USER=me@example.com)
 	@$(call ops,import $(if $(filter command line,$(origin USER)),--user "$$USER"))
 
+NEED_COMPOSE = $(COMPOSE) version >/dev/null 2>&1 || { echo "this needs a Docker engine with Compose v2 \
+(docs.docker.com/compose/install); without one, \`make run\` starts everything here"; exit 1; }
+
 ## Deploy: compose.yaml on a Docker engine
 up: ## Build and start the stack, and wait until it is healthy
+	@$(NEED_COMPOSE)
 	@$(COMPOSE) up --build --detach --wait
 down: ## Stop the stack; its data stays
+	@$(NEED_COMPOSE)
 	@$(COMPOSE) down
 logs: ## Follow the logs of the stack
+	@$(NEED_COMPOSE)
 	@$(COMPOSE) logs --follow --tail 100
 scale: ## Run so many workers in the stack (N=4)
+	@$(NEED_COMPOSE)
 	@$(COMPOSE) up --detach --no-recreate --scale worker=$(or $(N),2) worker
 
 ## Housekeeping

@@ -45,6 +45,7 @@ from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.state import IngestState
 from api.ingest.stream_writer import StreamWriter
+from api.ingest.unknown import FirstBatches
 from api.ingest.waiting import WaitingBytes, keep_shares
 from api.live import routes as live
 from api.live.store import find_shut_keys
@@ -55,10 +56,11 @@ from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
 from api.sharing import shared, shares
 from api.sharing.store import find_shut_shares
-from api.web import docs
+from api.web import docs, problem_pages
 from api.web.body import BodyBudget
 from api.web.cors import AllowOrigins
 from api.web.openapi import openapi_json
+from api.web.paths import Paths
 from api.web.problems import EXCEPTION_HANDLERS
 from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
@@ -116,11 +118,13 @@ OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.opera
 COMPATIBLE: Final = (client_workouts.OPERATIONS, streams.OPERATIONS, client_riders.OPERATIONS)
 # In the order in which paths are tried: a stream may be called `chart`, and no user `me`.
 _SERVED: Final = (
-    *client_workouts.OPERATIONS.operations,
+    *client_workouts.OPERATIONS.opened(),
     *OPERATIONS,
-    *streams.OPERATIONS.operations,
-    *client_riders.OPERATIONS.operations,
+    *streams.OPERATIONS.opened(),
+    *client_riders.OPERATIONS.opened(),
 )
+# Paths that nobody who mistypes one is told of, as the document leaves them out.
+_UNTOLD: Final = {each.path for subject in COMPATIBLE for each in subject.operations}
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
@@ -129,14 +133,17 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     ``clock``: Unix seconds, by which quotas count their minutes.
     """
     endpoints = make_endpoints(_SERVED, authenticate)
+    every = [*routes(endpoints), *pages.routes()]
     routed = Starlette(
-        routes=[*routes(endpoints), *pages.routes()],
+        routes=every,
         exception_handlers=for_browsers(EXCEPTION_HANDLERS),
         lifespan=lambda _: _open_state(settings, clock),
     )
     # Starlette would answer /health/ with a redirect to whatever host the request named.
     routed.router.redirect_slashes = False
-    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed), settings)
+    told = [each.path for each in every if isinstance(each, Route) and each.path not in _UNTOLD]
+    refuse = routed.router.default = Paths(told, [uploads.PATH]).refuse
+    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed, refuse), settings)
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
@@ -178,6 +185,7 @@ async def _open_state(
             sockets=Sockets(settings),
             ride_sizes=ride_sizes,
             waiting=WaitingBytes(settings.max_waiting_bytes),
+            first_batches=FirstBatches(),
             bodies=BodyBudget(settings.max_held_bytes),
             answers=AnswerBudget(settings.max_held_answer_bytes, settings.service_timeout),
             passwords=Passwords(),
@@ -249,15 +257,16 @@ def routes(endpoints: Mapping[str, ASGIApp]) -> list[BaseRoute]:
     return [
         *(Route(path, endpoint) for path, endpoint in endpoints.items()),
         *_document_routes(),
+        *problem_pages.routes(),
     ]
 
 
 class _UploadsFirst:
     """Takes uploads, nearly all there ever is, past the router and its layers."""
 
-    def __init__(self, upload: ASGIApp, others: ASGIApp) -> None:
+    def __init__(self, upload: ASGIApp, others: ASGIApp, refuse: ASGIApp) -> None:
         self._uploads = {"http": upload, "websocket": uploads.upload_live}
-        self._others = others
+        self._others = {"websocket": refuse, "http": others, "lifespan": others}
         # A stream may be called `telemetry`.
         id_ = f"(?!{STREAM_IN_PATH}/)([^/]+)"
         self._id_of = re.compile(uploads.PATH.replace("{id}", id_)).fullmatch
@@ -268,7 +277,7 @@ class _UploadsFirst:
             scope["path_params"] = {"id": found[1]}
             await upload(scope, receive, send)
         else:
-            await self._others(scope, receive, send)
+            await self._others[scope["type"]](scope, receive, send)
 
 
 def _document_routes() -> list[BaseRoute]:

@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -432,6 +433,16 @@ def simulate(seconds: int) -> Iterator[dict[str, Any]]:
         yield {"timestamp": begin + 1000 * second, "power": power, "cadence": 80 + power // 20}
 
 
+def _is_address(url: str) -> bool:
+    """Whether requests can go there: http or https, a host, and no path."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no port, or half an IPv6 address
+        return False
+    return bool(named) and parts.path in ("", "/") and not (parts.query or parts.fragment)
+
+
 def main() -> None:
     """Play a ride of ten minutes, or the samples of stdin, and print the receipt."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -442,6 +453,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.key:
         parser.error("give a --key, or set BPT_KEY")
+    if not _is_address(options.url):
+        parser.error("--url is the service's address alone, such as https://tracker.example:8000")
     device = Device(options.url, options.key, options.file, pace=Pace(upload=1))
     if not device.riding:
         device.start(title="From the example client")
@@ -458,4 +471,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the next run goes on")

@@ -1,9 +1,11 @@
 """``python -m ops COMMAND``: what make runs. A failure that one can mend gets one line."""
 
+import os
 import sys
 from pathlib import Path
 
 try:
+    import click
     import psycopg
     import redis
     from dotenv import load_dotenv
@@ -16,11 +18,33 @@ except ModuleNotFoundError as missing:
     sys.exit(f"failed: {missing}: .venv is not whole; run `make clean setup`")
 
 
+def _in_words(error: click.ClickException) -> str:
+    """A mistake in the options, by the variables that make takes for them."""
+    if not isinstance(error, click.BadParameter) or error.param is None:
+        return error.format_message()
+    option = error.param
+    said = str(option.envvar) if option.envvar else f"--{option.name}"
+    if isinstance(error, click.MissingParameter):
+        about = (getattr(option, "help", None) or "").rstrip(".")
+        return f"say {said}=…" + (f" ({about[0].lower()}{about[1:]})" if about else "")
+    return f"{said}: {error.message}"
+
+
 if __name__ == "__main__":
     load_dotenv(Path(__file__).resolve().parents[1] / ".env")
     try:
-        main()
+        main(standalone_mode=False)
+    except click.Abort:
+        sys.exit("given up")
+    except click.ClickException as error:
+        sys.exit(_in_words(error))
     except psycopg.errors.UndefinedTable:
         sys.exit("failed: the schema is not there: run `make migrate`")
     except (TrackerError, psycopg.OperationalError, redis.ConnectionError) as error:
         sys.exit(f"failed: {error}")
+    except BrokenPipeError:  # of `make users | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(f"failed: cannot use {error.filename}: {error.strerror}")

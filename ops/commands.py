@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -151,7 +151,7 @@ def replay(context: click.Context, letter_id: int | None, everything: bool) -> N
 
 
 @main.command()
-@click.option("--name", envvar="NAME", required=True)
+@click.option("--name", envvar="NAME", required=True, help="What it does: add_laps.")
 def migration(name: str) -> None:
     """Write the two empty files of a new migration."""
     if not re.fullmatch(r"[A-Za-z][\w ]*", name):
@@ -161,7 +161,7 @@ def migration(name: str) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.option("--key-name", envvar="KEY_NAME", default="make user")
 @click.pass_context
 def user(context: click.Context, email: str, key_name: str) -> None:
@@ -170,7 +170,8 @@ def user(context: click.Context, email: str, key_name: str) -> None:
         raise click.BadParameter(f"{email!r} is no email address", param_hint="EMAIL")
     with _servers(context) as environ:
         account = create_account(environ["DATABASE_URL"], email, key_name)
-    click.echo(f"user {account.user_id} {account.email}", err=True)
+    known = "" if account.is_new else " exists already; this is a further key"
+    click.echo(f"user {account.user_id} {account.email}{known}", err=True)
     click.echo(account.api_key)
 
 
@@ -191,7 +192,7 @@ def users(context: click.Context) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.option("--name", envvar="NAME", default="make key")
 @click.option("--scopes", envvar="SCOPES", default="upload", help="Of upload, read, admin.")
 @click.option("--expires", envvar="EXPIRES", type=click.DateTime(), help="UTC.")
@@ -210,6 +211,20 @@ def key(
 
 
 @main.command()
+@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
+@click.pass_context
+def keys(context: click.Context, email: str) -> None:
+    """List a user's keys that open, without their secrets."""
+    with _servers(context) as environ:
+        found = accounts.read_keys(environ["DATABASE_URL"], email)
+    for each in found:
+        used = f"used {each['last_used_at']:%Y-%m-%d}" if each["last_used_at"] else "never used"
+        until = f", until {each['expires_at']:%Y-%m-%d}" if each["expires_at"] else ""
+        kind = "session" if each["session"] else ",".join(each["scopes"])
+        click.echo(f"{each['id']}  {each['name']}: {kind}, {used}{until}")
+
+
+@main.command()
 @click.option("--key", "key_id", envvar="KEY", required=True, help="Its id, or the whole key.")
 @click.pass_context
 def revoke(context: click.Context, key_id: str) -> None:
@@ -220,7 +235,7 @@ def revoke(context: click.Context, key_id: str) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.option("--undo", envvar="UNDO", is_flag=True, help="Let the user in again.")
 @click.pass_context
 def disable_user(context: click.Context, email: str, undo: bool) -> None:
@@ -236,11 +251,19 @@ def disable_user(context: click.Context, email: str, undo: bool) -> None:
 def invite(context: click.Context, days: int) -> None:
     """Print a code that makes one account, where REGISTRATION=invite."""
     with _servers(context) as environ:
-        click.echo(accounts.create_invitation(environ["DATABASE_URL"], days * 86_400))
+        registration = read_settings(environ).registration
+        code = accounts.create_invitation(environ["DATABASE_URL"], days * 86_400)
+    until = datetime.now(UTC) + timedelta(days=days)
+    if registration == "invite":
+        click.echo(f"makes one account, until {until:%Y-%m-%d %H:%M} UTC", err=True)
+    else:
+        said = "nobody needs a code" if registration == "open" else "no code makes an account"
+        click.echo(f"REGISTRATION is {registration}: {said} until it is `invite`", err=True)
+    click.echo(code)
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True)
+@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.pass_context
 def reset_password(context: click.Context, email: str) -> None:
     """Print a new password of a user; whoever is logged in is logged out."""

@@ -24,13 +24,21 @@ from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
 from api.repeats.once import Once, once
-from api.web.body import content_type, fault_of, read_within
+from api.web.body import content_type, read_within
 from api.web.headers import header
-from api.web.problems import BadRequest, Conflict, NotFound, Unprocessable
+from api.web.problems import (
+    BadRequest,
+    Duplicate,
+    LimitReached,
+    NotFound,
+    UnknownName,
+    Unprocessable,
+)
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.web.shapes import fault_of, sentence, unknown
 from api.workouts.listing import Sport
 from api.workouts.listing import Words as TitleWords
 from shared.connections import AsyncRedis
@@ -221,14 +229,21 @@ def _of_form(kind: str, sent: _Sent) -> _Sent:
     form = parse_form(kind, sent.data)
     if form.data is None:
         raise Unprocessable("the form has no field `file`")
+    faults = [
+        unknown(name, ("file", *_FIELDS), what="field")
+        for name in form.fields
+        if name not in _FIELDS
+    ]
+    if faults:
+        raise UnknownName(sentence(faults[0]), faults)
     said = msgspec.to_builtins(sent.said)
     said["filename"] = said["filename"] or form.filename
     said |= {name: form.fields[name] for name in _FIELDS if form.fields.get(name)}
     try:
         return _Sent(msgspec.convert(said, SendQuery), form.data)
     except msgspec.ValidationError as error:
-        fault = fault_of(error)
-        raise Unprocessable(f"{fault.member}: {fault.detail}", [fault]) from None
+        fault = fault_of(error, SendQuery, said)
+        raise Unprocessable(sentence(fault), [fault]) from None
 
 
 async def _keep(request: FilesRequest, caller: Caller, sent: _Sent) -> Upload:
@@ -301,17 +316,18 @@ def _prepare(data: bytes) -> tuple[bytes, Packed]:
 def _require_room(state: FilesState, kept: store.Kept, size: int) -> None:
     settings = state["settings"]
     if kept.files >= settings.max_kept_files:
-        raise Conflict(f"{settings.max_kept_files} files are kept of a user, and yours are as many")
+        most = f"{settings.max_kept_files} files are kept of a user"
+        raise LimitReached(f"{most}, and yours are as many")
     if kept.bytes + size > settings.max_kept_file_bytes:
-        raise Conflict(f"{settings.max_kept_file_bytes} bytes of files are kept of a user")
+        raise LimitReached(f"{settings.max_kept_file_bytes} bytes of files are kept of a user")
 
 
-def _duplicate(reason: str | None, workouts: list[UUID], upload: Upload | None = None) -> Conflict:
+def _duplicate(reason: str | None, workouts: list[UUID], upload: Upload | None = None) -> Duplicate:
     members: dict[str, Any] = {"duplicateOf": workouts[0], "workoutIds": workouts}
     if upload:
         members["upload"] = msgspec.to_builtins(upload)
     detail = reason or "this ride is here already"
-    return Conflict(f"{detail}: see `duplicateOf`", members=members)
+    return Duplicate(f"{detail}: see `duplicateOf`", members=members)
 
 
 async def _ask_for_import(client: AsyncRedis, upload_id: UUID) -> None:

@@ -15,7 +15,7 @@ from api.identity.cookies import CSRF_HEADER, key_of_page
 from api.web.cache import Cache
 from api.web.cors import is_from_elsewhere
 from api.web.headers import header
-from api.web.problems import Forbidden, Unauthorized
+from api.web.problems import Forbidden, MissingScope, Unauthorized
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.credentials import hash_key, key_id_of, make_key
 
@@ -93,7 +93,7 @@ class Authenticator:
             raise Unauthorized("the API key has expired")
         if caller.scopes.isdisjoint(scopes):
             named = "` or `".join(scopes)
-            raise Forbidden(f"this API key lacks the scope `{named}`")
+            raise MissingScope(f"this API key lacks the scope `{named}`")
         self._used.add(caller.key_id)
         return caller
 

@@ -16,7 +16,7 @@ from api.identity.state import IdentityRequest
 from api.identity.wire import Key, KeyList, Revocation
 from api.repeats.once import Once, once
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, Unprocessable
+from api.web.problems import Fault, LimitReached, NotFound, Unprocessable
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations, Scope
 from shared.connections import BoundedConnection
@@ -135,7 +135,7 @@ def _key_id_of(request: IdentityRequest) -> str:
 async def _require_room(connection: BoundedConnection, caller: Caller) -> None:
     """Raises Conflict. Rotated keys count for as long as they go on opening."""
     if await store.count_keys(connection, caller.user_id) >= MOST_KEYS:
-        raise Conflict(f"there are {MOST_KEYS} keys that open already: revoke one")
+        raise LimitReached(f"there are {MOST_KEYS} keys that open already: revoke one")
 
 
 async def _audit(

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from api.identity import store
 from api.identity.auth import Caller
 from api.identity.state import IdentityRequest, IdentityState
-from api.identity.wire import RiderAnswer
-from api.web.body import JSON, read_json
+from api.identity.wire import Rider, RiderAnswer
+from api.web.body import JSON, read_change, require_unchanged
 from api.web.query import TimeZone, time_zone_of
 from api.web.responses import json_response, with_members_beside
 from api.web.routing import Operation, Operations
@@ -43,9 +43,14 @@ async def show_rider(database: AsyncDatabase, user_id: UUID) -> Response:
 
 
 async def update_user(request: IdentityRequest, caller: Caller) -> Response:
-    """Change the display name, the picture's address or the time zone."""
+    """Change the display name, the picture's address or the time zone.
+
+    The profile may be sent back whole: members that are as they were are no change.
+    """
     database, user_id = request.state["database"], caller.user_id
-    wanted = await read_json(request, UpdateRider, request.state["settings"])
+    wanted, fixed = await read_change(request, UpdateRider, Rider, request.state["settings"])
+    if fixed:
+        require_unchanged(fixed, await store.get_profile(database, user_id))
     zone = None if wanted.time_zone is UNSET else time_zone_of(wanted.time_zone, "timeZone")
     async with database.connection() as connection, connection.transaction():
         if zone:  # a workout may be on another day now, for which other thresholds hold

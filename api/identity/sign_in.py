@@ -221,6 +221,7 @@ OPERATIONS = Operations(
             finish_sign_in,
             {HTTPStatus.CREATED: Session, HTTPStatus.SEE_OTHER: None},
             query=CallbackQuery,
+            is_open=True,  # providers add parameters of their own
             headers=("Cache-Control",),
             refusals={
                 **_NO_PROVIDER,

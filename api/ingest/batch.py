@@ -40,7 +40,10 @@ Sample: Any = msgspec.defstruct(
         ("timestamp", Timestamp),
         *[(channel.name, _bounded(channel) | None, None) for channel in CHANNELS],
     ],
-    namespace={"__doc__": "One reading of a device. Unknown members are ignored."},
+    namespace={
+        "__doc__": "One reading of a device. Other members are ignored, but a sample needs one of"
+        " these, or none at all. Mind that channels are in lower case: `heartrate`."
+    },
     gc=False,  # it cannot be part of a cycle, and there are very many
 )
 Batch: Any = msgspec.defstruct(
@@ -88,6 +91,17 @@ class ParsedBatch:
 
     samples: Samples
     dropped: list[Fault]
+
+    @property
+    def has_bare(self) -> bool:
+        """Whether some sample has no value of any channel."""
+        columns = self.samples.channels.values()
+        if not len(self.samples):
+            return False
+        bare = np.ones(len(self.samples), dtype=bool)
+        for column in columns:
+            bare &= np.isnan(column)
+        return bool(bare.any())
 
 
 def milliseconds(times: Sequence[int | float | datetime]) -> IntArray:

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from api.ingest.batch import NDJSON, Limits, ParsedBatch, Timestamp, milliseconds
-from api.web.problems import BadRequest, Fault, TooLarge, Unprocessable
+from api.ingest.unknown import without_channel
+from api.web.problems import BadRequest, BadSamples, Fault, TooLarge, Unprocessable
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS, EARLIEST_TIMESTAMP, Channel
 from shared.samples.columns import FloatArray, Samples
 
@@ -37,13 +38,14 @@ def inspect(body: bytes, media_type: str, limits: Limits, lenient: bool) -> Pars
         if len(faults) >= _MAX_FAULTS and not lenient:
             break
     if faults and not lenient:
-        raise Unprocessable(f"{_where(faults[0])}; nothing was stored", faults)
+        raise BadSamples(f"{_where(faults[0])}; nothing was stored", faults)
     return ParsedBatch(_to_samples(good), faults)
 
 
 def _where(fault: Fault) -> str:
     member = f"{fault.member} of " if fault.member else ""
-    return f"{member}sample {fault.index} {fault.detail}"
+    verb = "" if fault.detail.startswith(("is ", "has ", "lies ")) else "is wrong: "
+    return f"{member}sample {fault.index} {verb}{fault.detail}"
 
 
 def _plain_rows(body: bytes) -> list[Row]:
@@ -59,7 +61,7 @@ def _plain_rows(body: bytes) -> list[Row]:
         elif document.get("timestamp") is not None:
             raise Unprocessable("send `samples` or columns, not both")
     if not isinstance(rows, list):
-        raise Unprocessable("expected `samples`, an array of samples, or columns")
+        raise Unprocessable("send `samples`, an array of samples, or columns")
     return list(enumerate(rows))
 
 
@@ -71,9 +73,11 @@ def _transpose(columns: dict[str, Any]) -> list[dict[str, Any]]:
     }
     if "timestamp" not in sent:
         raise Unprocessable(
-            "expected `samples`, an array of samples, or columns with `timestamp` among them",
+            "send `samples`, an array of samples, or columns with `timestamp` among them",
             [Fault("is missing", "timestamp")],
         )
+    if wrong := without_channel(columns):
+        raise BadSamples(f"the batch {wrong}; nothing was stored", [Fault(wrong)])
     for name, values in sent.items():
         if not isinstance(values, list):
             raise Unprocessable(f"the column {name} is not an array", [Fault("not an array", name)])
@@ -106,6 +110,9 @@ def _inspect_row(index: int, row: Any, limits: Limits, faults: list[Fault]) -> G
     """What is good in one sample, if its timestamp is; what is wrong is added to ``faults``."""
     if not isinstance(row, dict):
         faults.append(Fault("is not an object", index=index))
+        return None
+    if wrong := without_channel(row):
+        faults.append(Fault(wrong, index=index))
         return None
     time, wrong = _inspect_time(row.get("timestamp"), limits)
     if wrong:

@@ -5,7 +5,8 @@ is looked at again, member by member, to say exactly what is wrong (or, lenientl
 right); so a bad batch costs more, and the usual one nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from api.ingest.batch import (
     milliseconds,
 )
 from api.ingest.inspection import inspect
+from api.ingest.unknown import has_sample_without_channel
 from api.web.body import JSON, require_text
 from api.web.problems import TooLarge, UnsupportedMediaType
 from shared.samples.channels import CHANNEL_NAMES, EARLIEST_TIMESTAMP
@@ -31,6 +33,7 @@ _FEW: Final = 20
 _decode_any: Final = msgspec.json.Decoder(list[Sample] | Batch).decode
 _decode_lines: Final = msgspec.json.Decoder(Sample).decode_lines
 _times_of: Final = attrgetter("timestamp")
+_NOTHING: Final = (None,) * len(CHANNEL_NAMES)
 _channels_of: Final = attrgetter(*CHANNEL_NAMES)
 
 
@@ -53,7 +56,11 @@ def parse_fast(body: bytes, media_type: str, limits: Limits) -> FewSamples | Par
     Raises TooLarge, UnsupportedMediaType, and BadRequest for what is no text.
     """
     decoded = _decode(body, media_type)
-    return _few(decoded, limits) or _many(decoded, limits)
+    has_unknown = partial(has_sample_without_channel, body, media_type)
+    if few := _few(decoded, limits, has_unknown):
+        return few
+    many = _many(decoded, limits)
+    return None if many and many.has_bare and has_unknown() else many
 
 
 def _decode(body: bytes, media_type: str) -> Any:
@@ -67,7 +74,7 @@ def _decode(body: bytes, media_type: str) -> Any:
         return None
 
 
-def _few(decoded: Any, limits: Limits) -> FewSamples | None:
+def _few(decoded: Any, limits: Limits, has_unknown: Callable[[], bool]) -> FewSamples | None:
     """None for what is not in rows, or many, or not right in every way."""
     rows = decoded
     if isinstance(decoded, Batch):
@@ -81,7 +88,10 @@ def _few(decoded: Any, limits: Limits) -> FewSamples | None:
         return None
     if limits.removed and any(map(limits.is_removed, times)):
         return None
-    return FewSamples(times, list(zip(*map(_channels_of, rows), strict=True)))
+    values = list(map(_channels_of, rows))
+    if _NOTHING in values and has_unknown():
+        return None
+    return FewSamples(times, list(zip(*values, strict=True)))
 
 
 def _many(decoded: Any, limits: Limits) -> ParsedBatch | None:

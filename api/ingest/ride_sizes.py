@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from api.ingest.store import find_ownership
-from api.web.problems import Conflict
+from api.web.problems import LimitReached
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.redis_keys import SIZE_KEPT_FOR, samples_key, size_key
 
@@ -42,7 +42,7 @@ class RideSizes:
         """Raises Conflict if the ride has no room for that many."""
         if self._size(workout_id) + samples > self._limit:
             self._refused[workout_id] = user_id
-            raise Conflict(
+            raise LimitReached(
                 f"a workout may have {self._limit} samples, and this one has no room for more:"
                 " complete it and start another"
             )

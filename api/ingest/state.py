@@ -6,6 +6,7 @@ from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.sockets import Sockets
 from api.ingest.stream_writer import StreamWriter
+from api.ingest.unknown import FirstBatches
 from api.ingest.waiting import WaitingBytes
 from api.web.state import Request
 
@@ -19,6 +20,7 @@ class IngestState(IdentityState):
     sockets: Sockets
     ride_sizes: RideSizes
     waiting: WaitingBytes
+    first_batches: FirstBatches
 
 
 IngestRequest = Request[IngestState]

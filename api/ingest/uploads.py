@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -18,10 +18,11 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
-from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, Sample
+from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, ParsedBatch, Sample
 from api.ingest.parsing import parse_batch
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
 from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
@@ -53,7 +54,11 @@ Epoch = Annotated[
 
 
 class Receipt(Struct, rename="camel", omit_defaults=True):
-    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it."""
+    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it.
+
+    `ignored`: of the first batches of a ride, members of samples that nobody knows, with the
+    channels that may be meant.
+    """
 
     accepted: int
     received_through: Annotated[
@@ -62,6 +67,7 @@ class Receipt(Struct, rename="camel", omit_defaults=True):
     epoch: Epoch
     dropped_count: int = 0
     dropped: list[Fault] = []
+    ignored: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -213,25 +219,31 @@ class _EncodedBatch:
     samples: int
     latest: int | None
     dropped: list[Fault] = field(default_factory=list)
+    ignored: dict[str, str | None] = field(default_factory=dict)
 
     def receipt(self, epoch: str) -> Receipt:
         dropped = self.dropped[:_MOST_DROPPED_LISTED]
-        return Receipt(self.samples, self.latest, epoch, len(self.dropped), dropped)
+        count = len(self.dropped)
+        return Receipt(self.samples, self.latest, epoch, count, dropped, self.ignored)
 
 
 async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
-    encode = partial(_encode_body, body, target.media_type, limits, lenient=target.lenient)
+    is_first = state["first_batches"].has_next(target.workout_id)
+    encode = partial(_encode_body, body, target, limits, is_first=is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
 
 
-def _encode_body(body: bytes, media_type: str, limits: Limits, *, lenient: bool) -> _EncodedBatch:
-    batch = parse_batch(body, media_type, limits, lenient=lenient)
-    if isinstance(batch, FewSamples):
-        return _EncodedBatch(_encode_few(batch), len(batch.timestamps), max(batch.timestamps))
+def _encode_body(body: bytes, target: Target, limits: Limits, *, is_first: bool) -> _EncodedBatch:
+    batch = parse_batch(body, target.media_type, limits, lenient=target.lenient)
+    encoded = _encode_few(batch) if isinstance(batch, FewSamples) else _encode_many(batch)
+    return replace(encoded, ignored=unknown_names(body, target.media_type)) if is_first else encoded
+
+
+def _encode_many(batch: ParsedBatch) -> _EncodedBatch:
     samples = batch.samples
     if not len(samples):
         return _EncodedBatch(b"", 0, None, batch.dropped)
@@ -239,11 +251,12 @@ def _encode_body(body: bytes, media_type: str, limits: Limits, *, lenient: bool)
     return _EncodedBatch(stream_codec.encode(samples), len(samples), latest, batch.dropped)
 
 
-def _encode_few(few: FewSamples) -> bytes:
-    if len(few.timestamps) == 1:
+def _encode_few(few: FewSamples) -> _EncodedBatch:
+    times = few.timestamps
+    if len(times) == 1:
         values = [column[0] for column in few.columns]
-        return stream_codec.encode_one(few.timestamps[0], values)
-    return stream_codec.encode_few(*few)
+        return _EncodedBatch(stream_codec.encode_one(times[0], values), 1, times[0])
+    return _EncodedBatch(stream_codec.encode_few(*few), len(times), max(times))
 
 
 OPERATIONS = Operations(
@@ -258,6 +271,7 @@ OPERATIONS = Operations(
             "upload",
             body={JSON: Batch, NDJSON: Sample},  # a union beside lines is no Python of generators
             prefer=PREFER_LENIENT,
+            is_open=True,  # devices send extras
             example={
                 "samples": [
                     {"timestamp": 1700000000000, "power": 210, "cadence": 90},

@@ -15,6 +15,7 @@ from api.pages.routing import SIGN_IN, Fields, Page, go_to, local_path
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.web.problems import Forbidden, Problem, Unauthorized, Unprocessable
+from api.web.shapes import fault_of, sentence
 
 _FEWEST: Final = 8  # characters of a password
 
@@ -105,7 +106,8 @@ def _registration_of(fields: Fields) -> Registration:
     try:
         return msgspec.convert(members, Registration)
     except msgspec.ValidationError as error:
-        raise Unprocessable(str(error)) from None
+        fault = fault_of(error, Registration)
+        raise Unprocessable(sentence(fault), [fault]) from None
 
 
 def _failure_of(problem: Problem, fields: Fields) -> _Failure:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.pages.templates import render_bare
 from api.web.headers import header
-from api.web.problems import ProblemDocument, answer_to
+from api.web.problems import NoSuchPath, ProblemDocument, answer_to, type_of
 
 Handler = Callable[[HTTPConnection[Any], Exception], Awaitable[Response]]
 _TITLES: Final = {
@@ -53,7 +53,7 @@ def _as_page(request: HTTPConnection[Any], problem: Response) -> Response:
         return problem
     status = HTTPStatus(problem.status_code)
     said = msgspec.json.decode(problem.body, type=ProblemDocument)
-    detail = _DETAILS.get(status) or _sentence(said.detail)
+    detail = " ".join(filter(None, [_DETAILS.get(status), _said(said)]))
     page = render_bare("error.html", title=_TITLES.get(status, status.phrase), detail=detail)
     kept = {
         name: value
@@ -68,6 +68,14 @@ def _wants_html(request: HTTPConnection[Any]) -> bool:
     path = request.scope["path"]
     is_shown = not path.startswith("/api/") or path.startswith("/api/sign-in/")
     return is_shown and "text/html" in header(request, b"accept")
+
+
+def _said(said: ProblemDocument) -> str | None:
+    """What the problem itself says, where that is for whoever reads a page."""
+    if said.type == type_of(NoSuchPath):
+        meant = said.detail.partition("did you mean ")[2]
+        return f"Did you mean {meant}" if meant and not meant.startswith("/api/") else None
+    return None if HTTPStatus(said.status) in _DETAILS else _sentence(said.detail)
 
 
 def _sentence(text: str) -> str:

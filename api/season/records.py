@@ -19,7 +19,7 @@ from api.season.period import PeriodQuery, period_of
 from api.season.sport import SportName, one_or_all
 from api.season.store import Choice, CurvePoint, Metric, Record
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Unprocessable
+from api.web.problems import LimitReached, Unprocessable
 from api.web.query import read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -123,7 +123,7 @@ async def _change_exclusion(request: IngestRequest, caller: Caller, change: Chan
     if not await change(state["database"], workout_id, caller.user_id, choice):
         await require_workout(state, workout_id, caller)
         most = f"at most {store.MOST_RANGES} excluded ranges, and as many without spikes"
-        raise Conflict(f"a ride has {most}: join some of them")
+        raise LimitReached(f"a ride has {most}: join some of them")
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 

@@ -17,7 +17,7 @@ from api.season import store
 from api.season.sport import SportName, one_or_all
 from api.season.store import Beats, Joules, Kilograms, Recompute, Source, Thresholds, Watts
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, Unprocessable
+from api.web.problems import Conflict, Fault, LimitReached, Unprocessable
 from api.web.query import read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -150,7 +150,8 @@ async def _require_room(state: IdentityState, caller: Caller, sport: str, day: d
     given = await store.list_thresholds(state["database"], caller.user_id)
     known = {(each.sport, each.effective_from) for each in given}
     if len(given) >= MOST_DAYS and (sport, day) not in known:
-        raise Conflict(f"there are figures for {MOST_DAYS} days already: take back those of one")
+        most = f"there are figures for {MOST_DAYS} days already"
+        raise LimitReached(f"{most}: take back those of one")
 
 
 OPERATIONS = Operations(

@@ -21,7 +21,7 @@ from api.sharing.wire import (
     ShareRevocation,
 )
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Fault, NotFound, Unprocessable
+from api.web.problems import Fault, LimitReached, NotFound, Unprocessable
 from api.web.query import workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -49,7 +49,7 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
         if made.answer:
             return made.answer
         if await store.count_shares(connection, caller.user_id) >= MOST_SHARES:
-            raise Conflict(f"there are {MOST_SHARES} links that open already: revoke one")
+            raise LimitReached(f"there are {MOST_SHARES} links that open already: revoke one")
         share = await store.create_share(
             connection, caller.user_id, workout_id, hash_key(token), wanted, expires_at
         )

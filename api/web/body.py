@@ -3,12 +3,13 @@
 import asyncio
 import re
 import zlib
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 
 from api.web.headers import header
@@ -17,9 +18,11 @@ from api.web.problems import (
     Fault,
     RequestTimeout,
     TooLarge,
+    UnknownName,
     Unprocessable,
     UnsupportedMediaType,
 )
+from api.web.shapes import fault_of, member_names, sentence, unknown_members
 from shared.errors import ServiceUnavailable
 from shared.settings import Settings
 
@@ -29,6 +32,8 @@ MOST_BODY: Final = 200 * 1024  # bytes of an object of ours, and as clients of t
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Bytes of a body that needs no key: strangers must not take the memory that uploads need.
 MOST_OF_STRANGERS: Final = 32 * 1024
+# Bytes of a JSON body that is no batch: its members are looked at one by one.
+MOST_OF_JSON: Final = 1024 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS: Final = 100
 # PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
@@ -106,23 +111,102 @@ def refuse_form(request: Request[Any]) -> None:
 
 
 async def read_json(
-    request: Request[Any], kind: type[T], settings: Settings, *, most: int | None = None
+    request: Request[Any],
+    kind: type[T],
+    settings: Settings,
+    *,
+    most: int | None = None,
+    open_with: str | None = None,
 ) -> T:
-    """The JSON body as ``kind``; an empty body is an empty object. ``most``: its bytes."""
+    """The JSON body as ``kind``; an empty body is an empty object. ``most``: its bytes.
+
+    ``open_with``: a member beside which there may be any that the type does not have.
+    """
+    body = await _read_json_body(request, settings, most or MOST_OF_JSON)
+    return decode_json(body, kind, open_with=open_with)
+
+
+async def read_change(
+    request: Request[Any],
+    kind: type[T],
+    resource: type,
+    settings: Settings,
+    *,
+    most: int = MOST_OF_JSON,
+    is_open: bool = False,
+) -> tuple[T, dict[str, Any]]:
+    """The JSON body as a change of a resource, and its members that no change may have.
+
+    Those come with a resource that is sent back whole: `require_unchanged` tells whether they are
+    as they were. With ``is_open`` all but the change is ignored.
+    """
+    body = await _read_json_body(request, settings, most)
+    if is_open:
+        return decode_json(body, kind, besides=None), {}
+    fixed = {*member_names(resource)} - {*member_names(kind)}
+    change = decode_json(body, kind, besides=fixed)
+    return change, {name: value for name, value in (_plain(body) or {}).items() if name in fixed}
+
+
+def require_unchanged(members: Mapping[str, Any], resource: Struct) -> None:
+    """Raises Unprocessable for members that differ from those of the resource."""
+    now = msgspec.json.decode(msgspec.json.encode(resource))
+    differing = [name for name, value in members.items() if value != now.get(name)]
+    if differing:
+        faults = [Fault("cannot be changed here", name) for name in differing]
+        raise Unprocessable(sentence(faults[0]), faults)
+
+
+async def _read_json_body(request: Request[Any], settings: Settings, most: int) -> bytes:
     if (named := content_type(request)) != JSON:
         raise UnsupportedMediaType(f"send {JSON}, not {named}")
-    return decode_json(await read_body(request, settings, most=most) or b"{}", kind)
+    return await read_body(request, settings, most=most) or b"{}"
 
 
-def decode_json(body: bytes, kind: type[T]) -> T:
-    """Raises BadRequest for what is not JSON, Unprocessable for JSON of another shape."""
+def decode_json(
+    body: bytes,
+    kind: type[T],
+    besides: Collection[str] | None = (),
+    open_with: str | None = None,
+) -> T:
+    """The body as ``kind``, which may have some members ``besides``; None: whatever there is.
+
+    Beside the member ``open_with`` there may be any, too.
+    Raises BadRequest for what is not JSON, UnknownName for members that the type does not have, and
+    Unprocessable for JSON of another shape.
+    """
     require_text(body)
     try:
-        return msgspec.json.decode(body, type=kind)
+        decoded = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Unprocessable(str(error), [fault_of(error)]) from None
+        value = _plain(body)
+        # The wrong name is why the right one is missing.
+        _require_known(value, kind, besides, open_with)
+        fault = fault_of(error, kind, value)
+        raise Unprocessable(sentence(fault), [fault]) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
+    _require_known(_plain(body), kind, besides, open_with)
+    return decoded
+
+
+def _plain(body: bytes) -> Any:
+    """The body as builtin types; None for one that is nested too deep, or is no JSON further on."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _require_known(
+    value: Any, kind: Any, besides: Collection[str] | None, open_with: str | None
+) -> None:
+    if besides is None or (isinstance(value, dict) and open_with in value):
+        return
+    if isinstance(value, dict):
+        value = {name: member for name, member in value.items() if name not in besides}
+    if unknown := unknown_members(value, kind):
+        raise UnknownName(sentence(unknown[0]), unknown)
 
 
 def require_text(body: bytes) -> None:
@@ -138,12 +222,6 @@ def require_text(body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-
-
-def fault_of(error: msgspec.ValidationError) -> Fault:
-    """msgspec's message (``Expected … - at `$.title```) as what is wrong and where."""
-    detail, _, path = str(error).partition(" - at `$")
-    return Fault(detail, path.rstrip("`").lstrip(".") or None)
 
 
 def inflate(body: bytes, limit: int) -> bytes:

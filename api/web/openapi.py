@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.web import problem_pages
 from api.web.body import JSON
 from api.web.problems import ProblemDocument
 from api.web.routing import KEY_PATTERN, Operation, Operations
@@ -50,7 +51,7 @@ _KEY_REFUSALS: Final = {
 }
 # Operation id → status → content type → what was answered: tests/api/web/test_examples.py records.
 _EXAMPLES: Final = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
-_ABOUT: Final = Path(__file__).with_name("introduction.md").read_text()
+_ABOUT: Final = Path(__file__).with_name("introduction.md").read_text() + problem_pages.table()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
     "Cache-Control": ("A secret is not to be kept", {"const": "private, no-store"}, True),
@@ -135,6 +136,7 @@ def _schemas(operations: Iterable[Operation]) -> Schemas:
         [ProblemDocument, *(kind for each in operations for kind in each.answers.values() if kind)],
         [kind for each in operations for kind in each.body.values()],
         dict.fromkeys(each.query for each in operations if each.query),
+        closed=[kind for each in operations if not each.is_open for kind in each.body.values()],
     )
 
 

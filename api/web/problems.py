@@ -1,20 +1,25 @@
-"""Errors as RFC 9457 problems, and the table of which error gets which status."""
+"""Errors as RFC 9457 problems, and the table of which error gets which status.
+
+Each kind of problem has an address, `/problems/…`, that stays: clients may go by it.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import psycopg
 import psycopg_pool
 import redis
+from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from shared.errors import ServiceUnavailable, TrackerError
 
+PROBLEMS_PATH: Final = "/problems"
 # Clients of the original service show it.
 _HINT: Final = (
     "send an API key in the header X-API-Key; in a query it counts for event streams alone"
@@ -33,7 +38,7 @@ class Fault(msgspec.Struct, omit_defaults=True):
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
     """An RFC 9457 problem. ``error`` repeats ``detail`` for clients that read that."""
 
-    type: str
+    type: Annotated[str, Meta(description="The address of what this kind of problem is")]
     title: str
     status: int
     detail: str
@@ -42,9 +47,11 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
 
 
 class Problem(TrackerError):
-    """An answer other than success. Subclasses give the status."""
+    """The service has made a mistake, which is logged: send the same again, once, or ask us."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    name: ClassVar[str] = "server-error"
+    title: ClassVar[str] = "A fault of the service"
 
     def __init__(
         self,
@@ -64,12 +71,16 @@ class BadRequest(Problem):
     """The body cannot be read, or there is no sign-in under way for what was sent."""
 
     status = HTTPStatus.BAD_REQUEST
+    name = "unreadable"
+    title = "It cannot be read"
 
 
 class Unauthorized(Problem):
-    """No key, password or ID token that proves who calls."""
+    """No key, password or ID token that proves who calls: send one that opens."""
 
     status = HTTPStatus.UNAUTHORIZED
+    name = "not-authenticated"
+    title = "Nobody is logged in"
 
     def __init__(self, detail: str) -> None:
         asks = {"WWW-Authenticate": 'Bearer realm="bike-power-tracker"'}
@@ -84,67 +95,172 @@ class Forbidden(Problem):
     """
 
     status = HTTPStatus.FORBIDDEN
+    name = "forbidden"
+    title = "Not for this caller"
+
+
+class MissingScope(Forbidden):
+    """The API key lacks the scope that the operation needs: use, or make, one that has it."""
+
+    name = "missing-scope"
+    title = "The key lacks a scope"
 
 
 class NotFound(Problem):
     """There is no such thing, or it is another user's: the answer does not tell which."""
 
     status = HTTPStatus.NOT_FOUND
+    name = "not-found"
+    title = "There is no such thing"
+
+
+class NoSuchPath(NotFound):
+    """The service has nothing at this path; ``detail`` names the nearest that it has."""
+
+    name = "no-such-path"
+    title = "There is no such path"
 
 
 class MethodNotAllowed(Problem):
-    """The path has other methods, which ``Allow`` names."""
+    """The path has other methods, which the header ``Allow`` names."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
+    name = "method-not-allowed"
+    title = "Another method"
 
 
 class RequestTimeout(Problem):
     """The body took too long to arrive."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
+    name = "too-slow"
+    title = "The body came too slowly"
 
 
 class Conflict(Problem):
     """The current state does not allow it: a workout's state, a taken address, too many keys."""
 
     status = HTTPStatus.CONFLICT
+    name = "conflict"
+    title = "What there is does not allow it"
+
+
+class WrongState(Conflict):
+    """The workout's state does not allow it; ``detail`` names the state."""
+
+    name = "wrong-state"
+    title = "The workout is in another state"
+
+
+class LimitReached(Conflict):
+    """There are as many of these already as there may be: end or delete some."""
+
+    name = "limit-reached"
+    title = "There are as many as there may be"
+
+
+class Duplicate(Conflict):
+    """The same file or ride is here already; ``duplicateOf`` names it."""
+
+    name = "duplicate"
+    title = "It is here already"
 
 
 class TooLarge(Problem):
     """The body has too many bytes, inflated or not, or too many samples."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    name = "too-large"
+    title = "Too much at a time"
 
 
 class TooManyRequests(Problem):
     """The user or the client asks too often; ``Retry-After`` says when it may ask again."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
+    name = "too-many-requests"
+    title = "Too often"
 
 
 class UnsupportedMediaType(Problem):
     """A content type or encoding that this resource does not take."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    name = "unsupported-media-type"
+    title = "Another kind of content"
 
 
 class Unprocessable(Problem):
     """Well-formed, but a value is of the wrong kind or out of bounds; ``errors`` says where."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+    name = "invalid-input"
+    title = "A value is wrong"
+
+
+class UnknownName(Unprocessable):
+    """A member of the body or a parameter of the query that nothing here has.
+
+    It would have been ignored, and something else done than was meant. ``errors`` names each, with
+    its path and the nearest name that there is.
+    """
+
+    name = "unknown-name"
+    title = "A name that is not known"
+
+
+class BadSamples(Unprocessable):
+    """Some samples of a batch are wrong, and nothing of it was stored; ``errors`` says which.
+
+    With `Prefer: handling=lenient` the others are stored.
+    """
+
+    name = "bad-samples"
+    title = "Samples are wrong"
+
+
+class Busy(Problem):
+    """The service is busy or restarting: send the same again after ``Retry-After`` seconds.
+
+    Nothing was lost, and nothing counts twice.
+    """
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    name = "busy"
+    title = "Busy or restarting"
 
 
 class ProviderUnavailable(Problem):
     """The user's OpenID provider does not answer, or not as the protocol asks."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    name = "provider-unavailable"
+    title = "The provider does not answer"
+
+
+_OF_STARLETTE: Final[Mapping[type[Problem], str]] = {
+    MethodNotAllowed: "this path has other methods",
+    NotFound: "there is nothing at this path",
+}
+
+
+def kinds_of_problems() -> dict[str, type[Problem]]:
+    """Every kind by its name, as they are told here."""
+    return {kind.name: kind for kind in _with_subclasses(Problem)}
+
+
+def type_of(kind: type[Problem]) -> str:
+    """The address of a kind of problem."""
+    return f"{PROBLEMS_PATH}/{kind.name}"
 
 
 def problem_response(problem: Problem) -> Response:
     """The problem as ``application/problem+json``."""
-    return _respond(
-        problem.status, problem.detail, problem.errors, problem.headers, problem.members
-    )
+    said = (type_of(type(problem)), problem.title, problem.status, problem.detail, problem.detail)
+    body = msgspec.json.encode(ProblemDocument(*said, problem.errors))
+    if problem.members:
+        body = body[:-1] + b"," + msgspec.json.encode(problem.members)[1:]
+    return Response(body, problem.status, dict(problem.headers), "application/problem+json")
 
 
 async def on_problem(_: HTTPConnection[Any], error: Exception) -> Response:
@@ -154,9 +270,11 @@ async def on_problem(_: HTTPConnection[Any], error: Exception) -> Response:
 
 
 async def on_http_exception(_: HTTPConnection[Any], error: Exception) -> Response:
-    """Starlette's own refusals, such as an unknown path, in the same form."""
+    """Starlette's own refusals, such as another method, in the same form."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    return _respond(HTTPStatus(error.status_code), error.detail, [], error.headers or {})
+    kinds = kinds_of_problems().values()
+    kind = next((each for each in kinds if each.status == error.status_code), Problem)
+    return problem_response(kind(_OF_STARLETTE.get(kind, error.detail), None, error.headers or {}))
 
 
 async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Response:
@@ -164,15 +282,15 @@ async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Resp
     logger.warning("could not serve %s: %s: %s", request.url.path, type(error).__name__, error)
     retry_after = error.retry_after if isinstance(error, ServiceUnavailable) else 1
     detail = "the service is busy or restarting; nothing was lost, send the same again"
-    return _respond(HTTPStatus.SERVICE_UNAVAILABLE, detail, [], {"Retry-After": str(retry_after)})
+    return problem_response(Busy(detail, headers={"Retry-After": str(retry_after)}))
 
 
 async def on_server_error(request: HTTPConnection[Any], error: Exception) -> Response:
     """A mistake in this program: logged with its traceback, of which the client sees nothing."""
     method = request.scope.get("method", "WebSocket")
     logger.error("failed to serve %s %s", method, request.url.path, exc_info=error)
-    detail, closing = "this is our fault; it was logged", {"Connection": "close"}  # as uvicorn will
-    return _respond(HTTPStatus.INTERNAL_SERVER_ERROR, detail, [], closing)
+    closing = {"Connection": "close"}  # as uvicorn will
+    return problem_response(Problem("this is our fault; it was logged", headers=closing))
 
 
 _UNAVAILABLE = (
@@ -202,15 +320,7 @@ async def answer_to(request: HTTPConnection[Any], error: Exception) -> Response:
     return response
 
 
-def _respond(
-    status: HTTPStatus,
-    detail: str,
-    errors: list[Fault],
-    headers: Mapping[str, str],
-    members: Mapping[str, Any] = {},
-) -> Response:
-    document = ProblemDocument("about:blank", status.phrase, status, detail, detail, errors)
-    body = msgspec.json.encode(document)
-    if members:
-        body = body[:-1] + b"," + msgspec.json.encode(members)[1:]
-    return Response(body, status, dict(headers), "application/problem+json")
+def _with_subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _with_subclasses(each)

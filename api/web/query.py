@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import HTTPConnection
 
-from api.web.body import fault_of
 from api.web.headers import headers
-from api.web.problems import Fault, NotFound, Unprocessable
+from api.web.problems import Fault, NotFound, UnknownName, Unprocessable
+from api.web.shapes import fault_of, member_names, sentence, shortened, unknown
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
@@ -30,6 +30,7 @@ class WaitQuery(msgspec.Struct):
     wait: Annotated[float, Meta(ge=0, description="Seconds to wait for the result")] | None = None
 
 
+_MOST_UNKNOWN: Final = 20  # listed in an answer
 _UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
 # What `read_moment` reads, as JSON Schema can say it.
 Moment = Annotated[
@@ -107,7 +108,8 @@ def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:
     try:
         query = msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Unprocessable(f"{fault_of(error).member}: {error}", [fault_of(error)]) from None
+        fault = fault_of(error, kind, parameters)
+        raise Unprocessable(sentence(fault), [fault]) from None
     _require_values(query, kind, parameters)
     return query
 
@@ -122,11 +124,22 @@ def _require_values(query: object, kind: type[Any], parameters: Mapping[str, str
             )
 
 
+def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
+    """Raises UnknownName for parameters that ``kind`` does not have; None has none."""
+    known = member_names(kind)
+    faults = [
+        unknown(name, known, what="parameter") for name in request.query_params if name not in known
+    ]
+    if faults:
+        raise UnknownName(sentence(faults[0]), faults[:_MOST_UNKNOWN])
+
+
 def time_zone_of(text: str, name: str) -> str:
     """The text, if it names a time zone of the IANA database. Raises Unprocessable."""
     if text not in _time_zones():
-        detail = f"{text!r} is not a time zone of the IANA database"
-        raise Unprocessable(f"{name}: {detail}", [Fault(detail, name)])
+        allowed = "must be a time zone of the IANA database, such as Europe/Zurich"
+        fault = Fault(f"{allowed}, not {shortened(text)!r}", name)
+        raise Unprocessable(sentence(fault), [fault])
     return text
 
 
@@ -149,4 +162,4 @@ def read_moment(text: str | None, name: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
-        raise Unprocessable(f"{name}={text!r} {detail}") from None
+        raise Unprocessable(f"{name}={shortened(text)!r} {detail}", [Fault(detail, name)]) from None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -14,6 +14,7 @@ from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON
 from api.web.problems import MethodNotAllowed, answer_to
+from api.web.query import require_known
 from api.web.revalidation import answer_unless_held
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
@@ -36,10 +37,13 @@ class Operation:
     ``body``: content type → type. ``prefer``: what the ``Prefer`` header may ask for.
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
+    ``is_open``: parameters of the query that are not known are ignored, as others may add some, and
+    so are members of the body; by default they are refused.
     ``makes``: the name in paths of what it makes, and where the answer says it.
     ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
     header.
     ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
+    ``also_known``: the query with the parameters that only clients of the original service send.
     """
 
     method: str
@@ -56,8 +60,10 @@ class Operation:
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
+    is_open: bool = False
     key_in_query: bool = False
     takes_key: bool = False
+    also_known: type | None = None
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -77,6 +83,10 @@ class Operations:
     tag: str
     about: str
     operations: tuple[Operation, ...]
+
+    def opened(self) -> tuple[Operation, ...]:
+        """The operations, which ignore what nobody knows: clients of old may send it."""
+        return tuple(replace(each, is_open=True) for each in self.operations)
 
 
 Authenticate = Callable[..., Awaitable[Any]]  # takes the request and scopes, gives the caller
@@ -120,9 +130,11 @@ class Endpoint:
             detail = f"{request.method} is not possible here; {self._allowed} is"
             raise MethodNotAllowed(detail, headers={"Allow": self._allowed})
         if operation.scope is None:
+            _require_known_query(request, operation)
             return await operation.handler(request)
         in_query = operation.key_in_query
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
+        _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
         if operation.is_revalidated and body and response.status_code == HTTPStatus.OK:
@@ -132,6 +144,12 @@ class Endpoint:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))
         return TimedStream.of(response, request.state["settings"].body_timeout)
+
+
+def _require_known_query(request: Request[Any], operation: Operation) -> None:
+    """Raises UnknownName: what is ignored would do something else than was meant."""
+    if request.scope["query_string"] and not operation.is_open:
+        require_known(request, operation.also_known or operation.query)
 
 
 class Route(StarletteRoute):

@@ -5,7 +5,7 @@ members that are always there without being required, and listed values that hav
 """
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,11 +19,16 @@ class Schemas:
     """The schema of each type, and the ``components`` that schemas refer to.
 
     ``answers`` and ``bodies``: the types of what is sent back, and taken; ``queries``: those with a
-    member for each parameter. A Literal whose `Meta` has a title is a component of that name.
+    member for each parameter; ``closed``: the bodies that take no members but those named. A
+    Literal whose `Meta` has a title is a component of that name.
     """
 
     def __init__(
-        self, answers: Iterable[Any], bodies: Iterable[Any], queries: Iterable[type]
+        self,
+        answers: Iterable[Any],
+        bodies: Iterable[Any],
+        queries: Iterable[type],
+        closed: Collection[Any] = (),
     ) -> None:
         answers, bodies, queries = list(answers), list(bodies), list(queries)
         types = [*answers, *bodies, *queries]
@@ -34,6 +39,7 @@ class Schemas:
         taken = _names_within([schema for kind, schema in known if kind in bodies], found)
         self.components: dict[str, Schema] = {}
         self._take(found, taken | _names_omitting(types))
+        self._close([schema for kind, schema in known if kind in closed])
         self._known = [(kind, self._shaped(schema)) for kind, schema in known]
         self._parameters = {kind: self._parameters_of(schema) for kind, schema in asked.items()}
 
@@ -50,6 +56,12 @@ class Schemas:
         for name, schema in found.items():
             whole = schema if name in partial else _all_required(schema)
             self.components[name] = self._shaped(whole, is_component=True)
+
+    def _close(self, bodies: Sequence[Schema]) -> None:
+        """Say of every object of these bodies that it takes no other members."""
+        for name in _names_within(bodies, self.components):
+            if "properties" in self.components[name]:
+                self.components[name].setdefault("additionalProperties", False)
 
     def _parameters_of(self, schema: Schema) -> dict[str, Schema]:
         """None of them can be null; their defaults stay, as no generator requires them for it."""

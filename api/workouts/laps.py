@@ -11,7 +11,7 @@ from api.identity.auth import Caller
 from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, NotFound, Unprocessable
+from api.web.problems import LimitReached, NotFound, Unprocessable
 from api.web.query import workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -53,7 +53,7 @@ async def add_laps(request: IngestRequest, caller: Caller) -> Response:
         _require_within(held, known, added)
         laps = _joined(known, added)
         if len(laps) > MOST_LAPS:
-            raise Conflict(f"a ride has at most {MOST_LAPS} laps")
+            raise LimitReached(f"a ride has at most {MOST_LAPS} laps")
         if len(laps) > len(known):
             await store.put_laps(connection, workout_id, caller.user_id, laps)
     workout = await require_workout(state, workout_id, caller)

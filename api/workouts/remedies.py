@@ -19,7 +19,7 @@ from api.identity.local_days import moments_of
 from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
-from api.web.problems import Conflict, Unprocessable
+from api.web.problems import LimitReached, Unprocessable, WrongState
 from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -95,7 +95,8 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
         range_ = Int8Range(ends[0], ends[1] + 1)
         if not await store.remove_range(state["database"], workout.id, caller.user_id, range_):
             await require_workout(state, workout.id, caller)
-            raise Conflict(f"{store.MOST_REMOVED} ranges of the workout were removed, and no more")
+            most = f"{store.MOST_REMOVED} ranges of the workout were removed"
+            raise LimitReached(f"{most}, and no more can be")
         state["ownerships"].forget(workout.id, caller.user_id)  # uploads are to know of it
         workout = await require_workout(state, workout.id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
@@ -119,7 +120,7 @@ def _crop_of(wanted: CropRange) -> Int8Range:
 def _require_over(workout: Workout) -> None:
     """Raises Conflict."""
     if workout.status in (Status.ACTIVE, Status.PAUSED):
-        raise Conflict(f"the workout is {workout.status}: complete it, then crop it")
+        raise WrongState(f"the workout is {workout.status}: complete it, then crop it")
 
 
 async def _bounds_of(

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, MOST_BODY, read_json, refuse_form
-from api.web.problems import BadRequest, Conflict, NotFound
+from api.web.body import JSON, MOST_BODY, read_change, refuse_form, require_unchanged
+from api.web.problems import BadRequest, Conflict, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
 from api.web.routing import CONFLICT, Operation, Operations
@@ -154,12 +154,18 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
 
     Records, bests and curves of the ride are those of the other sport at once; the workers compute
     its figures anew, by the thresholds of that sport. When a ride with samples starts, they decide:
-    another `startTime` is refused, and nothing is changed. The one that it has, as in a workout
-    that is sent back whole, is no change. With null as `duplicateOf` a duplicate counts by itself.
+    another `startTime` is refused, and nothing is changed. A workout may be sent back whole: the
+    members that are as they were are no change. With null as `duplicateOf` a duplicate counts by
+    itself.
     """
     state, workout_id = request.state, workout_id_of(request)
     refuse_form(request)
-    wanted = await read_json(request, UpdateWorkout, state["settings"], most=MOST_BODY)
+    before = await require_workout(state, workout_id, caller)
+    settings, is_open = state["settings"], _is_fed_by_stream(before)
+    wanted, fixed = await read_change(
+        request, UpdateWorkout, Workout, settings, most=MOST_BODY, is_open=is_open
+    )
+    require_unchanged(fixed, before)
     start = checked_start(wanted.start_time or None)
     workout = await store.update_workout(
         state["database"],
@@ -206,10 +212,10 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
         await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
-    if workout.stream_name != samples_key(workout_id):
+    if _is_fed_by_stream(workout):
         return await _end_with_stream(request, caller, workout, keep=not archives)
     if workout.status is Status.FAILED and not changed:  # else it failed just now
-        raise Conflict("the workout is FAILED and cannot become PROCESSING")
+        raise WrongState("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
     workout = await _wait_for_result(state, workout_id, caller, wait)
@@ -232,6 +238,11 @@ async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     return json_response(Deletion())
 
 
+def _is_fed_by_stream(workout: Workout) -> bool:
+    """Whether a named stream feeds the ride, or did: a client of the original started it."""
+    return workout.stream_name != samples_key(workout.id)
+
+
 def _with_rows(workout: bytes, view: View) -> Iterator[bytes]:
     """A workout as JSON with its telemetry, but for the brace at its end."""
     return chain([workout.removesuffix(b"}"), b',"telemetry":['], json_rows(view), [b"]"])
@@ -244,7 +255,7 @@ async def _change_status(
     workout = await store.change_status(state["database"], workout_id, caller.user_id, old, new)
     if workout is None:
         now = (await require_workout(state, workout_id, caller)).status
-        raise Conflict(f"the workout is {now} and cannot become {new}")
+        raise WrongState(f"the workout is {now} and cannot become {new}")
     return json_response(WorkoutChange(seen_by(caller, workout)))
 
 
@@ -300,6 +311,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: WorkoutList},
             "read",
             query=ListQuery,
+            also_known=CompatibleListQuery,
         ),
         Operation(
             "GET",

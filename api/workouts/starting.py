@@ -14,7 +14,14 @@ from api.identity.auth import Caller
 from api.ingest.state import IngestRequest
 from api.repeats.once import once
 from api.web.body import JSON, MOST_BODY, read_json, refuse_form
-from api.web.problems import Conflict, Fault, NotFound, TooManyRequests, Unprocessable
+from api.web.problems import (
+    Conflict,
+    Fault,
+    LimitReached,
+    NotFound,
+    TooManyRequests,
+    Unprocessable,
+)
 from api.web.query import workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
@@ -59,7 +66,8 @@ async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """
     state = request.state
     refuse_form(request)
-    wanted = await _read_wanted(request, StartWorkout, most=MOST_BODY)
+    open_with = "streamName"  # these clients may send more
+    wanted = await _read_wanted(request, StartWorkout, most=MOST_BODY, open_with=open_with)
     wanted.stream_name = stream_name_of(wanted.stream_name)
     async with once(request, str(caller.user_id), wanted) as made:
         if made.answer:
@@ -113,9 +121,13 @@ async def start_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def _read_wanted(
-    request: Request[Any], kind: type[Wanted], most: int | None = None
+    request: Request[Any],
+    kind: type[Wanted],
+    most: int | None = None,
+    open_with: str | None = None,
 ) -> Wanted:
-    wanted = await read_json(request, kind, request.state["settings"], most=most)
+    settings = request.state["settings"]
+    wanted = await read_json(request, kind, settings, most=most, open_with=open_with)
     checked_start(wanted.start_time)
     return wanted
 
@@ -181,9 +193,10 @@ def _require_room(rides: RideCounts, settings: Settings) -> None:
     """Raises Conflict, TooManyRequests."""
     if rides.under_way >= settings.max_active_rides:
         most = f"a user may have {settings.max_active_rides} workouts that are ACTIVE or PAUSED"
-        raise Conflict(f"{most}: complete or delete one")
+        raise LimitReached(f"{most}: complete or delete one")
     if rides.total >= settings.max_rides:
-        raise Conflict(f"a user may have {settings.max_rides} workouts, deleted ones until purged")
+        most = f"a user may have {settings.max_rides} workouts"
+        raise LimitReached(f"{most}, deleted ones until purged")
     if rides.lately >= settings.max_rides_per_hour:
         most = f"a user may start {settings.max_rides_per_hour} workouts an hour"
         raise TooManyRequests(most, headers={"Retry-After": str(max(rides.wait, 1))})

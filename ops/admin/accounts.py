@@ -22,11 +22,12 @@ QUERIES = load_queries("users")
 
 
 class Account(NamedTuple):
-    """A user with a fresh key. ``api_key`` exists nowhere else."""
+    """A user with a fresh key. ``api_key`` exists nowhere else. ``is_new``: so is the user."""
 
     user_id: str
     email: str
     api_key: str
+    is_new: bool = False
 
 
 def create_account(
@@ -44,7 +45,8 @@ def create_account(
         assert user is not None  # INSERT … RETURNING gives a row  # noqa: S101
         if user["is_new"]:
             _audit(connection, user["id"], "create_user", {})
-        return _add_key(connection, user, key_name, list(SCOPES), expires_at)
+        account = _add_key(connection, user, key_name, list(SCOPES), expires_at)
+        return account._replace(is_new=user["is_new"])
 
 
 def create_key(
@@ -83,13 +85,22 @@ def read_users(database_url: str) -> list[Row]:
         return connection.execute(QUERIES["list_users"]).fetchall()
 
 
+def read_keys(database_url: str, email: str) -> list[Row]:
+    """A user's keys that open, newest first. Raises ProcessFailed if there is no such user."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        user = _find_user(connection, email)
+        return connection.execute(QUERIES["list_keys"], {"user_id": user["id"]}).fetchall()
+
+
 def revoke_key(database_url: str, key: str) -> None:
     """Make a key open nothing more, named by its id or whole. Raises ProcessFailed."""
     key_id = key_id_of(key) or key
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         found = connection.execute(QUERIES["revoke_any_key"], {"id": key_id}).fetchone()
         if found is None:
-            raise ProcessFailed("there is no such key that opens")
+            raise ProcessFailed(
+                "there is no such key that opens; `make keys EMAIL=…` lists a user's"
+            )
         _audit(connection, found["user_id"], "revoke_key", {"key": key_id})
 
 

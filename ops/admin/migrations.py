@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
-from yoyo import get_backend, read_migrations
+from yoyo import default_migration_table, read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import parse_uri
 
 from shared.errors import ServiceUnavailable
 
@@ -93,9 +95,18 @@ def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:
     return row is not None and row[0]
 
 
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
+    """PostgreSQL: its DDL is transactional. yoyo would try it, and leave an ERROR in the log."""
+
+    def _check_transactional_ddl(self) -> bool:
+        return True
+
+
 @contextmanager
 def _backend(database_url: str) -> Iterator[Any]:
     """yoyo's backend; yoyo wants the driver's name in the scheme, and never closes it itself."""
-    backend = get_backend(f"postgresql+psycopg://{database_url.partition('://')[2]}")
+    uri = parse_uri(f"postgresql+psycopg://{database_url.partition('://')[2]}")
+    backend = _Backend(uri, default_migration_table)
+    backend.init_database()
     with closing(backend.connection):
         yield backend

@@ -59,6 +59,18 @@ def send_file(url: str, api_key: str, data: bytes, name: str) -> Imported:
         return _result(client, _ended(client, f"/api/uploads/{answer['upload']['id']}"))
 
 
+def read_efforts(url: str, api_key: str, workouts: list[Answer]) -> dict[int, float]:
+    """Of a single ride, seconds → the highest mean power; of several, nothing.
+
+    Raises RideRefused.
+    """
+    if len(workouts) != 1:
+        return {}
+    with open_client(url, api_key) as client:
+        answer = ask(client, "GET", f"/api/workouts/{workouts[0]['id']}/power-curve")
+    return {point["duration"]: point["power"] for point in answer["powerCurve"]}
+
+
 def _require_ride(data: bytes) -> None:
     """Raises FileRefused for a file without a ride, and for a zip without files."""
     if not archives.is_zip(data):

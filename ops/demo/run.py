@@ -18,8 +18,8 @@ from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.demo.front_ride import FRONT_RIDE, share_simulated
 from ops.demo.report import show
-from ops.demo.requests import attempt, open_client
-from ops.demo.ride_file import Imported, read_file, send_file
+from ops.demo.requests import ask, attempt, open_client
+from ops.demo.ride_file import Imported, read_efforts, read_file, send_file
 from ops.demo.ride_player import is_played, play_ride, read_ride, to_lines
 from ops.demo.ride_simulator import SECONDS, simulate_ride
 from ops.embedded.servers import servers
@@ -30,6 +30,7 @@ from shared.settings import read_settings
 DEFAULT_PORT: Final = 8000
 WORKERS: Final = 2
 DEMO_EMAIL: Final = "demo@example.com"
+_THRESHOLDS: Final = {"effectiveFrom": "2000-01-01", "ftp": 240, "thresholdHeartrate": 165}
 _MARKER: Final = "demo-ride"  # in the data folder: the workout of the simulated ride
 _ROOT: Final = Path(__file__).resolve().parents[2]
 Player = Callable[[Console, str, str], Imported]  # … the API's address, the user's key
@@ -60,7 +61,8 @@ def run(
         url, supervisor = stack.enter_context(start_service(settings, data_dir, port))
         stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
-        show(console, play(console, url, api_key))
+        played = play(console, url, api_key)
+        show(console, played, read_efforts(url, api_key, played.workouts))
         link = share_simulated(url, api_key, data_dir / _MARKER, data_dir / FRONT_RIDE)
         _say_how_to_go_on(console, url, api_key, link)
         if run_file:
@@ -171,9 +173,17 @@ def _demo_key(database_url: str, data_dir: Path, url: str) -> str:
         if answer.is_success:
             return known
     account = create_account(database_url, DEMO_EMAIL, "make run")
+    if account.is_new:
+        _give_thresholds(url, account.api_key)
     write_private(path, account.api_key)
     (data_dir / _MARKER).unlink(missing_ok=True)
     return account.api_key
+
+
+def _give_thresholds(url: str, api_key: str) -> None:
+    """Without an FTP, a ride would have no zones and no training stress."""
+    with open_client(url, api_key) as client:
+        ask(client, "PUT", "/api/users/me/thresholds", json=_THRESHOLDS)
 
 
 def _player(path: Path | None, marker: Path) -> Player:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -340,3 +341,45 @@ def test_the_example_reads_samples_from_its_input(
     done = run_client("--url", service, "--file", file, "--stdin", key=key, lines=lines)
     assert_one_ride(rider, rows(20))
     assert done.stderr.count("left out") == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host", "http://host/api", "http://", "http://[::1"]
+)
+def test_an_address_to_which_nothing_can_be_sent_stops_it_at_once(url: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(CLIENT),
+        "--key",
+        "k",
+        "--url",
+        url,
+        "--file",
+        f"{tmp_path}/r.db",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--url is the service's address alone" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_client_says_one_line(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9"  # nobody serves there
+    command = [
+        sys.executable,
+        str(CLIENT),
+        "--key",
+        "k",
+        "--url",
+        url,
+        "--file",
+        f"{tmp_path}/r.db",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as client:
+        assert client.stderr
+        assert "no answer" in client.stderr.readline()
+        client.send_signal(signal.SIGINT)
+        rest = client.stderr.read()
+    assert client.returncode == 1
+    assert rest.splitlines()[-1] == "interrupted; the next run goes on"
+    assert "Traceback" not in rest

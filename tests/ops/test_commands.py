@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from shared.credentials import key_id_of
 from tests.conftest import ROOT, run_ops
 
@@ -19,6 +21,18 @@ def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> 
     again = run_ops("user", data_dir=data_dir, EMAIL="Me@Example.com")
     assert key_id_of(first.stdout.strip())
     assert first.stdout != again.stdout
+    assert "exists" not in first.stderr
+    assert "exists already; this is a further key" in again.stderr
+    keys = run_ops("keys", data_dir=data_dir, EMAIL="me@example.com").stdout.splitlines()
+    ids = {line.split()[0] for line in keys}
+    assert ids == {key_id_of(made.stdout.strip()) for made in (first, again)}
+    assert all("upload,read,admin, never used" in line for line in keys)
+    pointless = run_ops("invite", data_dir=data_dir)
+    assert "REGISTRATION is open: nobody needs a code" in pointless.stderr
+    invited = run_ops("invite", data_dir=data_dir, REGISTRATION="invite", DAYS="3")
+    assert invited.stderr.startswith("makes one account, until ")
+    log = (data_dir / "logs" / "postgres.log").read_text()
+    assert [line for line in log.splitlines() if "ERROR" in line and "yoyo_tmp" in line] == []
     counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
     assert counted.stdout.strip() == "1"
     parts = (
@@ -51,6 +65,44 @@ def test_a_missing_package_costs_one_line() -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "make clean setup" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("user", "say EMAIL=… (the user's address)"),
+        ("keys", "say EMAIL=… (the user's address)"),
+        ("revoke", "say KEY=… (its id, or the whole key)"),
+        ("restore", "say FILE=… (which; - for standard input)"),
+        ("migration", "say NAME=… (what it does: add_laps)"),
+    ],
+)
+def test_what_is_missing_is_named_as_make_takes_it(data_dir: Path, command: str, said: str) -> None:
+    done = run_ops(command, data_dir=data_dir)
+    assert (done.returncode, done.stderr) == (1, said + "\n")
+
+
+def test_a_variable_that_is_wrong_is_named_as_make_takes_it(data_dir: Path) -> None:
+    done = run_ops("worker", data_dir=data_dir, N="many")
+    assert done.stderr.startswith("N: 'many' is not a valid integer")
+
+
+def test_a_folder_that_cannot_be_used_costs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    done = run_ops("users", data_dir=tmp_path / "data")
+    assert done.returncode == 1
+    assert done.stderr == f"failed: cannot use {tmp_path / 'data'}: File exists\n"
+
+
+def test_without_compose_make_up_says_what_is_needed(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "unknown flag: $2" >&2\nexit 1\n')
+    docker.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["make", "up"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "this needs a Docker engine with Compose v2" in done.stdout
+    assert "unknown flag" not in done.stderr
 
 
 def test_an_address_that_is_none_is_refused(data_dir: Path) -> None:

@@ -258,6 +258,34 @@ def test_a_ride_is_changed(phone: Phone, name: str) -> None:
     assert (changed["success"], changed["workout"]["title"]) == (True, "Evening")
 
 
+def test_what_these_clients_send_besides_is_ignored_and_of_our_own_refused(
+    phone: Phone, name: str
+) -> None:
+    workout = phone.start(name, titel="x", device={"model": "y"})["id"]
+    path = f"/api/workouts/{workout}"
+    wanted = {"title": "Evening", "status": "COMPLETED", "notes": "z"}
+    changed = phone.call("PATCH", path, json=wanted)["workout"]
+    assert (changed["title"], changed["status"]) == ("Evening", "ACTIVE")
+    phone.call("GET", f"/api/workouts/by-stream/{name}", params={"t": "1"})
+    phone.call("GET", f"/api/streams/{name}/messages", params={"count": "1", "t": "1"})
+    phone.call("POST", f"{path}/complete", json={"archiveTelemetry": True, "reason": "home"})
+    phone.call("PATCH", path, json={"title": "Night", "notes": "z"})
+    problem_of(phone.client.post("/api/workouts", json={"titel": "x"}), 422)
+    own = phone.call("POST", "/api/workouts", json={})["workout"]["id"]
+    problem_of(phone.client.patch(f"/api/workouts/{own}", json={"notes": "z"}), 422)
+
+
+def test_a_start_that_is_repeated_with_its_key_is_the_same_ride(phone: Phone, name: str) -> None:
+    wanted, key = {"streamName": name}, {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+    first, again = (
+        phone.client.post("/api/workouts", json=wanted, headers=key).json() for _ in range(2)
+    )
+    assert first == again
+    phone.send(name, {"timestamp": T0, "power": 200})
+    ended = phone.complete(first["workout"]["id"])
+    assert ended["workout"]["summary"]["sampleCount"] == 1
+
+
 def test_rides_are_listed_a_thousand_at_a_time_by_what_these_clients_know(
     phone: Phone, make_phone: Callable[[], Phone], name: str
 ) -> None:

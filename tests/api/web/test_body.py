@@ -322,10 +322,11 @@ def test_what_a_body_inflates_to_is_held_as_well() -> None:
 
 @pytest.mark.parametrize("path", ["/api/users", "/api/sessions"])
 def test_a_stranger_may_send_little_and_a_key_more(service: str, rider: Rider, path: str) -> None:
-    body = b'{"title": "x", "email": "x", "password": "x"}' + b" " * 100_000
+    body = b'{"email": "x", "password": "x"}' + b" " * 100_000
     headers = {"Content-Type": JSON}
     assert httpx2.post(service + path, content=body, headers=headers).status_code == 413
     squeezed = {**headers, "Content-Encoding": "gzip"}
     answer = httpx2.post(service + path, content=gzip.compress(body), headers=squeezed)
     assert answer.status_code == 413
+    body = b'{"title": "x"}' + b" " * 100_000
     assert rider.client.post("/api/workouts", content=body, headers=headers).status_code == 201

@@ -41,7 +41,7 @@ def kinds(base: type[Problem]) -> list[type[Problem]]:
 def test_a_problem_answers_with_its_own_status(kind: type[Problem]) -> None:
     response = answer_to(kind("because"))
     problem = problem_of(response, kind.status)
-    assert (problem["type"], problem["title"]) == ("about:blank", kind.status.phrase)
+    assert (problem["type"], problem["title"]) == (f"/problems/{kind.name}", kind.title)
     assert (problem["detail"], "errors" in problem) == ("because", False)
 
 

@@ -1,0 +1,232 @@
+"""What a type takes, in words: the names of its members, and which values are allowed.
+
+The words come from the types that validate the input, so they say what holds. What the parser says
+of a wrong value is only read for where it is.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from api.web.problems import Fault
+
+_MISSING: Final = re.compile("missing required field `([^`]+)`")
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+_ALIKE: Final = 0.65  # of 1: `lon` and `lng` are, `device` and `cadence` are not
+_LONGEST_NAME: Final = 60  # of what somebody sent, in an answer
+_MOST_UNKNOWN: Final = 20  # listed in an answer
+_MOST_NAMED: Final = 12  # known names, where none is near
+# What the patterns of our types mean. A test sees that none is missing.
+PATTERNS: Final = {
+    "^[^\x00]*$": "without NUL characters",
+    r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
+    "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",
+    r"^https://[!-~]+$": "that begins with `https://`, without spaces",
+}
+_PLAIN: Final = {
+    inspect.BoolType: "true or false",
+    inspect.NoneType: "null",
+    inspect.DateType: "a date, such as 2026-05-17",
+    inspect.UUIDType: "a UUID",
+}
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that somebody may have meant, whatever the case and with underscores."""
+    plain = {_plain(each): each for each in known}
+    wanted = _plain(name[:_LONGEST_NAME])
+    if found := get_close_matches(wanted, plain, 1, _ALIKE):
+        return plain[found[0]]
+    parts = [each for each in plain if len(each) > 2 and each in wanted]
+    return plain[max(parts, key=len)] if parts else None
+
+
+def unknown(name: str, known: Collection[str], path: str = "", what: str = "member") -> Fault:
+    """What is wrong with a name that nothing here has, and which one may be meant."""
+    meant = nearest(name, known)
+    if meant:
+        hint = f"did you mean `{meant}`?"
+    elif not known:
+        hint = "there are none"
+    elif len(known) <= _MOST_NAMED:
+        hint = f"there are {', '.join(f'`{each}`' for each in known)}"
+    else:
+        hint = "none is near it"
+    return Fault(f"no {what} has this name; {hint}", path + shortened(name))
+
+
+def unknown_members(value: Any, kind: Any) -> list[Fault]:
+    """The members of a decoded JSON value, nested ones too, that its type does not have."""
+    faults = []
+    for fault in _unknown_within(value, _type_of(kind), ""):
+        faults.append(fault)
+        if len(faults) == _MOST_UNKNOWN:
+            break
+    return faults
+
+
+def member_names(kind: Any) -> tuple[str, ...]:
+    """The names that a struct has in JSON and in queries; none without a struct."""
+    shape = _type_of(kind) if kind else None
+    return _names(shape) if isinstance(shape, inspect.StructType) else ()
+
+
+def fault_of(error: msgspec.ValidationError, kind: Any, value: Any = None) -> Fault:
+    """What the parser refused: the member, and what is allowed there instead.
+
+    ``value``: what was sent, of which the words name what is no secret.
+    """
+    said, _, path = str(error).partition(" - at ")
+    where = path.rpartition("`$")[2].rstrip("`")
+    if missing := _MISSING.search(said):
+        return Fault("is missing", f"{where.lstrip('.')}.{missing[1]}".lstrip("."))
+    member = where.lstrip(".") or None
+    if isinstance(error.__cause__, ValueError):  # of a type of ours, in our words
+        return Fault(said, member)
+    shape, sent = _followed(where, _type_of(kind), value)
+    return Fault(f"must be {_described(shape)}{_named(shape, sent)}", member)
+
+
+def sentence(fault: Fault) -> str:
+    """A fault as what a problem says first."""
+    return f"{fault.member}: {fault.detail}" if fault.member else f"the body {fault.detail}"
+
+
+def shortened(name: str) -> str:
+    """A name that somebody sent, as an answer repeats it."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+
+
+@lru_cache(1000)
+def _type_of(kind: Any) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _names(shape: inspect.StructType) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in shape.fields)
+
+
+def _unknown_within(value: Any, shape: inspect.Type, path: str) -> Iterator[Fault]:
+    shape = _chosen(shape, value)
+    if isinstance(shape, inspect.StructType) and isinstance(value, dict):
+        fields = {field.encode_name: field.type for field in shape.fields}
+        for name, member in value.items():
+            if name not in fields:
+                yield unknown(name, fields, path)
+            else:
+                yield from _unknown_within(member, fields[name], f"{path}{name}.")
+    elif isinstance(shape, inspect.ListType) and isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _unknown_within(item, shape.item_type, f"{path.rstrip('.')}[{at}].")
+
+
+def _chosen(shape: inspect.Type, value: Any) -> inspect.Type:
+    """The alternative that an object or an array is read as; the type itself for the rest."""
+    wanted: Mapping[type, type[inspect.Type]] = {
+        dict: inspect.StructType,
+        list: inspect.ListType,
+    }
+    kind = wanted.get(type(value))
+    found = (each for each in _alternatives(shape) if kind and isinstance(each, kind))
+    return next(found, shape)
+
+
+def _alternatives(shape: inspect.Type) -> list[inspect.Type]:
+    if isinstance(shape, inspect.Metadata):
+        return _alternatives(shape.type)
+    if isinstance(shape, inspect.UnionType):
+        return [each for part in shape.types for each in _alternatives(part)]
+    return [shape]
+
+
+def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type, Any]:
+    """The type and the value at a path."""
+    for name, index in _STEP.findall(path):
+        for each in _alternatives(shape):
+            if name and isinstance(each, inspect.StructType) and name in _names(each):
+                shape = next(field.type for field in each.fields if field.encode_name == name)
+                value = value.get(name) if isinstance(value, dict) else None
+                break
+            if not name and isinstance(each, inspect.ListType):
+                shape = each.item_type
+                at = int(index) if index.isdigit() else 0
+                value = value[at] if isinstance(value, list) and at < len(value) else None
+                break
+    return shape, value
+
+
+def _described(shape: inspect.Type) -> str:
+    """What is allowed, beside null, which says as much as leaving the member out."""
+    alternatives = _alternatives(shape)
+    told = [each for each in alternatives if not isinstance(each, inspect.NoneType)]
+    return " or ".join(dict.fromkeys(map(_one, told or alternatives)))
+
+
+def _one(shape: inspect.Type) -> str:
+    if choices := _choices(shape):
+        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+    match shape:
+        case inspect.IntType() | inspect.FloatType():
+            noun = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
+            return f"{noun}{_range(shape.ge, shape.le)}"
+        case inspect.StrType():
+            return f"text{_length(shape, 'characters')}{_pattern(shape.pattern)}"
+        case inspect.ListType():
+            return f"an array{_length(shape, 'items')}"
+        case inspect.DateTimeType():
+            return "a time as in RFC 3339 with an offset, such as 2026-05-17T08:30:00Z"
+    return _PLAIN.get(type(shape), "an object")
+
+
+def _choices(shape: inspect.Type) -> list[str]:
+    if isinstance(shape, inspect.EnumType):
+        return [str(each.value) for each in shape.cls]
+    return list(map(str, shape.values)) if isinstance(shape, inspect.LiteralType) else []
+
+
+def _range(least: float | None, most: float | None) -> str:
+    match least, most:
+        case None, None:
+            return ""
+        case None, _:
+            return f" of at most {most:.15g}"
+        case _, None:
+            return f" of at least {least:.15g}"
+    return f" from {least:.15g} to {most:.15g}"
+
+
+def _length(shape: inspect.StrType | inspect.ListType, unit: str) -> str:
+    least, most = shape.min_length, shape.max_length
+    if least and most:
+        return f" of {least} to {most} {unit}"
+    if least:
+        return f" of at least {least} {unit}"
+    return f" of at most {most} {unit}" if most else ""
+
+
+def _pattern(pattern: str | None) -> str:
+    return f" {PATTERNS.get(pattern, 'of another form')}" if pattern else ""
+
+
+def _named(shape: inspect.Type, sent: Any) -> str:
+    """The value that was sent, where it is a number or of a choice: no other is repeated."""
+    if isinstance(sent, bool) or sent is None:
+        return ""
+    if isinstance(sent, int | float) and any(map(_is_number, _alternatives(shape))):
+        return f", not {str(sent)[:20]}"
+    if isinstance(sent, str) and any(map(_choices, _alternatives(shape))):
+        return f", not {shortened(sent)!r}"
+    return ""
+
+
+def _is_number(shape: inspect.Type) -> bool:
+    return isinstance(shape, inspect.IntType | inspect.FloatType)
