@@ -62,6 +62,7 @@ def send_everywhere(client: httpx2.Client, key: str, workout: str) -> set[int]:
         client.get("/api/workouts", headers={"Authorization": f"Basic {key}"}),
         client.get(f"/api/workouts?apiKey={key}&limit={key}", headers=headers),
         client.post(f"{telemetry}?apiKey={key}", headers=headers, json=[{"timestamp": T0}]),
+        client.post(telemetry, headers=headers, json=[{"timestamp": T0, "unknown": key}]),
         client.post(telemetry, headers=headers, json=[{"timestamp": key, "power": key}]),
         client.post(telemetry, headers=headers, content=key),
         client.delete(f"/api/keys/{key}", headers=headers),

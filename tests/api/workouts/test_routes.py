@@ -305,7 +305,7 @@ def test_deleting_takes_the_records_of_the_ride_back(rider: Rider, database: Dat
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/workouts/{}", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("POST", "/api/workouts/{}", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
         ("OPTIONS", "/api/workouts", {"GET", "HEAD", "POST"}),
         ("PATCH", "/api/workouts/{}/telemetry", {"GET", "HEAD", "POST", "DELETE"}),
         ("GET", "/api/workouts/{}/complete", {"POST"}),
