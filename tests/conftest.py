@@ -182,9 +182,12 @@ def rider(make_rider: Callable[[], Rider]) -> Rider:
     return make_rider()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """One real Chromium, Debian's: apt-get install chromium."""
+    """One real Chromium, Debian's: apt-get install chromium.
+
+    Not for all modules: until it is closed, its event loop lets no other one run in this thread.
+    """
     from playwright.sync_api import sync_playwright
 
     need("chromium")
