@@ -1,6 +1,7 @@
 """Links to rides, over HTTP: what they open, for how long, and what they never show."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import pytest
 
 from api.identity.throttle import MOST_STRANGE_TOKENS
 from api.sharing.shares import MOST_SHARES
+from api.web.sending import MOST_READS
 from shared.connections import Database
 from shared.credentials import hash_key
 from tests.api.answers import T0, eventually, problem_of
@@ -331,6 +333,20 @@ def test_who_comes_later_sees_what_is_held_back_as_soon_as_it_need_not_be(
         rider.upload(workout, seconds(600, 900))
         stream.watch_until(T0 + 899_000)
     assert {5500, 5900, 6000, 6500} <= set(norths(list(stream.seen.values())))
+
+
+def test_who_watches_keeps_nobody_else_from_the_link(rider: Rider, stranger: httpx2.Client) -> None:
+    """A stream is no read that is under way, of which a link has a few."""
+    workout = rider.start()
+    rider.upload(workout, seconds(0, 30))
+    token = share(rider, workout)["token"]
+    with ExitStack() as streams:
+        for _ in range(MOST_READS + 1):
+            stream = streams.enter_context(watching(stranger, place(token, "/live")))
+            assert stream.response.status_code == 200
+            stream.await_id()
+        for rest in ("", "/chart", "/telemetry", "/card.svg"):
+            assert stranger.get(place(token, rest)).status_code == 200
 
 
 def test_a_revoked_link_ends_its_streams(rider: Rider, stranger: httpx2.Client) -> None:
