@@ -12,6 +12,7 @@ from api.pages.ride import shown_ride
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
+from api.sharing.figures import OF_THE_BODY
 from api.sharing.shared import read_shared
 from api.web.problems import NotFound
 
@@ -47,8 +48,8 @@ def _known(shown: dict[str, Any], *, is_hidden: bool) -> dict[str, Any]:
     """The figures without those that are missing, or will be until the ride is over."""
     groups = [(name, list(filter(_is_known, rows))) for name, rows in shown["groups"]]
     if shown["live"]:
-        later = {"totalDistance"} if is_hidden else set()
-        figures = [each for each in shown["figures"] if each.member not in later]
+        never = {*OF_THE_BODY, "totalDistance"} if is_hidden else {*OF_THE_BODY}
+        figures = [each for each in shown["figures"] if each.member not in never]
     else:
         figures = list(filter(_is_known, shown["figures"]))
     return {"figures": figures, "groups": [each for each in groups if each[1]]}

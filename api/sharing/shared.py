@@ -97,7 +97,8 @@ async def watch_shared(request: SharingRequest) -> Response:
     """The ride that a link opens as it goes on: as `GET /api/workouts/{id}/live`.
 
     Positions come as soon as the rider is further away than the end of the ride would be hidden: a
-    timestamp then comes again, with its position and speed. There is no `distance`.
+    timestamp then comes again, with its position and speed. There is no `distance`, none of the
+    `bests` is of speed, and `wPrimeBalance` and what else tells a threshold is null.
     """
     query = read_query(request, LiveQuery)
     wish = Wish(channels_of(query.channels), query.every)

@@ -84,8 +84,10 @@ class SharedWorkout(Struct, rename="camel"):
     """A ride as a link shows it.
 
     `hidden`: whether a part of its track is not shown; `totalDistance` is then that of what is.
-    Neither weight nor thresholds are in it, nor anything that names its rider but `rider`, the
-    display name.
+    Nothing names its rider but `rider`, the display name. Neither weight nor thresholds are in it,
+    nor what tells them: `parameters` is empty, and `intensityFactor`, `trainingStressScore`,
+    `wPrimeBalanceMin`, `powerZones`, `heartrateZones`, `wattsPerKilogram` and all that is `precise`
+    are null.
     """
 
     title: str | None

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from api.identity.throttle import MOST_STRANGE_TOKENS
+from api.sharing.figures import OF_THE_BODY
 from api.sharing.shares import MOST_SHARES
 from api.web.sending import MOST_READS
 from shared.connections import Database
@@ -23,6 +24,15 @@ HEADERS = {
     "cache-control": "private, no-store",
     "x-robots-tag": "noindex, nofollow",
     "referrer-policy": "no-referrer",
+}
+# 200 W over 250 W would be an intensity of 0.8.
+BODY = {
+    "effectiveFrom": "2000-01-01",
+    "ftp": 250,
+    "criticalPower": 180,
+    "wPrime": 20_000,
+    "thresholdHeartrate": 170,
+    "weight": 71.5,
 }
 
 
@@ -180,13 +190,30 @@ def test_places_are_hidden_in_links_that_are_there_already(
 
 
 def test_neither_weight_nor_thresholds_are_shown(rider: Rider, stranger: httpx2.Client) -> None:
-    body = {"effectiveFrom": "2000-01-01", "ftp": 250, "weight": 71.5}
-    rider.client.put("/api/users/me/thresholds", json=body)
-    answer = stranger.get(place(share(rider, ridden(rider))["token"]))
-    assert answer.json()["workout"]["summary"]["intensityFactor"] == 0.8
-    assert answer.json()["workout"]["summary"]["parameters"] == {}
+    rider.client.put("/api/users/me/thresholds", json=BODY)
+    workout = ridden(rider)
+    assert rider.workout(workout)["summary"]["intensityFactor"] == 0.8
+    answer = stranger.get(place(share(rider, workout)["token"]))
+    summary = answer.json()["workout"]["summary"]
+    assert summary["normalizedPower"] == 200
+    assert {name: summary[name] for name in OF_THE_BODY} == dict.fromkeys(OF_THE_BODY)
+    assert summary["parameters"] == {}
+    assert set(summary["precise"].values()) == {None}
     assert "71.5" not in answer.text
-    assert answer.json()["workout"]["summary"]["wattsPerKilogram"] is None
+
+
+def test_nor_are_they_while_the_ride_goes_on(rider: Rider, stranger: httpx2.Client) -> None:
+    rider.client.put("/api/users/me/thresholds", json=BODY)
+    workout = rider.start()
+    rider.upload(workout, seconds(0, 100))
+    with watching(stranger, place(share(rider, workout)["token"], "/live")) as stream:
+        figures = stream.next("summary").data
+        assert {figures["summary"][name] for name in OF_THE_BODY[1:]} == {None}
+        assert figures["wPrimeBalance"] is None
+        assert {each["metric"] for each in figures["bests"]} == {"power"}
+        rider.complete(workout)
+        end = stream.next("end").data["summary"]
+    assert {end[name] for name in OF_THE_BODY} == {None}
 
 
 def test_no_answer_below_a_link_is_kept_or_indexed(rider: Rider, stranger: httpx2.Client) -> None:
