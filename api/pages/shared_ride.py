@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from api.pages.figures import FIRST, ShownFigure, write_figure
 from api.pages.formats import MISSING
-from api.pages.ride import shown_ride
+from api.pages.ride import BEST_DURATIONS, shown_ride
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.sharing.figures import OF_THE_BODY
-from api.sharing.shared import read_shared
+from api.sharing.shared import read_shared, read_shared_efforts
 from api.web.problems import NotFound
 
 _IN_SHORT: Final = ("totalDistance", "movingTime", "totalElevationGain", "normalizedPower")
@@ -25,7 +25,7 @@ async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
     """The page, the same for everybody, even for its rider; or that the link opens nothing."""
     stranger = Visitor(visitor.secret, visitor.formats)
     try:
-        shared = await read_shared(request)
+        shared, efforts = await read_shared(request), await read_shared_efforts(request)
     except NotFound:
         return page("shared_closed.html", stranger, HTTPStatus.NOT_FOUND)
     ride: dict[str, Any] = msgspec.to_builtins(shared)
@@ -38,7 +38,8 @@ async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
         may_change=False,
         path=f"/api/shared/{request.path_params['token']}",
         zones=[],
-        bests=[],
+        bests=[each for each in efforts.bests if each.duration in BEST_DURATIONS],
+        curve=[(each.duration, each.power) for each in efforts.power_curve],
         notes=_notes(is_hidden=shared.hidden, is_live=shown["live"]),
         in_short=_in_short(shown["summary"], visitor),
     )

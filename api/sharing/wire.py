@@ -105,6 +105,26 @@ class SharedWorkout(Struct, rename="camel"):
     expires_at: datetime
 
 
+class SharedPoint(Struct):
+    """The highest mean power held for so long."""
+
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+
+
+class SharedBest(SharedPoint):
+    """One of the efforts that are ranked, and when it began."""
+
+    start: Annotated[int, Meta(description="ms since the Unix epoch")]
+
+
+class SharedEfforts(Struct, rename="camel"):
+    """The power curve of a ride, and its bests by power; none where it is left out of records."""
+
+    power_curve: list[SharedPoint]
+    bests: list[SharedBest]
+
+
 class SharedAnswer(Struct):
     """The ride."""
 

@@ -110,6 +110,17 @@ def test_no_figure_tells_a_threshold_while_the_ride_goes_on_or_afterwards(
             assert figure not in page
 
 
+def test_it_has_the_power_curve_and_bests_without_records(visitor: Visitor, rider: Rider) -> None:
+    """The best 20 minutes are none: the ride takes 1,001 s."""
+    token = share(rider, ridden(rider))["token"]
+    page = visitor.get(f"/shared/{token}").text
+    assert re.search(r'data-curve="\[\[1, 200\.0\], ', page)
+    assert re.findall(r"(\d+ min)</button></th>\s*<td[^>]*>200<span", page) == [
+        *("1 min", "5 min", "10 min"),
+    ]
+    assert "Record<" not in page
+
+
 def test_nothing_that_the_page_loads_has_what_is_hidden(visitor: Visitor, rider: Rider) -> None:
     """Its charts have no position within 500 m of both ends, nor is there another way to ask."""
     workout = ridden(rider)

@@ -133,6 +133,20 @@ def test_nor_does_it_in_any_form(rider: Rider, stranger: httpx2.Client, query: s
     assert lines[1] == f"{T0},"
 
 
+def test_the_curve_has_power_alone(rider: Rider, stranger: httpx2.Client) -> None:
+    """1,001 s at 200 W; the ride has bests of speed too, which would tell the way to the door."""
+    workout = ridden(rider)
+    own = rider.client.get(f"/api/workouts/{workout}/power-curve").json()
+    assert {each["metric"] for each in own["bests"]} == {"power", "speed"}
+    answer = stranger.get(place(share(rider, workout)["token"], "/power-curve"))
+    efforts = answer.json()
+    assert {"duration": 600, "power": 200, "start": T0} in efforts["bests"]
+    assert {(each["power"], each["start"]) for each in efforts["bests"]} == {(200, T0)}
+    assert efforts["powerCurve"][0] == {"duration": 1, "power": 200}
+    assert efforts["powerCurve"][-1]["duration"] == own["powerCurve"][-1]["duration"]
+    assert workout not in answer.text
+
+
 @pytest.mark.parametrize("points", [5000, 100])
 def test_a_chart_shows_no_more(rider: Rider, stranger: httpx2.Client, points: int) -> None:
     token = share(rider, ridden(rider))["token"]
@@ -241,7 +255,7 @@ def test_a_token_that_opens_nothing_is_a_404_whatever_is_wrong_with_it(
     for answer in answers:
         problem_of(answer, 404)
     assert len({answer.content for answer in answers}) == 1
-    for rest in ("/telemetry", "/live", "/card.svg"):
+    for rest in ("/telemetry", "/power-curve", "/live", "/card.svg"):
         problem_of(stranger.get(place(tokens[0], rest)), 404)
 
 
