@@ -15,6 +15,7 @@ from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
 from api.identity.wire import Rider
 from api.web.body import JSON, MOST_OF_STRANGERS, read_json
+from api.web.query import TimeZone, time_zone_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 
@@ -28,6 +29,7 @@ class Registration(Struct, rename="camel"):
     password: NewPassword
     display_name: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | None = None
     invitation: Annotated[str, Meta(max_length=100)] | None = None
+    time_zone: TimeZone = "UTC"
 
 
 class RegistrationAnswer(Struct):
@@ -75,10 +77,11 @@ async def create_account(
     Raises Unprocessable, Forbidden, Conflict, TooManyRequests, ServiceUnavailable.
     """
     email = checked_email(wanted.email)
+    time_zone = time_zone_of(wanted.time_zone, "timeZone")
     require_registration(state["settings"], wanted.invitation)
     await state["throttle"].admit_registration(request)
     hashed = await state["passwords"].hash(wanted.password)
-    user = NewUser(email, wanted.display_name or None, password_hash=hashed)
+    user = NewUser(email, wanted.display_name or None, time_zone, password_hash=hashed)
     return await create_user(state, user, wanted.invitation)
 
 

@@ -84,6 +84,18 @@ def test_registering_signs_in(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "taken"),
+    [("Asia/Tokyo", "Asia/Tokyo"), ("Etc/Unknown", "UTC"), ("", "UTC"), ("\x00", "UTC")],
+)
+def test_an_account_begins_in_the_zone_of_the_browser_where_that_is_known(
+    visitor: Visitor, zone: str, taken: str
+) -> None:
+    fields = {"email": f"{token_hex(6)}@example.com", "password": PASSWORD, "zone": zone}
+    assert visitor.submit("/register", fields).status_code == 303
+    assert f'data-zone="{taken}"' in visitor.get("/").text
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"password": "short"}, "A password has at least 8 characters."),
