@@ -23,6 +23,7 @@ from api.identity.throttle import network_of
 from api.identity.wire import Rider
 from api.repeats.once import find_repeated, once
 from api.web.body import JSON, MOST_OF_STRANGERS, read_json
+from api.web.query import TimeZone, time_zone_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 
@@ -36,6 +37,7 @@ class Registration(Struct, rename="camel"):
     password: NewPassword
     display_name: Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")] | None = None
     invitation: Annotated[str, Meta(max_length=100)] | None = None
+    time_zone: TimeZone = "UTC"
 
 
 class RegistrationAnswer(Struct):
@@ -99,10 +101,11 @@ async def _admit(
 ) -> NewUser:
     """Who may become a user. Raises as ``create_account`` does."""
     email = checked_email(wanted.email)
+    time_zone = time_zone_of(wanted.time_zone, "timeZone")
     require_registration(state["settings"], wanted.invitation)
     await state["throttle"].admit_registration(request)
     hashed = await state["passwords"].hash(wanted.password)
-    return NewUser(email, wanted.display_name or None, password_hash=hashed)
+    return NewUser(email, wanted.display_name or None, time_zone, password_hash=hashed)
 
 
 async def change_password(request: IdentityRequest, caller: Caller) -> Response:

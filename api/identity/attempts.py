@@ -30,14 +30,21 @@ class Attempt(Struct):
     browser: bytes
     invitation: str | None
     page: bool = False
+    time_zone: str = "UTC"
 
 
 async def save(
-    redis: AsyncRedis, provider: str, made: Secrets, invitation: str | None, *, page: bool
+    redis: AsyncRedis,
+    provider: str,
+    made: Secrets,
+    invitation: str | None,
+    time_zone: str,
+    *,
+    page: bool,
 ) -> str:
     """Store an attempt; gives the cookie by which its browser is recognised."""
     cookie = secrets.token_urlsafe(32)
-    attempt = Attempt(provider, made, hash_key(cookie), invitation, page)
+    attempt = Attempt(provider, made, hash_key(cookie), invitation, page, time_zone)
     await redis.set(_key(made.state), msgspec.json.encode(attempt), ex=_LIFETIME)
     return cookie
 

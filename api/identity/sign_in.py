@@ -19,7 +19,7 @@ from api.identity.sessions import Session, open_session
 from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
 from api.web.problems import BadRequest, Conflict, Forbidden
-from api.web.query import read_query
+from api.web.query import TimeZone, read_query, time_zone_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from shared.settings import Settings
@@ -44,14 +44,16 @@ class SignInOptions(Struct):
     providers: list[Provider]
 
 
-class StartQuery(Struct):
+class StartQuery(Struct, rename="camel"):
     """`invitation`: a code from whoever runs the service, where a new account needs one.
 
     `page`: come back to the start page, signed in by a cookie, instead of to a session as JSON.
+    `timeZone`: of a new account.
     """
 
     invitation: Annotated[str, Meta(max_length=100)] | None = None
     page: bool = False
+    time_zone: TimeZone = "UTC"
 
 
 class CallbackQuery(Struct):
@@ -85,11 +87,12 @@ async def start_sign_in(request: IdentityRequest) -> Response:
     """Send a browser to an OpenID provider, which sends it back to the callback."""
     state, provider = request.state, _provider_of(request)
     wanted = read_query(request, StartQuery)
+    time_zone = time_zone_of(wanted.time_zone, "timeZone")
     await state["throttle"].admit_sign_in(request)
     secrets = make_secrets()
     response = RedirectResponse(await provider.address(secrets), HTTPStatus.FOUND)
     cookie = await attempts.save(
-        state["redis"], provider.name, secrets, wanted.invitation, page=wanted.page
+        state["redis"], provider.name, secrets, wanted.invitation, time_zone, page=wanted.page
     )
     attempts.set_cookie(response, state["settings"], cookie)
     return response
@@ -105,7 +108,7 @@ async def finish_sign_in(request: IdentityRequest) -> Response:
     await state["throttle"].admit_sign_in(request)
     attempt = await attempts.take(request, answer.state or "", provider.name)
     claims = await _claims_of(provider, answer, attempt)
-    user_id = await _user_of(request, provider, claims, attempt.invitation)
+    user_id = await _user_of(request, provider, claims, attempt)
     session = await open_session(state, user_id, provider.name)
     response = _signed_in(request, session) if attempt.page else _answer(session)
     attempts.clear_cookie(response, state["settings"])
@@ -150,7 +153,7 @@ def _require_code(provider: ProviderClient, answer: CallbackQuery) -> str:
 
 
 async def _user_of(
-    request: IdentityRequest, provider: ProviderClient, claims: Claims, invitation: str | None
+    request: IdentityRequest, provider: ProviderClient, claims: Claims, attempt: Attempt
 ) -> UUID:
     """The user with these claims, created if need be.
 
@@ -159,11 +162,11 @@ async def _user_of(
     user_id = await _find_user(request.state, provider, claims)
     if user_id is not None:
         return user_id
-    require_registration(request.state["settings"], invitation)
-    user = _new_user(provider, claims)
+    require_registration(request.state["settings"], attempt.invitation)
+    user = _new_user(provider, claims, attempt.time_zone)
     await request.state["throttle"].admit_registration(request)
     try:
-        return await create_user(request.state, user, invitation)
+        return await create_user(request.state, user, attempt.invitation)
     except Conflict:  # by the same user, in another window?
         user_id = await _find_user(request.state, provider, claims)
         if user_id is None:
@@ -181,7 +184,7 @@ async def _find_user(state: IdentityState, provider: ProviderClient, claims: Cla
     return user.id
 
 
-def _new_user(provider: ProviderClient, claims: Claims) -> NewUser:
+def _new_user(provider: ProviderClient, claims: Claims, time_zone: str) -> NewUser:
     """Raises Forbidden unless the provider has verified the email address; Unprocessable."""
     if claims.email is None:
         raise Forbidden(f"{provider.name} gives no email address of yours")
@@ -189,7 +192,7 @@ def _new_user(provider: ProviderClient, claims: Claims) -> NewUser:
         raise Forbidden(f"{provider.name} has not verified your email address")
     email = checked_email(claims.email)
     name = (claims.name or "").replace("\x00", "").strip()[:_LONGEST_NAME]
-    return NewUser(email, name or None, provider=provider.issuer, provider_id=claims.sub)
+    return NewUser(email, name or None, time_zone, provider=provider.issuer, provider_id=claims.sub)
 
 
 def _url(settings: Settings, *names: str) -> str:

@@ -47,6 +47,7 @@ class NewUser:
 
     email: str
     display_name: str | None
+    time_zone: str = "UTC"
     password_hash: str | None = None
     provider: str | None = None
     provider_id: str | None = None

@@ -9,6 +9,8 @@ import numpy as np
 from shared.samples.columns import IntArray
 
 START: Final = "0-0"  # of any stream
+_LAST_ID: Final = 2**64 - 1  # of either part of an entry's id: Redis refuses what is beyond
+_LAST_TIMESTAMP: Final = 2**53  # ms, as of the stream's `from`
 _FORM: Final = re.compile(r"([0-9]{1,20}-[0-9]{1,20})\.([0-9]{0,19})\.([0-9]{0,12})", re.ASCII)
 
 
@@ -41,6 +43,8 @@ class Position:
         if match is None:
             return cls(START, None, None)
         entry, through, count = match.groups()
+        if max(_order_of(entry)) > _LAST_ID or int(through or 0) > _LAST_TIMESTAMP:
+            return cls(START, None, None)
         return cls(entry, int(through) if through else None, int(count) if count else None)
 
     @classmethod

@@ -15,6 +15,7 @@ from api.pages.routing import SIGN_IN, Fields, Page, go_to, local_path
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.web.problems import Forbidden, Problem, Unauthorized, Unprocessable
+from api.web.query import time_zone_of
 from api.web.shapes import fault_of, sentence
 
 _FEWEST: Final = 8  # characters of a password
@@ -102,12 +103,24 @@ def _registration_of(fields: Fields) -> Registration:
         "password": fields.get("password", ""),
         "displayName": fields.get("name", "").strip() or None,
         "invitation": fields.get("invitation", "").strip() or None,
+        "timeZone": _zone_of(fields.get("zone", "")),
     }
     try:
         return msgspec.convert(members, Registration)
     except msgspec.ValidationError as error:
         fault = fault_of(error, Registration)
         raise Unprocessable(sentence(fault), [fault]) from None
+
+
+def _zone_of(text: str) -> str:
+    """The browser's time zone, so that days are the rider's; UTC where it names none that is known.
+
+    Nobody has typed it in, so nobody is told.
+    """
+    try:
+        return time_zone_of(text, "zone")
+    except Unprocessable:
+        return "UTC"
 
 
 def _failure_of(problem: Problem, fields: Fields) -> _Failure:

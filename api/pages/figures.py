@@ -114,7 +114,8 @@ def shown_figures(
 ) -> Iterator[ShownFigure]:
     """The figures of a summary, beside those of the device."""
     for kind in kinds:
-        value = summary.get("precise", {}).get(kind.member, summary.get(kind.member))
+        precise = summary.get("precise", {}).get(kind.member)
+        value = summary.get(kind.member) if precise is None else precise
         theirs = device.get(kind.device) if kind.device else None
         text, unit = write_figure(kind, value, formats)
         yield ShownFigure(

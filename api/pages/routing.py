@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -90,9 +90,8 @@ def go_to(path: str) -> RedirectResponse:
 
 def local_path(text: str) -> str:
     """The text, if it is a path of ours to go to; else the start page's."""
-    parts = urlsplit(text)
     is_path = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if is_path and not (parts.scheme or parts.netloc) else "/"
+    return text if is_path else "/"
 
 
 def _to_sign_in(request: PagesRequest) -> Response:

@@ -83,16 +83,17 @@ async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
     today = today_of(zone)
     days, other_days = (query.first, query.last), (query.other_first, query.other_last)
     spans = spans_of(query.dates, query.beside, days, other_days, today)
-    family = sport_family(query.sport)
+    records = await store.list_records(state["database"], caller.user_id)
+    sports = sorted({CYCLING, *(each.sport for each in records)})
+    family = _one_of(sports, query.sport)
     chosen, other = await _curves(state, caller, zone, family, spans)
     fitness = await read_fitness(state, caller, FitnessQuery(from_=today - _FITNESS_DAYS))
-    records = await store.list_records(state["database"], caller.user_id)
     return page(
         "season.html",
         visitor,
         query=query,
         family=family,
-        sports=sorted({family, CYCLING, *(each.sport for each in records)}),
+        sports=sports,
         spans=spans,
         choices=SPANS,
         days_shown=_days_shown(spans),
@@ -104,6 +105,12 @@ async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
         fitness=fitness_data(fitness.fitness),
         totals=await _totals(state, caller, zone, query.by, today),
     )
+
+
+def _one_of(sports: Sequence[str], asked: str) -> str:
+    """The sport that is asked for, if the rider has anything of it to show."""
+    family = sport_family(asked)
+    return family if family in sports else CYCLING
 
 
 def _days_shown(spans: Spans) -> dict[str, tuple[date, date]]:

@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from api.pages.figures import FIRST, ShownFigure, write_figure
 from api.pages.formats import MISSING
-from api.pages.ride import shown_ride
+from api.pages.ride import BEST_DURATIONS, shown_ride
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
-from api.sharing.shared import read_shared
+from api.sharing.figures import OF_THE_BODY
+from api.sharing.shared import read_shared, read_shared_efforts
 from api.web.problems import NotFound
 
 _IN_SHORT: Final = ("totalDistance", "movingTime", "totalElevationGain", "normalizedPower")
@@ -24,7 +25,7 @@ async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
     """The page, the same for everybody, even for its rider; or that the link opens nothing."""
     stranger = Visitor(visitor.secret, visitor.formats)
     try:
-        shared = await read_shared(request)
+        shared, efforts = await read_shared(request), await read_shared_efforts(request)
     except NotFound:
         return page("shared_closed.html", stranger, HTTPStatus.NOT_FOUND)
     ride: dict[str, Any] = msgspec.to_builtins(shared)
@@ -37,7 +38,8 @@ async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
         may_change=False,
         path=f"/api/shared/{request.path_params['token']}",
         zones=[],
-        bests=[],
+        bests=[each for each in efforts.bests if each.duration in BEST_DURATIONS],
+        curve=[(each.duration, each.power) for each in efforts.power_curve],
         notes=_notes(is_hidden=shared.hidden, is_live=shown["live"]),
         in_short=_in_short(shown["summary"], visitor),
     )
@@ -47,8 +49,8 @@ def _known(shown: dict[str, Any], *, is_hidden: bool) -> dict[str, Any]:
     """The figures without those that are missing, or will be until the ride is over."""
     groups = [(name, list(filter(_is_known, rows))) for name, rows in shown["groups"]]
     if shown["live"]:
-        later = {"totalDistance"} if is_hidden else set()
-        figures = [each for each in shown["figures"] if each.member not in later]
+        never = {*OF_THE_BODY, "totalDistance"} if is_hidden else {*OF_THE_BODY}
+        figures = [each for each in shown["figures"] if each.member not in never]
     else:
         figures = list(filter(_is_known, shown["figures"]))
     return {"figures": figures, "groups": [each for each in groups if each[1]]}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.sharing.figures import without_hints
+from api.sharing.figures import running_without_hints
 from api.sharing.hiding import (
     EVERYWHERE,
     HIDDEN,
@@ -62,9 +62,7 @@ class LiveVeil:
 
     def figures(self, figures: Any) -> Any:
         """Without what tells of the rider's body, and of the way through what is hidden."""
-        summary = figures["summary"]
-        shown = summary and without_hints(summary, None, is_hidden=True)
-        return {**figures, "summary": shown}
+        return running_without_hints(figures)
 
     def _note_ends(self, samples: Samples) -> None:
         """Where the ride began, and both ends of a pause, are hidden from now on."""

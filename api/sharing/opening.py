@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from api.live.watching import Glass
 from api.sharing import store
@@ -92,10 +93,16 @@ async def open_held(request: SharingRequest, opened: Opened) -> EncodedSamples:
 
     Raises TooManyRequests, ServiceUnavailable.
     """
+    return await _fetch_held(request, opened, request.scope)
+
+
+async def _fetch_held(
+    request: SharingRequest, opened: Opened, scope: MutableMapping[str, Any]
+) -> EncodedSamples:
     answers, share_id = request.state["answers"], opened.share.id
-    await answers.begin_read(request.scope, share_id)
+    await answers.begin_read(scope, share_id)
     encoded = await fetch_samples(request.state, opened.workout)
-    answers.take(request.scope, share_id, await asyncio.to_thread(encoded.size))
+    answers.take(scope, share_id, await asyncio.to_thread(encoded.size))
     return encoded
 
 
@@ -119,17 +126,24 @@ def view_of(encoded: EncodedSamples, opened: Opened, veil: Veil, selection: Sele
 
 
 async def glass_of(request: SharingRequest, opened: Opened) -> Glass:
-    """Through which those with this link see the ride go on: each has seen all that is held."""
-    encoded = await open_held(request, opened)
+    """Through which those with this link see the ride go on: each has seen all that is held.
 
-    def make() -> LiveVeil:
-        veil = opened.live_veil()
-        veil.samples(_track_of(encoded, opened.workout, ("lat", "lng", "speed")))
-        return veil
+    The read ends with this: a stream goes on for hours, and a few would shut the link for others.
 
-    veil = await asyncio.to_thread(make)
+    Raises TooManyRequests, ServiceUnavailable.
+    """
+    held: dict[str, Any] = {}
+    with request.state["answers"].holding(held):
+        encoded = await _fetch_held(request, opened, held)
+        veil = await asyncio.to_thread(_live_veil_after, encoded, opened)
     name = ("share", opened.metres, opened.share.hide_places, repr(opened.hidden.places))
     return Glass(name, veil.copy)
+
+
+def _live_veil_after(encoded: EncodedSamples, opened: Opened) -> LiveVeil:
+    veil = opened.live_veil()
+    veil.samples(_track_of(encoded, opened.workout, ("lat", "lng", "speed")))
+    return veil
 
 
 def _track_of(

@@ -17,13 +17,20 @@ from api.live.feed import Wish
 from api.live.routes import WATCH_REFUSALS, LiveQuery, begin
 from api.live.stream import MEDIA as EVENTS
 from api.live.viewers import Ticket
+from api.season import store as season
 from api.sharing.card import MEDIA as SVG
 from api.sharing.card import Line, card, figures_of
 from api.sharing.figures import laps_without_hints, without_hints
 from api.sharing.hiding import Veil, fixes
 from api.sharing.opening import Opened, glass_of, open_held, open_share, veil_of, view_of
 from api.sharing.state import SharingRequest
-from api.sharing.wire import SharedAnswer, SharedWorkout
+from api.sharing.wire import (
+    SharedAnswer,
+    SharedBest,
+    SharedEfforts,
+    SharedPoint,
+    SharedWorkout,
+)
 from api.web.body import JSON
 from api.web.query import read_moment, read_query
 from api.web.responses import json_response
@@ -94,11 +101,38 @@ async def get_shared_chart(request: SharingRequest) -> Response:
     return json_response(await asyncio.to_thread(make))
 
 
+async def get_shared_curve(request: SharingRequest) -> Response:
+    """The power curve of the ride that a link opens, and its bests by power.
+
+    Power is not hidden anywhere; those of speed, which would tell a way, are left out.
+    """
+    return json_response(await read_shared_efforts(request))
+
+
+async def read_shared_efforts(request: Request[Any]) -> SharedEfforts:
+    """What was held for how long on the ride of the token in the path.
+
+    Raises NotFound, TooManyRequests.
+    """
+    share, database = (await open_share(request)).share, request.state["database"]
+    curve = await season.read_workout_curve(database, share.workout_id, share.user_id)
+    bests = await season.list_bests(database, share.workout_id, share.user_id)
+    return SharedEfforts(
+        [SharedPoint(each.duration, each.power) for each in curve],
+        [_best_of(each) for each in bests if each.metric == "power"],
+    )
+
+
+def _best_of(best: season.Record) -> SharedBest:
+    return SharedBest(best.duration, best.value, round(best.started_at.timestamp() * 1000))
+
+
 async def watch_shared(request: SharingRequest) -> Response:
     """The ride that a link opens as it goes on: as `GET /api/workouts/{id}/live`.
 
     Positions come as soon as the rider is further away than the end of the ride would be hidden: a
-    timestamp then comes again, with its position and speed. There is no `distance`.
+    timestamp then comes again, with its position and speed. There is no `distance`, none of the
+    `bests` is of speed, and `wPrimeBalance` and what else tells a threshold is null.
     """
     query = read_query(request, LiveQuery)
     wish = Wish(channels_of(query.channels), query.every)
@@ -211,6 +245,13 @@ OPERATIONS = Operations(
             get_shared_chart,
             {HTTPStatus.OK: Chart},
             query=ChartQuery,
+            refusals=_REFUSALS,
+        ),
+        Operation(
+            "GET",
+            f"{_PATH}/power-curve",
+            get_shared_curve,
+            {HTTPStatus.OK: SharedEfforts},
             refusals=_REFUSALS,
         ),
         Operation(

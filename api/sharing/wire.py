@@ -84,8 +84,10 @@ class SharedWorkout(Struct, rename="camel"):
     """A ride as a link shows it.
 
     `hidden`: whether a part of its track is not shown; `totalDistance` is then that of what is.
-    Neither weight nor thresholds are in it, nor anything that names its rider but `rider`, the
-    display name.
+    Nothing names its rider but `rider`, the display name. Neither weight nor thresholds are in it,
+    nor what tells them: `parameters` is empty, and `intensityFactor`, `trainingStressScore`,
+    `wPrimeBalanceMin`, `powerZones`, `heartrateZones`, `wattsPerKilogram` and all that is `precise`
+    are null.
     """
 
     title: str | None
@@ -101,6 +103,26 @@ class SharedWorkout(Struct, rename="camel"):
     pauses: list[PauseShown]
     hidden: bool
     expires_at: Instant
+
+
+class SharedPoint(Struct):
+    """The highest mean power held for so long."""
+
+    duration: Annotated[int, Meta(description="Seconds")]
+    power: Annotated[float, Meta(description="Watts")]
+
+
+class SharedBest(SharedPoint):
+    """One of the efforts that are ranked, and when it began."""
+
+    start: Annotated[int, Meta(description="ms since the Unix epoch")]
+
+
+class SharedEfforts(Struct, rename="camel"):
+    """The power curve of a ride, and its bests by power; none where it is left out of records."""
+
+    power_curve: list[SharedPoint]
+    bests: list[SharedBest]
 
 
 class SharedAnswer(Struct):

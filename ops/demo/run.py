@@ -110,6 +110,8 @@ def start_service(
     with _bind(environ.get("HOST") or "127.0.0.1", port) as listener, Supervisor() as supervisor:
         fd = listener.fileno()
         url = _address(listener)
+        # Links begin with it. Without TLS it is an address of this machine; pages use their own.
+        environ = {"PUBLIC_URL": f"http://127.0.0.1:{listener.getsockname()[1]}", **environ}
         log = _fresh(logs / "api.log")
         api = supervisor.start(
             lambda: spawn(

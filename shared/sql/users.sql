@@ -7,8 +7,11 @@ RETURNING id, email, created_at, xmax = 0 AS is_new
 
 -- name: register
 -- A new user; no row if the address or the provider's id is taken.
-INSERT INTO users (email, password_hash, provider, provider_id, display_name)
-VALUES (%(email)s, %(password_hash)s, %(provider)s, %(provider_id)s, %(display_name)s)
+INSERT INTO users (email, password_hash, provider, provider_id, display_name, settings)
+VALUES (
+    %(email)s, %(password_hash)s, %(provider)s, %(provider_id)s, %(display_name)s,
+    jsonb_build_object('timeZone', %(time_zone)s::text)
+)
 ON CONFLICT DO NOTHING
 RETURNING id
 

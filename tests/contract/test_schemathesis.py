@@ -26,6 +26,8 @@ UNREACHABLE = {
     "GET /api/shared/{token}/live",
     "GET /api/shared/{token}",  # no token that is made up opens anything
     "GET /api/shared/{token}/telemetry",
+    "GET /api/shared/{token}/chart",
+    "GET /api/shared/{token}/power-curve",
     "GET /api/shared/{token}/card.svg",
     "PUT /api/users/me/password",
     "DELETE /api/users/me",

@@ -50,6 +50,7 @@ def test_from_nothing_to_a_ride_s_charts(open_page: OpenPage, ride_file: Path) -
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Make the account").click()
     page.wait_for_url("**/")
+    expect(page.locator("html")).to_have_attribute("data-zone", "Europe/Zurich")  # the browser's
     window.picture("home-empty")
     see_ride(window, ride_file)
     expect(page.locator("h1")).to_have_text("Night ride")

@@ -54,7 +54,8 @@ def test_from_a_page_it_ends_on_the_start_page_with_the_session_in_a_cookie(
 ) -> None:
     name = fresh_name()
     django.put_rider(name, first_name="Fausto")
-    answer = browser.sign_in(api.start_url("django"), name, page="true")
+    query = {"page": "true", "timeZone": "Asia/Tokyo"}
+    answer = browser.sign_in(api.start_url("django"), name, **query)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert answer.text == ""
     kept = next(
@@ -62,7 +63,9 @@ def test_from_a_page_it_ends_on_the_start_page_with_the_session_in_a_cookie(
     )
     assert "HttpOnly" in kept
     assert "SameSite=lax" in kept
-    assert "Fausto" in browser.client.get(f"{api.url}/").text
+    page = browser.client.get(f"{api.url}/").text
+    assert "Fausto" in page
+    assert 'data-zone="Asia/Tokyo"' in page
 
 
 def test_the_second_finds_it_whatever_the_provider_calls_the_rider_by_then(

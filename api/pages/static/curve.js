@@ -26,6 +26,13 @@ export async function drawCurve(element, ride) {
   }
 }
 
+// Of a ride that a link opens, whose curve is in the page: [seconds, watts]; nothing of other rides.
+export function drawSharedCurve(element) {
+  if (!element) return;
+  const curve = JSON.parse(element.dataset.curve).map(([duration, power]) => ({ duration, power }));
+  fitted(element, (width) => [draw(width, curve, [], [])]);
+}
+
 function draw(width, ride, season, records) {
   const longest = Math.max(...[...ride, ...season].map((point) => point.duration), 60);
   const top = Math.max(...[...ride, ...season].map((point) => point.power), ...records.map((each) => each.value), 1) * 1.05;

@@ -1,7 +1,7 @@
 // Dates and times in the browser's language and the rider's time zone.
 
 const riderZone = document.documentElement.dataset.zone;
-const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+export const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const zone = riderZone || browserZone;
 
 const DAY = 86_400_000;
@@ -39,10 +39,11 @@ const WRITERS = {
   full: (moment) => `${longDate.format(moment)}, ${clock.format(moment)}${zoneNote(moment)}`,
 };
 
-// The zone's name where a rider's clock is not the browser's.
+// The zone's name where a rider's clock is not the browser's; and for who looks at another's ride,
+// as nobody else says whose clock that is.
 function zoneNote(moment) {
   const at = (timeZone) => new Intl.DateTimeFormat("en", { timeZone, dateStyle: "short", timeStyle: "short" }).format(moment);
-  return at(zone) === at(browserZone) ? "" : ` (${zone.split("/").pop().replaceAll("_", " ")})`;
+  return riderZone && at(zone) === at(browserZone) ? "" : ` (${zone.split("/").pop().replaceAll("_", " ")})`;
 }
 
 // Every <time data-as="day|date|full|dated|calendar|month"> below an element.

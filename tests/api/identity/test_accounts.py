@@ -238,6 +238,16 @@ def test_a_user_of_the_command_line_gets_a_password_from_there(
     assert rider.client.get("/api/users/me").status_code == 200  # its key is no session
 
 
+def test_an_account_begins_in_a_time_zone_that_is_one(api: str) -> None:
+    def make(**members: str) -> httpx2.Response:
+        account = {"email": f"{token_hex(6)}@example.com", "password": PASSWORD, **members}
+        return httpx2.post(f"{api}/api/users", json=account)
+
+    assert make().json()["user"]["timeZone"] == "UTC"
+    assert make(timeZone="Asia/Tokyo").json()["user"]["timeZone"] == "Asia/Tokyo"
+    problem_of(make(timeZone="Asia/Nowhere"), 422)
+
+
 def test_a_profile_is_changed_member_by_member(session: LoggedIn) -> None:
     def change(**members: object) -> dict[str, Any]:
         response = session.call("PATCH", "/api/users/me", **members)

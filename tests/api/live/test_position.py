@@ -32,6 +32,19 @@ def test_what_is_no_id_is_the_beginning(text: str) -> None:
     assert Position.parse(text) == Position(START, None, None)
 
 
+@pytest.mark.parametrize(
+    "text", [f"{2**64}-0.1.1", f"1-{'9' * 20}.1.1", f"1-2.{'9' * 19}.1", f"1-2.{2**53 + 1}.1"]
+)
+def test_what_no_entry_or_sample_can_have_is_the_beginning(text: str) -> None:
+    """Redis would refuse such an entry each time that the viewer comes again."""
+    assert Position.parse(text) == Position(START, None, None)
+
+
+def test_the_last_entry_that_there_can_be_is_one() -> None:
+    last = Position(f"{2**64 - 1}-{2**64 - 1}", 2**53, 1)
+    assert Position.parse(str(last)) == last
+
+
 def test_a_count_goes_on_while_samples_come_in_order() -> None:
     seen = Position.after_all("1-0", times(0, 1, 2)).after("2-0", times(4, 3, 3))
     assert seen == Position("2-0", T + 4000, 5)

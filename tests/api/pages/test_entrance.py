@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from secrets import token_hex
+from urllib.parse import quote
 
 import pytest
 
@@ -83,6 +84,18 @@ def test_registering_signs_in(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "taken"),
+    [("Asia/Tokyo", "Asia/Tokyo"), ("Etc/Unknown", "UTC"), ("", "UTC"), ("\x00", "UTC")],
+)
+def test_an_account_begins_in_the_zone_of_the_browser_where_that_is_known(
+    visitor: Visitor, zone: str, taken: str
+) -> None:
+    fields = {"email": f"{token_hex(6)}@example.com", "password": PASSWORD, "zone": zone}
+    assert visitor.submit("/register", fields).status_code == 303
+    assert f'data-zone="{taken}"' in visitor.get("/").text
+
+
+@pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"password": "short"}, "A password has at least 8 characters."),
@@ -132,6 +145,9 @@ def test_signing_out_ends_the_session_itself(signed_in: Visitor) -> None:
         ("https://evil.example/", "/"),
         ("//evil.example/", "/"),
         ("/\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("//[", "/"),
+        ("[", "/"),
         ("javascript:alert(1)", "/"),
     ],
 )
@@ -141,6 +157,13 @@ def test_signing_in_leads_back_to_a_page_of_ours_alone(
     email = register(visitor.url)
     fields = {"email": email, "password": PASSWORD, "next": wanted}
     assert visitor.submit("/sign-in", fields).headers["location"] == shown
+
+
+@pytest.mark.parametrize("wanted", ["//[", "//evil.example", "/\\[", "http://["])
+def test_the_form_leads_on_to_a_page_of_ours_alone(visitor: Visitor, wanted: str) -> None:
+    page = visitor.get(f"/sign-in?next={quote(wanted)}")
+    assert page.status_code == 200
+    assert 'name="next" value="/"' in page.text
 
 
 @pytest.fixture(scope="module")

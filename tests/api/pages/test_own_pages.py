@@ -61,6 +61,18 @@ def test_a_list_has_its_ride_escaped_and_in_the_units_chosen(
     assert 'value="imperial" aria-pressed="true"' in page.text
 
 
+def test_the_season_has_sports_that_were_ridden_alone(visitor: Visitor, rider: Rider) -> None:
+    run = rider.start(sport="trail_running")
+    rider.upload(run, seconds_of(200, 60))
+    rider.complete(run)
+    sign_in(visitor, rider)
+    page = visitor.get("/season?sport=trail_running").text
+    assert re.search(r'aria-current="page">Running</a>', page)
+    page = visitor.get("/season?sport=foo").text
+    assert "Foo" not in page
+    assert re.search(r'aria-current="page">Cycling</a>', page)
+
+
 @pytest.mark.parametrize(
     "path",
     [

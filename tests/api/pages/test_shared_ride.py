@@ -96,6 +96,31 @@ def test_distances_are_of_what_is_shown(visitor: Visitor, rider: Rider) -> None:
     assert "Average speed" not in page
 
 
+def test_no_figure_tells_a_threshold_while_the_ride_goes_on_or_afterwards(
+    visitor: Visitor, rider: Rider
+) -> None:
+    body = {"effectiveFrom": "2000-01-01", "ftp": 251, "criticalPower": 181, "wPrime": 20_000}
+    rider.client.put("/api/users/me/thresholds", json=body)
+    workout = ridden(rider)
+    under_way = rider.start()
+    for each in (workout, under_way):
+        page = visitor.get(f"/shared/{share(rider, each)['token']}").text
+        assert "Normalized" in page
+        for figure in ("Intensity", "TSS", "Zones", "Lowest W′", "251"):
+            assert figure not in page
+
+
+def test_it_has_the_power_curve_and_bests_without_records(visitor: Visitor, rider: Rider) -> None:
+    """The best 20 minutes are none: the ride takes 1,001 s."""
+    token = share(rider, ridden(rider))["token"]
+    page = visitor.get(f"/shared/{token}").text
+    assert re.search(r'data-curve="\[\[1, 200\.0\], ', page)
+    assert re.findall(r"(\d+ min)</button></th>\s*<td[^>]*>200<span", page) == [
+        *("1 min", "5 min", "10 min"),
+    ]
+    assert "Record<" not in page
+
+
 def test_nothing_that_the_page_loads_has_what_is_hidden(visitor: Visitor, rider: Rider) -> None:
     """Its charts have no position within 500 m of both ends, nor is there another way to ask."""
     workout = ridden(rider)

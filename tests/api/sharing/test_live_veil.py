@@ -98,6 +98,12 @@ def test_with_nothing_to_hide_positions_come_at_once() -> None:
 def test_running_figures_are_without_body_and_distance() -> None:
     summary = {
         "avgPower": 200,
+        "precise": {"avgPower": 200.4},
+        "intensityFactor": 0.8,
+        "trainingStressScore": 64.0,
+        "wPrimeBalanceMin": 8.1,
+        "powerZones": [60, 0],
+        "heartrateZones": [60, 0],
         "totalDistance": 12_345.0,
         "avgSpeed": 8.5,
         "wattsPerKilogram": {"avgPower": 2.8},
@@ -112,10 +118,25 @@ def test_running_figures_are_without_body_and_distance() -> None:
             "totalDistance": None,
             "avgSpeed": None,
             "wattsPerKilogram": None,
+            "precise": {"avgPower": None},
+            "intensityFactor": None,
+            "trainingStressScore": None,
+            "wPrimeBalanceMin": None,
+            "powerZones": None,
+            "heartrateZones": None,
             "parameters": {},
             "intervals": [{"duration": 60, "avgSpeed": None, "wattsPerKilogram": None}],
         },
     }
+
+
+def test_no_running_best_is_of_speed_and_no_balance_is_shown() -> None:
+    """60 s at 14 m/s from the door on would say that it is 840 m to where they end."""
+    power = {"metric": "power", "duration": 60, "value": 300.0, "start": T0}
+    speed = {"metric": "speed", "duration": 60, "value": 14.0, "start": T0}
+    figures = {"through": 1, "summary": None, "bests": [power, speed], "wPrimeBalance": 12.3}
+    shown = {"through": 1, "summary": None, "bests": [power], "wPrimeBalance": None}
+    assert veil().figures(figures) == shown
 
 
 @pytest.mark.parametrize("at_once", [1, 1000])

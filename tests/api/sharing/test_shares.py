@@ -1,6 +1,7 @@
 """Links to rides, over HTTP: what they open, for how long, and what they never show."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 from xml.etree import ElementTree
@@ -9,7 +10,9 @@ import httpx2
 import pytest
 
 from api.identity.throttle import MOST_STRANGE_TOKENS
+from api.sharing.figures import OF_THE_BODY
 from api.sharing.shares import MOST_SHARES
+from api.web.sending import MOST_READS
 from shared.connections import Database
 from shared.credentials import hash_key
 from tests.api.answers import T0, eventually, problem_of
@@ -21,6 +24,15 @@ HEADERS = {
     "cache-control": "private, no-store",
     "x-robots-tag": "noindex, nofollow",
     "referrer-policy": "no-referrer",
+}
+# 200 W over 250 W would be an intensity of 0.8.
+BODY = {
+    "effectiveFrom": "2000-01-01",
+    "ftp": 250,
+    "criticalPower": 180,
+    "wPrime": 20_000,
+    "thresholdHeartrate": 170,
+    "weight": 71.5,
 }
 
 
@@ -121,6 +133,20 @@ def test_nor_does_it_in_any_form(rider: Rider, stranger: httpx2.Client, query: s
     assert lines[1] == f"{T0},"
 
 
+def test_the_curve_has_power_alone(rider: Rider, stranger: httpx2.Client) -> None:
+    """1,001 s at 200 W; the ride has bests of speed too, which would tell the way to the door."""
+    workout = ridden(rider)
+    own = rider.client.get(f"/api/workouts/{workout}/power-curve").json()
+    assert {each["metric"] for each in own["bests"]} == {"power", "speed"}
+    answer = stranger.get(place(share(rider, workout)["token"], "/power-curve"))
+    efforts = answer.json()
+    assert {"duration": 600, "power": 200, "start": T0} in efforts["bests"]
+    assert {(each["power"], each["start"]) for each in efforts["bests"]} == {(200, T0)}
+    assert efforts["powerCurve"][0] == {"duration": 1, "power": 200}
+    assert efforts["powerCurve"][-1]["duration"] == own["powerCurve"][-1]["duration"]
+    assert workout not in answer.text
+
+
 @pytest.mark.parametrize("points", [5000, 100])
 def test_a_chart_shows_no_more(rider: Rider, stranger: httpx2.Client, points: int) -> None:
     token = share(rider, ridden(rider))["token"]
@@ -178,13 +204,30 @@ def test_places_are_hidden_in_links_that_are_there_already(
 
 
 def test_neither_weight_nor_thresholds_are_shown(rider: Rider, stranger: httpx2.Client) -> None:
-    body = {"effectiveFrom": "2000-01-01", "ftp": 250, "weight": 71.5}
-    rider.client.put("/api/users/me/thresholds", json=body)
-    answer = stranger.get(place(share(rider, ridden(rider))["token"]))
-    assert answer.json()["workout"]["summary"]["intensityFactor"] == 0.8
-    assert answer.json()["workout"]["summary"]["parameters"] == {}
+    rider.client.put("/api/users/me/thresholds", json=BODY)
+    workout = ridden(rider)
+    assert rider.workout(workout)["summary"]["intensityFactor"] == 0.8
+    answer = stranger.get(place(share(rider, workout)["token"]))
+    summary = answer.json()["workout"]["summary"]
+    assert summary["normalizedPower"] == 200
+    assert {name: summary[name] for name in OF_THE_BODY} == dict.fromkeys(OF_THE_BODY)
+    assert summary["parameters"] == {}
+    assert set(summary["precise"].values()) == {None}
     assert "71.5" not in answer.text
-    assert answer.json()["workout"]["summary"]["wattsPerKilogram"] is None
+
+
+def test_nor_are_they_while_the_ride_goes_on(rider: Rider, stranger: httpx2.Client) -> None:
+    rider.client.put("/api/users/me/thresholds", json=BODY)
+    workout = rider.start()
+    rider.upload(workout, seconds(0, 100))
+    with watching(stranger, place(share(rider, workout)["token"], "/live")) as stream:
+        figures = stream.next("summary").data
+        assert {figures["summary"][name] for name in OF_THE_BODY[1:]} == {None}
+        assert figures["wPrimeBalance"] is None
+        assert {each["metric"] for each in figures["bests"]} == {"power"}
+        rider.complete(workout)
+        end = stream.next("end").data["summary"]
+    assert {end[name] for name in OF_THE_BODY} == {None}
 
 
 def test_no_answer_below_a_link_is_kept_or_indexed(rider: Rider, stranger: httpx2.Client) -> None:
@@ -212,7 +255,7 @@ def test_a_token_that_opens_nothing_is_a_404_whatever_is_wrong_with_it(
     for answer in answers:
         problem_of(answer, 404)
     assert len({answer.content for answer in answers}) == 1
-    for rest in ("/telemetry", "/live", "/card.svg"):
+    for rest in ("/telemetry", "/power-curve", "/live", "/card.svg"):
         problem_of(stranger.get(place(tokens[0], rest)), 404)
 
 
@@ -331,6 +374,20 @@ def test_who_comes_later_sees_what_is_held_back_as_soon_as_it_need_not_be(
         rider.upload(workout, seconds(600, 900))
         stream.watch_until(T0 + 899_000)
     assert {5500, 5900, 6000, 6500} <= set(norths(list(stream.seen.values())))
+
+
+def test_who_watches_keeps_nobody_else_from_the_link(rider: Rider, stranger: httpx2.Client) -> None:
+    """A stream is no read that is under way, of which a link has a few."""
+    workout = rider.start()
+    rider.upload(workout, seconds(0, 30))
+    token = share(rider, workout)["token"]
+    with ExitStack() as streams:
+        for _ in range(MOST_READS + 1):
+            stream = streams.enter_context(watching(stranger, place(token, "/live")))
+            assert stream.response.status_code == 200
+            stream.await_id()
+        for rest in ("", "/chart", "/telemetry", "/card.svg"):
+            assert stranger.get(place(token, rest)).status_code == 200
 
 
 def test_a_revoked_link_ends_its_streams(rider: Rider, stranger: httpx2.Client) -> None:

@@ -68,6 +68,14 @@ def front_ride(run: dict[str, Any]) -> str | None:
     return found[1] if found else None
 
 
+def shared_address(run: dict[str, Any]) -> str:
+    """That of a new link to the ride."""
+    path = f"{run['url']}/api/workouts/{workouts(run)[0]['id']}/share"
+    answer = httpx2.post(path, json={}, headers={"X-API-Key": run["apiKey"]})
+    url: str = answer.raise_for_status().json()["url"]
+    return url
+
+
 def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -93,6 +101,7 @@ def test_run_serves_until_told_to_stop_and_plays_its_ride_once(data_dir: Path) -
         link = front_ride(first)
         assert link is not None
         assert "Simulated ride" in httpx2.get(first["url"] + link).text
+        assert shared_address(first).startswith(f"{first['url']}/shared/")
     assert not (data_dir / "run.json").exists()
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{first['url']}/health/live")
