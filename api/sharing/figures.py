@@ -12,8 +12,6 @@ OF_THE_BODY: Final = (
     "powerZones",
     "heartrateZones",
 )
-# They tell by themselves how far it is to what is hidden.
-_OF_THE_WAY: Final = ("totalDistance", "avgSpeed")
 
 
 def without_hints(
@@ -52,10 +50,10 @@ def running_without_hints(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def laps_without_hints(laps: list[dict[str, Any]], *, is_hidden: bool) -> list[dict[str, Any]]:
-    """Laps without what their device said of them; likewise without distance and mean speed."""
-    shown = [{name: lap[name] for name in lap if name != "device"} for lap in laps]
+    """Laps without what their device said of them; none where anything of the track is hidden.
+
+    Devices press laps by distance, say every 5 km: what the first one lacks is the way to the door.
+    """
     if is_hidden:
-        for lap in shown:
-            if lap.get("summary"):
-                lap["summary"] = {**lap["summary"], **dict.fromkeys(_OF_THE_WAY)}
-    return shown
+        return []
+    return [{name: lap[name] for name in lap if name != "device"} for lap in laps]

@@ -75,7 +75,7 @@ async def create_share(
         user_id=user_id,
         workout_id=workout_id,
         hash=token_hash,
-        hide_metres=wanted.hide_metres,
+        hide_metres=round(wanted.hide_metres),
         hide_places=wanted.hide_places,
         with_description=wanted.with_description,
         expires_at=expires_at,

@@ -19,7 +19,7 @@ class CreateShare(Struct, rename="camel"):
 
     expires_at: Instant | None = None
     hide_metres: Annotated[
-        int,
+        float,
         Meta(
             ge=0,
             le=5000,
@@ -71,7 +71,7 @@ class HiddenPlace(Struct):
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\x00]*$")]
     lat: Annotated[float, Meta(ge=-90, le=90)]
     lng: Annotated[float, Meta(ge=-180, le=180)]
-    radius: Annotated[int, Meta(ge=100, le=5000)] = 500
+    radius: Annotated[float, Meta(ge=100, le=5000)] = 500
 
 
 class Places(Struct):

@@ -406,3 +406,16 @@ def test_links_and_places_are_part_of_the_export(rider: Rider) -> None:
     assert made["token"].encode() not in exported
     assert b"shares.json" in exported
     assert b"places.json" in exported
+
+
+def test_laps_by_distance_do_not_tell_how_far_it_is_to_the_door(
+    rider: Rider, stranger: httpx2.Client
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, seconds(0, 1001))
+    laps = [{"end": T0 + 500_000}, {"end": T0 + 1_000_000}]
+    assert rider.client.post(f"/api/workouts/{workout}/laps", json={"laps": laps}).is_success
+    rider.complete(workout)
+    for metres, seen in ((500, 0), (0, 2)):
+        token = share(rider, workout, hideMetres=metres)["url"].rpartition("/")[2]
+        assert len(stranger.get(f"/api/shared/{token}").json()["laps"]) == seen
