@@ -1,5 +1,7 @@
 // The forms of the account, sent by the API; afterwards the page shows what holds then.
 
+import "./page.js";
+import "./places.js";
 import { call } from "./api.js";
 import { make } from "./dom.js";
 

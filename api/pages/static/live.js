@@ -35,7 +35,7 @@ class Live {
   async begin() {
     try {
       if (this.trace) await get(this.path); // says whether it is there still
-      else this.trace = new GrowingTrace(await this.view.chart(), 2 * this.view.points);
+      else this.trace = new GrowingTrace(await this.view.whole(), 2 * this.view.points);
       this.#start();
     } catch (error) {
       if (error.status === 404) this.#gone();

@@ -40,14 +40,19 @@ class RideView {
     return Math.min(Math.max(Math.round(this.place.clientWidth), 300), 2000);
   }
 
-  // What the server draws of the ride, or of a part of it.
-  chart(query = "", options = {}) {
-    return get(`${this.path}/chart?points=${this.points}${query}`, options);
+  // What the server draws of the whole ride: what the page has asked for before its scripts came.
+  whole() {
+    return get(this.ride.dataset.chart);
+  }
+
+  // What it draws of a part of it.
+  part(from, to, options) {
+    return get(`${this.path}/chart?points=${this.points}&from=${from}${to ? `&to=${to}` : ""}`, options);
   }
 
   async load() {
     try {
-      this.show(new Trace(await this.chart()));
+      this.show(new Trace(await this.whole()));
     } catch (error) {
       this.fail(error);
     }
@@ -96,7 +101,7 @@ class RideView {
     this.span = span;
     if (!span) return this.charts.select(null);
     try {
-      const near = await this.chart(`&from=${this.trace.end - span}`);
+      const near = await this.part(this.trace.end - span);
       if (this.span !== span) return;
       this.near = new GrowingTrace(near, 2 * this.points);
       this.grow();
@@ -138,7 +143,7 @@ class RideView {
     this.panel.show(range, signal);
     if (!range) return;
     try {
-      const part = new Trace(await this.chart(`&from=${range.from}&to=${range.to}`, { signal }));
+      const part = new Trace(await this.part(range.from, range.to, { signal }));
       this.charts.refine(part);
       this.panel.showDrawn(range, part);
     } catch (error) {

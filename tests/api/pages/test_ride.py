@@ -5,6 +5,7 @@ import re
 import pytest
 
 from api.pages import static
+from api.pages.modules import join_modules
 from tests.api.answers import T0, seconds_of
 from tests.api.conftest import MakeKey
 from tests.api.pages.browsing import Visitor
@@ -92,8 +93,21 @@ def test_all_scripts_together_are_less_than_200_kb() -> None:
     assert sum(path.stat().st_size for path in scripts) < 200_000
 
 
-def test_a_module_is_told_with_all_that_it_imports() -> None:
-    addresses = static.modules_of("ride.js")
-    assert len(addresses) == len(set(addresses)) > 8
-    assert static.address_of("ride.js") == addresses[0]
-    assert static.address_of("scale.js") in addresses  # of charts.js, of ride.js
+def test_a_script_is_sent_with_all_that_it_imports(visitor: Visitor) -> None:
+    sent = visitor.get(static.address_of("ride.js")).text
+    assert sent.count("class Charts ") == sent.count("const module_scale ") == 1
+    assert "\nimport " not in sent
+
+
+def test_modules_are_joined_in_the_order_in_which_they_need_one_another() -> None:
+    sources = {
+        "page": 'import { two as more } from "./sums.js";\nimport "./keys.js";\nmore();\n',
+        "sums": "export const one = 1;\nexport async function two() {}\n",
+        "keys": 'import { one } from "./sums.js";\none;\n',
+    }
+    joined = join_modules(sources, "page")
+    sums, keys, page = (joined.index(f"const module_{each} =") for each in ("sums", "keys", "page"))
+    assert sums < keys < page
+    assert "const { two: more } = module_sums;" in joined
+    assert "export" not in joined
+    assert join_modules(sources, "sums").endswith("export const { one, two } = module_sums;\n")
