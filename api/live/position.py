@@ -9,7 +9,8 @@ import numpy as np
 from shared.samples.columns import IntArray
 
 START: Final = "0-0"  # of any stream
-_FORM: Final = re.compile(r"([0-9]{1,20}-[0-9]{1,20})\.([0-9]{0,19})\.([0-9]{0,12})", re.ASCII)
+# No longer than a moment in ms, and what Redis numbers entries by, can be.
+_FORM: Final = re.compile(r"([0-9]{1,13}-[0-9]{1,19})\.([0-9]{0,13})\.([0-9]{0,12})", re.ASCII)
 
 
 @dataclass(frozen=True)
