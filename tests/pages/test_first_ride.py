@@ -198,4 +198,7 @@ def test_each_dropped_file_says_what_became_of_it(
     expect(rows.filter(has_text="over-the-hills.fit")).to_contain_text("Here already")
     expect(rows.filter(has_text="over-the-hills.fit").get_by_role("link")).to_be_visible()
     expect(rows.filter(has_text="broken.fit").locator(".drop-bad")).to_be_visible()
+    expect(rows.get_by_role("button", name="Try again")).to_have_count(0)
+    sent = signed_in.page.get_by_role("group", name="Files sent before")
+    expect(sent.get_by_role("row", name="broken.fit")).to_be_visible()
     signed_in.picture("import")

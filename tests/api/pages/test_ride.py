@@ -43,6 +43,19 @@ def test_the_first_answer_has_title_figures_and_definitions(
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page) == []
 
 
+def test_a_ride_without_power_has_no_place_for_what_it_lacks(
+    visitor: Visitor, rider: Rider
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, [{"timestamp": T0 + 1000 * at, "speed": 8.0} for at in range(60)])
+    rider.complete(workout)
+    sign_in(visitor, rider.account.api_key)
+    page = visitor.get(f"/rides/{workout}").text
+    assert "Recorded without power" in page
+    for name in ("Normalized", "TSS<", "Heart rate<", "Power curve", "Zones"):
+        assert name not in page
+
+
 def test_another_s_ride_is_there_for_nobody_else(signed_in: Visitor, ride: str) -> None:
     for path in (ride, "00000000-0000-0000-0000-000000000000", "nothing"):
         page = signed_in.get(f"/rides/{path}")
