@@ -59,8 +59,8 @@ def fit_critical_power(efforts: Sequence[Effort]) -> Fit:
     chosen = _independent(_on_upper_edge(eligible))
     if len(chosen) < _FEWEST:
         return _none(
-            f"of the efforts from 2 to 20 minutes {len(chosen)} can be maximal and no part of"
-            f" another; it takes {_FEWEST}",
+            f"it takes {_FEWEST} maximal efforts from 2 to 20 minutes, none a part of another;"
+            f" here are {len(chosen)}",
             chosen,
         )
     if _spread(chosen) < _SPREAD:

@@ -29,7 +29,7 @@ SPORTS: Final = ("cycling", "e-bike", "running", "rowing", "walking", "swimming"
 FIGURES: Final = (
     ("ftp", "FTP", "W"),
     ("critical_power", "Critical power", "W"),
-    ("w_prime", "W′", "J"),
+    ("w_prime", "W′", "kJ"),
     ("threshold_heartrate", "Threshold heart rate", "bpm"),
     ("max_heartrate", "Highest heart rate", "bpm"),
     ("weight", "Weight", "kg"),
@@ -151,6 +151,8 @@ def _value(given: Thresholds, name: str, unit: str, formats: Formats) -> Shown:
     value = getattr(given, name)
     if value is None:
         return "", ""
+    if name == "w_prime":
+        return formats.number(value / 1000, 1), unit
     return formats.weight(value) if name == "weight" else (formats.number(value), unit)
 
 

@@ -157,7 +157,7 @@ def _difference(
     if not theirs:
         return MISSING
     percent = (ours - theirs) / theirs * 100
-    sign = "+" if percent > 0 else ""
+    sign = "+" if percent >= 0.05 else ""
     return f"{sign}{formats.number(percent, 1)}\u2009%"
 
 

@@ -1,6 +1,6 @@
 """Figures as people read them: by the units they ride in, and their language's decimal mark.
 
-Dates are written by the browser, which knows its language and its time zone: see `times.js`.
+Dates are written by the browser, which knows its region and its time zone: see `times.js`.
 """
 
 from dataclasses import dataclass

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from api.pages.figures import FIRST, GROUPS, shown_figures
-from api.pages.formats import Formats
+from api.pages.figures import FIRST, GROUPS, ShownFigure, shown_figures
+from api.pages.formats import MISSING, Formats
 from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
@@ -73,7 +73,7 @@ async def show_ride(request: PagesRequest, visitor: Visitor) -> Response:
         path=f"/api/workouts/{workout.id}",
         zones=list(_zones(ride["summary"] or {})),
         bests=list(_best_rows(bests, records)),
-        notes=marks_of(ride),
+        notes=[*marks_of(ride), *_lacking(ride["summary"] or {})],
     )
 
 
@@ -81,22 +81,42 @@ def shown_ride(ride: Mapping[str, Any], formats: Formats) -> dict[str, Any]:
     """What the page shows of a ride to whomever it is shown."""
     summary: dict[str, Any] = ride["summary"] or {}
     device: dict[str, Any] = ride.get("device") or {}
+    is_live = ride["status"] in _UNDER_WAY
+    figures = shown_figures(FIRST, summary, device, formats)
     return {
         "ride": ride,
         "summary": summary,
         "device": device,
-        "live": ride["status"] in _UNDER_WAY,
-        "figures": list(shown_figures(FIRST, summary, device, formats)),
-        "groups": _groups(summary, device, formats),
+        "live": is_live,
+        "figures": [each for each in figures if is_live or has_place(each, summary)],
+        "groups": list(_groups(summary, device, formats)),
     }
+
+
+def has_place(figure: ShownFigure, summary: Mapping[str, Any]) -> bool:
+    """Whether a figure is shown: one that is known, or for which only an FTP is missing."""
+    lacks_ftp = figure.needs is not None and summary.get("normalizedPower") is not None
+    return figure.value != MISSING or lacks_ftp
+
+
+def has_power(summary: Mapping[str, Any]) -> bool:
+    """Whether any of the ride has."""
+    return summary.get("avgPower") is not None
 
 
 def _groups(
     summary: Mapping[str, Any], device: Mapping[str, Any], formats: Formats
-) -> list[tuple[str, list[Any]]]:
-    if not summary:
-        return []
-    return [(name, list(shown_figures(kinds, summary, device, formats))) for name, kinds in GROUPS]
+) -> Iterator[tuple[str, list[ShownFigure]]]:
+    """Of those that are known to us or to the device."""
+    for name, kinds in GROUPS if summary else ():
+        rows = shown_figures(kinds, summary, device, formats)
+        if known := [each for each in rows if each.value != MISSING or each.device]:
+            yield name, known
+
+
+def _lacking(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary and not has_power(summary):
+        yield "Recorded without power: there is no power curve, and nothing for TSS and form."
 
 
 def _zones(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, list[ZoneBar]]]:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.identity.cookies import require_token
 from api.pages.errors import answer_to_browser
-from api.pages.visitor import PagesRequest, Visitor, recognise_later, visitor_of
+from api.pages.visitor import PagesRequest, Visitor, path_of, recognise_later, visitor_of
 from api.web.body import MOST_OF_STRANGERS, content_type, read_body
 from api.web.headers import header
 from api.web.problems import Forbidden, MethodNotAllowed, UnsupportedMediaType
@@ -95,8 +95,7 @@ def local_path(text: str) -> str:
 
 
 def _to_sign_in(request: PagesRequest) -> Response:
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return go_to(f"{SIGN_IN}?next={quote(wanted, safe='/')}")
+    return go_to(f"{SIGN_IN}?next={quote(path_of(request), safe='/')}")
 
 
 async def _read_form(request: PagesRequest) -> Fields:

@@ -12,13 +12,13 @@ from api.identity.auth import Caller
 from api.identity.state import IdentityState
 from api.pages.form import fitness_data, form_figures
 from api.pages.routing import Page
-from api.pages.season_dates import SPANS, Span, Spans, spans_of
+from api.pages.season_dates import OFFERED, SPANS, Span, Spans, beside_of, spans_of
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.pages.weeks import period_of_days, today_of
 from api.season import store
 from api.season.sport import SportName
-from api.season.store import CurvePoint, Record, Totals
+from api.season.store import CurvePoint, Period, Record, Totals
 from api.season.totals import CriticalPower, FitnessQuery, critical_power_of, read_fitness
 from api.web.query import read_query
 from shared.critical_power import LONGEST, SHORTEST
@@ -27,14 +27,16 @@ from shared.sports import CYCLING, sport_family
 # Seconds of the efforts that the tables have.
 _EFFORTS: Final = (5, 15, 30, 60, 300, 600, 1200, 3600)
 _FITNESS_DAYS: Final = timedelta(days=365)
-_PERIODS: Final = {"week": 12, "month": 12, "year": 10}  # how many are shown
-_STEPS: Final = {"week": 7, "month": 31, "year": 366}  # days, at most
+_PERIODS: Final = {"week": 12, "month": 12, "year": 100}  # how many are shown
 
 
 class SeasonQuery(Struct, rename="camel"):
-    """Which dates, beside which others, of which sport; and how totals are grouped."""
+    """Which dates, beside which others, of which sport; and how totals are grouped.
 
-    dates: Span = "90-days"
+    Without ``dates``, the shortest of those offered in which the sport was ridden with power.
+    """
+
+    dates: Span | None = None
     beside: Span = "year-before"
     first: date | None = None
     last: date | None = None
@@ -81,13 +83,18 @@ async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
     query = read_query(request, SeasonQuery)
     zone = visitor.user.rider.time_zone
     today = today_of(zone)
-    days, other_days = (query.first, query.last), (query.other_first, query.other_last)
-    spans = spans_of(query.dates, query.beside, days, other_days, today)
     records = await store.list_records(state["database"], caller.user_id)
     sports = sorted({CYCLING, *(each.sport for each in records)})
     family = _one_of(sports, query.sport)
+    query.dates = query.dates or await _dates_ridden(state, caller, zone, family, today)
+    query.beside = beside_of(query.dates, query.beside)
+    days, other_days = (query.first, query.last), (query.other_first, query.other_last)
+    spans = spans_of(query.dates, query.beside, days, other_days, today)
     chosen, other = await _curves(state, caller, zone, family, spans)
     fitness = await read_fitness(state, caller, FitnessQuery(from_=today - _FITNESS_DAYS))
+    totals = await store.list_totals(
+        state["database"], caller.user_id, None, query.by, zone, Period(None, None)
+    )
     return page(
         "season.html",
         visitor,
@@ -103,7 +110,8 @@ async def show_season(request: PagesRequest, visitor: Visitor) -> Response:
         records=list(_record_rows(each for each in records if each.sport == family)),
         form=form_figures(fitness.fitness, visitor.formats),
         fitness=fitness_data(fitness.fitness),
-        totals=await _totals(state, caller, zone, query.by, today),
+        totals=_totals_rows(totals[: _PERIODS[query.by]]),
+        together=sum_of(totals),
     )
 
 
@@ -111,6 +119,16 @@ def _one_of(sports: Sequence[str], asked: str) -> str:
     """The sport that is asked for, if the rider has anything of it to show."""
     family = sport_family(asked)
     return family if family in sports else CYCLING
+
+
+async def _dates_ridden(
+    state: IdentityState, caller: Caller, zone: str, family: str, today: date
+) -> Span:
+    for span in OFFERED:
+        spans = spans_of(span, "all", (None, None), (None, None), today)
+        if (await _curves(state, caller, zone, family, spans))[0]:
+            return span
+    return OFFERED[0]
 
 
 def _days_shown(spans: Spans) -> dict[str, tuple[date, date]]:
@@ -141,16 +159,29 @@ async def _critical_power(
     return critical_power_of(family, efforts, weights)
 
 
-async def _totals(
-    state: IdentityState, caller: Caller, zone: str, by: str, today: date
-) -> list[TotalsRow]:
-    """Of every sport, the newest first."""
-    first = today - timedelta(days=_PERIODS[by] * _STEPS[by])
-    period = period_of_days(first, today + timedelta(days=1), zone)
-    found = await store.list_totals(state["database"], caller.user_id, None, by, zone, period)
-    shown = found[: _PERIODS[by]]
+def _totals_rows(shown: Sequence[Totals]) -> list[TotalsRow]:
     longest = max((each.recorded_time for each in shown), default=0) or 1
     return [TotalsRow(each, round(100 * each.recorded_time / longest, 2)) for each in shown]
+
+
+def sum_of(totals: Sequence[Totals]) -> Totals | None:
+    """Of all periods; None without any. A figure that none has stays unknown."""
+
+    def added(values: Iterable[float | None]) -> float | None:
+        known = [each for each in values if each is not None]
+        return sum(known) if known else None
+
+    if not totals:
+        return None
+    return Totals(
+        totals[-1].start,
+        sum(each.workouts for each in totals),
+        sum(each.recorded_time for each in totals),
+        added(each.total_distance for each in totals),
+        added(each.total_elevation_gain for each in totals),
+        added(each.total_energy for each in totals),
+        added(each.training_stress_score for each in totals),
+    )
 
 
 def _points(curve: Sequence[CurvePoint]) -> list[list[float]]:

@@ -21,10 +21,13 @@ SPANS: Final[dict[str, dict[Span, str]]] = {
     },
     "beside": {
         "year-before": "The year before",
+        "365-days": "Last 365 days",
         "last-year": "Last year",
         "all": "All time",
     },
 }
+# Which are tried, one after the other, where the rider has chosen none.
+OFFERED: Final[tuple[Span, ...]] = ("90-days", "365-days", "all")
 _DAY: Final = timedelta(days=1)
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
@@ -36,6 +39,16 @@ class Spans:
 
     chosen: Days
     other: Days
+
+
+def beside_of(dates: Span, wanted: Span) -> Span:
+    """What the dates are compared with: others than themselves.
+
+    There is no year before all time: what is older than a year is compared with what is not.
+    """
+    if dates == "all" and wanted in ("all", "year-before"):
+        return "365-days"
+    return "year-before" if dates == wanted != "days" else wanted
 
 
 def spans_of(dates: Span, beside: Span, days: Chosen, other_days: Chosen, today: date) -> Spans:

@@ -23,7 +23,7 @@ _HIDDEN_LIVE: Final = "Positions come a little later than the rest, and not near
 
 async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
     """The page, the same for everybody, even for its rider; or that the link opens nothing."""
-    stranger = Visitor(visitor.secret, visitor.formats)
+    stranger = Visitor(visitor.secret, visitor.formats, path=visitor.path)
     try:
         shared, efforts = await read_shared(request), await read_shared_efforts(request)
     except NotFound:

@@ -1,11 +1,10 @@
 """Style sheet, scripts and icons, at addresses that change with their content.
 
-All of them share one address, so that modules import one another by relative paths: a browser
-keeps them for a year, and asks anew once any of them has changed.
+All of them share one address: a browser keeps them for a year, and asks anew once any of them has
+changed. A script is sent with all that it imports, as one.
 """
 
 import gzip
-import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -17,13 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.pages.modules import join_modules
 from api.web.headers import header
 from api.web.security_headers import STATIC_PATH
 
 PATH: Final = f"{STATIC_PATH}/{{version}}/{{name:path}}"
 FOLDER: Final = Path(__file__).with_name("static")
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_IMPORT: Final = re.compile(r'^import .* from "\./(.+)";$', re.MULTILINE)
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -37,11 +36,12 @@ class _File:
 @cache
 def _files() -> dict[str, _File]:
     found = {}
-    for path in sorted(FOLDER.rglob("*")):
+    scripts = {path.stem: path.read_text() for path in FOLDER.glob("*.js")}
+    for path in sorted(FOLDER.iterdir()):
         if media := _TYPES.get(path.suffix):
-            plain = path.read_bytes()
-            name = path.relative_to(FOLDER).as_posix()
-            found[name] = _File(media, plain, gzip.compress(plain, mtime=0))
+            is_script = path.suffix == ".js"
+            plain = join_modules(scripts, path.stem).encode() if is_script else path.read_bytes()
+            found[path.name] = _File(media, plain, gzip.compress(plain, mtime=0))
     return found
 
 
@@ -58,18 +58,6 @@ def address_of(name: str) -> str:
     """Where a browser finds the file. Raises KeyError if there is none."""
     _files()[name]
     return f"{STATIC_PATH}/{_version()}/{name}"
-
-
-@cache
-def modules_of(name: str) -> tuple[str, ...]:
-    """The addresses of a module and all that it imports, to be fetched at once."""
-    found, waiting = dict[str, str](), [name]
-    while waiting:
-        module = waiting.pop()
-        if module not in found:
-            found[module] = address_of(module)
-            waiting += _IMPORT.findall(_files()[module].plain.decode())
-    return tuple(found.values())
 
 
 async def send(request: Request) -> Response:

@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from api.pages.formats import METRIC_ENGLISH
-from api.pages.static import address_of, modules_of
+from api.pages.static import address_of
 from api.pages.visitor import Visitor
 
 _ENVIRONMENT: Final = Environment(
@@ -19,7 +19,6 @@ _ENVIRONMENT: Final = Environment(
     undefined=StrictUndefined,
 )
 _ENVIRONMENT.globals["static"] = address_of
-_ENVIRONMENT.globals["modules"] = modules_of
 
 
 def page(name: str, visitor: Visitor, status: int = 200, **values: Any) -> HTMLResponse:

@@ -47,12 +47,16 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Visitor:
-    """``secret``: what the tokens of this browser's forms are made from."""
+    """``secret``: what the tokens of this browser's forms are made from.
+
+    ``path``: what was asked for.
+    """
 
     secret: str
     formats: Formats
     tiles: Tiles | None = None
     signed_in: SignedIn | None = None
+    path: str = "/"
 
     @property
     def token(self) -> str:
@@ -70,15 +74,22 @@ class Visitor:
 async def visitor_of(request: PagesRequest) -> Visitor:
     """Whoever made the request. A key that opens nothing any more makes a stranger."""
     formats, tiles = formats_of(request), tiles_of(request.state["settings"])
+    path = path_of(request)
     key = session_key(request)
     if key is None:
-        return Visitor(visit_secret(request) or secrets.token_urlsafe(32), formats, tiles)
+        secret = visit_secret(request) or secrets.token_urlsafe(32)
+        return Visitor(secret, formats, tiles, path=path)
     try:
         caller = await request.state["authenticator"].open(key, _READ)
     except Unauthorized:
-        return Visitor(key, formats, tiles)
+        return Visitor(key, formats, tiles, path=path)
     rider = await store.get_profile(request.state["database"], caller.user_id)
-    return Visitor(key, formats, tiles, SignedIn(caller, rider))
+    return Visitor(key, formats, tiles, SignedIn(caller, rider), path)
+
+
+def path_of(request: PagesRequest) -> str:
+    """What is asked for, query included."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def tiles_of(settings: Settings) -> Tiles | None:

@@ -77,6 +77,9 @@ async def show_weeks(request: PagesRequest, visitor: Visitor) -> Response:
         "weeks.html",
         visitor,
         weeks=[_week(monday, by_day, totals, today) for monday in mondays],
+        first=first,
+        end=last + timedelta(days=6),
+        latest=monday_of(today) + timedelta(days=6),
         earlier=first - _WEEK,
         later=last + _WEEKS * _WEEK if last < monday_of(today) else None,
     )

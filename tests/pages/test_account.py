@@ -50,7 +50,6 @@ def test_a_key_is_made_shown_once_and_revoked(window: Watched, service: str) -> 
     expect(page.locator(".secret")).to_have_text(re.compile(r"^bpt_\w+"))
     key = page.locator(".secret").inner_text()
     assert status_with(service, key) == 200
-    window.go("/account")
     row = page.get_by_role("group", name="Keys").locator("tbody tr")
     expect(row).to_contain_text(re.compile(r"Head unit\s*bpt_\w{6}…\s*send rides, read everything"))
     window.picture("account")

@@ -171,11 +171,15 @@ def test_title_and_notes_are_edited_and_the_ride_deleted(
     see_ride(signed_in, ride_file)
     page = signed_in.page
     page.get_by_role("button", name="Edit").click()
-    page.get_by_label("Title").fill("A <i>better</i> name")
-    page.get_by_label("Notes").fill("Windy.")
+    title, notes = f"A <i>better</i> name{'e' * 120}", f"https://example.com/{'w' * 200}"
+    page.get_by_label("Title").fill(title)
+    page.get_by_label("Notes").fill(notes)
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("h1")).to_have_text("A <i>better</i> name")
-    expect(page.locator(".description")).to_have_text("Windy.")
+    expect(page.locator("h1")).to_have_text(title)
+    expect(page.locator(".description")).to_have_text(notes)
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        signed_in.require_no_overflow()
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Delete the ride").click()
     page.locator("#delete").get_by_role("button", name="Delete", exact=True).click()
@@ -195,4 +199,7 @@ def test_each_dropped_file_says_what_became_of_it(
     expect(rows.filter(has_text="over-the-hills.fit")).to_contain_text("Here already")
     expect(rows.filter(has_text="over-the-hills.fit").get_by_role("link")).to_be_visible()
     expect(rows.filter(has_text="broken.fit").locator(".drop-bad")).to_be_visible()
+    expect(rows.get_by_role("button", name="Try again")).to_have_count(0)
+    sent = signed_in.page.get_by_role("group", name="Files sent before")
+    expect(sent.get_by_role("row", name="broken.fit")).to_be_visible()
     signed_in.picture("import")

@@ -74,6 +74,7 @@ def test_a_calendar_has_a_week_in_a_row_with_its_totals(window: Watched, season:
         re.compile(r"(0:39|1:18)h\s*(21|42)km\s*\d+TSS")
     )
     window.picture("weeks")
+    expect(window.page.get_by_label("The weeks up to")).to_have_value(re.compile(r"^20\d\d-"))
     window.page.get_by_role("link", name="Earlier weeks").click()
     expect(window.page.locator(".day-ride")).to_contain_text(["Hills 50 days ago"])
     window.page.get_by_role("link", name="Later weeks").click()
@@ -86,13 +87,13 @@ def test_more_rides_follow_by_a_place_in_the_list(window: Watched) -> None:
     expect(window.page.locator(".ride-name a").first).to_have_text("Hills 9 days ago")
 
 
-def test_figures_and_dates_are_in_the_browser_s_language(
+def test_numbers_are_in_the_browser_s_language_and_the_words_of_dates_in_the_page_s(
     open_page: OpenPage, season: Season
 ) -> None:
     window = open_page(key=season.session.key, language="de-DE")
     window.go("/rides?limit=1")
     row = window.page.locator("tr[data-ride]")
-    for text in ("heute", "21,1km", "1,05"):
+    for text in ("today", "21,1km", "1,05"):
         expect(row).to_contain_text(text)
 
 

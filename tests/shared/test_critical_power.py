@@ -47,7 +47,8 @@ def test_the_bests_of_one_steady_ride_are_parts_of_one_another() -> None:
     fit = fit_critical_power(steady)
     assert fit.critical_power is None
     assert fit.reason is not None
-    assert fit.reason.startswith("of the efforts from 2 to 20 minutes 1 can")
+    assert fit.reason.startswith("it takes 3 maximal efforts from 2 to 20 minutes")
+    assert fit.reason.endswith("here are 1")
 
 
 def test_steady_rides_of_several_days_are_no_maximum_either() -> None:

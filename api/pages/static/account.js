@@ -1,7 +1,10 @@
 // The forms of the account, sent by the API; afterwards the page shows what holds then.
 
+import "./page.js";
+import "./places.js";
 import { call } from "./api.js";
 import { make } from "./dom.js";
+import { refresh } from "./times.js";
 
 const POUND = 0.45359237;
 const THRESHOLDS = ["ftp", "criticalPower", "wPrime", "thresholdHeartrate", "maxHeartrate", "weight", "source"];
@@ -24,6 +27,7 @@ function thresholdsOf(form) {
   for (const name of THRESHOLDS) {
     if (name !== "source" && name in given) given[name] = Number(given[name]);
   }
+  if (given.wPrime) given.wPrime *= 1000;
   if (form.dataset.units === "imperial" && given.weight) given.weight *= POUND;
   return given;
 }
@@ -35,13 +39,14 @@ function keyOf(form) {
   return { name, scopes, expiresAt: expiresAt ? new Date(`${expiresAt}T23:59:59`).toISOString() : null };
 }
 
-// The list of keys follows when the page is loaded anew: until then the secret is on it.
-function showKey({ secret }) {
+// The secret, shown this once, above the keys that there are now.
+async function showKey({ secret }) {
   const fresh = document.getElementById("fresh");
   fresh.querySelector(".secret").textContent = secret;
   fresh.hidden = false;
   fresh.scrollIntoView({ block: "center" });
   fresh.querySelector("button").focus({ preventScroll: true });
+  await refresh("keys-made");
 }
 
 const reload = () => location.reload();
@@ -73,9 +78,10 @@ for (const form of document.querySelectorAll("form[data-does]")) {
     run(FORMS[form.dataset.does], form).catch(fail);
   });
 }
-for (const button of document.querySelectorAll("button[data-does]")) {
-  button.addEventListener("click", () => run(BUTTONS[button.dataset.does], button.dataset).catch(fail));
-}
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button[data-does]");
+  if (button && BUTTONS[button.dataset.does]) run(BUTTONS[button.dataset.does], button.dataset).catch(fail);
+});
 for (const button of document.querySelectorAll("button[data-opens]")) {
   button.addEventListener("click", () => document.getElementById(button.dataset.opens).showModal());
 }

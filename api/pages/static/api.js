@@ -15,7 +15,8 @@ export const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?
 
 // The JSON of an answer. Throws ApiError, also where there is no connection.
 export async function call(method, path, body, { signal } = {}) {
-  const headers = { "X-CSRF-Token": token, Accept: "application/json" };
+  // A request without headers of its own is one that the page may have begun already (preload).
+  const headers = method === "GET" ? {} : { "X-CSRF-Token": token };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {

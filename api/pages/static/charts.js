@@ -9,12 +9,15 @@ import { Plot } from "./plot.js";
 import { followPointer } from "./pointing.js";
 
 const LOOKS = [
-  { channel: "power", name: "Power", base: 0 },
-  { channel: "heartrate", name: "Heart rate" },
-  { channel: "cadence", name: "Cadence", base: 0 },
-  { channel: "speed", name: "Speed", base: 0 },
-  { channel: "altitude", name: "Altitude", filled: true },
+  { channel: "power", name: "Power", base: 0, least: 10 },
+  { channel: "heartrate", name: "Heart rate", least: 20 },
+  { channel: "cadence", name: "Cadence", base: 0, least: 10 },
+  { channel: "speed", name: "Speed", base: 0, least: 10 },
+  { channel: "altitude", name: "Altitude", filled: true, least: 40 },
 ];
+
+// Whether there is anything to draw of a trace.
+export const isDrawable = (trace) => LOOKS.some(({ channel }) => trace.channels[channel]);
 
 export class Charts extends EventTarget {
   // `whole`: the trace of the whole ride; `marks`: { stops, spikes, strays, laps }; `fill`: ms that are no gap.

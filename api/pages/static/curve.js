@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { failed, fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
 import { ticks } from "./scale.js";
+import { dayWithYear } from "./times.js";
 
 const BOX = { height: 260, left: 40, right: 8, bottom: 24, top: 8 };
 const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
@@ -60,7 +61,7 @@ const labelsUpTo = (longest, width) => LABELS.filter((seconds) => seconds <= lon
 
 // A record names its ride, and leads there.
 function dot(record, cx, cy) {
-  const text = `Record over ${effort(record.duration)}: ${number(record.value)} W, ${new Date(record.startedAt).toLocaleDateString()}`;
+  const text = `Record over ${effort(record.duration)}: ${number(record.value)} W, ${dayWithYear(new Date(record.startedAt))}`;
   return svg("a", { href: `/rides/${record.workoutId}`, "aria-label": text }, svg("title", {}, text), svg("circle", { class: "record", cx, cy, r: 4 }));
 }
 

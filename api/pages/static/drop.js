@@ -3,7 +3,7 @@
 import { get, sentence } from "./api.js";
 import { figure, make } from "./dom.js";
 import { UNITS, duration, number, shown } from "./formats.js";
-import { shortDay } from "./times.js";
+import { refresh, shortDay } from "./times.js";
 import { upload } from "./upload.js";
 
 const AT_ONCE = 2;
@@ -62,6 +62,7 @@ class Queue {
     this.running -= 1;
     this.done += 1;
     this.status.textContent = `${this.done} of ${this.done + this.running + this.waiting.length} files are done.`;
+    if (!this.running && !this.waiting.length && document.getElementById("sent")) refresh("sent");
     this.#next();
   }
 }
@@ -81,12 +82,12 @@ class Row {
     try {
       const sent = await upload(this.file, onDuplicate, (share) => this.#tell(share));
       if (sent.status === "duplicate") this.#duplicate(sent.reason, sent.duplicateOf);
-      else if (sent.status === "failed") this.#fail(sent.reason ?? "It could not be read.");
+      else if (sent.status === "failed") this.#fail(sent.reason ?? "It could not be read.", false);
       else await this.#made(sent);
     } catch (error) {
       const { duplicateOf } = error.problem ?? {};
       if (duplicateOf) this.#duplicate(error.problem.upload?.reason ?? "This very file was sent before", duplicateOf);
-      else this.#fail(error.message);
+      else this.#fail(error.message, mayPass(error));
     }
   }
 
@@ -111,7 +112,8 @@ class Row {
     this.#show("quiet", `Here already. ${why ? sentence(why) : ""} `, link(id), choose("Keep both", "keep"), choose("Merge", "merge"), choose("Replace", "replace"));
   }
 
-  #fail(reason) {
+  #fail(reason, mayPass) {
+    if (!mayPass) return this.#show("bad", sentence(reason));
     const button = make("button", { class: "button small" }, "Try again");
     button.addEventListener("click", () => this.again("reject"));
     this.#show("bad", sentence(reason), button);
@@ -121,6 +123,9 @@ class Row {
     this.result.replaceChildren(make("span", { class: `drop-${kind}` }, ...parts));
   }
 }
+
+// Whether the same file may do better later: what cannot be read or is too large never does.
+const mayPass = ({ status }) => status === 0 || status === 429 || status >= 500;
 
 const link = (id) => make("a", { href: `/rides/${id}` }, "See the ride");
 

@@ -4,12 +4,10 @@ import { fitted, make, svg } from "./dom.js";
 import { number } from "./formats.js";
 import { makeReadable } from "./reading.js";
 import { extent, ticks } from "./scale.js";
+import { calendarDate, calendarDayAndMonth, calendarMonth } from "./times.js";
 import { dailyTable } from "./values.js";
 
 const SIDES = { left: 36, right: 4, bottom: 22, top: 8 };
-const label = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short" });
-const longLabel = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
-const month = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", month: "short" });
 
 class Drawing {
   constructor(data, width, height) {
@@ -62,12 +60,12 @@ class Drawing {
     const firsts = [...this.data.dates.keys()].filter((at) => this.data.dates[at].endsWith("-01"));
     if (firsts.length < 2) return this.ends();
     const every = Math.ceil(firsts.length / Math.max(Math.floor(this.width / 64), 1));
-    return firsts.filter((_, at) => at % every === 0).map((at) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": "middle" }, month.format(Date.parse(this.data.dates[at]))));
+    return firsts.filter((_, at) => at % every === 0).map((at) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": "middle" }, calendarMonth(Date.parse(this.data.dates[at]))));
   }
 
   ends() {
     const { dates } = this.data;
-    const text = (at, anchor) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": anchor }, label.format(Date.parse(dates[at])));
+    const text = (at, anchor) => svg("text", { x: this.x(at), y: this.height - 4, "text-anchor": anchor }, calendarDayAndMonth(Date.parse(dates[at])));
     return [text(0, "start"), text(dates.length - 1, "end")];
   }
 }
@@ -75,7 +73,7 @@ class Drawing {
 // What a day was.
 function tell({ dates, fitness, fatigue, form, stress }, at) {
   const parts = [`Fitness ${number(fitness[at])}`, `fatigue ${number(fatigue[at])}`, `form ${number(form[at])}`, stress[at] ? `TSS ${number(stress[at])}` : null];
-  return `${label.format(Date.parse(dates[at]))}: ${parts.filter(Boolean).join(", ")}`;
+  return `${calendarDayAndMonth(Date.parse(dates[at]))}: ${parts.filter(Boolean).join(", ")}`;
 }
 
 const key = (name, text) => make("span", { class: `key key-${name}` }, text);
@@ -84,7 +82,7 @@ function start(element) {
   const data = JSON.parse(element.dataset.fitness);
   const height = Number(element.dataset.height);
   const last = data.dates.length - 1;
-  const sentence = `From ${longLabel.format(Date.parse(data.dates[0]))} to ${longLabel.format(Date.parse(data.dates[last]))}: fitness from ${number(data.fitness[0])} to ${number(data.fitness[last])}, fatigue ${number(data.fatigue[last])}, form ${number(data.form[last])}`;
+  const sentence = `From ${calendarDate(Date.parse(data.dates[0]))} to ${calendarDate(Date.parse(data.dates[last]))}: fitness from ${number(data.fitness[0])} to ${number(data.fitness[last])}, fatigue ${number(data.fatigue[last])}, form ${number(data.form[last])}`;
   fitted(element, (width) => {
     const drawing = new Drawing(data, width, height);
     const picture = svg("svg", { class: "drawing", viewBox: `0 0 ${width} ${height}` }, ...drawing.parts());
@@ -101,7 +99,7 @@ function start(element) {
     return [picture, make("p", { class: "legend quiet" }, key("fitness", "Fitness"), key("fatigue", "Fatigue"), key("form", "Form"), shown)];
   });
   element.before(make("p", { class: "visually-hidden" }, `${sentence}.`));
-  element.after(dailyTable("Values as a table", "Values of fitness", data, (day) => longLabel.format(Date.parse(day))));
+  element.after(dailyTable("Values as a table", "Values of fitness", data, (day) => calendarDate(Date.parse(day))));
 }
 
 for (const element of document.querySelectorAll("[data-fitness]")) start(element);

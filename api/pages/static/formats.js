@@ -2,11 +2,13 @@
 
 const imperial = document.documentElement.dataset.units === "imperial";
 const MISSING = "–";
+const writers = []; // of numbers, by their decimals
 
 // A number with so many decimals.
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return MISSING;
-  const parts = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits }).formatToParts(value);
+  writers[digits] ??= new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const parts = writers[digits].formatToParts(value);
   return parts.map((part) => (part.type === "group" ? "\u2009" : part.value)).join("").replace("-", "−");
 }
 

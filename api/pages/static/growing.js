@@ -11,6 +11,7 @@ export class GrowingTrace extends Trace {
   constructor(chart, most) {
     super(chart);
     this.most = most;
+    this.newest = this.end;
     this.readings = {}; // channel → how many each stretch has
     for (const [name, channel] of Object.entries(this.channels)) {
       channel.low ??= [...channel.values];
@@ -20,9 +21,11 @@ export class GrowingTrace extends Trace {
   }
 
   // `columns`: as the stream has them. A sample that comes again with the same values changes nothing
-  // once all of its stretch has.
+  // once all of its stretch has. Returns whether any stretch had nothing before, or any sample is the newest.
   add({ timestamp, ...columns }) {
-    if (!timestamp.length) return;
+    if (!timestamp.length) return false;
+    const before = this.newest;
+    this.isFilled = false;
     if (!this.count) this.start = timestamp[0] - (timestamp[0] % 1000);
     for (const name of Object.keys(columns)) if (!this.channels[name]) this.#begin(name);
     const near = timestamp.filter((moment) => this.#isNear(moment));
@@ -33,6 +36,8 @@ export class GrowingTrace extends Trace {
       for (const [name, column] of Object.entries(columns)) if (column[row] !== null) this.#put(name, at, column[row]);
     });
     this.#derive();
+    this.newest = near.reduce((one, other) => Math.max(one, other), before);
+    return this.isFilled || this.newest > before;
   }
 
   #isNear(moment) {
@@ -65,6 +70,7 @@ export class GrowingTrace extends Trace {
   #put(name, at, value) {
     const { values, low, high } = this.channels[name];
     const known = this.readings[name][at];
+    this.isFilled ||= !known;
     if (!known) values[at] = low[at] = high[at] = value;
     else if (!FIRST_OF.includes(name)) {
       values[at] = (values[at] * known + value) / (known + 1);

@@ -28,6 +28,7 @@ class Live {
     this.balance = null;
     this.refusals = 0;
     this.saidAt = -Infinity;
+    this.newsAt = -Infinity;
     this.state = "Connecting …";
     this.clock = setInterval(() => this.#tell(), 1000);
   }
@@ -35,7 +36,7 @@ class Live {
   async begin() {
     try {
       if (this.trace) await get(this.path); // says whether it is there still
-      else this.trace = new GrowingTrace(await this.view.chart(), 2 * this.view.points);
+      else this.trace = new GrowingTrace(await this.view.whole(), 2 * this.view.points);
       this.#start();
     } catch (error) {
       if (error.status === 404) this.#gone();
@@ -63,8 +64,8 @@ class Live {
 
   #add({ timestamp, ...columns }) {
     this.latest.note(timestamp, columns);
-    if (this.view.trace === this.trace) this.view.add({ timestamp, ...columns });
-    else this.trace.add({ timestamp, ...columns });
+    const grown = this.view.trace === this.trace ? this.view : this.trace;
+    if (grown.add({ timestamp, ...columns })) this.newsAt = Date.now();
     cancelAnimationFrame(this.soon);
     this.soon = requestAnimationFrame(() => this.#draw());
   }
@@ -96,7 +97,7 @@ class Live {
   // How far behind the rider this is, or why nothing comes.
   #tell() {
     const behind = Math.max(Date.now() - this.latest.moment, 0);
-    const isRiding = !this.state && behind < SILENT;
+    const isRiding = !this.state && Math.min(behind, Date.now() - this.newsAt) < SILENT;
     this.now.classList.toggle("now-silent", !isRiding);
     document.getElementById("now-state").textContent = this.state || this.#behind(behind);
     if (!isRiding || Date.now() - this.saidAt < SAID_EVERY) return;
@@ -107,6 +108,7 @@ class Live {
   #behind(behind) {
     if (behind === Infinity) return "Waiting for the first samples";
     if (behind < SILENT) return `Behind by ${Math.round(behind / 1000)}\u2009s`;
+    if (Date.now() - this.newsAt < SILENT) return `Catching up: behind by ${duration(behind / 1000)}`;
     return behind < 86_400_000 ? `Nothing new for ${duration(behind / 1000)}` : "Nothing new for more than a day";
   }
 

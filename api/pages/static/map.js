@@ -6,10 +6,13 @@ import { extent } from "./scale.js";
 import { EARTH, placeOf, startTiles } from "./tiles.js";
 
 const STEPS = 6; // of colour
+const WIDE = 1.5; // times as wide as high
 
 export class TrackMap {
-  constructor(element, trace) {
+  // `end`: what its last place is called.
+  constructor(element, trace, end) {
     this.element = element;
+    this.end = end;
     this.trace = trace;
     [this.points, this.origin] = project(trace);
     this.known = this.points.filter(Boolean);
@@ -29,12 +32,13 @@ export class TrackMap {
     const size = Math.max(right - left, bottom - top, 1);
     const pad = size * 0.05;
     const box = [left - pad, top - pad, right - left + 2 * pad, bottom - top + 2 * pad];
+    this.isWide = right - left > WIDE * (bottom - top);
     this.radius = size / 70;
     this.lines = svg("g");
     this.dot = svg("circle", { class: "map-dot", r: this.radius * 1.4, visibility: "hidden" });
     const ends = [this.known[0], this.known.at(-1)].map(([cx, cy], at) => svg("circle", { class: at ? "map-end" : "map-start", cx, cy, r: this.radius }));
     const picture = svg("svg", { viewBox: box.join(" "), role: "img", "aria-label": "The track, coloured by power" }, this.lines, ...ends, this.dot);
-    this.element.replaceChildren(picture, startTiles(picture, this.origin) ?? "", legend(this.trace.values("power") !== null));
+    this.element.replaceChildren(picture, startTiles(picture, this.origin) ?? "", legend(this.trace.values("power") !== null, this.end));
   }
 
   // Draw what is inside a range in colour, and the rest faint.
@@ -77,10 +81,10 @@ export class TrackMap {
   }
 }
 
-function legend(hasPower) {
+function legend(hasPower, end) {
   const steps = Array.from({ length: STEPS }, (_, at) => svg("line", { class: `track-${at}`, x1: at * 12, x2: at * 12 + 12, y1: 3, y2: 3 }));
   const colours = hasPower ? ["Easy", svg("svg", { viewBox: "0 0 72 6", "aria-hidden": "true" }, ...steps), "hard"] : [];
-  const ends = ["Start", "finish"].map((name) => make("span", { class: "end-key" }, name));
+  const ends = ["Start", end].map((name) => make("span", { class: "end-key" }, name));
   return make("p", { class: "map-legend quiet" }, ...colours, ...ends);
 }
 

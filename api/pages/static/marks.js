@@ -6,7 +6,7 @@ import { duration, number } from "./formats.js";
 import { timeOfDay } from "./times.js";
 
 const MOST = 30; // buttons: more would lie upon one another
-const APART = 24; // px between the numbers of laps
+const APART = 24; // px between marks and the numbers of laps: as wide as a button
 const AROUND = 30_000; // ms shown before and after a mark
 
 const sentences = {
@@ -31,26 +31,25 @@ export class MarkRow {
     const longest = marksOf(marks).sort((one, other) => other.to - other.from - (one.to - one.from));
     const spikes = longest.filter(({ kind }) => kind === "spike").slice(0, MOST);
     const stops = longest.filter(({ kind }) => kind !== "spike").slice(0, MOST - spikes.length);
-    this.marks = [...spikes, ...stops].sort((one, other) => one.from - other.from);
-    this.buttons = this.marks.map((mark) => button(mark, select));
+    this.important = [...spikes, ...stops].map((mark) => [mark, button(mark, select)]);
+    this.buttons = this.important.toSorted(([one], [other]) => one.from - other.from).map(([, element]) => element);
     this.laps = marks.laps.map((at, number) => [at, make("span", { class: "lap-number", "aria-hidden": "true" }, number + 2)]);
     this.element = make("div", { class: "mark-row", hidden: !this.buttons.length && !this.laps.length }, ...this.laps.map(([, element]) => element), ...this.buttons);
   }
 
-  // Where `charts` show them.
+  // Where `charts` show them: the more important ones, and what there is room for beside them. Looking closer has the rest.
   place(charts) {
-    const inView = (element, share) => {
-      element.hidden = !(share >= 0 && share <= 1);
+    const width = this.element.clientWidth;
+    const taken = [];
+    const place = (element, moment) => {
+      const share = charts.xOf(moment);
+      const hasRoom = taken.every((other) => Math.abs(other - share) * width >= APART);
+      element.hidden = !(share >= 0 && share <= 1 && hasRoom);
       element.style.left = `${share * 100}%`;
+      if (!element.hidden) taken.push(share);
     };
-    let last = -Infinity;
-    for (const [at, element] of this.laps) {
-      const share = charts.xOf(at);
-      inView(element, share);
-      if ((share - last) * this.element.clientWidth < APART) element.hidden = true;
-      else last = share;
-    }
-    this.buttons.forEach((element, at) => inView(element, charts.xOf((this.marks[at].from + this.marks[at].to) / 2)));
+    for (const [{ from, to }, element] of this.important) place(element, (from + to) / 2);
+    for (const [at, element] of this.laps) place(element, at);
   }
 }
 

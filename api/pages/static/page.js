@@ -1,4 +1,4 @@
-// What every page does: dates in the browser's language, menus that close, keys.
+// What every page does: dates as the browser's region writes them, menus that close, keys.
 import { startKeys } from "./keyboard.js";
 import { writeTimes } from "./times.js";
 

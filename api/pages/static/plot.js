@@ -8,7 +8,8 @@ import { smoothed } from "./trace.js";
 const INSET = { top: 8, bottom: 6 };
 
 export class Plot {
-  // `look`: { channel, name, filled, base }; `base` is a value that the axis begins with.
+  // `look`: { channel, name, filled, base, least }; `base` is a value that the axis begins with, `least` what it
+  // spans: less would label it with the same round number twice.
   constructor(look) {
     this.look = look;
     this.value = make("span", { class: "plot-value" });
@@ -93,9 +94,10 @@ export class Plot {
     const isPower = this.look.channel === "power";
     const found = extent(inView((isPower && data.low) || data.values), inView((isPower && data.high) || data.values));
     if (!found) return null;
-    const low = this.look.base ?? found[0];
-    const spread = Math.max(found[1] - low, this.look.channel === "altitude" ? 40 : 1);
-    return [this.look.base ?? low - spread * 0.08, low + spread * 1.06];
+    const { base, least } = this.look;
+    const spread = Math.max(found[1] - (base ?? found[0]), least);
+    const low = base ?? (found[0] + found[1] - spread) / 2;
+    return [base ?? low - spread * 0.08, low + spread * 1.06];
   }
 
   // Stretches of places without a gap: what is missing is missing, and no line.
@@ -151,10 +153,19 @@ function stroke(context, runs, x, y, values, ink) {
   context.lineJoin = "round";
   context.beginPath();
   for (const run of runs) {
-    context.moveTo(x(run[0]) - (run.length === 1 ? 1 : 0), y(values[run[0]]));
+    context.moveTo(x(run[0]), y(values[run[0]]));
     run.forEach((at) => context.lineTo(x(at), y(values[at])));
   }
   context.stroke();
+  context.fillStyle = ink;
+  for (const [at] of runs.filter(({ length }) => length === 1)) fillDot(context, x(at), y(values[at]));
+}
+
+// A reading by itself, which no line would show.
+function fillDot(context, x, y) {
+  context.beginPath();
+  context.arc(x, y, 2, 0, 2 * Math.PI);
+  context.fill();
 }
 
 function drawGrid(context, marked, y, width) {

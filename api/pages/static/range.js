@@ -27,6 +27,9 @@ export class RangePanel {
 
   async show(range, signal) {
     this.charts.showMeans(null);
+    const head = this.element.parentElement;
+    head.style.minHeight = range ? `${head.offsetHeight}px` : ""; // also where the figures float
+    this.element.classList.toggle("range-chosen", range !== null);
     if (!range) {
       this.element.replaceChildren(...this.idle);
       return;

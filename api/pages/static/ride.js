@@ -1,5 +1,6 @@
 // The ride page: what is drawn of the ride, and what its rider may do with it.
 
+import "./page.js";
 import { startControls } from "./controls.js";
 import { drawCurve } from "./curve.js";
 import { startSharing } from "./sharing.js";

@@ -1,5 +1,7 @@
 // The power curve of the chosen dates as a line, over that of others as an area; the pointer reads both.
 
+import "./page.js";
+import "./fitness.js";
 import { fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
 import { makeReadable } from "./reading.js";

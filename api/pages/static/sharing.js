@@ -2,7 +2,7 @@
 
 import { call, get } from "./api.js";
 import { make } from "./dom.js";
-import { shortDay } from "./times.js";
+import { dayWithYear, shortDay } from "./times.js";
 
 const DAY = 86_400_000;
 const OF_THIS_MACHINE = /^https?:\/\/(127\.|localhost|\[::1\])/;
@@ -54,7 +54,7 @@ export function startSharing(ride) {
       fresh.hidden = true;
       await show();
     }));
-    return make("li", {}, make("span", {}, `Made ${shortDay(new Date(share.createdAt))}, until ${new Date(share.expiresAt).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" })}`), make("span", { class: "hint" }, said(share)), revoke);
+    return make("li", {}, make("span", {}, `Made ${shortDay(new Date(share.createdAt))}, until ${dayWithYear(new Date(share.expiresAt))}`), make("span", { class: "hint" }, said(share)), revoke);
   }
 
   form.addEventListener("submit", attempt(async () => {

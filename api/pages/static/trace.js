@@ -89,6 +89,23 @@ function apart([lat, lng], [otherLat, otherLng]) {
   return 6371008.8 * Math.hypot(x, (otherLat - lat) * radians);
 }
 
+// A chart with the speed by its way, where the device recorded none: over a quarter of a minute, as positions jump
+// about. Between places that are more than `fill` ms apart nothing is known.
+export function withSpeed(chart, fill) {
+  const way = chart.channels.distance ?? chart.channels.lat;
+  const metres = chart.channels.speed || !way ? null : metresOf(chart);
+  if (!metres) return chart;
+  let last = null;
+  const values = metres.map((metre, at) => {
+    if (way.values[at] === null) return null;
+    const before = last;
+    last = at;
+    if (before === null || (at - before) * chart.step > fill) return null;
+    return ((metre - metres[before]) * 1000) / ((at - before) * chart.step);
+  });
+  return { ...chart, channels: { ...chart.channels, speed: { values: smoothed(values, Math.round(15_000 / chart.step)) } } };
+}
+
 // The values averaged over a window of stretches, missing ones left out.
 export function smoothed(values, window) {
   if (window < 2) return values;

@@ -2,13 +2,13 @@
 // and of one that a link opens, while it goes on and afterwards.
 
 import { get } from "./api.js";
-import { Charts } from "./charts.js";
+import { Charts, isDrawable } from "./charts.js";
 import { failed, make } from "./dom.js";
 import { GrowingTrace } from "./growing.js";
 import { watch } from "./live.js";
 import { TrackMap } from "./map.js";
 import { RangePanel } from "./range.js";
-import { Trace } from "./trace.js";
+import { Trace, withSpeed } from "./trace.js";
 import { valueTable } from "./values.js";
 
 const NO_GAP = { most: 90_000, least: 10_000 }; // ms without a reading, as for the figures
@@ -40,14 +40,19 @@ class RideView {
     return Math.min(Math.max(Math.round(this.place.clientWidth), 300), 2000);
   }
 
-  // What the server draws of the ride, or of a part of it.
-  chart(query = "", options = {}) {
-    return get(`${this.path}/chart?points=${this.points}${query}`, options);
+  // What the server draws of the whole ride: what the page has asked for before its scripts came.
+  whole() {
+    return get(this.ride.dataset.chart);
+  }
+
+  // What it draws of a part of it.
+  part(from, to, options) {
+    return get(`${this.path}/chart?points=${this.points}&from=${from}${to ? `&to=${to}` : ""}`, options);
   }
 
   async load() {
     try {
-      this.show(new Trace(await this.chart()));
+      this.show(new Trace(withSpeed(await this.whole(), this.#fill())));
     } catch (error) {
       this.fail(error);
     }
@@ -58,11 +63,18 @@ class RideView {
   }
 
   show(trace) {
+    const isLive = "live" in this.ride.dataset;
     if (!trace.count || !Object.keys(trace.channels).length) {
       this.place.replaceChildren(make("p", { class: "empty-line" }, "No samples to draw yet. They appear when the device has sent some: ", make("a", { href: "" }, "look again"), "."));
       return;
     }
     this.trace = trace;
+    if (!isLive && !isDrawable(trace)) {
+      this.#offerSwitches();
+      this.#drawMap();
+      this.place.replaceChildren(make("p", { class: "empty-line" }, "There is nothing to draw over time: the ride has no power, heart rate, cadence, speed or altitude."));
+      return;
+    }
     this.charts = new Charts(this.place, trace, { marks: this.#marks(), fill: this.#fill(), means: this.means });
     this.panel = new RangePanel(document.getElementById("range"), this.path, this.charts, this.isOwn);
     this.charts.addEventListener("hover", (event) => this.map.hover(event.detail));
@@ -80,14 +92,14 @@ class RideView {
     if (this.charts.isWhole) this.charts.shownMeans = this.means;
     if (this.near) this.charts.follow(this.near, this.span);
     else this.charts.grow();
-    document.querySelector('input[name="axis"][value="distance"]').disabled = !this.trace.metres;
+    this.#offerSwitches();
     if (Date.now() - this.mapDrawn > MAP_EVERY && (this.near || this.charts.isWhole)) this.#drawMap();
   }
 
-  // Further samples of a ride under way, as the stream has them.
+  // Further samples of a ride under way, as the stream has them; returns whether they tell anything new.
   add(columns) {
-    this.trace.add(columns);
     this.near?.add(columns);
+    return this.trace.add(columns);
   }
 
   // Show the last ms alone, and go on so; 0 shows the whole ride.
@@ -96,7 +108,7 @@ class RideView {
     this.span = span;
     if (!span) return this.charts.select(null);
     try {
-      const near = await this.chart(`&from=${this.trace.end - span}`);
+      const near = await this.part(this.trace.end - span);
       if (this.span !== span) return;
       this.near = new GrowingTrace(near, 2 * this.points);
       this.grow();
@@ -107,8 +119,9 @@ class RideView {
 
   #drawMap() {
     this.mapDrawn = Date.now();
-    this.map = new TrackMap(document.getElementById("map"), this.trace);
+    this.map = new TrackMap(document.getElementById("map"), this.trace, "live" in this.ride.dataset ? "now" : "finish");
     this.ride.classList.toggle("without-map", !this.map.exists);
+    this.ride.classList.toggle("wide-track", Boolean(this.map.isWide));
     if ("live" in this.ride.dataset) this.map.hover(this.trace.end - 1);
   }
 
@@ -138,7 +151,7 @@ class RideView {
     this.panel.show(range, signal);
     if (!range) return;
     try {
-      const part = new Trace(await this.chart(`&from=${range.from}&to=${range.to}`, { signal }));
+      const part = new Trace(withSpeed(await this.part(range.from, range.to, { signal }), this.#fill()));
       this.charts.refine(part);
       this.panel.showDrawn(range, part);
     } catch (error) {
@@ -146,9 +159,17 @@ class RideView {
     }
   }
 
+  // Those that would change anything.
+  #offerSwitches() {
+    const offer = (name, isOffered) => (document.querySelector(`input[name="${name}"]`).closest("fieldset").hidden = !isOffered);
+    offer("axis", isDrawable(this.trace) && this.trace.metres);
+    offer("smoothing", this.trace.channels.power);
+    document.querySelector(".chart-head").hidden = !isDrawable(this.trace);
+  }
+
   // The switches, and everything on the page that names a part of the ride.
   #connect() {
-    document.querySelector('input[name="axis"][value="distance"]').disabled = !this.trace.metres;
+    this.#offerSwitches();
     document.addEventListener("change", ({ target }) => {
       if (target.name === "axis") this.charts.axisKind = target.value;
       if (target.name === "span") this.#follow(Number(target.value));
@@ -157,7 +178,7 @@ class RideView {
     for (const button of document.querySelectorAll("button[data-from]")) {
       button.addEventListener("click", () => {
         this.charts.select({ from: Number(button.dataset.from), to: Number(button.dataset.to) });
-        this.place.scrollIntoView({ block: "center" });
+        this.place.parentElement.scrollIntoView({ block: "start" });
         this.charts.area.focus({ preventScroll: true });
       });
     }

@@ -1,5 +1,6 @@
 // What a ride looks like here, by a formula: power in intervals, the heart that follows, the hills.
 
+import "./page.js";
 import { fitted, svg } from "./dom.js";
 import { UNITS, duration, number, scaled } from "./formats.js";
 import { makeReadable } from "./reading.js";

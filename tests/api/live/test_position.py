@@ -27,7 +27,13 @@ def test_an_id_is_read_back_as_it_was_written(position: Position) -> None:
     assert Position.parse(str(position)) == position
 
 
-@pytest.mark.parametrize("text", ["", "end", "1-2", "1-2.3", "x-1.2.3", "1-2.3.4.5", "1-2.3.4\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "end", "1-2", "1-2.3", "x-1.2.3", "1-2.3.4.5", "1-2.3.4\n"),
+        *(f"{10**20 - 1}-0.1.1", f"1-{10**20 - 1}.1.1", f"1-0.{10**19 - 1}.1"),
+    ],
+)
 def test_what_is_no_id_is_the_beginning(text: str) -> None:
     assert Position.parse(text) == Position(START, None, None)
 

@@ -25,7 +25,7 @@ def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(
     page = visitor.get("/").text
     addresses = set(re.findall('"(/static/[^"]+)"', page))
     named = {address.rpartition("/")[2] for address in addresses}
-    assert named >= {"icon.svg", "app.css", "page.js"}
+    assert named >= {"icon.svg", "app.css", "welcome.js"}
     for address in addresses:
         answer = visitor.get(address)
         assert answer.status_code == 200

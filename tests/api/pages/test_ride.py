@@ -5,6 +5,7 @@ import re
 import pytest
 
 from api.pages import static
+from api.pages.modules import join_modules
 from tests.api.answers import T0, seconds_of
 from tests.api.conftest import MakeKey
 from tests.api.pages.browsing import Visitor
@@ -42,6 +43,19 @@ def test_the_first_answer_has_title_figures_and_definitions(
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", page) == []
 
 
+def test_a_ride_without_power_has_no_place_for_what_it_lacks(
+    visitor: Visitor, rider: Rider
+) -> None:
+    workout = rider.start()
+    rider.upload(workout, [{"timestamp": T0 + 1000 * at, "speed": 8.0} for at in range(60)])
+    rider.complete(workout)
+    sign_in(visitor, rider.account.api_key)
+    page = visitor.get(f"/rides/{workout}").text
+    assert "Recorded without power" in page
+    for name in ("Normalized", "TSS<", "Heart rate<", "Power curve", "Zones"):
+        assert name not in page
+
+
 def test_another_s_ride_is_there_for_nobody_else(signed_in: Visitor, ride: str) -> None:
     for path in (ride, "00000000-0000-0000-0000-000000000000", "nothing"):
         page = signed_in.get(f"/rides/{path}")
@@ -75,14 +89,15 @@ def test_figures_are_in_the_units_that_were_chosen(visitor: Visitor, rider: Ride
     sign_in(visitor, rider.account.api_key)
     german = visitor.get(f"/rides/{workout}", Accept_Language="de-DE,de;q=0.9").text
     assert re.search(r"6,0<span class=\"unit\">km", german)
-    visitor.submit("/units", {"units": "imperial"}, Referer=f"{visitor.url}/rides/{workout}")
+    visitor.submit("/units", {"units": "imperial"})
     assert re.search(r"3\.7<span class=\"unit\">mi", visitor.get(f"/rides/{workout}").text)
 
 
 def test_choosing_units_leads_back_to_a_page_of_ours_alone(signed_in: Visitor) -> None:
-    for referer, shown in ((f"{signed_in.url}/import", "/import"), ("https://evil.example/", "/")):
-        answer = signed_in.submit("/units", {"units": "metric"}, Referer=referer)
+    for wanted, shown in (("/import?x=1", "/import?x=1"), ("https://evil.example/", "/")):
+        answer = signed_in.submit("/units", {"units": "metric", "next": wanted})
         assert answer.headers["location"] == shown
+    assert 'name="next" value="/import?x=1"' in signed_in.get("/import?x=1").text
 
 
 def test_all_scripts_together_are_less_than_200_kb() -> None:
@@ -91,8 +106,21 @@ def test_all_scripts_together_are_less_than_200_kb() -> None:
     assert sum(path.stat().st_size for path in scripts) < 200_000
 
 
-def test_a_module_is_told_with_all_that_it_imports() -> None:
-    addresses = static.modules_of("ride.js")
-    assert len(addresses) == len(set(addresses)) > 8
-    assert static.address_of("ride.js") == addresses[0]
-    assert static.address_of("scale.js") in addresses  # of charts.js, of ride.js
+def test_a_script_is_sent_with_all_that_it_imports(visitor: Visitor) -> None:
+    sent = visitor.get(static.address_of("ride.js")).text
+    assert sent.count("class Charts ") == sent.count("const module_scale ") == 1
+    assert "\nimport " not in sent
+
+
+def test_modules_are_joined_in_the_order_in_which_they_need_one_another() -> None:
+    sources = {
+        "page": 'import { two as more } from "./sums.js";\nimport "./keys.js";\nmore();\n',
+        "sums": "export const one = 1;\nexport async function two() {}\n",
+        "keys": 'import { one } from "./sums.js";\none;\n',
+    }
+    joined = join_modules(sources, "page")
+    sums, keys, page = (joined.index(f"const module_{each} =") for each in ("sums", "keys", "page"))
+    assert sums < keys < page
+    assert "const { two: more } = module_sums;" in joined
+    assert "export" not in joined
+    assert join_modules(sources, "sums").endswith("export const { one, two } = module_sums;\n")

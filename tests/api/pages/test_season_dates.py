@@ -6,7 +6,7 @@ import pytest
 
 from api.pages.form import fitness_data, word_for
 from api.pages.formats import Formats
-from api.pages.season_dates import Spans, spans_of
+from api.pages.season_dates import Span, Spans, beside_of, spans_of
 from api.season.totals import FitnessDay
 from api.web.problems import Unprocessable
 
@@ -41,6 +41,19 @@ def test_any_days_are_compared_with_any_others() -> None:
 
 def test_there_is_no_year_before_the_first_there_may_be() -> None:
     assert spans_of("all", "year-before", NO_DAYS, NO_DAYS, TODAY).other[0] == date(2000, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("dates", "wanted", "beside"),
+    [
+        ("all", "year-before", "365-days"),
+        ("last-year", "last-year", "year-before"),
+        ("365-days", "all", "all"),
+        ("days", "days", "days"),
+    ],
+)
+def test_dates_are_compared_with_others(dates: Span, wanted: Span, beside: Span) -> None:
+    assert beside_of(dates, wanted) == beside
 
 
 def test_days_that_end_before_they_begin_are_refused() -> None:

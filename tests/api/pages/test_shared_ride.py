@@ -46,8 +46,10 @@ def test_whoever_has_the_link_sees_the_ride_and_nothing_of_its_rider(
     visitor: Visitor, rider: Rider
 ) -> None:
     workout = ridden(rider)
-    page = visitor.get(f"/shared/{share(rider, workout)['token']}")
+    path = f"/shared/{share(rider, workout)['token']}"
+    page = visitor.get(path)
     assert page.status_code == 200
+    assert f'name="next" value="{path}"' in page.text  # where a choice of units comes back to
     assert "<h1>Over &lt;the&gt; hills</h1>" in page.text
     assert re.search(r"Work</span>\s*<span[^>]*>200<span", page.text)  # 1,000 s at 200 W
     for secret in (rider.account.email, str(rider.account.user_id), workout, "under the mat"):

@@ -418,4 +418,4 @@ def test_laps_by_distance_do_not_tell_how_far_it_is_to_the_door(
     rider.complete(workout)
     for metres, seen in ((500, 0), (0, 2)):
         token = share(rider, workout, hideMetres=metres)["url"].rpartition("/")[2]
-        assert len(stranger.get(f"/api/shared/{token}").json()["laps"]) == seen
+        assert len(stranger.get(f"/api/shared/{token}").json()["workout"]["laps"]) == seen

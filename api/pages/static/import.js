@@ -1,0 +1,4 @@
+// The import page: files are dropped.
+
+import "./page.js";
+import "./drop.js";
