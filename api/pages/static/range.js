@@ -66,7 +66,9 @@ export class RangePanel {
     const known = SHOWN.filter(([, member]) => (figures ? figures[member] !== undefined : this.isOwn));
     const entries = known.map(([name, member, channel]) => make("div", {}, make("dt", {}, name), make("dd", {}, figures ? figure(shown(channel, figures[member]), UNITS[channel].name) : "…")));
     const length = make("div", {}, make("dt", {}, "Selected"), make("dd", { class: "number" }, duration((range.to - range.from) / 1000)));
-    this.element.replaceChildren(make("dl", { class: "range-figures" }, length, ...entries), this.#buttons(range));
+    const list = make("dl", { class: "range-figures" }, length, ...entries);
+    if (figures) this.element.querySelector(".range-figures").replaceWith(list); // a menu that was opened stays open
+    else this.element.replaceChildren(list, this.#buttons(range));
   }
 
   #buttons(range) {
