@@ -77,6 +77,7 @@ REQUESTS: Final = (
     Heavy("GET", "/api/shared/{token}"),
     Heavy("GET", "/api/shared/{token}/telemetry"),
     Heavy("GET", "/api/shared/{token}/telemetry", {"resolution": 1, "format": "columns"}),
+    Heavy("GET", "/api/shared/{token}/chart", {"points": 5000}),
     Heavy("GET", "/api/shared/{token}/live", {"from": 0}),
     Heavy("GET", "/api/shared/{token}/card.svg"),
     Heavy("GET", "/api/shares"),

@@ -41,7 +41,10 @@ NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
-OPEN |= {f"GET /api/shared/{{token}}{rest}" for rest in ("", "/telemetry", "/live", "/card.svg")}
+OPEN |= {
+    f"GET /api/shared/{{token}}{rest}"
+    for rest in ("", "/chart", "/telemetry", "/live", "/card.svg")
+}
 OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
 # Answers that go on for as long as the ride does.
 STREAMS = {"GET /api/workouts/{id}/live"}
@@ -390,7 +393,8 @@ def test_nobody_elses_workouts_are_listed(rider: Rider, make_rider: Any) -> None
 
 
 def request_with(key: str) -> Request[Any]:
-    return Request({"type": "http", "headers": [(b"x-api-key", key.encode())]})
+    headers = [(b"x-api-key", key.encode())]
+    return Request({"type": "http", "query_string": b"", "headers": headers})
 
 
 def test_the_use_of_keys_is_noted_in_one_go(rider: Rider, settings: Settings) -> None:
