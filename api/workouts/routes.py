@@ -39,7 +39,7 @@ from api.workouts.reading import READ_REFUSALS, open_view, stream
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import RideCounts, Status, Workout
+from api.workouts.store import Ending, RideCounts, Status, Workout
 from api.workouts.streams import EndedWithStream, archives_telemetry, stream_name_of
 from shared.failpoints import failpoint
 from shared.redis_keys import samples_key
@@ -242,17 +242,18 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
     archives = await archives_telemetry(request)
-    changed = await store.complete_workout(
+    ending = await store.complete_workout(
         state["database"], workout_id, caller.user_id, caller.key_id
     )
-    if changed:
+    if ending:
         failpoint("after-processing")
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
-        await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
     if workout.stream_name != samples_key(workout_id):
-        return await _end_with_stream(request, caller, workout, keep=not archives)
-    if workout.status is Status.FAILED and not changed:  # else it failed just now
+        return await _end_with_stream(request, caller, workout, ending, keep=not archives)
+    if ending:
+        await state["writer"].announce_completion(workout_id)
+    if workout.status is Status.FAILED and not ending:  # else it failed just now
         raise Conflict("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
@@ -272,7 +273,7 @@ async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     state["ownerships"].forget(workout_id, caller.user_id)
     await state["writer"].announce_deletion(workout_id)
     if deleted.stream_name:
-        await state["ride_streams"].drop(caller.user_id, deleted.stream_name)
+        await state["ride_streams"].drop(caller.user_id, deleted.stream_name, workout_id)
     return json_response(Deletion())
 
 
@@ -322,24 +323,43 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
 
 
 async def _end_with_stream(
-    request: WorkoutsRequest, caller: Caller, workout: Workout, *, keep: bool
+    request: WorkoutsRequest, caller: Caller, workout: Workout, ending: Ending | None, *, keep: bool
 ) -> Response:
     """The answer that clients expect of a ride that a stream feeds: the first time, its result.
 
-    The stream ends before the row says so: whoever asks again, after a process has died here, is
-    the first.
+    Whoever asks again, after a process has died here, is the first. The stream ends before the
+    last fold is asked for, which so has all that was sent.
     """
-    state, name = request.state, workout.stream_name
-    if name is None:
-        raise BadRequest("Workout is not active")
-    sent = await state["ride_streams"].end(caller.user_id, name, workout.id, keep=keep)
-    if not await store.end_stream(state["database"], workout.id, caller.user_id):
+    state = request.state
+    try:
+        is_first = await _end_stream(state, caller, workout, keep=keep)
+    finally:
+        if ending:
+            await state["writer"].announce_completion(workout.id)
+    if not is_first and not (ending and ending.lost_its_stream):
         raise BadRequest("Workout is not active")
     workout = await _wait_for_result(state, workout.id, caller, LONGEST_WAIT)
+    summary: Any = workout.summary
+    held = summary["sampleCount"] if summary else 0
     change = await _completed(state, workout, caller)
     await add_client_figures(state["database"], caller.user_id, [change.workout])
-    ended = EndedWithStream(change.workout, archived_messages=0 if keep else sent)
+    ended = EndedWithStream(change.workout, archived_messages=0 if keep else held)
     return json_response(ended)
+
+
+async def _end_stream(
+    state: WorkoutsState, caller: Caller, workout: Workout, *, keep: bool
+) -> bool:
+    """End the stream that feeds the ride. Whether there was one; of two who ask one is told so."""
+    name, user_id = workout.stream_name, caller.user_id
+    if name is None:
+        return False
+    state["ownerships"].remember(workout.id, user_id, finished=True)
+    async with state["database"].connection() as connection, connection.transaction():
+        is_first = await store.end_stream(connection, workout.id, user_id)
+        if is_first:
+            await state["ride_streams"].end(user_id, name, workout.id, keep=keep)
+    return is_first
 
 
 async def _wait_for_result(

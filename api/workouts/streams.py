@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class EndedWithStream(Struct, rename="camel"):
-    """A ride that was completed with its stream: of so many samples."""
+    """A ride that was completed with its stream: of so many samples, which it holds."""
 
     workout: Workout
     archived_messages: int
@@ -29,13 +29,10 @@ class RideStreams(Protocol):
     async def attach(self, user_id: UUID, name: str, workout_id: UUID) -> None:
         """Let the stream feed the ride: what was sent so far, and what will be."""
 
-    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> int:
-        """The ride is over: delete the stream, unless it is to be kept.
+    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> None:
+        """The ride is over: it gets what it lacks, and its stream goes unless it is to be kept."""
 
-        How many samples were sent to it for the ride.
-        """
-
-    async def drop(self, user_id: UUID, name: str) -> None:
+    async def drop(self, user_id: UUID, name: str, workout_id: UUID) -> None:
         """The ride is deleted, and its stream with it."""
 
 
