@@ -5,6 +5,7 @@ A user's notes are a hash, whose members are, for each stream:
 | member         | meaning                                                                  |
 |----------------|--------------------------------------------------------------------------|
 | ``bytes:NAME`` | bytes of its messages; those of all streams are ``bytes``                |
+| ``last:NAME``  | ms of the last sample that had no time of its own: each has one for itself |
 | ``after:NAME`` | id of the last message that belongs to an earlier ride                   |
 | ``ride:NAME``  | the ride it feeds: ``ID``, or ``ID?`` while what was sent before is not  |
 |                | yet copied into the ride; ``-MS``: none, when PostgreSQL was asked last  |
@@ -32,15 +33,15 @@ _FORGET: Final = """
 local function forget(name)
     local held = redis.call('HGET', KEYS[3], 'bytes:' .. name)
     if held then redis.call('HINCRBY', KEYS[3], 'bytes', -held) end
-    for _, note in ipairs({'bytes:', 'after:', 'ride:'}) do
+    for _, note in ipairs({'bytes:', 'last:', 'after:', 'ride:'}) do
         redis.call('HDEL', KEYS[3], note .. name)
     end
     redis.call('ZREM', KEYS[2], name)
 end
 """
-# Then: now (ms), kept for (ms); most streams, messages and bytes; what listeners are told, or
-# nothing; members of the entry. Beyond its bounds a stream loses its oldest messages,
-# but never the one just added.
+# Then: now (ms), kept for (ms); most streams, messages and bytes; 1 for a sample without a time of
+# its own; what listeners are told, or nothing; members of the entry. Beyond its bounds a stream
+# loses its oldest messages, but never the one just added.
 _APPEND: Final = (
     _FORGET
     + """
@@ -58,7 +59,17 @@ local function weight(entry)
     return bytes
 end
 local members = {}
-for at = 9, #ARGV do members[#members + 1] = ARGV[at] end
+for at = 10, #ARGV do members[#members + 1] = ARGV[at] end
+local moment = now
+if ARGV[8] == '1' then
+    local last = tonumber(redis.call('HGET', KEYS[3], 'last:' .. name) or '0')
+    if last >= now then
+        moment = last + 1
+        members[#members + 1] = 'moment'
+        members[#members + 1] = string.format('%.0f', moment)
+    end
+    redis.call('HSET', KEYS[3], 'last:' .. name, string.format('%.0f', moment))
+end
 local id = redis.call('XADD', KEYS[1], '*', unpack(members))
 local added = weight(members)
 local all = redis.call('HINCRBY', KEYS[3], 'bytes', added)
@@ -74,8 +85,8 @@ while length > 1 and (length > tonumber(ARGV[6]) or all > tonumber(ARGV[7])) do
     length = length - 1
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, kept) end
-if ARGV[8] ~= '' then redis.call('PUBLISH', ARGV[2], name .. '\\n' .. id .. '\\n' .. ARGV[8]) end
-return {id, redis.call('HGET', KEYS[3], 'ride:' .. name) or ''}
+if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[2], name .. '\\n' .. id .. '\\n' .. ARGV[9]) end
+return {id, redis.call('HGET', KEYS[3], 'ride:' .. name) or '', string.format('%.0f', moment)}
 """
 )
 _DELETED: Final = (
@@ -162,10 +173,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Added:
-    """``ride``: the note of the ride that the stream fed when the message was added."""
+    """``ride``: the note of the ride that the stream fed when the message was added.
+
+    ``moment``: the ms of its sample, if that has no time of its own.
+    """
 
     id: str
     ride: str
+    moment: int
 
 
 class StreamLog:
@@ -181,14 +196,17 @@ class StreamLog:
     async def create(self, user_id: UUID, name: str, now: int) -> str:
         """Add the entry of a stream that was asked for; its id. Raises Conflict."""
         entry = ("type", "stream_created", "timestamp", str(now))
-        return (await self._append(user_id, name, now, b"", *entry)).id
+        return (await self._append(user_id, name, now, 0, b"", *entry)).id
 
-    async def append(self, user_id: UUID, name: str, message: Message) -> Added:
-        """Add a message, and tell who listens. Raises Conflict for one stream too many."""
+    async def append(self, user_id: UUID, name: str, message: Message, *, stamp: bool) -> Added:
+        """Add a message, and tell who listens. Raises Conflict for one stream too many.
+
+        ``stamp``: it is a sample that needs a moment, which no other of the stream has.
+        """
         data = message.data()
         entry = [part for member in data.items() for part in member]
         told = msgspec.json.encode(data)
-        return await self._append(user_id, name, message.arrived, told, *entry)
+        return await self._append(user_id, name, message.arrived, int(stamp), told, *entry)
 
     async def read(
         self, user_id: UUID, name: str, start: str, end: str, count: int
@@ -267,14 +285,19 @@ class StreamLog:
         """The stream feeds that ride no more."""
         await self._run(_LEAVE, user_id, name, str(ride))
 
-    async def _append(self, user_id: UUID, name: str, now: int, told: bytes, *entry: str) -> Added:
+    async def _append(
+        self, user_id: UUID, name: str, now: int, stamp: int, told: bytes, *entry: str
+    ) -> Added:
         limits = self._settings
         bounds = (limits.max_streams, limits.max_stream_messages, limits.max_stream_bytes)
-        added: Any = await self._run(_APPEND, user_id, name, now, self._kept, *bounds, told, *entry)
+        added: Any = await self._run(
+            _APPEND, user_id, name, now, self._kept, *bounds, stamp, told, *entry
+        )
         if added is None:
             most = f"a user may have {limits.max_streams} streams"
             raise Conflict(f"{most}: delete one, or clean up")
-        return Added(*(part.decode() for part in added))
+        id_, ride, moment = added
+        return Added(id_.decode(), ride.decode(), int(moment))
 
     async def _run(
         self, script: str, user_id: UUID, name: str, *arguments: str | bytes | int
@@ -290,4 +313,6 @@ def _decoded(members: dict[bytes, bytes]) -> dict[str, str]:
 def _messages(entries: list[tuple[str, dict[str, str]]]) -> Iterator[Message]:
     for _, members in entries:
         if "message" in members:
-            yield Message(members["message"], int(members["timestamp"]), members.get("author"))
+            arrived = int(members["timestamp"])
+            moment = int(members.get("moment", arrived))
+            yield Message(members["message"], arrived, members.get("author"), moment)

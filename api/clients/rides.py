@@ -21,6 +21,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -57,8 +58,11 @@ class StreamRides:
         """
         reading = message.reading()
         with self._state["quota"].taking(user_id, 1):
-            added = await self._log.append(user_id, name, message)
+            stamp = reading is not None and not reading.is_stamped
+            added = await self._log.append(user_id, name, message, stamp=stamp)
             if reading:
+                if stamp:
+                    reading = replace(reading, timestamp=added.moment)
                 ride = await self._ride_of(user_id, name, added.ride)
                 if ride:
                     await self._feed(user_id, ride, [reading])

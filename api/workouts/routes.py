@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, MOST_BODY, read_json, refuse_form
+from api.web.body import JSON, MOST_BODY, read_body, read_json, refuse_form
 from api.web.problems import BadRequest, Conflict, Fault, NotFound, TooManyRequests, Unprocessable
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
@@ -45,6 +45,7 @@ from shared.failpoints import failpoint
 from shared.redis_keys import samples_key
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
+from shared.sports import CYCLING
 
 _MOST_AT_ONCE: Final = 100  # workouts that are encoded between other requests
 Title = Annotated[str, Meta(max_length=200)]
@@ -60,9 +61,16 @@ class CreateWorkout(Struct, rename="camel"):
     start_time: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-class StartWorkout(CreateWorkout, rename="camel"):
-    """The same by a client of the original service, which names the stream that feeds the ride."""
+class StartWorkout(Struct, rename="camel"):
+    """The same by a client of the original service, which names the stream that feeds the ride.
 
+    A sport that is null or empty is the usual one to these clients.
+    """
+
+    title: Title | None = None
+    description: Description | None = None
+    sport: Annotated[str, Meta(max_length=50, pattern=r"^[A-Za-z0-9_-]*$(?!\n)")] | None = CYCLING
+    start_time: Annotated[datetime, Meta(tz=True)] | None = None
     stream_name: Any = None
 
 
@@ -122,17 +130,18 @@ async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     refuse_form(request)
     wanted = await read_json(request, StartWorkout, state["settings"], most=MOST_BODY)
     start, stream = _checked_start(wanted.start_time), stream_name_of(wanted.stream_name)
+    sport = wanted.sport or _usual_sport(stream)
     async with state["database"].connection() as connection, connection.transaction():
         rides = await store.count_rides(connection, caller.user_id)
         workout = stream and await store.find_fed(connection, caller.user_id, stream)
-        if not workout:
+        if not workout or not _is_same(workout, wanted, sport):
             _require_room(rides, state["settings"])
             workout = await store.create_workout(
                 connection,
                 caller.user_id,
                 title=wanted.title,
                 description=wanted.description,
-                sport=wanted.sport,
+                sport=sport,
                 start_time=start,
                 stream_name=stream,
             )
@@ -222,6 +231,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
             f"its samples decide that the workout starts at {workout.start_time.isoformat()}:"
             f" to leave out what is before, crop it (POST /api/workouts/{workout_id}/crop)"
         )
+    await add_client_figures(state["database"], caller.user_id, [workout])
     return json_response(WorkoutChange(workout))
 
 
@@ -241,7 +251,7 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     A key without the scope `read` gets the figures of a ride that it ends, for an hour.
     """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
-    archives = await archives_telemetry(request)
+    keep = await _keeps_stream(request, caller, workout_id)
     ending = await store.complete_workout(
         state["database"], workout_id, caller.user_id, caller.key_id
     )
@@ -250,7 +260,7 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
     workout = await require_workout(state, workout_id, caller)
     if workout.stream_name != samples_key(workout_id):
-        return await _end_with_stream(request, caller, workout, ending, keep=not archives)
+        return await _end_with_stream(request, caller, workout, ending, keep=keep)
     if ending:
         await state["writer"].announce_completion(workout_id)
     if workout.status is Status.FAILED and not ending:  # else it failed just now
@@ -275,6 +285,20 @@ async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     if deleted.stream_name:
         await state["ride_streams"].drop(caller.user_id, deleted.stream_name, workout_id)
     return json_response(Deletion())
+
+
+def _usual_sport(stream: str | None) -> str:
+    """That of a ride whose sport is null or empty. Raises Unprocessable without a stream."""
+    if stream is None:
+        fault = Fault("is null or empty: leave it out, or name one", "sport")
+        raise Unprocessable(f"sport {fault.detail}", [fault])
+    return CYCLING
+
+
+def _is_same(workout: Workout, wanted: StartWorkout, sport: str) -> bool:
+    """Whether a start that is sent again asks for the ride under way, not for another one."""
+    told = (workout.title, workout.description, workout.sport)
+    return told == (wanted.title, wanted.description, sport)
 
 
 def _require_room(rides: RideCounts, settings: Settings) -> None:
@@ -320,6 +344,19 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
         state["database"], workout.id, caller.user_id, caller.key_id
     )
     return WorkoutChange(seen_by(caller, workout, figures=figures))
+
+
+async def _keeps_stream(request: WorkoutsRequest, caller: Caller, workout_id: UUID) -> bool:
+    """Whether the body says that a stream stays when its ride is completed.
+
+    Whatever is sent to complete a ride that no stream feeds means nothing.
+    """
+    body = await read_body(request, request.state["settings"], most=MOST_BODY)
+    if not body:
+        return False
+    workout = await require_workout(request.state, workout_id, caller)
+    is_fed = workout.stream_name != samples_key(workout_id)
+    return is_fed and not archives_telemetry(request, body)
 
 
 async def _end_with_stream(

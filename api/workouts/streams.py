@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.web.body import MOST_BODY, read_body, refuse_form
+from api.web.body import refuse_form
 from api.web.problems import BadRequest
 from api.web.state import Request
 from api.workouts.store import Workout
@@ -49,14 +49,11 @@ def stream_name_of(given: object) -> str | None:
     return None if given is None else checked_name(given)
 
 
-async def archives_telemetry(request: Request[Any]) -> bool:
+def archives_telemetry(request: Request[Any], body: bytes) -> bool:
     """Whether a ride that is completed takes its stream along: `archiveTelemetry`, or by default.
 
-    Raises BadRequest for a body that is no JSON; our own clients send none.
+    Raises BadRequest for a body that is no JSON.
     """
-    body = await read_body(request, request.state["settings"], most=MOST_BODY)
-    if not body:
-        return True
     refuse_form(request)
     try:
         members = msgspec.json.decode(body)

@@ -23,10 +23,10 @@ def test_what_is_deleted_is_the_stream_that_feeds_the_ride_not_one_that_formed_s
         user, first, second = uuid4(), uuid4(), uuid4()
         async with open_async_redis(settings) as redis:
             log = StreamLog(redis, settings)
-            await log.append(user, "s", Message("of the first", 1_700_000_000_000))
+            await log.append(user, "s", Message("of the first", 1_700_000_000_000), stamp=False)
             await log.bind(user, "s", first)
             await log.delete_of(user, "s", first)
-            await log.append(user, "s", Message("since", 1_700_000_000_001))
+            await log.append(user, "s", Message("since", 1_700_000_000_001), stamp=False)
             await log.delete_of(user, "s", first)
             await log.bind(user, "s", second)
             await log.delete_of(user, "s", first, or_free=True)
