@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # What may wait of one user in Redis to be archived: well below its maxmemory.
     max_waiting_bytes: Positive = 64 * 1024 * 1024
     # Rides of one user: ACTIVE or PAUSED at a time, made in an hour, and in all.
-    max_active_rides: Positive = 50
+    max_active_rides: Positive = 1_000
     max_rides_per_hour: Positive = 3_000
     max_rides: Positive = 100_000
     # Of the Redis that `make run` or compose.yaml starts; 0 is no limit.
@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_viewers: Positive = 4000
     # Named streams of one user, the messages of each and the bytes of all together, and the seconds
     # after its last message for which a stream is kept.
-    max_streams: Positive = 100
+    max_streams: Positive = 1_000
     max_stream_messages: Positive = 10_000
     max_stream_bytes: Positive = 64 * 1024 * 1024
     stream_retention: Seconds = 86_400

@@ -6,7 +6,6 @@ event once, and waits for each listener as samples do for who watches a ride.
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from api.live.viewers import Viewer
 from api.live.watching import Watching
 from shared.connections import AsyncRedis
 from shared.errors import ServiceUnavailable
-from shared.redis_keys import messages_channel
+from shared.redis_keys import messages_channel, stream_key
 
 _PATIENCE: Final = 10.0  # seconds of silence after which Redis is asked whether it is there
 _LOOK_EVERY: Final = 2.0  # seconds: a revoked key closes within REVOCATION_BOUND
@@ -37,6 +36,7 @@ class _Audience:
     ``heard``: is set once Redis tells this process what they are told.
     """
 
+    user_id: UUID
     listeners: dict[Viewer, str | None] = field(default_factory=dict)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,7 +48,7 @@ class Listening:
         self._redis = client
         self._watching = watching
         self._patience = patience
-        self._audiences: defaultdict[str, _Audience] = defaultdict(_Audience)  # by channel
+        self._audiences = dict[str, _Audience]()  # by channel
         self._channel: PubSub | None = None
 
     @asynccontextmanager
@@ -58,7 +58,7 @@ class Listening:
         Raises ServiceUnavailable where Redis cannot be heard.
         """
         channel = messages_channel(user_id)
-        audience = self._audiences[channel]
+        audience = self._audiences.setdefault(channel, _Audience(user_id))
         audience.listeners[viewer] = name
         try:
             await self._hear_of(channel, audience)
@@ -76,17 +76,41 @@ class Listening:
             except Exception as error:  # whatever it was, it is made anew
                 logger.warning("hear nothing of the streams: %s: %s", type(error).__name__, error)
             self._channel = None
+            self._end_all()
             await asyncio.sleep(_PAUSE)
 
+    def _end_all(self) -> None:
+        """Messages may be missed from here on: who listens comes again, and knows that."""
+        for audience in self._audiences.values():
+            audience.heard.clear()
+            for viewer in audience.listeners:
+                viewer.end()
+
     async def look(self) -> None:
-        """Drop those whose key has ended, for as long as the process serves."""
+        """Drop those whose key, or stream, has ended, for as long as the process serves."""
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             if self._audiences:
                 try:
                     await self._watching.look_at_tickets()
+                    await self._look_for_streams()
                 except Exception as error:  # whatever it was, the next look is another try
                     logger.warning("could not look at who listens: %r", error)
+
+    async def _look_for_streams(self) -> None:
+        """Tell of those that have aged out, which nobody says. Raises redis.RedisError."""
+        heard = [
+            (audience, name)
+            for audience in self._audiences.values()
+            for name in set(filter(None, audience.listeners.values()))
+        ]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for audience, name in heard:
+                pipe.exists(stream_key(audience.user_id, name))
+            found = await pipe.execute()
+        for (audience, name), is_there in zip(heard, found, strict=True):
+            if not is_there:
+                _tell(audience, name.encode())
 
     async def _hear_of(self, channel: str, audience: _Audience) -> None:
         if self._channel and not audience.heard.is_set():

@@ -5,7 +5,7 @@ A user's notes are a hash, whose members are, for each stream:
 | member         | meaning                                                                  |
 |----------------|--------------------------------------------------------------------------|
 | ``bytes:NAME`` | bytes of its messages; those of all streams are ``bytes``                |
-| ``count:NAME`` | samples sent to it since its ride, or the one before it has ended        |
+| ``last:NAME``  | ms of the last sample that had no time of its own: each has one for itself |
 | ``after:NAME`` | id of the last message that belongs to an earlier ride                   |
 | ``ride:NAME``  | the ride it feeds: ``ID``, or ``ID?`` while what was sent before is not  |
 |                | yet copied into the ride; ``-MS``: none, when PostgreSQL was asked last  |
@@ -33,15 +33,15 @@ _FORGET: Final = """
 local function forget(name)
     local held = redis.call('HGET', KEYS[3], 'bytes:' .. name)
     if held then redis.call('HINCRBY', KEYS[3], 'bytes', -held) end
-    for _, note in ipairs({'bytes:', 'count:', 'after:', 'ride:'}) do
+    for _, note in ipairs({'bytes:', 'last:', 'after:', 'ride:'}) do
         redis.call('HDEL', KEYS[3], note .. name)
     end
     redis.call('ZREM', KEYS[2], name)
 end
 """
-# Then: now (ms), kept for (ms); most streams, messages and bytes; 1 for a sample; what listeners
-# are told, or nothing; members of the entry. Beyond its bounds a stream loses its oldest messages,
-# but never the one just added.
+# Then: now (ms), kept for (ms); most streams, messages and bytes; 1 for a sample without a time of
+# its own; what listeners are told, or nothing; members of the entry. Beyond its bounds a stream
+# loses its oldest messages, but never the one just added.
 _APPEND: Final = (
     _FORGET
     + """
@@ -60,11 +60,20 @@ local function weight(entry)
 end
 local members = {}
 for at = 10, #ARGV do members[#members + 1] = ARGV[at] end
+local moment = now
+if ARGV[8] == '1' then
+    local last = tonumber(redis.call('HGET', KEYS[3], 'last:' .. name) or '0')
+    if last >= now then
+        moment = last + 1
+        members[#members + 1] = 'moment'
+        members[#members + 1] = string.format('%.0f', moment)
+    end
+    redis.call('HSET', KEYS[3], 'last:' .. name, string.format('%.0f', moment))
+end
 local id = redis.call('XADD', KEYS[1], '*', unpack(members))
 local added = weight(members)
 local all = redis.call('HINCRBY', KEYS[3], 'bytes', added)
 redis.call('HINCRBY', KEYS[3], 'bytes:' .. name, added)
-redis.call('HINCRBY', KEYS[3], 'count:' .. name, ARGV[8])
 redis.call('ZADD', KEYS[2], now, name)
 local length = redis.call('XLEN', KEYS[1])
 while length > 1 and (length > tonumber(ARGV[6]) or all > tonumber(ARGV[7])) do
@@ -77,16 +86,30 @@ while length > 1 and (length > tonumber(ARGV[6]) or all > tonumber(ARGV[7])) do
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, kept) end
 if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[2], name .. '\\n' .. id .. '\\n' .. ARGV[9]) end
-return {id, redis.call('HGET', KEYS[3], 'ride:' .. name) or ''}
+return {id, redis.call('HGET', KEYS[3], 'ride:' .. name) or '', string.format('%.0f', moment)}
 """
 )
-_DELETE: Final = (
+_DELETED: Final = (
     _FORGET
     + """
-local was = redis.call('DEL', KEYS[1])
-forget(ARGV[1])
-if was == 1 then redis.call('PUBLISH', ARGV[2], ARGV[1]) end
-return was
+local function deleted()
+    local was = redis.call('DEL', KEYS[1])
+    forget(ARGV[1])
+    if was == 1 then redis.call('PUBLISH', ARGV[2], ARGV[1]) end
+    return was
+end
+"""
+)
+_DELETE: Final = _DELETED + "return deleted()"
+# Then: the ride, and 1 where a stream that feeds no ride goes as well. A stream that feeds another
+# one stays: it has formed since.
+_DELETE_OF: Final = (
+    _DELETED
+    + """
+local before = redis.call('HGET', KEYS[3], 'ride:' .. ARGV[1]) or '-'
+local is_free = ARGV[4] == '1' and string.sub(before, 1, 1) == '-'
+if before ~= ARGV[3] and before ~= ARGV[3] .. '?' and not is_free then return 0 end
+return deleted()
 """
 )
 _LAST: Final = """
@@ -105,7 +128,6 @@ local before = redis.call('HGET', KEYS[3], 'ride:' .. name) or '-'
 if before == ride then return false end
 if before ~= ride .. '?' and string.sub(before, 1, 1) ~= '-' then
     redis.call('HSET', KEYS[3], 'after:' .. name, last())
-    redis.call('HSET', KEYS[3], 'count:' .. name, 0)
 end
 redis.call('HSET', KEYS[3], 'ride:' .. name, ride .. '?')
 redis.call('PEXPIRE', KEYS[3], ARGV[4])
@@ -133,7 +155,7 @@ local name, ride = ARGV[1], ARGV[3]
 local before = redis.call('HGET', KEYS[3], 'ride:' .. name)
 if before == ride or before == ride .. '?' then
     redis.call('HDEL', KEYS[3], 'ride:' .. name)
-    redis.call('HSET', KEYS[3], 'after:' .. name, last(), 'count:' .. name, 0)
+    redis.call('HSET', KEYS[3], 'after:' .. name, last())
 end
 """
 )
@@ -151,10 +173,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Added:
-    """``ride``: the note of the ride that the stream fed when the message was added."""
+    """``ride``: the note of the ride that the stream fed when the message was added.
+
+    ``moment``: the ms of its sample, if that has no time of its own.
+    """
 
     id: str
     ride: str
+    moment: int
 
 
 class StreamLog:
@@ -164,7 +190,7 @@ class StreamLog:
         self._redis = client
         self._settings = settings
         self._kept = round(settings.stream_retention * 1000)  # ms
-        scripts = (_APPEND, _DELETE, _BIND, _BOUND, _UNBOUND, _LEAVE)
+        scripts = (_APPEND, _DELETE, _DELETE_OF, _BIND, _BOUND, _UNBOUND, _LEAVE)
         self._scripts = {text: client.register_script(text) for text in scripts}
 
     async def create(self, user_id: UUID, name: str, now: int) -> str:
@@ -172,12 +198,15 @@ class StreamLog:
         entry = ("type", "stream_created", "timestamp", str(now))
         return (await self._append(user_id, name, now, 0, b"", *entry)).id
 
-    async def append(self, user_id: UUID, name: str, message: Message, *, is_sample: bool) -> Added:
-        """Add a message, and tell who listens. Raises Conflict for one stream too many."""
+    async def append(self, user_id: UUID, name: str, message: Message, *, stamp: bool) -> Added:
+        """Add a message, and tell who listens. Raises Conflict for one stream too many.
+
+        ``stamp``: it is a sample that needs a moment, which no other of the stream has.
+        """
         data = message.data()
         entry = [part for member in data.items() for part in member]
         told = msgspec.json.encode(data)
-        return await self._append(user_id, name, message.arrived, int(is_sample), told, *entry)
+        return await self._append(user_id, name, message.arrived, int(stamp), told, *entry)
 
     async def read(
         self, user_id: UUID, name: str, start: str, end: str, count: int
@@ -200,11 +229,6 @@ class StreamLog:
     async def exists(self, user_id: UUID, name: str) -> bool:
         """Whether there is such a stream."""
         return bool(await self._redis.exists(stream_key(user_id, name)))
-
-    async def count_samples(self, user_id: UUID, name: str) -> int:
-        """How many samples were sent to it since the ride before."""
-        found: Any = await self._redis.hget(notes_key(user_id), f"count:{name}")
-        return int(found or 0)
 
     async def list_streams(self, user_id: UUID) -> list[Stream]:
         """The user's streams, by name."""
@@ -233,6 +257,12 @@ class StreamLog:
         """Delete a stream with all that is noted of it, and end who listens. Whether it was."""
         return bool(await self._run(_DELETE, user_id, name))
 
+    async def delete_of(
+        self, user_id: UUID, name: str, ride: UUID, *, or_free: bool = False
+    ) -> None:
+        """The same, but only of the stream that feeds this ride, ``or_free``: none."""
+        await self._run(_DELETE_OF, user_id, name, str(ride), int(or_free))
+
     async def bind(self, user_id: UUID, name: str, ride: UUID) -> str | None:
         """Note the ride that a stream feeds from now on.
 
@@ -256,17 +286,18 @@ class StreamLog:
         await self._run(_LEAVE, user_id, name, str(ride))
 
     async def _append(
-        self, user_id: UUID, name: str, now: int, samples: int, told: bytes, *entry: str
+        self, user_id: UUID, name: str, now: int, stamp: int, told: bytes, *entry: str
     ) -> Added:
         limits = self._settings
         bounds = (limits.max_streams, limits.max_stream_messages, limits.max_stream_bytes)
         added: Any = await self._run(
-            _APPEND, user_id, name, now, self._kept, *bounds, samples, told, *entry
+            _APPEND, user_id, name, now, self._kept, *bounds, stamp, told, *entry
         )
         if added is None:
             most = f"a user may have {limits.max_streams} streams"
             raise Conflict(f"{most}: delete one, or clean up")
-        return Added(*(part.decode() for part in added))
+        id_, ride, moment = added
+        return Added(id_.decode(), ride.decode(), int(moment))
 
     async def _run(
         self, script: str, user_id: UUID, name: str, *arguments: str | bytes | int
@@ -282,4 +313,6 @@ def _decoded(members: dict[bytes, bytes]) -> dict[str, str]:
 def _messages(entries: list[tuple[str, dict[str, str]]]) -> Iterator[Message]:
     for _, members in entries:
         if "message" in members:
-            yield Message(members["message"], int(members["timestamp"]), members.get("author"))
+            arrived = int(members["timestamp"])
+            moment = int(members.get("moment", arrived))
+            yield Message(members["message"], arrived, members.get("author"), moment)

@@ -16,19 +16,27 @@ _KINDS: Final = {field.name: field.type for field in msgspec.structs.fields(Samp
 
 @dataclass(frozen=True)
 class Reading:
-    """A sample of a message: when (ms), and a value or None of each channel."""
+    """A sample of a message: when (ms), and a value or None of each channel.
+
+    ``is_stamped``: the message says when, else it is of the moment it arrived.
+    """
 
     timestamp: int
     values: tuple[float | None, ...]
+    is_stamped: bool
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a stream was told, exactly. ``arrived``: in ms since the epoch."""
+    """What a stream was told, exactly. ``arrived``: in ms since the epoch.
+
+    ``moment``: that of its sample where another one arrived in the same millisecond.
+    """
 
     text: str
     arrived: int
     author: str | None = None
+    moment: int | None = None
 
     def data(self) -> dict[str, str]:
         """As clients are shown it."""
@@ -37,7 +45,7 @@ class Message:
 
     def reading(self) -> Reading | None:
         """The sample that it is, if it is one."""
-        return reading_of(self.text, self.arrived)
+        return reading_of(self.text, self.arrived if self.moment is None else self.moment)
 
 
 def read_message(body: dict[str, Any], arrived: int) -> Message:
@@ -61,12 +69,13 @@ def reading_of(text: str, arrived: int) -> Reading | None:
     values = tuple(_measured(name, members.get(name)) for name in CHANNEL_NAMES)
     if all(value is None for value in values):
         return None
-    return Reading(_moment(members.get("timestamp"), arrived), values)
+    moment = _moment(members.get("timestamp"), arrived)
+    return Reading(arrived if moment is None else moment, values, moment is not None)
 
 
 def _text_of(message: object) -> str:
     text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
-    if message is None or not text.strip():
+    if message is None or not _trimmed(text):
         raise BadRequest("message is required")
     if len(text.encode()) > MOST_BYTES:
         raise BadRequest("message is over 100KB (102400 bytes)")
@@ -99,12 +108,12 @@ def _measured(name: str, value: object) -> float | None:
     return measured
 
 
-def _moment(timestamp: object, arrived: int) -> int:
+def _moment(timestamp: object, arrived: int) -> int | None:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float | str):
-        return arrived
+        return None
     try:
         moment = round(float(timestamp))
     except (ValueError, OverflowError):
-        return arrived
+        return None
     credible = EARLIEST_TIMESTAMP <= moment <= arrived + MAX_CLOCK_LEAD
-    return moment if credible else arrived
+    return moment if credible else None

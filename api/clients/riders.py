@@ -3,10 +3,11 @@
 import math
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 from starlette.responses import Response
 
 from api.clients import store
@@ -14,7 +15,7 @@ from api.clients.bodies import read_object
 from api.clients.state import ClientsRequest
 from api.identity.auth import Caller
 from api.identity.profile import show_rider, time_zone_or_own
-from api.season.store import Source, Watts
+from api.season.store import Source
 from api.season.thresholds import give_thresholds
 from api.web.problems import BadRequest, NotFound
 from api.web.responses import json_response
@@ -22,6 +23,8 @@ from api.web.routing import Operation, Operations
 from shared.sports import CYCLING
 
 _USUAL_SOURCE: Final = "manual"
+# What these clients are to have taken, as far as figures that divide by it stay finite.
+_Ftp: Final = Annotated[float, Meta(ge=1e-6, le=1e6)]
 
 
 async def get_user(request: ClientsRequest, caller: Caller) -> Response:
@@ -68,7 +71,7 @@ def _ftp_of(given: object) -> float:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not math.isfinite(given) or given <= 0:  # type: ignore[arg-type,operator]
         raise BadRequest("ftp must be a number greater than 0")
-    return float(_converted(given, Watts, f"{given:g} W is nobody's FTP"))
+    return float(_converted(given, _Ftp, f"{given:g} W cannot be reckoned with"))
 
 
 def _source_of(given: object) -> str:

@@ -9,7 +9,10 @@ lost in between, whichever process serves which request:
 3. Whoever attaches a ride commits its row, then notes it beside the log, then copies all that the
    log has into the ride. A message came either before the note, and is copied, or after it, and
    sees it. What is copied twice is folded once: it has the same timestamp.
-4. Notes that Redis has lost, or a process that was killed after 3's commit has not made, are made
+4. Whoever completes a ride holds its row meanwhile, so that nobody else ends the same stream or
+   has it feed another ride. What is deleted is the stream that feeds this ride: one that has formed
+   since, of the same name, stays with what it was sent.
+5. Notes that Redis has lost, or a process that was killed after 3's commit has not made, are made
    anew when the row is found by 2, and at the latest when the ride is completed.
 """
 
@@ -18,6 +21,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -54,8 +58,11 @@ class StreamRides:
         """
         reading = message.reading()
         with self._state["quota"].taking(user_id, 1):
-            added = await self._log.append(user_id, name, message, is_sample=reading is not None)
+            stamp = reading is not None and not reading.is_stamped
+            added = await self._log.append(user_id, name, message, stamp=stamp)
             if reading:
+                if stamp:
+                    reading = replace(reading, timestamp=added.moment)
                 ride = await self._ride_of(user_id, name, added.ride)
                 if ride:
                     await self._feed(user_id, ride, [reading])
@@ -71,22 +78,17 @@ class StreamRides:
             await self._feed(user_id, workout_id, readings)
         await self._log.note_bound(user_id, name, workout_id)
 
-    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> int:
-        """The ride is over: delete the stream, unless it is to be kept.
-
-        How many samples were sent to it for the ride.
-        """
+    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> None:
+        """The ride is over: it gets what it lacks, and its stream goes unless it is to be kept."""
         await self.attach(user_id, name, workout_id)
-        sent = await self._log.count_samples(user_id, name)
         if keep:
             await self._log.leave(user_id, name, workout_id)
         else:
-            await self._log.delete(user_id, name)
-        return sent
+            await self._log.delete_of(user_id, name, workout_id)
 
-    async def drop(self, user_id: UUID, name: str) -> None:
+    async def drop(self, user_id: UUID, name: str, workout_id: UUID) -> None:
         """The ride is deleted, and its stream with it."""
-        await self._log.delete(user_id, name)
+        await self._log.delete_of(user_id, name, workout_id, or_free=True)
 
     async def _ride_of(self, user_id: UUID, name: str, note: str) -> UUID | None:
         """The ride that a stream feeds, by the note of it or else by its row."""

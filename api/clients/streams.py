@@ -63,6 +63,8 @@ async def read_messages(request: ClientsRequest, caller: Caller) -> Response:
     found = await request.state["stream_log"].read(
         caller.user_id, name, start, end, _count_of(query.get("count", ""))
     )
+    for _, data in found:
+        data.pop("moment", None)  # it is the ride's, not what was sent
     messages = [{"id": id_, "data": data} for id_, data in found]
     return json_response({"streamName": name, "messages": messages})
 
@@ -162,6 +164,8 @@ def _name_in_path(request: ClientsRequest) -> str:
 def _bound_of(query: Mapping[str, str], member: str, usual: str) -> str:
     """An end of a range of ids. Raises BadRequest."""
     text = query.get(member) or usual
+    if text == " ":  # what a + that is typed as it is becomes
+        text = "+"
     halves = (int(half) for half in text.strip("(-+").split("-") if half.isdigit())
     if not _BOUND.fullmatch(text) or any(half > _LARGEST for half in halves):
         raise BadRequest(f"{member}={text!r} is neither an id of a message nor - nor +")

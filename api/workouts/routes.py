@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, MOST_BODY, read_change, refuse_form, require_unchanged
+from api.web.body import JSON, MOST_BODY, read_body, read_change, refuse_form, require_unchanged
 from api.web.problems import BadRequest, Conflict, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
@@ -38,7 +38,7 @@ from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.starting import Description, Title, checked_start
 from api.workouts.state import WorkoutsRequest, WorkoutsState
-from api.workouts.store import Status, Workout
+from api.workouts.store import Ending, Status, Workout
 from api.workouts.streams import EndedWithStream, archives_telemetry
 from shared.failpoints import failpoint
 from shared.moments import Instant
@@ -184,6 +184,7 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
             f"its samples decide that the workout starts at {workout.start_time.isoformat()}:"
             f" to leave out what is before, crop it (POST /api/workouts/{workout_id}/crop)"
         )
+    await add_client_figures(state["database"], caller.user_id, [workout])
     return json_response(WorkoutChange(workout))
 
 
@@ -203,18 +204,19 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     A key without the scope `read` gets the figures of a ride that it ends, for an hour.
     """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
-    archives = await archives_telemetry(request)
-    changed = await store.complete_workout(
+    keep = await _keeps_stream(request, caller, workout_id)
+    ending = await store.complete_workout(
         state["database"], workout_id, caller.user_id, caller.key_id
     )
-    if changed:
+    if ending:
         failpoint("after-processing")
         state["ownerships"].remember(workout_id, caller.user_id, finished=True)
-        await state["writer"].announce_completion(workout_id)
     workout = await require_workout(state, workout_id, caller)
     if _is_fed_by_stream(workout):
-        return await _end_with_stream(request, caller, workout, keep=not archives)
-    if workout.status is Status.FAILED and not changed:  # else it failed just now
+        return await _end_with_stream(request, caller, workout, ending, keep=keep)
+    if ending:
+        await state["writer"].announce_completion(workout_id)
+    if workout.status is Status.FAILED and not ending:  # else it failed just now
         raise WrongState("the workout is FAILED and cannot become PROCESSING")
     if not wait:
         return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
@@ -234,7 +236,7 @@ async def delete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     state["ownerships"].forget(workout_id, caller.user_id)
     await state["writer"].announce_deletion(workout_id)
     if deleted.stream_name:
-        await state["ride_streams"].drop(caller.user_id, deleted.stream_name)
+        await state["ride_streams"].drop(caller.user_id, deleted.stream_name, workout_id)
     return json_response(Deletion())
 
 
@@ -267,25 +269,56 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
     return WorkoutChange(seen_by(caller, workout, figures=figures))
 
 
+async def _keeps_stream(request: WorkoutsRequest, caller: Caller, workout_id: UUID) -> bool:
+    """Whether the body says that a stream stays when its ride is completed.
+
+    Whatever is sent to complete a ride that no stream feeds means nothing.
+    """
+    body = await read_body(request, request.state["settings"], most=MOST_BODY)
+    if not body:
+        return False
+    workout = await require_workout(request.state, workout_id, caller)
+    return _is_fed_by_stream(workout) and not archives_telemetry(request, body)
+
+
 async def _end_with_stream(
-    request: WorkoutsRequest, caller: Caller, workout: Workout, *, keep: bool
+    request: WorkoutsRequest, caller: Caller, workout: Workout, ending: Ending | None, *, keep: bool
 ) -> Response:
     """The answer that clients expect of a ride that a stream feeds: the first time, its result.
 
-    The stream ends before the row says so: whoever asks again, after a process has died here, is
-    the first.
+    Whoever asks again, after a process has died here, is the first. The stream ends before the
+    last fold is asked for, which so has all that was sent.
     """
-    state, name = request.state, workout.stream_name
-    if name is None:
-        raise BadRequest("Workout is not active")
-    sent = await state["ride_streams"].end(caller.user_id, name, workout.id, keep=keep)
-    if not await store.end_stream(state["database"], workout.id, caller.user_id):
+    state = request.state
+    try:
+        is_first = await _end_stream(state, caller, workout, keep=keep)
+    finally:
+        if ending:
+            await state["writer"].announce_completion(workout.id)
+    if not is_first and not (ending and ending.lost_its_stream):
         raise BadRequest("Workout is not active")
     workout = await _wait_for_result(state, workout.id, caller, LONGEST_WAIT)
+    summary: Any = workout.summary
+    held = summary["sampleCount"] if summary else 0
     change = await _completed(state, workout, caller)
     await add_client_figures(state["database"], caller.user_id, [change.workout])
-    ended = EndedWithStream(change.workout, archived_messages=0 if keep else sent)
+    ended = EndedWithStream(change.workout, archived_messages=0 if keep else held)
     return json_response(ended)
+
+
+async def _end_stream(
+    state: WorkoutsState, caller: Caller, workout: Workout, *, keep: bool
+) -> bool:
+    """End the stream that feeds the ride. Whether there was one; of two who ask one is told so."""
+    name, user_id = workout.stream_name, caller.user_id
+    if name is None:
+        return False
+    state["ownerships"].remember(workout.id, user_id, finished=True)
+    async with state["database"].connection() as connection, connection.transaction():
+        is_first = await store.end_stream(connection, workout.id, user_id)
+        if is_first:
+            await state["ride_streams"].end(user_id, name, workout.id, keep=keep)
+    return is_first
 
 
 async def _wait_for_result(

@@ -38,10 +38,10 @@ from shared.failpoints import failpoint
 from shared.moments import Instant
 from shared.samples.channels import EARLIEST_TIMESTAMP, MAX_CLOCK_LEAD
 from shared.settings import Settings
+from shared.sports import CYCLING
 
 Title = Annotated[str, Meta(max_length=200)]
 Description = Annotated[str, Meta(max_length=10_000)]
-Wanted = TypeVar("Wanted", bound="CreateWorkout")
 
 
 class CreateWorkout(Struct, rename="camel"):
@@ -53,10 +53,20 @@ class CreateWorkout(Struct, rename="camel"):
     start_time: Instant | None = None
 
 
-class StartWorkout(CreateWorkout, rename="camel"):
-    """The same by a client of the original service, which names the stream that feeds the ride."""
+class StartWorkout(Struct, rename="camel"):
+    """The same by a client of the original service, which names the stream that feeds the ride.
 
+    A sport that is null or empty is the usual one to these clients.
+    """
+
+    title: Title | None = None
+    description: Description | None = None
+    sport: Annotated[str, Meta(max_length=50, pattern=r"^[A-Za-z0-9_-]*$(?!\n)")] | None = CYCLING
+    start_time: Instant | None = None
     stream_name: Any = None
+
+
+Wanted = TypeVar("Wanted", CreateWorkout, StartWorkout)
 
 
 async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
@@ -69,6 +79,7 @@ async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     open_with = "streamName"  # these clients may send more
     wanted = await _read_wanted(request, StartWorkout, most=MOST_BODY, open_with=open_with)
     wanted.stream_name = stream_name_of(wanted.stream_name)
+    wanted.sport = wanted.sport or _usual_sport(wanted.stream_name)
     async with once(request, str(caller.user_id), wanted) as made:
         if made.answer:
             return made.answer
@@ -85,17 +96,32 @@ async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
 async def _fed_or_new(
     connection: BoundedConnection, settings: Settings, caller: Caller, wanted: StartWorkout
 ) -> Workout:
-    """The ride under way that the stream feeds, else a new one. Raises Conflict, TooManyRequests.
+    """The ride under way that the stream feeds, if it is asked for again, else a new one.
 
     Clients of the original service start a ride again when they are opened again.
+    Raises Conflict, TooManyRequests.
     """
     rides = await store.count_rides(connection, caller.user_id)
     if wanted.stream_name:
         fed = await store.find_fed(connection, caller.user_id, wanted.stream_name)
-        if fed:
+        if fed and _is_same(fed, wanted):
             return fed
     _require_room(rides, settings)
     return await store.create_workout(connection, caller.user_id, **_columns_of(wanted))
+
+
+def _usual_sport(stream: str | None) -> str:
+    """That of a ride whose sport is null or empty. Raises Unprocessable without a stream."""
+    if stream is None:
+        fault = Fault("is null or empty: leave it out, or name one", "sport")
+        raise Unprocessable(f"sport {fault.detail}", [fault])
+    return CYCLING
+
+
+def _is_same(workout: Workout, wanted: StartWorkout) -> bool:
+    """Whether a start that is sent again asks for the ride under way, not for another one."""
+    told = (workout.title, workout.description, workout.sport)
+    return told == (wanted.title, wanted.description, wanted.sport)
 
 
 async def start_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -169,7 +195,7 @@ async def _start(
     return workout
 
 
-def _columns_of(wanted: CreateWorkout) -> dict[str, Any]:
+def _columns_of(wanted: CreateWorkout | StartWorkout) -> dict[str, Any]:
     return msgspec.structs.asdict(wanted)
 
 

@@ -164,6 +164,16 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Ending:
+    """A ride whose last fold is due.
+
+    ``lost_its_stream``: it was under way until now, and its stream fed another ride already.
+    """
+
+    lost_its_stream: bool
+
+
+@dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
 
@@ -283,9 +293,13 @@ async def find_fed(connection: BoundedConnection, user_id: UUID, name: str) -> W
     return await connection.row(Workout, QUERIES["get_by_stream"], **named)
 
 
-async def end_stream(database: AsyncDatabase, workout_id: UUID, user_id: UUID) -> bool:
-    """No stream feeds the ride any more. Whether one did until now."""
-    return await _change(database, "end_stream", id=workout_id, user_id=user_id)
+async def end_stream(connection: BoundedConnection, workout_id: UUID, user_id: UUID) -> bool:
+    """No stream feeds the ride any more. Whether one did until now.
+
+    Who else ends it, or lets it feed another ride, waits for the end of the caller's transaction.
+    """
+    ride = {"id": workout_id, "user_id": user_id}
+    return await connection.row(_Id, QUERIES["end_stream"], **ride) is not None
 
 
 async def find_workouts(
@@ -415,12 +429,11 @@ async def change_status(
 
 async def complete_workout(
     database: AsyncDatabase, workout_id: UUID, user_id: UUID, key_id: str
-) -> bool:
-    """End a ride by a key: its last fold is due. Whether that is to be announced."""
+) -> Ending | None:
+    """End a ride by a key: its last fold is due. None if nothing is to be announced."""
     ride = {"id": workout_id, "user_id": user_id}
     async with database.connection() as connection:
-        ended = await connection.row(_Id, QUERIES["complete_workout"], **ride, key_id=key_id)
-    return ended is not None
+        return await connection.row(Ending, QUERIES["complete_workout"], **ride, key_id=key_id)
 
 
 async def is_newly_ended(

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from api.web.body import MOST_BODY, read_body, refuse_form
+from api.web.body import refuse_form
 from api.web.problems import BadRequest
 from api.web.state import Request
 from api.workouts.store import Workout
@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class EndedWithStream(Struct, rename="camel"):
-    """A ride that was completed with its stream: of so many samples."""
+    """A ride that was completed with its stream: of so many samples, which it holds."""
 
     workout: Workout
     archived_messages: int
@@ -29,13 +29,10 @@ class RideStreams(Protocol):
     async def attach(self, user_id: UUID, name: str, workout_id: UUID) -> None:
         """Let the stream feed the ride: what was sent so far, and what will be."""
 
-    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> int:
-        """The ride is over: delete the stream, unless it is to be kept.
+    async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> None:
+        """The ride is over: it gets what it lacks, and its stream goes unless it is to be kept."""
 
-        How many samples were sent to it for the ride.
-        """
-
-    async def drop(self, user_id: UUID, name: str) -> None:
+    async def drop(self, user_id: UUID, name: str, workout_id: UUID) -> None:
         """The ride is deleted, and its stream with it."""
 
 
@@ -52,14 +49,11 @@ def stream_name_of(given: object) -> str | None:
     return None if given is None else checked_name(given)
 
 
-async def archives_telemetry(request: Request[Any]) -> bool:
+def archives_telemetry(request: Request[Any], body: bytes) -> bool:
     """Whether a ride that is completed takes its stream along: `archiveTelemetry`, or by default.
 
-    Raises BadRequest for a body that is no JSON; our own clients send none.
+    Raises BadRequest for a body that is no JSON.
     """
-    body = await read_body(request, request.state["settings"], most=MOST_BODY)
-    if not body:
-        return True
     refuse_form(request)
     try:
         members = msgspec.json.decode(body)

@@ -96,8 +96,12 @@ class Streams:
         named = {"streamName": self._words.stream}
         await self._requests.ask("POST", "/api/streams/create", json=named)
         members = {**named, "title": self._words.title, "sport": self._words.sport}
-        while not (found := await self._find()):
-            await self._requests.ask_once("POST", "/api/workouts", json=members)
+        try:
+            while not (found := await self._find()):
+                await self._requests.ask_once("POST", "/api/workouts", json=members)
+        except RideRefused:  # nobody would ever send to the stream
+            await self._requests.ask("DELETE", self._path, expect=(HTTPStatus.NOT_FOUND,))
+            raise
         self._id = found
         return self._id
 

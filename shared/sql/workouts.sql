@@ -150,7 +150,7 @@ WHERE id = %(id)s AND user_id = %(user_id)s
         status IN ('ACTIVE', 'PAUSED')
         OR (status = 'PROCESSING' AND fold_asked_at < now() - interval '2 seconds')
     )
-RETURNING id
+RETURNING completed_at = now() AND coalesce(stream_name = '', false) AS lost_its_stream
 
 -- name: is_newly_ended
 -- Whether that key ended the ride, within the last hour: its device may have lost the answer.

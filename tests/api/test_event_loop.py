@@ -8,6 +8,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -34,6 +35,8 @@ HEAVY: Final = (
     *("api/sharing/live_veil.py:samples", "api/sharing/card.py"),
     *("api/ingest/parsing.py", "api/season/totals.py:fitness"),
 )
+# Answered by a worker, and here is none.
+BY_A_WORKER: Final = ("/api/workouts/{id}/figures",)
 _STEP: Final = asyncio.Handle._run.__code__
 
 
@@ -94,6 +97,7 @@ def test_no_operation_holds_the_event_loop_up(
 ) -> None:
     steps.reset()
     answer = heaviest.send(heavy)
-    assert answer.status_code < 500, answer.text[:500]
+    none_works = heavy.path in BY_A_WORKER and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer.status_code < 500 or none_works, answer.text[:500]
     assert steps.heavy == set()
     assert 0 < steps.most < MOST_CALLS

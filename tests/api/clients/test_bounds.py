@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from shared.connections import Redis, open_redis
-from shared.redis_keys import notes_key, stream_key, streams_key
+from shared.redis_keys import messages_channel, notes_key, stream_key, streams_key
 from shared.settings import read_settings
 from tests.api.answers import T0, eventually, problem_of
 from tests.api.clients.talking import Phone, listening
@@ -91,6 +91,36 @@ def test_a_silent_stream_goes_by_itself(served: Phone, redis: Redis, name: str) 
     served.send(f"{name}-b", "there is room for another one")
 
 
+@bounded(STREAM_RETENTION="3")
+def test_who_listens_to_a_stream_that_ages_out_is_told(served: Phone, name: str) -> None:
+    served.send(name, "x")
+    with listening(served.client, f"/api/streams/{name}/listen") as listener:
+        assert listener.next()["type"] == "connected"
+        assert listener.next() == {"type": "stream_deleted", "streamName": name}
+        assert listener.has_ended()
+
+
+@bounded(STREAM_RETENTION="0.2")
+def test_a_ride_whose_stream_has_aged_out_counts_what_it_holds(
+    served: Phone, redis: Redis, name: str
+) -> None:
+    workout = served.start(name)["id"]
+    served.send(name, {"timestamp": T0, "power": 200})
+    user_id = UUID(served.account.user_id)
+    eventually(lambda: not redis.exists(stream_key(user_id, name), notes_key(user_id)))
+    assert served.complete(workout)["archivedMessages"] == 1
+
+
+@bounded(MAX_VIEWERS="100")
+def test_who_listens_is_to_come_again_when_messages_may_have_been_missed(
+    served: Phone, redis: Redis
+) -> None:
+    with listening(served.client, "/api/streams/listenAll") as listener:
+        assert listener.next()["type"] == "connected"
+        redis.client_kill_filter(_type="pubsub")
+        assert listener.has_ended()
+
+
 @bounded(MAX_VIEWERS_PER_KEY="2")
 def test_so_many_may_listen_at_a_time(served: Phone) -> None:
     path = "/api/streams/listenAll"
@@ -106,7 +136,11 @@ def test_a_deleted_account_leaves_no_message(api: str, redis: Redis, name: str) 
     assert sent.status_code == 200
     keys = (stream_key(user_id, name), streams_key(user_id), notes_key(user_id))
     assert redis.exists(*keys) == 3
-    assert session.call("DELETE", "/api/users/me").status_code == 202
+    with redis.pubsub() as heard:  # type: ignore[no-untyped-call]
+        heard.subscribe(messages_channel(user_id))
+        assert session.call("DELETE", "/api/users/me").status_code == 202
+        said = (heard.get_message(timeout=10) or {} for _ in range(2))
+        assert [each["type"] for each in said] == ["subscribe", "message"]
     assert redis.exists(*keys) == 0
 
 

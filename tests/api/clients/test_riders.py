@@ -66,7 +66,13 @@ def test_an_ftp_given_by_our_own_api_is_in_the_history_once(phone: Phone) -> Non
     assert [each["ftp"] for each in own] == [250, 240]
 
 
-@pytest.mark.parametrize("ftp", [0, -1, "250", None, True, [], 5000, 1e400])
+@pytest.mark.parametrize("ftp", [0.5, 5, 5000])
+def test_any_number_above_0_is_an_ftp(phone: Phone, ftp: float) -> None:
+    assert phone.call("PUT", "/api/users/me/ftp", json={"ftp": ftp}) == {"ftp": ftp}
+    assert phone.call("GET", "/api/users/me")["settings"]["ftp"] == ftp
+
+
+@pytest.mark.parametrize("ftp", [0, -1, "250", None, True, [], 1e7, 1e400])
 def test_an_ftp_that_is_none_is_refused(phone: Phone, ftp: Any) -> None:
     body = '{"ftp": 1e400}' if ftp == 1e400 else None
     headers = {"Content-Type": "application/json"}

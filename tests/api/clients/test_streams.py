@@ -92,7 +92,9 @@ def test_an_author_is_shown_trimmed_or_left_out(
     assert ("author" in listed["data"]) == (shown is not None)
 
 
-@pytest.mark.parametrize("body", [{}, {"message": None}, {"message": ""}, {"message": " \n"}])
+@pytest.mark.parametrize(
+    "body", [{}, {"message": None}, {"message": ""}, {"message": " \n"}, {"message": "\0"}]
+)
 def test_a_message_that_says_nothing_is_refused(
     phone: Phone, name: str, body: dict[str, Any]
 ) -> None:
@@ -142,6 +144,8 @@ def test_messages_are_listed_by_ids_as_redis_has_them(phone: Phone, name: str) -
     assert phone.texts(name, end=ids[0].partition("-")[0])[0] == "m0"  # of a bare ms: all of it
     assert phone.texts(name, start=str(int(ids[4].partition("-")[0]) + 1)) == []
     assert phone.texts(name, start="+", end="-") == []
+    as_typed = phone.call("GET", f"/api/streams/{name}/messages?start=-&end=+")
+    assert len(as_typed["messages"]) == 5
 
 
 def test_an_id_that_is_none_is_refused(phone: Phone, name: str) -> None:

@@ -47,6 +47,7 @@ def test_a_stream_without_a_ride_under_way_has_none(
     phone: Phone, make_phone: Callable[[], Phone], name: str
 ) -> None:
     problem_of(phone.client.get(f"/api/workouts/by-stream/{name}"), 404)
+    problem_of(phone.client.get("/api/workouts/by-stream/bad!"), 404)
     workout = phone.start(name)
     problem_of(make_phone().client.get(f"/api/workouts/by-stream/{name}"), 404)
     phone.complete(workout["id"])
@@ -60,7 +61,34 @@ def test_a_bad_name_of_a_stream_is_refused(phone: Phone, wrong: Any) -> None:
 
 
 def test_starting_again_by_the_same_stream_is_the_same_ride(phone: Phone, name: str) -> None:
-    assert phone.start(name)["id"] == phone.start(name, title="sent again")["id"]
+    first = phone.start(name, title="Home", sport="cycling")
+    assert phone.start(name, title="Home")["id"] == first["id"]
+
+
+def test_another_ride_of_the_same_stream_is_fed_from_then_on(phone: Phone, name: str) -> None:
+    first = phone.start(name, title="Home")["id"]
+    phone.send(name, {"timestamp": T0, "power": 100})
+    second = phone.start(name, title="Away", sport="running")["id"]
+    phone.send(name, {"timestamp": T0 + 1000, "power": 300})
+    assert phone.call("GET", f"/api/workouts/by-stream/{name}")["id"] == second != first
+    done = [phone.complete(each) for each in (first, second)]
+    assert [each["workout"]["summary"]["avgPower"] for each in done] == [100, 300]
+    assert [each["archivedMessages"] for each in done] == [1, 1]
+
+
+@pytest.mark.parametrize("sport", [None, ""])
+def test_a_sport_that_is_none_is_the_usual_one(phone: Phone, name: str, sport: str | None) -> None:
+    assert phone.start(name, sport=sport)["sport"] == "cycling"
+    own = problem_of(phone.client.post("/api/workouts", json={"sport": sport}), 422)
+    assert own["errors"][0]["member"] == "sport"
+
+
+def test_samples_that_arrive_at_once_are_each_of_a_moment(phone: Phone, name: str) -> None:
+    workout = phone.start(name)["id"]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda watts: phone.send(name, {"power": watts}), range(100, 200)))
+    assert all(each["data"].keys() == {"message", "timestamp"} for each in phone.messages(name))
+    assert phone.complete(workout)["workout"]["summary"]["sampleCount"] == 100
 
 
 def test_a_ride_under_way_is_bare_and_wrapped(phone: Phone, name: str) -> None:
@@ -234,6 +262,17 @@ def test_a_ride_of_our_own_is_completed_as_ever(phone: Phone) -> None:
     assert again.json().keys() == {"success", "workout"}
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"a=b", "application/x-www-form-urlencoded"), (b"done", "text/plain")]
+)
+def test_a_ride_of_our_own_is_completed_whatever_is_sent(
+    phone: Phone, content: bytes, kind: str
+) -> None:
+    path = f"/api/workouts/{as_rider(phone).start()}/complete"
+    sent = phone.client.post(path, content=content, headers={"Content-Type": kind})
+    assert sent.status_code == 202
+
+
 def test_a_deleted_stream_leaves_the_ride_which_goes_on(phone: Phone, name: str) -> None:
     workout = phone.start(name)["id"]
     phone.send(name, {"timestamp": T0, "power": 200})
@@ -326,3 +365,5 @@ def test_the_history_has_a_curve_and_a_load(phone: Phone, name: str) -> None:
     # 31 s at an hour's power is 31/36 of a point.
     assert summary["trainingLoad"] == pytest.approx(31 / 36, abs=0.001)
     assert phone.call("GET", f"/api/workouts/{workout}")["summary"] == summary
+    changed = phone.call("PATCH", f"/api/workouts/{workout}", json={"title": "Evening"})
+    assert changed["workout"]["summary"] == summary

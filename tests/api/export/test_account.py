@@ -83,7 +83,8 @@ def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:
         "records.json": "/api/records?sport=all",
     }.items():
         content = json.loads(archive.read(name))
-        assert content == client.get(path).json(), name
+        answer = client.get(path).json()
+        assert content == {member: answer[member] for member in content}, name
         assert all(content.values()), name
     listed = client.get("/api/workouts").json()["workouts"]
     workouts = [well_used.workout(workout["id"]) for workout in listed]

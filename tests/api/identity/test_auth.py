@@ -41,8 +41,10 @@ NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
-OPEN |= {f"GET /api/shared/{{token}}{rest}" for rest in ("", "/telemetry", "/chart", "/live")}
-OPEN |= {"GET /api/shared/{token}/card.svg"}
+OPEN |= {
+    f"GET /api/shared/{{token}}{rest}"
+    for rest in ("", "/chart", "/power-curve", "/telemetry", "/live", "/card.svg")
+}
 OPEN |= {"GET /api/sign-in/{provider}", "GET /api/sign-in/{provider}/callback"}
 # Answers that go on for as long as the ride does.
 STREAMS = {"GET /api/workouts/{id}/live"}
