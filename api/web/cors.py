@@ -51,7 +51,7 @@ class AllowOrigins:
             await self._app(scope, receive, send)
             return
         origin = header(HTTPConnection[Any](scope), b"origin")
-        allows = self._headers_for(origin)
+        allows = headers_for(origin, self._origins)
         if scope["method"] == "OPTIONS":
             await self._answer_preflight(allows)(scope, receive, send)
             return
@@ -67,21 +67,24 @@ class AllowOrigins:
 
         await self._app(scope, receive, send_allowing)
 
-    def _headers_for(self, origin: str) -> list[tuple[str, str]]:
-        named = self._named_for(origin)
-        return [("Access-Control-Allow-Origin", named), *_ALLOWS] if named else _ALLOWS
-
-    def _named_for(self, origin: str) -> str:
-        """What is said to be allowed; nothing to an origin that is not."""
-        if "*" in self._origins:
-            return "*"
-        if not origin and len(self._origins) == 1:
-            return next(iter(self._origins))
-        return origin if origin in self._origins else ""
-
     def _answer_preflight(self, allows: list[tuple[str, str]]) -> Response:
         headers = dict(allows) | {"Access-Control-Max-Age": str(_MAX_AGE), "Vary": "Origin"}
         return Response(status_code=200, headers=headers)
+
+
+def headers_for(origin: str, origins: Collection[str]) -> list[tuple[str, str]]:
+    """What an answer says to a page of this origin, empty where none is named."""
+    named = _named_for(origin, origins)
+    return [("Access-Control-Allow-Origin", named), *_ALLOWS] if named else _ALLOWS
+
+
+def _named_for(origin: str, origins: Collection[str]) -> str:
+    """What is said to be allowed; nothing to an origin that is not."""
+    if "*" in origins:
+        return "*"
+    if not origin and len(origins) == 1:
+        return next(iter(origins))
+    return origin if origin in origins else ""
 
 
 def is_from_elsewhere(connection: HTTPConnection[Any], origins: Collection[str]) -> bool:

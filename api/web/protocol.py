@@ -6,12 +6,13 @@ import socket
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
+from api.web.cors import headers_for
 from api.web.security_headers import API_HEADERS, SHARED_PATH, STREAMS_PATH, headers_of
 from shared.settings import Settings
 
@@ -150,6 +151,28 @@ class HttpProtocol(_Deadlines, HttpToolsProtocol):
         if self.cycle and self.scope["method"] in ("GET", "HEAD"):
             self.cycle.default_headers = _Defaults(self.cycle.default_headers)
         self.headers = _NoTrailers(self.headers)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, with the headers of every answer: no application sees it."""
+        body = msg.encode("ascii")
+        headers = [
+            *self.server_state.default_headers,
+            *self._allows(),
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = (b"%s: %s\r\n" % each for each in headers)
+        self.transport.write(b"".join([STATUS_LINE[400], *lines, b"\r\n", body]))
+        self.transport.close()
+
+    def _allows(self) -> list[tuple[bytes, bytes]]:
+        """Which pages may read an answer to nobody knows whom."""
+        settings: Settings | None = self.app_state.get("settings")
+        if not (settings and settings.cors_origins):
+            return []
+        allowed = headers_for("", settings.cors_origins)
+        return [(name.lower().encode(), value.encode()) for name, value in allowed]
 
     def _tiles_url(self) -> str:
         settings: Settings | None = self.app_state.get("settings")

@@ -1,6 +1,7 @@
 """Who is let in, and from where, as the contract with existing clients has it."""
 
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 
 import httpx2
@@ -114,6 +115,15 @@ def test_every_answer_may_be_read_by_pages_of_other_origins(
 @pytest.mark.parametrize("path", ["/health", "/nowhere", "/api/nowhere", "/openapi.json"])
 def test_so_may_whatever_is_no_part_of_the_contract(original: Original, path: str) -> None:
     assert_allows(original.client.get(path))
+
+
+def test_so_may_a_refusal_of_what_is_no_request(original: Original) -> None:
+    url = original.client.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+        connection.sendall(b"what is no request\r\n\r\n")
+        head = connection.recv(4096)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\naccess-control-allow-origin: *\r\n" in head.lower()
 
 
 @every_path
