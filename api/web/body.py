@@ -150,6 +150,8 @@ async def read_change(
 
 def require_unchanged(members: Mapping[str, Any], resource: Struct) -> None:
     """Raises Unprocessable for members that differ from those of the resource."""
+    if not members:
+        return
     now = msgspec.json.decode(msgspec.json.encode(resource))
     differing = [name for name, value in members.items() if value != now.get(name)]
     if differing:

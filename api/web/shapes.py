@@ -72,6 +72,8 @@ def unknown_members(value: Any, kind: Any) -> list[Fault]:
 
 def member_names(kind: Any) -> tuple[str, ...]:
     """The names that a struct has in JSON and in queries; none without a struct."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind.__struct_encode_fields__  # without a look at what each of them is made of
     shape = _type_of(kind) if kind else None
     return _names(shape) if isinstance(shape, inspect.StructType) else ()
 

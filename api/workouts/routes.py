@@ -184,7 +184,8 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
             f"its samples decide that the workout starts at {workout.start_time.isoformat()}:"
             f" to leave out what is before, crop it (POST /api/workouts/{workout_id}/crop)"
         )
-    await add_client_figures(state["database"], caller.user_id, [workout])
+    if is_open:
+        await add_client_figures(state["database"], caller.user_id, [workout])
     return json_response(WorkoutChange(workout))
 
 

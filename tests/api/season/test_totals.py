@@ -154,7 +154,8 @@ def test_critical_power_needs_three_maximal_efforts(rider: Rider) -> None:
     ride_at(rider, 80, JUNE + DAY, seconds=1200)
     fit = rider.client.get("/api/critical-power").json()
     assert fit["criticalPower"] is fit["wPrime"] is fit["r2"] is None
-    assert fit["reason"].startswith("of the efforts from 2 to 20 minutes 1 can be")
+    assert fit["reason"].startswith("it takes 3 maximal efforts from 2 to 20 minutes")
+    assert fit["reason"].endswith("here are 1")
     assert [best["power"] for best in fit["bests"]] == [600]
 
 

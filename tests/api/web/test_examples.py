@@ -166,6 +166,7 @@ def show(day: Day) -> None:
     day.call("get_shared_telemetry", params={**some, "format": "csv"})
     day.call("get_shared_telemetry", params=some)
     day.call("get_shared_chart", params={"points": 4, "channels": "power,heartrate"})
+    day.call("get_shared_curve")
     for name in ("list_shares", "get_shared", "watch_shared", "get_shared_card", "revoke_share"):
         day.call(name)
 
