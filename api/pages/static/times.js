@@ -1,8 +1,8 @@
 // Dates and times as the browser's region writes them, in the rider's time zone.
 
 const riderZone = document.documentElement.dataset.zone;
-const { timeZone: browserZone, hourCycle, locale } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
-export { browserZone };
+const { timeZone, hourCycle, locale } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
+export const browserZone = timeZone;
 export const zone = riderZone || browserZone;
 
 // The pages are English, and so are the words of dates; their order is that of the browser's region.
