@@ -44,6 +44,8 @@ _STYLE = """@media (max-width: 640px) {
   .swagger-ui .response-col_links { display: none; }
   .swagger-ui select, .swagger-ui input, .swagger-ui textarea { max-width: 100%; min-width: 0; }
   .swagger-ui .opblock-summary-path, .swagger-ui .markdown { overflow-wrap: anywhere; }
+  .swagger-ui .markdown, .swagger-ui .renderedMarkdown { max-width: 100%; overflow-x: auto; }
+  .swagger-ui .info, .swagger-ui .opblock { overflow-x: clip; }
 }
 """
 
