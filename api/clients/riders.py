@@ -68,8 +68,7 @@ def _require_own(request: ClientsRequest, caller: Caller) -> None:
 
 def _ftp_of(given: object) -> float:
     """Raises BadRequest."""
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not is_number or not math.isfinite(given) or given <= 0:  # type: ignore[arg-type,operator]
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
         raise BadRequest("ftp must be a number greater than 0")
     return float(_converted(given, _Ftp, f"{given:g} W cannot be reckoned with"))
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from importlib.resources import files
 from typing import Final
 
 import msgspec
@@ -20,6 +19,7 @@ from api.pages.weeks import today_of
 from api.season import store as season
 from api.season.store import Thresholds
 from api.sharing import store as sharing
+from api.web.query import time_zones
 from api.workouts.listing import Listing, ListQuery
 from api.workouts.routes import read_list
 from shared.sports import CYCLING
@@ -163,8 +163,7 @@ def _key_row(key: Key, own: str) -> KeyRow:
 
 def _time_zones() -> list[str]:
     """Those that places are called by."""
-    names = (files("tzdata") / "zones").read_text(encoding="utf-8").split()
-    return [name for name in names if "/" in name and not name.startswith("Etc/")]
+    return sorted(name for name in time_zones() if "/" in name and not name.startswith("Etc/"))
 
 
 PAGES: Final = (Page("/account", show_account),)

@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta
@@ -54,8 +53,6 @@ Moment = Annotated[
     ),
 ]
 TimeZone = Annotated[str, Meta(description="Of the IANA database", examples=["Europe/Zurich"])]
-# `localtime` is the machine's own, and unknown to PostgreSQL.
-_TIME_ZONES: Final = available_timezones() - {"localtime"}
 
 
 def preferences(request: HTTPConnection[Any]) -> dict[str, str]:
@@ -136,7 +133,7 @@ def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
 
 def time_zone_of(text: str, name: str) -> str:
     """The text, if it names a time zone of the IANA database. Raises Unprocessable."""
-    if text not in _time_zones():
+    if text not in time_zones():
         allowed = "must be a time zone of the IANA database, such as Europe/Zurich"
         fault = Fault(f"{allowed}, not {shortened(text)!r}", name)
         raise Unprocessable(sentence(fault), [fault])
@@ -144,7 +141,7 @@ def time_zone_of(text: str, name: str) -> str:
 
 
 @cache
-def _time_zones() -> frozenset[str]:
+def time_zones() -> frozenset[str]:
     """Every name in the package: the machine's own folder has others, which PostgreSQL may lack."""
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
