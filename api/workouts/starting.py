@@ -241,7 +241,7 @@ OPERATIONS = Operations(
             {HTTPStatus.CREATED: WorkoutChange},
             "upload",
             body={JSON: CreateWorkout},
-            example={"title": "Evening ride"},
+            example={"title": "Evening ride", "startTime": "2023-11-14T22:13:20Z"},
             headers=("Location",),
             makes=("id", "$response.body#/workout/id"),
             takes_key=True,
@@ -254,7 +254,7 @@ OPERATIONS = Operations(
             {HTTPStatus.CREATED: WorkoutChange, HTTPStatus.OK: WorkoutChange},
             "upload",
             body={JSON: CreateWorkout},
-            example={"title": "Evening ride"},
+            example={"title": "Evening ride", "startTime": "2023-11-14T22:13:20Z"},
             refusals={
                 HTTPStatus.CONFLICT: "Started with something else, or too many workouts under way,"
                 " or in all",

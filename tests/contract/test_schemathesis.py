@@ -20,12 +20,10 @@ from tests.conftest import ROOT, Rider
 EXAMPLES = os.environ.get("EXAMPLES", "")
 REACHED = {*range(200, 300), 409}
 # What only a session may do that has just been opened: the key in use is none. And signing in by
-# a provider: no name that is made up is one's. And laps: the times that are made up lie outside a
-# ride that begins now. And streams, which are not tried.
+# a provider: no name that is made up is one's. And streams, which are not tried.
 UNREACHABLE = {
     "GET /api/workouts/{id}/live",
     "GET /api/shared/{token}/live",
-    "POST /api/workouts/{id}/laps",
     "PUT /api/users/me/password",
     "DELETE /api/users/me",
     "GET /api/sign-in/{provider}",
