@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from api.identity import attempts, store
@@ -18,7 +17,7 @@ from api.identity.registration import checked_email, create_user, require_regist
 from api.identity.sessions import Session, open_session
 from api.identity.state import IdentityRequest, IdentityState
 from api.identity.store import NewUser
-from api.web.problems import BadRequest, Conflict, Forbidden
+from api.web.problems import BadRequest, Conflict, Forbidden, NotFound
 from api.web.query import TimeZone, read_query, time_zone_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
@@ -127,11 +126,11 @@ def _signed_in(request: IdentityRequest, session: Session) -> Response:
 
 
 def _provider_of(request: IdentityRequest) -> ProviderClient:
-    """The provider in the path. Raises HTTPException for an unknown one, as for an unknown path."""
+    """The provider in the path. Raises NotFound for an unknown one."""
     providers: Mapping[str, ProviderClient] = request.state["providers"]
     provider = providers.get(request.path_params["provider"])
     if provider is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
+        raise NotFound(f"no provider is called so; {PATH} lists those that there are")
     return provider
 
 

@@ -154,6 +154,7 @@ def test_streams_end_at_once_when_the_process_stops(
         client.headers["X-API-Key"] = rider.account.api_key
         # Of a client of its own, which outlives the process.
         own = httpx2.Client(base_url=client.base_url, headers=client.headers)
+        client_stack.enter_context(own)
         listener = client_stack.enter_context(listening(own, "/api/streams/listenAll"))
         assert listener.next()["type"] == "connected"
         stack.close()

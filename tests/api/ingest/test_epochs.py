@@ -18,6 +18,7 @@ from tests.api.answers import T0, seconds_of
 from tests.api.ingest.test_stream_writer import stored, write
 from tests.conftest import Rider, reachable_folder
 from tests.faults.system import Server
+from tests.redis_settings import configured
 
 
 def epoch_of(settings: Settings) -> str:
@@ -70,11 +71,8 @@ def test_a_receipt_of_a_redis_that_was_emptied_tells_of_it(
 def test_a_redis_that_is_full_has_an_epoch_that_lasts_for_one_answer(
     settings: Settings, redis_client: Redis
 ) -> None:
-    redis_client.config_set("maxmemory", "1")
-    try:
+    with configured(redis_client, "maxmemory", "1"):
         told = {write(settings, lambda writer: writer.epoch()) for _ in range(3)}
-    finally:
-        redis_client.config_set("maxmemory", "0")
     assert len(told) == 3
     assert not redis_client.exists(EPOCH)
 

@@ -127,9 +127,9 @@ def test_folding_the_same_batches_again_gives_identical_rows(
     assert workouts.result(workout) == first
 
 
-@pytest.mark.parametrize("step", ["PUBLISH", "EVAL"])
-def test_a_crash_between_commit_and_trim_repeats_harmlessly(
-    workouts: Workouts, database: Database, redis_client: Redis, step: str
+@pytest.mark.parametrize(("step", "waiting"), [("PUBLISH", 2), ("XTRIM", 2), ("EVAL", 0)])
+def test_a_crash_after_the_commit_repeats_harmlessly(
+    workouts: Workouts, database: Database, redis_client: Redis, step: str, waiting: int
 ) -> None:
     workout = workouts.start()
     workouts.send(workout, steady(60, power=200), steady(60, begin=30, power=300))
@@ -137,10 +137,11 @@ def test_a_crash_between_commit_and_trim_repeats_harmlessly(
     fold_until_killed(database, Interrupted(redis_client, before=step), workout)
     first = workouts.result(workout)
     assert first[0]["status"] == "COMPLETED"
-    assert workouts.waiting(workout) == 2
+    assert workouts.waiting(workout) == waiting
+    assert redis_client.exists(samples_key(workout))
     fold(database, redis_client, workout)
     assert workouts.result(workout) == first
-    assert workouts.waiting(workout) == 0
+    assert not redis_client.exists(samples_key(workout))
 
 
 def test_a_crash_after_reading_changes_nothing(
@@ -251,7 +252,7 @@ def test_what_was_overwritten_counts_once_though_the_fold_is_repeated(
     fold(database, redis_client, workout)
     workouts.send(workout, steady(60, power=300), steady(30, power=400))
     workouts.set_status(workout, status)
-    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    fold_until_killed(database, Interrupted(redis_client, before="XTRIM"), workout)
     assert workouts.row(workout)["overwritten"] == 60
     workouts.send(workout, steady(60, power=300), steady(30, power=400))  # and by the device
     fold(database, redis_client, workout)
@@ -300,7 +301,7 @@ def test_what_was_removed_is_not_brought_back_by_a_fold_that_is_repeated(
     workouts.send(workout, steady(60, begin=40, power=300, heartrate=150))
     remove_range(database, workout, 30, 90)
     kept = [200] * 30 + [300] * 10
-    fold_until_killed(database, Interrupted(redis_client, before="EVAL"), workout)
+    fold_until_killed(database, Interrupted(redis_client, before="XTRIM"), workout)
     assert workouts.archived(workout).channels["power"].tolist() == kept
     assert workouts.waiting(workout) == 1
     workouts.send(workout, steady(60, begin=40, power=300))  # and the device sends it again
