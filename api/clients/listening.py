@@ -132,8 +132,10 @@ class Listening:
     async def _subscribe(self) -> None:
         """Hear what is said until Redis does not answer. Raises redis.RedisError."""
         async with self._redis.pubsub() as channel:
-            await channel.subscribe(_BASE, *self._audiences)
+            await channel.subscribe(_BASE)
             self._channel, is_asked = channel, False
+            if self._audiences:  # those who came before; whoever comes now subscribes by itself
+                await channel.subscribe(*self._audiences)
             while True:
                 message = await channel.get_message(timeout=_PATIENCE)
                 if message:
