@@ -1,0 +1,10 @@
+"""Tests that share something costly, or a whole machine, run one after another in one process."""
+
+import pytest
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_are_sent_to_one_process(request: pytest.FixtureRequest) -> None:
+    """Else pytest-xdist spreads them silently, which has happened with a newer pytest."""
+    if request.config.getoption("loadgroup", default=False):
+        assert request.node.nodeid.endswith("@together")
