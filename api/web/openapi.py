@@ -36,6 +36,7 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
+_NOT_AS_WRITTEN: Final = "A value is out of bounds, or a name not known; `errors` says where"
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -285,8 +286,8 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals |= _BUSY
     if operation.body:
         refusals |= _BODY_REFUSALS
-    if operation.body or operation.query:
-        refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
+    if not operation.is_open or operation.body:
+        refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = _NOT_AS_WRITTEN
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
     if operation.takes_key:

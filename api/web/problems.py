@@ -209,6 +209,16 @@ class UnknownName(Unprocessable):
     title = "A name that is not known"
 
 
+class RepeatedName(Unprocessable):
+    """A member of the body, a field of the form or a parameter of the query is there twice.
+
+    All but one would have been ignored. ``errors`` names each.
+    """
+
+    name = "repeated-name"
+    title = "A name is there twice"
+
+
 class BadSamples(Unprocessable):
     """Some samples of a batch are wrong, and nothing of it was stored; ``errors`` says which.
 

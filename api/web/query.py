@@ -1,6 +1,7 @@
 """Query parameters, and the preferences of a ``Prefer`` header (RFC 7240)."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -13,8 +14,8 @@ from msgspec import Meta
 from starlette.requests import HTTPConnection
 
 from api.web.headers import headers
-from api.web.problems import Fault, NotFound, UnknownName, Unprocessable
-from api.web.shapes import fault_of, member_names, sentence, shortened, unknown
+from api.web.problems import Fault, NotFound, RepeatedName, UnknownName, Unprocessable
+from api.web.shapes import fault_of, given_twice, member_names, sentence, shortened, unknown
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
@@ -122,13 +123,20 @@ def _require_values(query: object, kind: type[Any], parameters: Mapping[str, str
 
 
 def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
-    """Raises UnknownName for parameters that ``kind`` does not have; None has none."""
+    """Raises UnknownName for parameters that ``kind`` does not have; None has none.
+
+    Raises RepeatedName for one that is there twice: only the last of them would be read.
+    """
     known = member_names(kind)
     faults = [
         unknown(name, known, what="parameter") for name in request.query_params if name not in known
     ]
     if faults:
         raise UnknownName(sentence(faults[0]), faults[:_MOST_UNKNOWN])
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        faults = [given_twice(name, what="parameter") for name in repeated]
+        raise RepeatedName(sentence(faults[0]), faults)
 
 
 def time_zone_of(text: str, name: str) -> str:

@@ -4,8 +4,11 @@ The words come from the types that validate the input, so they say what holds. W
 of a wrong value is only read for where it is.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
@@ -68,6 +71,28 @@ def unknown_members(value: Any, kind: Any) -> list[Fault]:
         if len(faults) == _MOST_UNKNOWN:
             break
     return faults
+
+
+def repeated_members(body: bytes) -> list[Fault]:
+    """The members that an object of a JSON text has more than once, whatever they are in.
+
+    Parsers keep one of them and say nothing, so they are looked for by themselves.
+    """
+    names: dict[str, None] = {}
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len(pairs) > 1:
+            counts = Counter(name for name, _ in pairs)
+            names.update(dict.fromkeys(name for name, count in counts.items() if count > 1))
+
+    with suppress(ValueError, RecursionError):  # nested too deep for a look
+        json.loads(body, object_pairs_hook=look)
+    return [given_twice(name) for name in list(names)[:_MOST_UNKNOWN]]
+
+
+def given_twice(name: str, what: str = "member") -> Fault:
+    """What is wrong with a name that is there more than once."""
+    return Fault(f"this {what} is there more than once; send it once", shortened(name))
 
 
 def member_names(kind: Any) -> tuple[str, ...]:

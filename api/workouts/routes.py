@@ -14,7 +14,15 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, MOST_BODY, read_body, read_change, refuse_form, require_unchanged
+from api.web.body import (
+    JSON,
+    MOST_BODY,
+    read_body,
+    read_change,
+    refuse_form,
+    require_no_members,
+    require_unchanged,
+)
 from api.web.problems import BadRequest, Conflict, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
@@ -39,7 +47,7 @@ from api.workouts.selection import Selection, View
 from api.workouts.starting import Description, Title, checked_start
 from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import Ending, Status, Workout
-from api.workouts.streams import EndedWithStream, archives_telemetry
+from api.workouts.streams import ARCHIVES, EndedWithStream, archives_telemetry
 from shared.failpoints import failpoint
 from shared.moments import Instant
 from shared.redis_keys import samples_key
@@ -273,13 +281,16 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
 async def _keeps_stream(request: WorkoutsRequest, caller: Caller, workout_id: UUID) -> bool:
     """Whether the body says that a stream stays when its ride is completed.
 
-    Whatever is sent to complete a ride that no stream feeds means nothing.
+    Of a ride that no stream feeds nothing is to be said; whatever is no JSON object passes, as
+    clients of the original service send it. Raises Unprocessable.
     """
     body = await read_body(request, request.state["settings"], most=MOST_BODY)
     if not body:
         return False
-    workout = await require_workout(request.state, workout_id, caller)
-    return _is_fed_by_stream(workout) and not archives_telemetry(request, body)
+    if _is_fed_by_stream(await require_workout(request.state, workout_id, caller)):
+        return not archives_telemetry(request, body)
+    require_no_members(body, WaitQuery, besides=ARCHIVES)
+    return False
 
 
 async def _end_with_stream(
@@ -393,6 +404,7 @@ OPERATIONS = Operations(
             "upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,
+            reads_body=True,
             headers=("Preference-Applied",),
             refusals=CONFLICT,
         ),

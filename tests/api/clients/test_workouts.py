@@ -265,7 +265,7 @@ def test_a_ride_of_our_own_is_completed_as_ever(phone: Phone) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"), [(b"a=b", "application/x-www-form-urlencoded"), (b"done", "text/plain")]
 )
-def test_a_ride_of_our_own_is_completed_whatever_is_sent(
+def test_a_ride_of_our_own_is_completed_whatever_is_sent_that_is_no_object(
     phone: Phone, content: bytes, kind: str
 ) -> None:
     path = f"/api/workouts/{as_rider(phone).start()}/complete"
