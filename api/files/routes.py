@@ -33,6 +33,7 @@ from api.web.problems import (
     NotFound,
     UnknownName,
     Unprocessable,
+    about,
 )
 from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
 from api.web.responses import json_response
@@ -228,7 +229,7 @@ def _of_form(kind: str, sent: _Sent) -> _Sent:
     """The file of a form, whose fields say more than the query does."""
     form = parse_form(kind, sent.data)
     if form.data is None:
-        raise Unprocessable("the form has no field `file`")
+        raise Unprocessable("the form has no field `file`", about("is missing", "file"))
     faults = [
         unknown(name, ("file", *_FIELDS), what="field")
         for name in form.fields

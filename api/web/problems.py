@@ -35,6 +35,11 @@ class Fault(msgspec.Struct, omit_defaults=True):
     index: int | None = None
 
 
+def about(detail: str, *members: str) -> list[Fault]:
+    """The same said of each of some members that are only wrong together."""
+    return [Fault(detail, member) for member in members]
+
+
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
     """An RFC 9457 problem. ``error`` repeats ``detail`` for clients that read that."""
 

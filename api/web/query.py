@@ -15,7 +15,15 @@ from starlette.requests import HTTPConnection
 
 from api.web.headers import headers
 from api.web.problems import Fault, NotFound, RepeatedName, UnknownName, Unprocessable
-from api.web.shapes import fault_of, given_twice, member_names, sentence, shortened, unknown
+from api.web.shapes import (
+    fault_of,
+    given_twice,
+    in_words,
+    member_names,
+    sentence,
+    shortened,
+    unknown,
+)
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
@@ -51,6 +59,16 @@ Moment = Annotated[
                 {"type": "string", "pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
             ]
         }
+    ),
+]
+# The same as a member of a JSON body.
+MomentMember = Annotated[
+    int | float | str,
+    Meta(
+        description="Unix milliseconds, RFC 3339, or a date: the first moment of that day; without"
+        " an offset, of the rider's time zone",
+        examples=[1_700_000_000_000, "2023-11-14T22:13:20Z", "2023-11-14"],
+        extra=in_words("Unix milliseconds, a time as in RFC 3339 or a date"),
     ),
 ]
 TimeZone = Annotated[str, Meta(description="Of the IANA database", examples=["Europe/Zurich"])]
@@ -139,6 +157,12 @@ def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
         raise RepeatedName(sentence(faults[0]), faults)
 
 
+def no_cursor(text: str | None) -> Unprocessable:
+    """What is said of a cursor that is not one of the list that was asked for."""
+    detail = f"{shortened(text or '')!r} is not a nextCursor of this list"
+    return Unprocessable(f"cursor={detail}", [Fault("is not a nextCursor of this list", "cursor")])
+
+
 def time_zone_of(text: str, name: str) -> str:
     """The text, if it names a time zone of the IANA database. Raises Unprocessable."""
     if text not in time_zones():
@@ -154,17 +178,18 @@ def time_zones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
-def read_moment(text: str | None, name: str) -> datetime | None:
+def read_moment(given: str | float | None, name: str) -> datetime | None:
     """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight.
 
     Without a time zone where the text names none: a day or a time of wherever the rider lives.
     """
-    if text is None:
+    if given is None:
         return None
     try:
-        if _UNIX_MS.fullmatch(text):
-            return datetime.fromtimestamp(int(text) / 1000, UTC)
-        return datetime.fromisoformat(text)
+        if not isinstance(given, str) or _UNIX_MS.fullmatch(given):
+            return datetime.fromtimestamp(float(given) / 1000, UTC)
+        return datetime.fromisoformat(given)
     except (ValueError, OverflowError, OSError):
         detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
-        raise Unprocessable(f"{name}={shortened(text)!r} {detail}", [Fault(detail, name)]) from None
+        said = f"{name}={shortened(str(given))!r} {detail}"
+        raise Unprocessable(said, [Fault(detail, name)]) from None

@@ -28,6 +28,7 @@ _MOST_NAMED: Final = 12  # known names, where none is near
 PATTERNS: Final = {
     "^[^\x00]*$": "without NUL characters",
     r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
+    r"^[A-Za-z0-9_-]*$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",
     r"^https://[!-~]+$": "that begins with `https://`, without spaces",
 }
@@ -37,6 +38,11 @@ _PLAIN: Final = {
     inspect.DateType: "a date, such as 2026-05-17",
     inspect.UUIDType: "a UUID",
 }
+
+
+def in_words(words: str) -> dict[str, str]:
+    """The ``extra`` of a `Meta` that says better what is allowed than its parts would."""
+    return {"words": words}
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
@@ -193,9 +199,19 @@ def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type,
 
 def _described(shape: inspect.Type) -> str:
     """What is allowed, beside null, which says as much as leaving the member out."""
+    if words := _words_of(shape):
+        return words
     alternatives = _alternatives(shape)
     told = [each for each in alternatives if not isinstance(each, inspect.NoneType)]
     return " or ".join(dict.fromkeys(map(_one, told or alternatives)))
+
+
+def _words_of(shape: inspect.Type) -> str | None:
+    """What the type says of itself, by `in_words`."""
+    if isinstance(shape, inspect.Metadata):
+        return (shape.extra or {}).get("words") or _words_of(shape.type)
+    parts = shape.types if isinstance(shape, inspect.UnionType) else ()
+    return next(filter(None, map(_words_of, parts)), None)
 
 
 def _one(shape: inspect.Type) -> str:

@@ -11,10 +11,11 @@ from msgspec import Meta, Struct
 
 from api.identity.local_days import Moments
 from api.web.problems import Fault, Unprocessable
-from api.web.query import Moment, read_moment
+from api.web.query import Moment, no_cursor, read_moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
+from shared.sports import ALL, sport_family
 
 T = TypeVar("T")
 MOST_LISTED: Final = 1000  # workouts of a page
@@ -37,7 +38,9 @@ class Listing(Struct, rename="camel"):
     sort: Sort = Sort.START_TIME
     order: Order = Order.DESC
     status: Status | None = None
-    sport: Sport | None = None
+    sport: Annotated[
+        Sport | None, Meta(description="As the ride was called; `all` for every sport")
+    ] = None
     from_: Annotated[Moment | None, Meta(description="Starts at or after")] = msgspec.field(
         default=None, name="from"
     )
@@ -137,7 +140,8 @@ def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
     for figure in LISTED:
         _require_range(filters, figure.name)
     start, end = moments
-    return {**filters, "from": start, "to": end}
+    sport = None if sport_family(query.sport or ALL) == ALL else query.sport
+    return {**filters, "sport": sport, "from": start, "to": end}
 
 
 def place_of(query: Listing) -> dict[str, Any]:
@@ -186,5 +190,5 @@ def _read_cursor(query: Listing) -> Place[Any]:
     except (ValueError, msgspec.DecodeError):
         place = None
     if place is None or (place.sort, place.order) != (query.sort, query.order):
-        raise Unprocessable(f"cursor={query.cursor!r} is not a nextCursor of this list")
+        raise no_cursor(query.cursor)
     return place

@@ -141,7 +141,7 @@ def test_fitness_adds_the_stress_of_every_sport(rider: Rider) -> None:
     put(rider, sport="running", ftp=320)
     ride(rider, "running", power=320)
     ride(rider, "cycling", power=200)
-    day = {"from": "2026-06-01", "to": "2026-06-01"}
+    day = {"from": "2026-06-01", "to": "2026-06-02"}
     for sport, stress in (("all", 100), ("cycling", 50), ("TrailRun", 50)):
         (first,) = answer(rider, "/api/fitness", sport=sport, **day)["fitness"]
         assert first["trainingStressScore"] == stress
