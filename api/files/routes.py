@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import redis
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from starlette.responses import Response
 
 from api.files import store
@@ -290,7 +290,8 @@ async def _kept_alone(
 
     Raises Conflict where the file was sent before, or there is no room for it; and as ``once``.
     """
-    content = wanted.sha256 + msgspec.json.encode(said)
+    # However long somebody waits for the result, the file is the same.
+    content = wanted.sha256 + msgspec.json.encode(structs.replace(said, wait=None))
     async with once(request, str(wanted.user_id), content) as made:
         kept = await store.count_kept(made.connection, wanted.user_id)
         upload = await _find_kept(made, wanted)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from starlette.responses import Response
 
 from api.identity.auth import Caller, require_open_key
@@ -21,10 +22,11 @@ from api.sharing.wire import (
     ShareRevocation,
 )
 from api.web.body import JSON, read_json
-from api.web.problems import Fault, LimitReached, NotFound, Unprocessable
+from api.web.problems import Fault, LimitReached, NotFound, RevokedSince, Unprocessable
 from api.web.query import workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
+from shared.connections import BoundedConnection
 from shared.credentials import hash_key
 
 MOST_SHARES: Final = 200  # of a user, that open at a time
@@ -47,7 +49,7 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
         connection = made.connection
         await require_open_key(connection, caller)
         if made.answer:
-            return made.answer
+            return await _show_again(connection, caller, made.answer)
         if await store.count_shares(connection, caller.user_id) >= MOST_SHARES:
             raise LimitReached(f"there are {MOST_SHARES} links that open already: revoke one")
         share = await store.create_share(
@@ -92,6 +94,14 @@ async def put_places(request: SharingRequest, caller: Caller) -> Response:
         await require_open_key(connection, caller)
         await store.put_places(connection, caller.user_id, wanted.places)
     return json_response(wanted)
+
+
+async def _show_again(connection: BoundedConnection, caller: Caller, answer: Response) -> Response:
+    """The first answer. Raises RevokedSince."""
+    made = msgspec.json.decode(answer.body, type=FreshShare)
+    if not await store.is_open(connection, caller.user_id, made.share.id):
+        raise RevokedSince("the link that this request made does not open any more")
+    return answer
 
 
 def _expiry_of(wanted: CreateShare) -> datetime:

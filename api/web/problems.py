@@ -104,6 +104,13 @@ class Forbidden(Problem):
     title = "Not for this caller"
 
 
+class MalformedKey(BadRequest):
+    """The header `Idempotency-Key` holds no key: send 16 to 255 characters, such as a new UUID."""
+
+    name = "idempotency-key-malformed"
+    title = "It is no Idempotency-Key"
+
+
 class MissingScope(Forbidden):
     """The API key lacks the scope that the operation needs: use, or make, one that has it."""
 
@@ -171,6 +178,27 @@ class Duplicate(Conflict):
     title = "It is here already"
 
 
+class KeyInUse(Conflict):
+    """The first request with this `Idempotency-Key` is being worked on.
+
+    Send the same again after ``Retry-After`` seconds: the answer will be that of the first.
+    """
+
+    name = "idempotency-key-in-use"
+    title = "The first request is under way"
+
+
+class RevokedSince(Conflict):
+    """What this request made, the first time that it was sent with its key, opens nothing any more.
+
+    The API key or the link was revoked, or has expired: the secret of the first answer is not given
+    out again. To make another one, send the request with a new `Idempotency-Key`.
+    """
+
+    name = "revoked-since"
+    title = "It was revoked since"
+
+
 class TooLarge(Problem):
     """The body has too many bytes, inflated or not, or too many samples."""
 
@@ -222,6 +250,16 @@ class RepeatedName(Unprocessable):
 
     name = "repeated-name"
     title = "A name is there twice"
+
+
+class KeyReused(Unprocessable):
+    """This `Idempotency-Key` was used within a day for a request with another path or body.
+
+    Nothing was made. To make something else, send a new key; to repeat the request, send the same.
+    """
+
+    name = "idempotency-key-reused"
+    title = "The Idempotency-Key is another request's"
 
 
 class BadSamples(Unprocessable):
