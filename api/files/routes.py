@@ -35,7 +35,7 @@ from api.web.problems import (
     Unprocessable,
     about,
 )
-from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
+from api.web.query import PREFER_WAIT, WaitQuery, id_in_path, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
@@ -364,13 +364,7 @@ async def _wait_for_result(
 
 async def _require_upload(request: FilesRequest, caller: Caller) -> Upload:
     """The upload of the path. A malformed id names none, as an absent one does. Raises NotFound."""
-    text = request.path_params["upload"]
-    try:
-        upload_id = UUID(text)
-    except ValueError:
-        raise NotFound("no such upload") from None
-    if str(upload_id) != text.lower():
-        raise NotFound("no such upload")
+    upload_id = id_in_path(request, "upload", "upload")
     own = None if "read" in caller.scopes else caller.key_id
     return _found(
         await store.find_upload(request.state["database"], upload_id, caller.user_id, own)

@@ -4,7 +4,6 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from starlette.responses import Response
@@ -23,7 +22,7 @@ from api.sharing.wire import (
 )
 from api.web.body import JSON, read_json
 from api.web.problems import Fault, LimitReached, NotFound, RevokedSince, Unprocessable
-from api.web.query import workout_id_of
+from api.web.query import id_in_path, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from shared.connections import BoundedConnection
@@ -72,7 +71,7 @@ async def list_shares(request: SharingRequest, caller: Caller) -> Response:
 
 async def revoke_share(request: SharingRequest, caller: Caller) -> Response:
     """Make a link open nothing more; streams that it has opened end within five seconds."""
-    share_id, user_id = _share_id_of(request), caller.user_id
+    share_id, user_id = id_in_path(request, "share", "link"), caller.user_id
     async with request.state["database"].connection() as connection, connection.transaction():
         if not await store.revoke_share(connection, user_id, share_id):
             raise NotFound("no such link")
@@ -112,18 +111,6 @@ def _expiry_of(wanted: CreateShare) -> datetime:
         fault = Fault("is not within a year from now", "expiresAt")
         raise Unprocessable(f"expiresAt {fault.detail}", [fault])
     return expires_at
-
-
-def _share_id_of(request: SharingRequest) -> UUID:
-    """The id in the path. A malformed one names no link, as an absent one does."""
-    text: str = request.path_params["share"]
-    try:
-        share_id = UUID(text)
-    except ValueError:
-        raise NotFound("no such link") from None
-    if str(share_id) != text.lower():
-        raise NotFound("no such link")
-    return share_id
 
 
 OPERATIONS = Operations(

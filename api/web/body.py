@@ -16,12 +16,14 @@ from api.web.headers import header
 from api.web.problems import (
     BadRequest,
     Fault,
+    FormInstead,
     RepeatedName,
     RequestTimeout,
     TooLarge,
     UnknownName,
     Unprocessable,
     UnsupportedMediaType,
+    about,
 )
 from api.web.shapes import (
     fault_of,
@@ -154,9 +156,15 @@ def _misplaced(name: str, parameters: Collection[str]) -> Fault:
 
 
 def refuse_form(request: Request[Any]) -> None:
-    """Raises BadRequest for a form in place of JSON, as clients of the original service expect."""
-    if content_type(request) in _FORMS:
-        raise BadRequest(f"send {JSON}, not a form")
+    """Raises FormInstead for a form in place of JSON, as clients of the original service expect."""
+    if (named := content_type(request)) in _FORMS:
+        raise FormInstead(*_not_json(named))
+
+
+def _not_json(named: str) -> tuple[str, list[Fault]]:
+    """What a problem says of a body of another type; curl, for one, calls all it sends a form."""
+    detail = f"is {shortened(named)}; send JSON, with the header `Content-Type: {JSON}`"
+    return f"the body {detail} (curl: -H 'Content-Type: {JSON}')", about(detail, "Content-Type")
 
 
 async def read_json(
@@ -210,7 +218,7 @@ def require_unchanged(members: Mapping[str, Any], resource: Struct) -> None:
 
 async def _read_json_body(request: Request[Any], settings: Settings, most: int) -> bytes:
     if (named := content_type(request)) != JSON:
-        raise UnsupportedMediaType(f"send {JSON}, not {named}")
+        raise UnsupportedMediaType(*_not_json(named))
     return await read_body(request, settings, most=most) or b"{}"
 
 

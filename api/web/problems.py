@@ -111,6 +111,23 @@ class MalformedKey(BadRequest):
     title = "It is no Idempotency-Key"
 
 
+class NotActive(BadRequest):
+    """The ride, which a stream fed, was completed before: its result is at `/api/workouts/{id}`."""
+
+    name = "not-active"
+    title = "The workout is over already"
+
+
+class FormInstead(BadRequest):
+    """A form came in place of JSON: send the header `Content-Type: application/json`.
+
+    Only where clients of the original service expect 400; elsewhere it is 415.
+    """
+
+    name = "form-instead"
+    title = "It is a form"
+
+
 class MissingScope(Forbidden):
     """The API key lacks the scope that the operation needs: use, or make, one that has it."""
 

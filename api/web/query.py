@@ -39,6 +39,8 @@ class WaitQuery(msgspec.Struct):
 
 
 _MOST_UNKNOWN: Final = 20  # listed in an answer
+_SOME_UUID: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+_OF_NOBODY: Final = (0, 2**128 - 1)  # the nil UUID, and the one of all ones (RFC 9562)
 _UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
 # What `read_moment` reads, as JSON Schema can say it.
 Moment = Annotated[
@@ -104,18 +106,41 @@ def wait_of(request: HTTPConnection[Any]) -> float:
 
 def workout_id_of(request: HTTPConnection[Any]) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
-    return _uuid(request.path_params["id"])
+    try:
+        return _uuid(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound(f"no such workout: {error}") from None
+
+
+def new_workout_id_of(request: HTTPConnection[Any]) -> UUID:
+    """The id in the path, of a workout to be made. Raises Unprocessable for what is no new UUID."""
+    try:
+        workout_id = _uuid(request.path_params["id"])
+        if workout_id.int in _OF_NOBODY:
+            raise ValueError(f"{workout_id} stands for no id: make up a random UUID")
+    except ValueError as error:
+        raise Unprocessable(f"id: {error}", [Fault(str(error), "id")]) from None
+    return workout_id
+
+
+def id_in_path(request: HTTPConnection[Any], place: str, what: str) -> UUID:
+    """The UUID at a place of the path. A malformed one names nothing, as an absent one does."""
+    try:
+        return _uuid(request.path_params[place])
+    except ValueError as error:
+        raise NotFound(f"no such {what}: {error}") from None
 
 
 @lru_cache(100_000)
 def _uuid(text: str) -> UUID:
+    """Raises ValueError, in words, for what is none or is written in another way."""
     try:
-        workout_id = UUID(text)
+        found = UUID(text)
     except ValueError:
-        raise NotFound("no such workout") from None
-    if str(workout_id) != text.lower():  # the other spellings of a UUID are not its address
-        raise NotFound("no such workout")
-    return workout_id
+        raise ValueError(f"{shortened(text)!r} is no UUID; one looks like {_SOME_UUID}") from None
+    if str(found) != text.lower():  # the other spellings of a UUID are not its address
+        raise ValueError(f"{shortened(text)!r} is a UUID that is written {found} here")
+    return found
 
 
 def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:

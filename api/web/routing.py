@@ -45,7 +45,6 @@ class Operation:
     ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
     header.
     ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
-    ``also_known``: the query with the parameters that only clients of the original service send.
     """
 
     method: str
@@ -66,7 +65,6 @@ class Operation:
     reads_body: bool = False
     key_in_query: bool = False
     takes_key: bool = False
-    also_known: type | None = None
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -169,7 +167,7 @@ class Endpoint:
 def _require_known_query(request: Request[Any], operation: Operation) -> None:
     """Raises UnknownName: what is ignored would do something else than was meant."""
     if request.scope["query_string"] and not operation.is_open:
-        require_known(request, operation.also_known or operation.query)
+        require_known(request, operation.query)
 
 
 class Route(StarletteRoute):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.identity.local_days import Moments
-from api.web.problems import Fault, Unprocessable
+from api.web.problems import Fault, Unprocessable, about
 from api.web.query import Moment, no_cursor, read_moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
@@ -64,6 +64,17 @@ def _range(figure: Figure, listed: Listed) -> list[tuple[str, Any, None]]:
     return [(f"min_{figure.name}", least, None), (f"max_{figure.name}", most, None)]
 
 
+def _deprecated(kind: Any, text: str) -> Any:
+    """A parameter that nobody needs who reads this document."""
+    described = {"deprecated": True}
+    return Annotated[kind | None, Meta(description=text, extra_json_schema=described)]
+
+
+_OF_THE_ORIGINAL: Final = (
+    ("user_id", str, "The caller's own, or `me`: of anybody else there are none"),
+    ("start_date", Moment, "As `from`, in place of it"),
+    ("end_date", Moment, "The last day or moment, itself included, in place of `to`"),
+)
 # Made from the table of figures. A workout without a figure is in no range of it.
 ListQuery: Final = cast(
     type[Listing],
@@ -74,13 +85,12 @@ ListQuery: Final = cast(
         rename="camel",
     ),
 )
-# The same with the filters that clients of the original service know. The dates include both ends;
-# `userId` can be the caller's own.
+# The same with the filters that clients of the original service know.
 CompatibleListQuery: Final = cast(
     type[Listing],
     msgspec.defstruct(
         "CompatibleListQuery",
-        [(name, str | None, None) for name in ("user_id", "start_date", "end_date")],
+        [(name, _deprecated(kind, text), None) for name, kind, text in _OF_THE_ORIGINAL],
         bases=(ListQuery,),
         rename="camel",
     ),
@@ -116,11 +126,21 @@ _PLACES: Final[dict[Sort, Any]] = {
 def with_dates(query: Any) -> Listing:
     """The query with `from` and `to` for its `startDate` and `endDate`. Raises Unprocessable."""
     asked: Listing = query
+    _require_one_of(query.from_, query.start_date, ("from", "startDate"))
+    _require_one_of(query.to, query.end_date, ("to", "endDate"))
     if query.start_date:
+        read_moment(query.start_date, "startDate")
         asked.from_ = query.start_date
     if query.end_date:
         asked.to = _just_after(query.end_date)
     return asked
+
+
+def _require_one_of(one: str | None, other: str | None, names: tuple[str, str]) -> None:
+    """Raises Unprocessable for two names of one thing."""
+    if one and other:
+        detail = f"send `{names[0]}` or `{names[1]}`, not both"
+        raise Unprocessable(detail, about(detail, *names))
 
 
 def _just_after(text: str) -> str:

@@ -100,6 +100,38 @@ def test_a_body_that_says_nothing_is_none(rider: Rider) -> None:
     assert done.status_code == 202
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if list(each.body) == ["application/json"]],
+    ids=lambda one: f"{one.method} {one.path}",
+)
+def test_a_body_that_curl_calls_a_form_is_told_what_to_call_it(
+    rider: Rider, session: LoggedIn, operation: Operation
+) -> None:
+    """400 is what clients of the original service expect of what they know."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = path_of(operation).replace(NOBODY, rider.start())
+    answer = rider.client.request(operation.method, path, content=b"{}", headers=form)
+    if answer.status_code == 403:  # needs a session that was opened just now
+        headers = {**form, "Authorization": f"Bearer {session.key}"}
+        answer = rider.client.request(operation.method, path, content=b"{}", headers=headers)
+    of_old = {"create_workout", "update_workout"}
+    problem = problem_of(answer, 400 if operation.handler.__name__ in of_old else 415)
+    assert problem["type"] in ("/problems/form-instead", "/problems/unsupported-media-type")
+    assert "(curl: -H 'Content-Type: application/json')" in problem["detail"]
+    assert problem["errors"][0]["member"] == "Content-Type"
+
+
+def test_what_clients_of_the_original_service_send_is_in_the_document(rider: Rider) -> None:
+    paths = rider.client.get("/openapi.json").json()["paths"]
+    listed = {each["name"]: each for each in paths["/api/workouts"]["get"]["parameters"]}
+    for name in ("userId", "startDate", "endDate"):
+        assert listed[name]["schema"]["deprecated"]
+        assert listed[name]["schema"]["description"]
+    assert "`streamName`" in paths["/api/workouts"]["post"]["description"]
+    assert "`archiveTelemetry`" in paths["/api/workouts/{id}/complete"]["post"]["description"]
+
+
 def test_a_parameter_that_is_there_twice_is_refused_everywhere(rider: Rider) -> None:
     for path, name in (
         ("/api/workouts?limit=5&limit=50", "limit"),
