@@ -65,8 +65,8 @@ def _lap_of(mark: LapMark, number: int) -> Lap:
     latest = time.time() * 1000 + MAX_CLOCK_LEAD
     try:
         moments: list[int] = milliseconds(given).tolist()
-    except ValueError as error:
-        raise _bad_lap(number, str(error)) from None
+    except ValueError:
+        raise _bad_lap(number, "has a time that is out of range") from None
     if not all(EARLIEST_TIMESTAMP <= each <= latest for each in moments):
         raise _bad_lap(number, "is before the year 2000, or more than a day ahead")
     if len(moments) == 2 and moments[0] >= moments[1]:
