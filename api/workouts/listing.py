@@ -2,6 +2,7 @@
 
 import base64
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -143,12 +144,18 @@ def _require_one_of(one: str | None, other: str | None, names: tuple[str, str]) 
         raise Unprocessable(detail, about(detail, *names))
 
 
-def _just_after(text: str) -> str:
-    """The first moment that is not of the day, or not within the millisecond, of the text."""
+def _just_after(text: str) -> str | None:
+    """The first moment that is not of the day, or not within the millisecond, of the text.
+
+    None after the last day that there can be.
+    """
     moment = read_moment(text, "endDate")
     assert moment is not None  # the text is not empty  # noqa: S101
     is_day = _DAY.fullmatch(text) is not None
-    return (moment + (timedelta(days=1) if is_day else timedelta(milliseconds=1))).isoformat()
+    length = timedelta(days=1) if is_day else timedelta(milliseconds=1)
+    with suppress(OverflowError):
+        return (moment + length).isoformat()
+    return None
 
 
 def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
