@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Final
 
-from api.web.problems import BadRequest
+from api.web.problems import BadRequest, RepeatedName
+from api.web.shapes import given_twice, sentence
 
 MULTIPART: Final = "multipart/form-data"
 _MOST_PARTS: Final = 20
@@ -24,7 +25,7 @@ class Form:
 
 
 def parse_form(content_type: str, body: bytes) -> Form:
-    """The form of a body. Raises BadRequest for what is none."""
+    """The form of a body. Raises BadRequest for what is none, RepeatedName for a field twice."""
     delimiter = b"\r\n--" + _boundary_of(content_type)
     body = b"\r\n" + body  # as before every other delimiter
     form, at = Form(), body.find(delimiter)
@@ -63,6 +64,9 @@ def _add_part(form: Form, body: bytes, start: int, end: int) -> None:
             raise BadRequest("send one `file` at a time, or a .zip of many")
         form.filename = str(filename) if filename else None
         form.data = body[content]
+    elif isinstance(name, str) and name in form.fields:
+        fault = given_twice(name, what="field")
+        raise RepeatedName(sentence(fault), [fault])
     elif isinstance(name, str) and end - content.start <= _LONGEST_FIELD:
         form.fields[name] = body[content].decode(errors="replace")
 

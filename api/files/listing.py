@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.files.store import Upload
-from api.web.problems import Unprocessable
+from api.web.query import no_cursor
 from shared.uploads import UploadStatus
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
@@ -43,7 +43,7 @@ def place_of(query: UploadsQuery) -> tuple[datetime, UUID] | None:
     try:
         place = msgspec.json.decode(base64.urlsafe_b64decode(query.cursor), type=_Place)
     except (ValueError, msgspec.DecodeError):
-        raise Unprocessable(f"cursor={query.cursor!r} is not a nextCursor of this list") from None
+        raise no_cursor(query.cursor) from None
     return place.created_at, place.id
 
 

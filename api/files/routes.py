@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import redis
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from starlette.responses import Response
 
 from api.files import store
@@ -33,8 +33,9 @@ from api.web.problems import (
     NotFound,
     UnknownName,
     Unprocessable,
+    about,
 )
-from api.web.query import PREFER_WAIT, WaitQuery, read_query, wait_of
+from api.web.query import PREFER_WAIT, WaitQuery, id_in_path, read_query, wait_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
@@ -228,7 +229,7 @@ def _of_form(kind: str, sent: _Sent) -> _Sent:
     """The file of a form, whose fields say more than the query does."""
     form = parse_form(kind, sent.data)
     if form.data is None:
-        raise Unprocessable("the form has no field `file`")
+        raise Unprocessable("the form has no field `file`", about("is missing", "file"))
     faults = [
         unknown(name, ("file", *_FIELDS), what="field")
         for name in form.fields
@@ -289,7 +290,8 @@ async def _kept_alone(
 
     Raises Conflict where the file was sent before, or there is no room for it; and as ``once``.
     """
-    content = wanted.sha256 + msgspec.json.encode(said)
+    # However long somebody waits for the result, the file is the same.
+    content = wanted.sha256 + msgspec.json.encode(structs.replace(said, wait=None))
     async with once(request, str(wanted.user_id), content) as made:
         kept = await store.count_kept(made.connection, wanted.user_id)
         upload = await _find_kept(made, wanted)
@@ -362,13 +364,7 @@ async def _wait_for_result(
 
 async def _require_upload(request: FilesRequest, caller: Caller) -> Upload:
     """The upload of the path. A malformed id names none, as an absent one does. Raises NotFound."""
-    text = request.path_params["upload"]
-    try:
-        upload_id = UUID(text)
-    except ValueError:
-        raise NotFound("no such upload") from None
-    if str(upload_id) != text.lower():
-        raise NotFound("no such upload")
+    upload_id = id_in_path(request, "upload", "upload")
     own = None if "read" in caller.scopes else caller.key_id
     return _found(
         await store.find_upload(request.state["database"], upload_id, caller.user_id, own)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
@@ -16,7 +17,7 @@ from api.identity.state import IdentityRequest
 from api.identity.wire import Key, KeyList, Revocation
 from api.repeats.once import Once, once
 from api.web.body import JSON, read_json
-from api.web.problems import Fault, LimitReached, NotFound, Unprocessable
+from api.web.problems import Fault, LimitReached, NotFound, RevokedSince, Unprocessable
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations, Scope
 from shared.connections import BoundedConnection
@@ -62,12 +63,12 @@ async def create_key(request: IdentityRequest, caller: Caller) -> Response:
     refuse_local(caller)
     wanted = await read_json(request, CreateKey, request.state["settings"])
     _require_future(wanted.expires_at)
-    fresh, scopes = make_key(), sorted(set(wanted.scopes))
+    fresh, wanted.scopes = make_key(), sorted(set(wanted.scopes))  # in whatever order
     async with _made_once(request, caller, wanted) as made:
         if made.answer:
-            return made.answer
+            return await _show_again(made.connection, caller, made.answer)
         key = await store.create_key(
-            made.connection, caller.user_id, fresh, wanted.name, scopes, wanted.expires_at
+            made.connection, caller.user_id, fresh, wanted.name, wanted.scopes, wanted.expires_at
         )
         await _audit(made.connection, caller, "create_key", key)
         return await made.keep(caller.user_id, _show(key, fresh))
@@ -80,7 +81,7 @@ async def rotate_key(request: IdentityRequest, caller: Caller) -> Response:
     old_id, fresh = _key_id_of(request), make_key()
     async with _made_once(request, caller, wanted) as made:
         if made.answer:
-            return made.answer
+            return await _show_again(made.connection, caller, made.answer)
         key = await store.rotate_key(made.connection, caller.user_id, old_id, fresh, wanted.overlap)
         if key is None:
             raise NotFound("no such key")
@@ -147,6 +148,15 @@ async def _audit(
 
 def _show(key: Key, fresh: NewKey) -> Response:
     return json_response(FreshKey(key, fresh.text), HTTPStatus.CREATED)
+
+
+async def _show_again(connection: BoundedConnection, caller: Caller, answer: Response) -> Response:
+    """The first answer, about the key as it is now. Raises RevokedSince."""
+    made = msgspec.json.decode(answer.body, type=FreshKey)
+    key = await store.find_open_key(connection, caller.user_id, made.key.id)
+    if key is None:
+        raise RevokedSince("the key that this request made does not open any more")
+    return json_response(FreshKey(key, made.secret), HTTPStatus.CREATED)
 
 
 _REFUSALS: Final = {

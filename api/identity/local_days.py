@@ -14,14 +14,14 @@ Moments = tuple[datetime | None, datetime | None]
 
 
 class Bounds(Protocol):
-    """A query with both; None leaves an end open."""
+    """A query, or a body, with both; None leaves an end open."""
 
     @property
-    def from_(self) -> str | None:
+    def from_(self) -> str | float | None:
         """From when."""
 
     @property
-    def to(self) -> str | None:
+    def to(self) -> str | float | None:
         """Before when."""
 
 

@@ -299,6 +299,11 @@ async def write_audit(
     await connection.execute(QUERIES["write_audit"], row)
 
 
+async def find_open_key(connection: BoundedConnection, user_id: UUID, key_id: str) -> Key | None:
+    """A key of the user's that opens."""
+    return await connection.row(Key, QUERIES["find_open_key"], id=key_id, user_id=user_id)
+
+
 async def _get_key(connection: BoundedConnection, fresh: NewKey) -> Key:
     """A key that this transaction has stored."""
     [key] = await connection.rows(Key, QUERIES["get_key"], id=fresh.id)

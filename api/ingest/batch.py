@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from api.web.problems import Fault
+from api.web.shapes import in_words
 from shared.samples.channels import CHANNELS, MAX_CLOCK_LEAD, Channel
 from shared.samples.columns import IntArray, Samples
 
@@ -31,6 +32,7 @@ Timestamp = Annotated[
     Meta(
         description="Unix epoch in milliseconds, or RFC 3339 with an offset; from the year 2000",
         examples=[1_700_000_000_000, "2023-11-14T22:13:20Z"],
+        extra=in_words("Unix milliseconds, or a time as in RFC 3339 with an offset"),
     ),
 ]
 # Made from the table of channels, so that the bounds checked are the bounds published.

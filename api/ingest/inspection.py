@@ -9,7 +9,7 @@ import numpy as np
 
 from api.ingest.batch import NDJSON, Limits, ParsedBatch, Timestamp, milliseconds
 from api.ingest.unknown import without_channel
-from api.web.problems import BadRequest, BadSamples, Fault, TooLarge, Unprocessable
+from api.web.problems import BadRequest, BadSamples, Fault, TooLarge, Unprocessable, about
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS, EARLIEST_TIMESTAMP, Channel
 from shared.samples.columns import FloatArray, Samples
 
@@ -59,9 +59,11 @@ def _plain_rows(body: bytes) -> list[Row]:
         if rows is None:
             rows = _transpose(document)
         elif document.get("timestamp") is not None:
-            raise Unprocessable("send `samples` or columns, not both")
+            detail = "send `samples` or columns, not both"
+            raise Unprocessable(detail, about(detail, "samples", "timestamp"))
     if not isinstance(rows, list):
-        raise Unprocessable("send `samples`, an array of samples, or columns")
+        detail = "send `samples`, an array of samples, or columns"
+        raise Unprocessable(detail, about(detail, "samples"))
     return list(enumerate(rows))
 
 

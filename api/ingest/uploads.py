@@ -56,7 +56,7 @@ Epoch = Annotated[
 class Receipt(Struct, rename="camel", omit_defaults=True):
     """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it.
 
-    `ignored`: of the first batches of a ride, members of samples that nobody knows, with the
+    `ignored`: of the first three batches of a ride, members of samples that nobody knows, with the
     channels that may be meant.
     """
 

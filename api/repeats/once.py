@@ -9,7 +9,8 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -17,13 +18,16 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from api.repeats import store
-from api.repeats.request_key import RequestKey, request_key_of
+from api.repeats.request_key import NAME, RequestKey, request_key_of
 from api.repeats.store import KeptAnswer
 from api.web.body import JSON
-from api.web.problems import Conflict, Unprocessable
+from api.web.problems import KeyInUse, KeyReused, about
 from api.web.state import Request
 from shared.connections import BoundedConnection
 from shared.failpoints import failpoint
+
+_UNDER_WAY: Final = "a request with this Idempotency-Key is under way; send it again after a second"
+_REUSED: Final = "this Idempotency-Key was used for another request; make a new one"
 
 
 class _Answer(Struct, array_like=True):
@@ -58,15 +62,15 @@ async def once(request: Request[Any], owner: str, content: object) -> AsyncItera
     """A transaction that is the only one of its key.
 
     ``owner``: who alone can repeat the request. ``content``: what its body says; bytes, or what can
-    be written as JSON. Raises BadRequest, Conflict while the first request is under way,
-    Unprocessable if the key was used for another one.
+    be written as JSON. Raises MalformedKey, KeyInUse while the first request is under way,
+    KeyReused if the key was used for another one.
     """
     key = request_key_of(request, owner, _bytes_of(content))
     async with request.state["database"].connection() as connection, connection.transaction():
         answer = None
         if key:
             if not await store.lock_key(connection, key.hash):
-                raise Conflict("a request with this Idempotency-Key is under way; ask again later")
+                raise KeyInUse(_UNDER_WAY, about(_UNDER_WAY, NAME), {"Retry-After": "1"})
             answer = await _find(connection, key)
         yield Once(connection, answer, key)
     failpoint("after-keeping-answer")
@@ -75,7 +79,7 @@ async def once(request: Request[Any], owner: str, content: object) -> AsyncItera
 async def find_repeated(request: Request[Any], owner: str, content: object) -> Response | None:
     """The answer of the first request, for who must not begin the transaction yet.
 
-    Raises BadRequest, Unprocessable.
+    Raises MalformedKey, KeyReused.
     """
     key = request_key_of(request, owner, _bytes_of(content))
     if key is None:
@@ -89,11 +93,23 @@ async def _find(connection: BoundedConnection, key: RequestKey) -> Response | No
     if kept is None:
         return None
     if not hmac.compare_digest(kept.fingerprint, key.fingerprint):
-        raise Unprocessable("this Idempotency-Key was used for another request; make a new one")
+        raise KeyReused(_REUSED, about(_REUSED, NAME))
     answer = msgspec.msgpack.decode(key.open(kept.answer), type=_Answer)
     location = {"Location": answer.location} if answer.location else {}
     return Response(answer.body, answer.status, location, JSON)
 
 
 def _bytes_of(content: object) -> bytes:
-    return content if isinstance(content, bytes) else msgspec.json.encode(content)
+    """The content as bytes that are the same for each spelling of a moment."""
+    if isinstance(content, bytes):
+        return content
+    plain = msgspec.to_builtins(content, builtin_types=(datetime,))
+    return msgspec.json.encode(_in_utc(plain))
+
+
+def _in_utc(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    if isinstance(value, dict):
+        return {name: _in_utc(each) for name, each in value.items()}
+    return [_in_utc(each) for each in value] if isinstance(value, list) else value

@@ -11,10 +11,10 @@ from joserfc.jwk import OctKey
 from starlette.requests import Request
 
 from api.web.headers import headers
-from api.web.problems import BadRequest, Fault
+from api.web.problems import MalformedKey, about
 from api.web.routing import KEY_PATTERN
 
-_HEADER: Final = b"idempotency-key"
+NAME: Final = "Idempotency-Key"
 _KEY: Final = re.compile(KEY_PATTERN)
 # The key is derived for one answer, so nothing else has to be agreed upon.
 _CIPHER: Final = {"alg": "dir", "enc": "A256GCM"}
@@ -45,7 +45,7 @@ class RequestKey:
 def request_key_of(request: Request[Any], owner: str, content: bytes) -> RequestKey | None:
     """The key of a request whose body says ``content``; None if it has none.
 
-    ``owner``: who alone can repeat it, a user or an address. Raises BadRequest for what is no key.
+    ``owner``: who alone can repeat it, a user or an address. Raises MalformedKey for what is none.
     """
     text = _text_of(request)
     if text is None:
@@ -59,13 +59,12 @@ def request_key_of(request: Request[Any], owner: str, content: bytes) -> Request
 
 
 def _text_of(request: Request[Any]) -> str | None:
-    sent = list(headers(request, _HEADER))
+    sent = list(headers(request, NAME.lower().encode()))
     if not sent:
         return None
     if len(sent) > 1 or not _KEY.fullmatch(sent[0].strip()):
         detail = "is not one key of 16 to 255 letters, digits and -._~:/+=, as a UUID is"
-        fault = Fault(detail, "Idempotency-Key")
-        raise BadRequest(f"Idempotency-Key {detail}", [fault])
+        raise MalformedKey(f"{NAME} {detail}", about(detail, NAME))
     return sent[0].strip().strip('"')
 
 

@@ -12,19 +12,21 @@ from psycopg.types.range import Int8Range
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.identity.local_days import moments_of
 from api.ingest.batch import Timestamp, milliseconds
-from api.ingest.state import IngestRequest
+from api.ingest.state import IngestRequest, IngestState
 from api.season import store
 from api.season.period import PeriodQuery, period_of
 from api.season.sport import SportName, one_or_all
 from api.season.store import Choice, CurvePoint, Metric, Record
 from api.web.body import JSON, read_json
-from api.web.problems import LimitReached, Unprocessable
-from api.web.query import read_query, workout_id_of
+from api.web.problems import LimitReached, Unprocessable, about
+from api.web.query import MomentMember, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import WorkoutChange, require_workout
 from shared.connections import AsyncDatabase
+from shared.moments import unix_ms
 from shared.sports import CYCLING
 
 _LAST: Final = 2**63 - 1  # of what a range of PostgreSQL's can hold
@@ -65,8 +67,10 @@ class RideEfforts(Struct, rename="camel"):
 class Exclusion(Struct):
     """A range of a ride, or a spike; without members, the whole of the ride."""
 
-    from_: Timestamp | None = msgspec.field(default=None, name="from")
-    to: Timestamp | None = None
+    from_: Annotated[MomentMember | None, Meta(description="From this moment on")] = msgspec.field(
+        default=None, name="from"
+    )
+    to: Annotated[MomentMember | None, Meta(description="Before this moment")] = None
     spike: Annotated[
         Timestamp | None, Meta(description="Of one reading of power, in place of a range")
     ] = None
@@ -119,7 +123,8 @@ async def include_workout(request: IngestRequest, caller: Caller) -> Response:
 
 async def _change_exclusion(request: IngestRequest, caller: Caller, change: Change) -> Response:
     state, workout_id = request.state, workout_id_of(request)
-    choice = _choice_of(await read_json(request, Exclusion, state["settings"]))
+    wanted = await read_json(request, Exclusion, state["settings"])
+    choice = await _choice_of(state, caller, wanted)
     if not await change(state["database"], workout_id, caller.user_id, choice):
         await require_workout(state, workout_id, caller)
         most = f"at most {store.MOST_RANGES} excluded ranges, and as many without spikes"
@@ -128,32 +133,32 @@ async def _change_exclusion(request: IngestRequest, caller: Caller, change: Chan
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 
 
-def _choice_of(exclusion: Exclusion) -> Choice:
+async def _choice_of(state: IngestState, caller: Caller, wanted: Exclusion) -> Choice:
     """Raises Unprocessable."""
-    start, end, spike = exclusion.from_, exclusion.to, exclusion.spike
-    if spike is not None and start is end is None:
-        [at] = _milliseconds(spike)
-        return Choice(spikes=Int8Multirange([Int8Range(at, at + 1)]))
-    if start is end is None:
+    has_bounds = [each is not None for each in (wanted.from_, wanted.to)]
+    if wanted.spike is not None and not any(has_bounds):
+        return Choice(spikes=_reading_at(wanted.spike))
+    if not any(has_bounds):
         return Choice(whole=True)
-    if start is None or end is None or spike is not None:
-        raise Unprocessable("send `from` and `to`, or `spike`, or nothing for the whole ride")
-    begin, end = _milliseconds(start, end)
-    if begin >= end:
-        raise Unprocessable("`from` must be before `to`")
+    if wanted.spike is not None or not all(has_bounds):
+        detail = "send `from` and `to`, or `spike`, or nothing for the whole ride"
+        raise Unprocessable(detail, about(detail, "from", "to", "spike"))
+    begin, end = map(unix_ms, await moments_of(state, caller, wanted))
+    if begin == end:
+        raise Unprocessable("`from` must be before `to`", about("must be before `to`", "from"))
     range_ = Int8Multirange([Int8Range(begin, end)])
     return Choice(ranges=range_, spikes=range_)
 
 
-def _milliseconds(*moments: Timestamp) -> list[int]:
-    """Raises Unprocessable."""
+def _reading_at(spike: Timestamp) -> Int8Multirange:
+    """The millisecond of a reading. Raises Unprocessable."""
     try:
-        found: list[int] = milliseconds(moments).tolist()
+        [at] = milliseconds([spike]).tolist()
+        if at >= _LAST:
+            raise ValueError("is out of range")
     except ValueError as error:
-        raise Unprocessable(f"`from`, `to` or `spike`: {error}") from None
-    if max(found) >= _LAST:
-        raise Unprocessable("`from`, `to` or `spike` is out of range")
-    return found
+        raise Unprocessable(f"spike: {error}", about(str(error), "spike")) from None
+    return Int8Multirange([Int8Range(at, at + 1)])
 
 
 OPERATIONS = Operations(

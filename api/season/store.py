@@ -23,7 +23,8 @@ RIDERS = load_queries("riders")
 MOST_RANGES: Final = 100  # that are excluded from one ride
 UNITS: Final = {"power": "W", "heartrate": "bpm", "speed": "m/s"}
 _BODY: Final = ("max_heartrate", "weight")  # whatever the sport
-_FIGURES: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *_BODY, "source")
+_COMPUTED: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *_BODY)
+_FIGURES: Final = (*_COMPUTED, "source")
 
 Metric = Annotated[Literal["power", "heartrate", "speed"], Meta(title="Metric")]
 Watts = Annotated[float, Meta(ge=10, le=3000)]
@@ -345,28 +346,50 @@ async def put_thresholds(
 ) -> Thresholds:
     """Give figures for a day, and mark the rides from that day on to be computed anew.
 
-    Those of the sport, or all of them if a figure of the body is among those given. The figures of
-    the day as they are then. A day without any is forgotten.
+    Those of the sport, or all of them if a figure of the body is among those given; none where all
+    of them are as they were. The figures of the day as they are then. A day without any is
+    forgotten.
     """
-    body = {name: given[name] for name in _BODY if name in given}
-    day, figures = given["effective_from"], {**dict.fromkeys(_FIGURES), **given}
-    change = {**figures, "given": list(given), "user_id": user_id, "sport": sport}
-    names = None if body else names_of(sport)
+    day, has_body = given["effective_from"], not given.keys().isdisjoint(_BODY)
     async with database.connection() as connection, connection.transaction():
-        if sport != CYCLING:
-            await connection.execute(QUERIES["put_other_thresholds"], change)
-            of_body = {**dict.fromkeys(_FIGURES), **body, "given": list(body)}
-            change = {**of_body, "user_id": user_id, "effective_from": day}
-        if sport == CYCLING or body:
-            await connection.execute(QUERIES["put_thresholds"], change)
+        await connection.execute(QUERIES["lock_thresholds"], {"user_id": user_id})
+        before = await _figures_on(connection, user_id, day)
+        await _put_figures(connection, user_id, sport, given)
         asked = {"user_id": user_id, "sport": sport, "day": day}
         [thresholds] = await connection.rows(Thresholds, QUERIES["list_thresholds"], **asked)
-        changed = {"user_id": user_id, "effective_from": day, "names": names}
+        changed = {"user_id": user_id, "effective_from": day}
         await connection.execute(QUERIES["delete_empty_other_thresholds"], changed)
         await connection.execute(QUERIES["delete_empty_thresholds"], changed)
-        await connection.execute(RIDERS["mark_stale_from"], changed)
+        if await _figures_on(connection, user_id, day) != before:
+            touched = {**changed, "names": None if has_body else names_of(sport)}
+            await connection.execute(RIDERS["mark_stale_from"], touched)
         await _weighed(connection, user_id, [thresholds])
     return thresholds
+
+
+async def _put_figures(
+    connection: BoundedConnection, user_id: UUID, sport: str, given: Mapping[str, Any]
+) -> None:
+    """Those of the body beside those of cycling, whatever the sport."""
+    body = {name: given[name] for name in _BODY if name in given}
+    figures = {**dict.fromkeys(_FIGURES), **given}
+    change = {**figures, "given": list(given), "user_id": user_id, "sport": sport}
+    if sport != CYCLING:
+        await connection.execute(QUERIES["put_other_thresholds"], change)
+        of_body = {**dict.fromkeys(_FIGURES), **body, "given": list(body)}
+        change = {**of_body, "user_id": user_id, "effective_from": given["effective_from"]}
+    if sport == CYCLING or body:
+        await connection.execute(QUERIES["put_thresholds"], change)
+
+
+async def _figures_on(
+    connection: BoundedConnection, user_id: UUID, day: date
+) -> dict[str, list[float | None]]:
+    """What was given for a day, by sport; who said so is no figure."""
+    asked = {"user_id": user_id, "sport": None, "day": day}
+    listed = await connection.rows(Thresholds, QUERIES["list_thresholds"], **asked)
+    given = {each.sport: [getattr(each, name) for name in _COMPUTED] for each in listed}
+    return {sport: figures for sport, figures in given.items() if any(figures)}
 
 
 async def read_weights(database: AsyncDatabase, user_id: UUID) -> Weights:

@@ -79,7 +79,7 @@ async def put_thresholds(request: IdentityRequest, caller: Caller) -> Response:
     """Give figures that hold from a day on, or take that day's back with null.
 
     The workouts of the sport from that day on are computed anew by the workers; those of every
-    sport, if a figure of the body has changed.
+    sport, if a figure of the body has changed; none, if all of them are as they were.
     """
     state = request.state
     wanted = await read_json(request, PutThresholds, state["settings"])

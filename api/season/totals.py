@@ -22,7 +22,7 @@ from api.season.period import PeriodQuery, period_of
 from api.season.sport import SportName, one_or_all
 from api.season.store import Period, Totals
 from api.season.weights import PerKilogram, Weights
-from api.web.problems import Unprocessable
+from api.web.problems import Unprocessable, about
 from api.web.query import Moment, TimeZone, read_query
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
@@ -36,6 +36,7 @@ FATIGUE_DAYS: Final = 7
 _EARLIEST: Final = date(2000, 1, 1)  # no sample is older
 _LATEST: Final = date(2100, 1, 1)
 _MOST_DAYS: Final = timedelta(days=3660)
+_DAY: Final = timedelta(days=1)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
 PeriodName = Annotated[Literal["day", "week", "month", "year"], Meta(title="Period")]
@@ -94,7 +95,7 @@ class CriticalPower(Struct, rename="camel"):
 
 
 class FitnessQuery(Struct, rename="camel"):
-    """Which days, 3,660 at most; by default 90, to this day.
+    """Which days, 3,660 at most; by default 90, today the last of them.
 
     Of every sport, unless one is named.
     """
@@ -103,7 +104,7 @@ class FitnessQuery(Struct, rename="camel"):
     from_: Annotated[date | None, Meta(description="From this day on")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[date | None, Meta(description="To this day, itself included")] = None
+    to: Annotated[date | None, Meta(description="Before this day; by default, tomorrow")] = None
     time_zone: Annotated[TimeZone | None, Meta(description="Instead of the rider's own")] = None
 
 
@@ -185,11 +186,11 @@ async def get_fitness(request: IdentityRequest, caller: Caller) -> Response:
 async def read_fitness(state: IdentityState, caller: Caller, query: FitnessQuery) -> Fitness:
     """Fitness, fatigue and form on the days that the query asks for. Raises Unprocessable."""
     zone = await time_zone_or_own(state, caller, query.time_zone)
-    first, last = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
+    first, end = _days_of(query, datetime.now(UTC).astimezone(ZoneInfo(zone)).date())
     since = first - _REMEMBERED
     name, sport = one_or_all(query.sport)
     stress = await store.read_daily_stress(state["database"], caller.user_id, sport, zone, since)
-    return await asyncio.to_thread(_fitness_from, first, name, stress, last)
+    return await asyncio.to_thread(_fitness_from, first, name, stress, end - _DAY)
 
 
 def _fitness_from(
@@ -199,14 +200,19 @@ def _fitness_from(
 
 
 def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
-    """The first and the last day; by default the last 90 to ``today``. Raises Unprocessable."""
-    last = query.to or today
-    first = query.from_ or max(last, _EARLIEST) - timedelta(days=89)
-    if not _EARLIEST <= first <= last <= _LATEST:
-        raise Unprocessable(f"`from` must be before `to`, and both in {_EARLIEST} to {_LATEST}")
-    if last - first >= _MOST_DAYS:
-        raise Unprocessable(f"`from` and `to` may be {_MOST_DAYS.days} days apart: ask in parts")
-    return first, last
+    """The first day and the one after the last; by default ``today`` is the last of 90.
+
+    Raises Unprocessable.
+    """
+    end = query.to or today + _DAY
+    first = query.from_ or max(end, _EARLIEST) - timedelta(days=90)
+    if not _EARLIEST <= first <= end <= _LATEST:
+        detail = f"`from` must not be after `to`, and both in {_EARLIEST} to {_LATEST}"
+        raise Unprocessable(detail, about(detail, "from", "to"))
+    if end - first > _MOST_DAYS:
+        detail = f"`from` and `to` may be {_MOST_DAYS.days} days apart: ask in parts"
+        raise Unprocessable(detail, about(detail, "from", "to"))
+    return first, end
 
 
 def fitness(stress: Mapping[date, float | None], last: date) -> list[FitnessDay]:

@@ -4,8 +4,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
-from uuid import UUID
 
+import msgspec
 from starlette.responses import Response
 
 from api.identity.auth import Caller, require_open_key
@@ -21,10 +21,11 @@ from api.sharing.wire import (
     ShareRevocation,
 )
 from api.web.body import JSON, read_json
-from api.web.problems import Fault, LimitReached, NotFound, Unprocessable
-from api.web.query import workout_id_of
+from api.web.problems import Fault, LimitReached, NotFound, RevokedSince, Unprocessable
+from api.web.query import id_in_path, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
+from shared.connections import BoundedConnection
 from shared.credentials import hash_key
 
 MOST_SHARES: Final = 200  # of a user, that open at a time
@@ -47,7 +48,7 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
         connection = made.connection
         await require_open_key(connection, caller)
         if made.answer:
-            return made.answer
+            return await _show_again(connection, caller, made.answer)
         if await store.count_shares(connection, caller.user_id) >= MOST_SHARES:
             raise LimitReached(f"there are {MOST_SHARES} links that open already: revoke one")
         share = await store.create_share(
@@ -70,7 +71,7 @@ async def list_shares(request: SharingRequest, caller: Caller) -> Response:
 
 async def revoke_share(request: SharingRequest, caller: Caller) -> Response:
     """Make a link open nothing more; streams that it has opened end within five seconds."""
-    share_id, user_id = _share_id_of(request), caller.user_id
+    share_id, user_id = id_in_path(request, "share", "link"), caller.user_id
     async with request.state["database"].connection() as connection, connection.transaction():
         if not await store.revoke_share(connection, user_id, share_id):
             raise NotFound("no such link")
@@ -94,6 +95,14 @@ async def put_places(request: SharingRequest, caller: Caller) -> Response:
     return json_response(wanted)
 
 
+async def _show_again(connection: BoundedConnection, caller: Caller, answer: Response) -> Response:
+    """The first answer. Raises RevokedSince."""
+    made = msgspec.json.decode(answer.body, type=FreshShare)
+    if not await store.is_open(connection, caller.user_id, made.share.id):
+        raise RevokedSince("the link that this request made does not open any more")
+    return answer
+
+
 def _expiry_of(wanted: CreateShare) -> datetime:
     """Raises Unprocessable for what is past, or more than a year ahead."""
     now = datetime.now(UTC)
@@ -102,18 +111,6 @@ def _expiry_of(wanted: CreateShare) -> datetime:
         fault = Fault("is not within a year from now", "expiresAt")
         raise Unprocessable(f"expiresAt {fault.detail}", [fault])
     return expires_at
-
-
-def _share_id_of(request: SharingRequest) -> UUID:
-    """The id in the path. A malformed one names no link, as an absent one does."""
-    text: str = request.path_params["share"]
-    try:
-        share_id = UUID(text)
-    except ValueError:
-        raise NotFound("no such link") from None
-    if str(share_id) != text.lower():
-        raise NotFound("no such link")
-    return share_id
 
 
 OPERATIONS = Operations(

@@ -88,6 +88,12 @@ async def count_shares(connection: BoundedConnection, user_id: UUID) -> int:
     return counted.shares if counted else 0
 
 
+async def is_open(connection: BoundedConnection, user_id: UUID, share_id: UUID) -> bool:
+    """Whether a link of the user's opens something still."""
+    query = QUERIES["find_open_share"]
+    return await connection.row(_Id, query, id=share_id, user_id=user_id) is not None
+
+
 async def list_shares(database: AsyncDatabase, user_id: UUID) -> list[Share]:
     """A user's links that open something, newest first."""
     async with database.connection() as connection:

@@ -16,13 +16,24 @@ from api.web.headers import header
 from api.web.problems import (
     BadRequest,
     Fault,
+    FormInstead,
+    RepeatedName,
     RequestTimeout,
     TooLarge,
     UnknownName,
     Unprocessable,
     UnsupportedMediaType,
+    about,
 )
-from api.web.shapes import fault_of, member_names, sentence, unknown_members
+from api.web.shapes import (
+    fault_of,
+    member_names,
+    nearest,
+    repeated_members,
+    sentence,
+    shortened,
+    unknown_members,
+)
 from shared.errors import ServiceUnavailable
 from shared.settings import Settings
 
@@ -36,6 +47,8 @@ MOST_OF_STRANGERS: Final = 32 * 1024
 MOST_OF_JSON: Final = 1024 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS: Final = 100
+_MOST_UNKNOWN: Final = 20  # listed in an answer
+_NO_BODY: Final = "this operation takes no body"
 # PostgreSQL cannot hold a NUL character. (An even number of backslashes would make this text.)
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -104,10 +117,54 @@ async def read_within(
     raise UnsupportedMediaType(f"the content encoding {encoding} is not gzip")
 
 
+async def refuse_body(request: Request[Any], query: type | None) -> None:
+    """Raises Unprocessable for a body that says anything, where nothing would come of it.
+
+    One without bytes or members says nothing. ``query``: what can be said instead.
+    Raises TooLarge, RequestTimeout, BadRequest, ServiceUnavailable.
+    """
+    if not _has_body(request):
+        return
+    body = await read_body(request, request.state["settings"], most=MOST_OF_STRANGERS) or b"{}"
+    if not isinstance(_plain(body), dict):
+        raise Unprocessable(_NO_BODY)
+    require_no_members(body, query)
+
+
+def _has_body(request: Request[Any]) -> bool:
+    length = header(request, b"content-length")
+    return length not in ("", "0") or header(request, b"transfer-encoding") != ""
+
+
+def require_no_members(body: bytes, query: type | None, *, besides: str | None = None) -> None:
+    """Raises UnknownName for the members of a JSON object, but for one ``besides``.
+
+    ``query``: what can be said instead.
+    """
+    said = _plain(body)
+    names = [name for name in said if name != besides] if isinstance(said, dict) else []
+    faults = [_misplaced(name, member_names(query)) for name in names[:_MOST_UNKNOWN]]
+    if faults:
+        raise UnknownName(f"{_NO_BODY}; {sentence(faults[0])}", faults)
+
+
+def _misplaced(name: str, parameters: Collection[str]) -> Fault:
+    """What is wrong with a member of a body that is not taken, and where it may belong."""
+    meant = nearest(name, parameters)
+    hint = f"did you mean the parameter `?{meant}=` of the query?" if meant else "leave it out"
+    return Fault(f"nothing is read of a body here; {hint}", shortened(name))
+
+
 def refuse_form(request: Request[Any]) -> None:
-    """Raises BadRequest for a form in place of JSON, as clients of the original service expect."""
-    if content_type(request) in _FORMS:
-        raise BadRequest(f"send {JSON}, not a form")
+    """Raises FormInstead for a form in place of JSON, as clients of the original service expect."""
+    if (named := content_type(request)) in _FORMS:
+        raise FormInstead(*_not_json(named))
+
+
+def _not_json(named: str) -> tuple[str, list[Fault]]:
+    """What a problem says of a body of another type; curl, for one, calls all it sends a form."""
+    detail = f"is {shortened(named)}; send JSON, with the header `Content-Type: {JSON}`"
+    return f"the body {detail} (curl: -H 'Content-Type: {JSON}')", about(detail, "Content-Type")
 
 
 async def read_json(
@@ -161,7 +218,7 @@ def require_unchanged(members: Mapping[str, Any], resource: Struct) -> None:
 
 async def _read_json_body(request: Request[Any], settings: Settings, most: int) -> bytes:
     if (named := content_type(request)) != JSON:
-        raise UnsupportedMediaType(f"send {JSON}, not {named}")
+        raise UnsupportedMediaType(*_not_json(named))
     return await read_body(request, settings, most=most) or b"{}"
 
 
@@ -174,8 +231,8 @@ def decode_json(
     """The body as ``kind``, which may have some members ``besides``; None: whatever there is.
 
     Beside the member ``open_with`` there may be any, too.
-    Raises BadRequest for what is not JSON, UnknownName for members that the type does not have, and
-    Unprocessable for JSON of another shape.
+    Raises BadRequest for what is not JSON, UnknownName for members that the type does not have,
+    RepeatedName for one that is there twice, and Unprocessable for JSON of another shape.
     """
     require_text(body)
     try:
@@ -183,12 +240,12 @@ def decode_json(
     except msgspec.ValidationError as error:
         value = _plain(body)
         # The wrong name is why the right one is missing.
-        _require_known(value, kind, besides, open_with)
+        _require_understood(body, value, kind, besides, open_with)
         fault = fault_of(error, kind, value)
         raise Unprocessable(sentence(fault), [fault]) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
-    _require_known(_plain(body), kind, besides, open_with)
+    _require_understood(body, _plain(body), kind, besides, open_with)
     return decoded
 
 
@@ -200,15 +257,18 @@ def _plain(body: bytes) -> Any:
         return None
 
 
-def _require_known(
-    value: Any, kind: Any, besides: Collection[str] | None, open_with: str | None
+def _require_understood(
+    body: bytes, value: Any, kind: Any, besides: Collection[str] | None, open_with: str | None
 ) -> None:
+    """Raises UnknownName, RepeatedName: of what is written, nothing is left unread."""
     if besides is None or (isinstance(value, dict) and open_with in value):
         return
     if isinstance(value, dict):
         value = {name: member for name, member in value.items() if name not in besides}
     if unknown := unknown_members(value, kind):
         raise UnknownName(sentence(unknown[0]), unknown)
+    if repeated := repeated_members(body):
+        raise RepeatedName(sentence(repeated[0]), repeated)
 
 
 def require_text(body: bytes) -> None:

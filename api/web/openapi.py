@@ -36,18 +36,21 @@ _BODY_REFUSALS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is over the limit",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Another content type or encoding",
 }
+_NOT_AS_WRITTEN: Final = "A value is out of bounds, or a name not known; `errors` says where"
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "A new random UUID for what is to be made once: sent again with it within a day,"
-    " the same request makes nothing more and gets the same answer. With another body it is 422,"
-    " and while the first one is under way 409.",
+    " the same request makes nothing more and gets the same answer, whatever it waits for. With"
+    " another path or body it is 422; while the first one is under way, 409 with `Retry-After`; and"
+    " where the key or link that it made was revoked since, 409 without its secret.",
     "schema": {"type": "string", "pattern": KEY_PATTERN},
     "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
 }
 _KEY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Idempotency-Key` is malformed",
-    HTTPStatus.CONFLICT: "A request with this `Idempotency-Key` is under way",
+    HTTPStatus.CONFLICT: "The first request with this `Idempotency-Key` is under way; or what it"
+    " made was revoked since",
 }
 # Operation id → status → content type → what was answered: tests/api/web/test_examples.py records.
 _EXAMPLES: Final = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
@@ -285,8 +288,8 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals |= _BUSY
     if operation.body:
         refusals |= _BODY_REFUSALS
-    if operation.body or operation.query:
-        refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = "A value is out of bounds; `errors` says where"
+    if not operation.is_open or operation.body:
+        refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = _NOT_AS_WRITTEN
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
     if operation.takes_key:

@@ -35,6 +35,11 @@ class Fault(msgspec.Struct, omit_defaults=True):
     index: int | None = None
 
 
+def about(detail: str, *members: str) -> list[Fault]:
+    """The same said of each of some members that are only wrong together."""
+    return [Fault(detail, member) for member in members]
+
+
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
     """An RFC 9457 problem. ``error`` repeats ``detail`` for clients that read that."""
 
@@ -97,6 +102,30 @@ class Forbidden(Problem):
     status = HTTPStatus.FORBIDDEN
     name = "forbidden"
     title = "Not for this caller"
+
+
+class MalformedKey(BadRequest):
+    """The header `Idempotency-Key` holds no key: send 16 to 255 characters, such as a new UUID."""
+
+    name = "idempotency-key-malformed"
+    title = "It is no Idempotency-Key"
+
+
+class NotActive(BadRequest):
+    """The ride, which a stream fed, was completed before: its result is at `/api/workouts/{id}`."""
+
+    name = "not-active"
+    title = "The workout is over already"
+
+
+class FormInstead(BadRequest):
+    """A form came in place of JSON: send the header `Content-Type: application/json`.
+
+    Only where clients of the original service expect 400; elsewhere it is 415.
+    """
+
+    name = "form-instead"
+    title = "It is a form"
 
 
 class MissingScope(Forbidden):
@@ -166,6 +195,27 @@ class Duplicate(Conflict):
     title = "It is here already"
 
 
+class KeyInUse(Conflict):
+    """The first request with this `Idempotency-Key` is being worked on.
+
+    Send the same again after ``Retry-After`` seconds: the answer will be that of the first.
+    """
+
+    name = "idempotency-key-in-use"
+    title = "The first request is under way"
+
+
+class RevokedSince(Conflict):
+    """What this request made, the first time that it was sent with its key, opens nothing any more.
+
+    The API key or the link was revoked, or has expired: the secret of the first answer is not given
+    out again. To make another one, send the request with a new `Idempotency-Key`.
+    """
+
+    name = "revoked-since"
+    title = "It was revoked since"
+
+
 class TooLarge(Problem):
     """The body has too many bytes, inflated or not, or too many samples."""
 
@@ -207,6 +257,26 @@ class UnknownName(Unprocessable):
 
     name = "unknown-name"
     title = "A name that is not known"
+
+
+class RepeatedName(Unprocessable):
+    """A member of the body, a field of the form or a parameter of the query is there twice.
+
+    All but one would have been ignored. ``errors`` names each.
+    """
+
+    name = "repeated-name"
+    title = "A name is there twice"
+
+
+class KeyReused(Unprocessable):
+    """This `Idempotency-Key` was used within a day for a request with another path or body.
+
+    Nothing was made. To make something else, send a new key; to repeat the request, send the same.
+    """
+
+    name = "idempotency-key-reused"
+    title = "The Idempotency-Key is another request's"
 
 
 class BadSamples(Unprocessable):

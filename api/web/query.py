@@ -1,6 +1,7 @@
 """Query parameters, and the preferences of a ``Prefer`` header (RFC 7240)."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -13,8 +14,16 @@ from msgspec import Meta
 from starlette.requests import HTTPConnection
 
 from api.web.headers import headers
-from api.web.problems import Fault, NotFound, UnknownName, Unprocessable
-from api.web.shapes import fault_of, member_names, sentence, shortened, unknown
+from api.web.problems import Fault, NotFound, RepeatedName, UnknownName, Unprocessable
+from api.web.shapes import (
+    fault_of,
+    given_twice,
+    in_words,
+    member_names,
+    sentence,
+    shortened,
+    unknown,
+)
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds
@@ -30,6 +39,8 @@ class WaitQuery(msgspec.Struct):
 
 
 _MOST_UNKNOWN: Final = 20  # listed in an answer
+_SOME_UUID: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
+_OF_NOBODY: Final = (0, 2**128 - 1)  # the nil UUID, and the one of all ones (RFC 9562)
 _UNIX_MS: Final = re.compile("^-?[0-9]{1,13}$")
 # What `read_moment` reads, as JSON Schema can say it.
 Moment = Annotated[
@@ -50,6 +61,16 @@ Moment = Annotated[
                 {"type": "string", "pattern": _UNIX_MS.pattern, "description": "Unix milliseconds"},
             ]
         }
+    ),
+]
+# The same as a member of a JSON body.
+MomentMember = Annotated[
+    int | float | str,
+    Meta(
+        description="Unix milliseconds, RFC 3339, or a date: the first moment of that day; without"
+        " an offset, of the rider's time zone",
+        examples=[1_700_000_000_000, "2023-11-14T22:13:20Z", "2023-11-14"],
+        extra=in_words("Unix milliseconds, a time as in RFC 3339 or a date"),
     ),
 ]
 TimeZone = Annotated[str, Meta(description="Of the IANA database", examples=["Europe/Zurich"])]
@@ -85,18 +106,41 @@ def wait_of(request: HTTPConnection[Any]) -> float:
 
 def workout_id_of(request: HTTPConnection[Any]) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
-    return _uuid(request.path_params["id"])
+    try:
+        return _uuid(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound(f"no such workout: {error}") from None
+
+
+def new_workout_id_of(request: HTTPConnection[Any]) -> UUID:
+    """The id in the path, of a workout to be made. Raises Unprocessable for what is no new UUID."""
+    try:
+        workout_id = _uuid(request.path_params["id"])
+        if workout_id.int in _OF_NOBODY:
+            raise ValueError(f"{workout_id} stands for no id: make up a random UUID")
+    except ValueError as error:
+        raise Unprocessable(f"id: {error}", [Fault(str(error), "id")]) from None
+    return workout_id
+
+
+def id_in_path(request: HTTPConnection[Any], place: str, what: str) -> UUID:
+    """The UUID at a place of the path. A malformed one names nothing, as an absent one does."""
+    try:
+        return _uuid(request.path_params[place])
+    except ValueError as error:
+        raise NotFound(f"no such {what}: {error}") from None
 
 
 @lru_cache(100_000)
 def _uuid(text: str) -> UUID:
+    """Raises ValueError, in words, for what is none or is written in another way."""
     try:
-        workout_id = UUID(text)
+        found = UUID(text)
     except ValueError:
-        raise NotFound("no such workout") from None
-    if str(workout_id) != text.lower():  # the other spellings of a UUID are not its address
-        raise NotFound("no such workout")
-    return workout_id
+        raise ValueError(f"{shortened(text)!r} is no UUID; one looks like {_SOME_UUID}") from None
+    if str(found) != text.lower():  # the other spellings of a UUID are not its address
+        raise ValueError(f"{shortened(text)!r} is a UUID that is written {found} here")
+    return found
 
 
 def read_query(request: HTTPConnection[Any], kind: type[T]) -> T:
@@ -122,13 +166,26 @@ def _require_values(query: object, kind: type[Any], parameters: Mapping[str, str
 
 
 def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
-    """Raises UnknownName for parameters that ``kind`` does not have; None has none."""
+    """Raises UnknownName for parameters that ``kind`` does not have; None has none.
+
+    Raises RepeatedName for one that is there twice: only the last of them would be read.
+    """
     known = member_names(kind)
     faults = [
         unknown(name, known, what="parameter") for name in request.query_params if name not in known
     ]
     if faults:
         raise UnknownName(sentence(faults[0]), faults[:_MOST_UNKNOWN])
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        faults = [given_twice(name, what="parameter") for name in repeated]
+        raise RepeatedName(sentence(faults[0]), faults)
+
+
+def no_cursor(text: str | None) -> Unprocessable:
+    """What is said of a cursor that is not one of the list that was asked for."""
+    detail = f"{shortened(text or '')!r} is not a nextCursor of this list"
+    return Unprocessable(f"cursor={detail}", [Fault("is not a nextCursor of this list", "cursor")])
 
 
 def time_zone_of(text: str, name: str) -> str:
@@ -146,17 +203,18 @@ def time_zones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
-def read_moment(text: str | None, name: str) -> datetime | None:
+def read_moment(given: str | float | None, name: str) -> datetime | None:
     """A moment given as Unix milliseconds, RFC 3339, or a date: its midnight.
 
     Without a time zone where the text names none: a day or a time of wherever the rider lives.
     """
-    if text is None:
+    if given is None:
         return None
     try:
-        if _UNIX_MS.fullmatch(text):
-            return datetime.fromtimestamp(int(text) / 1000, UTC)
-        return datetime.fromisoformat(text)
+        if not isinstance(given, str) or _UNIX_MS.fullmatch(given):
+            return datetime.fromtimestamp(float(given) / 1000, UTC)
+        return datetime.fromisoformat(given)
     except (ValueError, OverflowError, OSError):
         detail = "is neither Unix milliseconds nor RFC 3339 nor a date"
-        raise Unprocessable(f"{name}={shortened(text)!r} {detail}", [Fault(detail, name)]) from None
+        said = f"{name}={shortened(str(given))!r} {detail}"
+        raise Unprocessable(said, [Fault(detail, name)]) from None

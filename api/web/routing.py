@@ -12,7 +12,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from api.web.body import JSON
+from api.web.body import JSON, refuse_body
 from api.web.problems import MethodNotAllowed, answer_to
 from api.web.query import require_known
 from api.web.revalidation import answer_unless_held
@@ -39,11 +39,12 @@ class Operation:
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
     ``is_open``: parameters of the query that are not known are ignored, as others may add some, and
     so are members of the body; by default they are refused.
+    ``reads_body``: whether the handler reads a body that only clients of the original service send;
+    by default one that says anything is refused where ``body`` is empty.
     ``makes``: the name in paths of what it makes, and where the answer says it.
     ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
     header.
     ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
-    ``also_known``: the query with the parameters that only clients of the original service send.
     """
 
     method: str
@@ -61,14 +62,19 @@ class Operation:
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
     is_open: bool = False
+    reads_body: bool = False
     key_in_query: bool = False
     takes_key: bool = False
-    also_known: type | None = None
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """Each of which is enough; none for everybody."""
         return tuple(scope for scope in (self.scope, self.or_scope) if scope)
+
+    @property
+    def takes_no_body(self) -> bool:
+        """Whether what is said in a body would be ignored, and is refused instead."""
+        return not (self.body or self.reads_body or self.is_open)
 
     @property
     def is_revalidated(self) -> bool:
@@ -97,12 +103,24 @@ def make_endpoints(
 ) -> dict[str, "Endpoint"]:
     """One for each path, so that 405 can name every method that it has."""
     methods: dict[str, dict[str, Operation]] = {}
-    for operation in operations:
+    for operation in map(_strict_about_bodies, operations):
         by_method = methods.setdefault(operation.path, {})
         by_method[operation.method] = operation
         if operation.method == "GET":
             by_method["HEAD"] = operation  # the server leaves its body out
     return {path: Endpoint(by_method, authenticate) for path, by_method in methods.items()}
+
+
+def _strict_about_bodies(operation: Operation) -> Operation:
+    """The operation with a handler that refuses a body where there is nothing to be said in one."""
+    if not operation.takes_no_body:
+        return operation
+
+    async def handle(request: Request[Any], *caller: Any) -> Response:
+        await refuse_body(request, operation.query)
+        return await operation.handler(request, *caller)
+
+    return replace(operation, handler=handle)
 
 
 class Endpoint:
@@ -149,7 +167,7 @@ class Endpoint:
 def _require_known_query(request: Request[Any], operation: Operation) -> None:
     """Raises UnknownName: what is ignored would do something else than was meant."""
     if request.scope["query_string"] and not operation.is_open:
-        require_known(request, operation.also_known or operation.query)
+        require_known(request, operation.query)
 
 
 class Route(StarletteRoute):

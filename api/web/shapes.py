@@ -4,8 +4,11 @@ The words come from the types that validate the input, so they say what holds. W
 of a wrong value is only read for where it is.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final
@@ -25,6 +28,7 @@ _MOST_NAMED: Final = 12  # known names, where none is near
 PATTERNS: Final = {
     "^[^\x00]*$": "without NUL characters",
     r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
+    r"^[A-Za-z0-9_-]*$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",
     r"^https://[!-~]+$": "that begins with `https://`, without spaces",
 }
@@ -34,6 +38,11 @@ _PLAIN: Final = {
     inspect.DateType: "a date, such as 2026-05-17",
     inspect.UUIDType: "a UUID",
 }
+
+
+def in_words(words: str) -> dict[str, str]:
+    """The ``extra`` of a `Meta` that says better what is allowed than its parts would."""
+    return {"words": words}
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
@@ -68,6 +77,28 @@ def unknown_members(value: Any, kind: Any) -> list[Fault]:
         if len(faults) == _MOST_UNKNOWN:
             break
     return faults
+
+
+def repeated_members(body: bytes) -> list[Fault]:
+    """The members that an object of a JSON text has more than once, whatever they are in.
+
+    Parsers keep one of them and say nothing, so they are looked for by themselves.
+    """
+    names: dict[str, None] = {}
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len(pairs) > 1:
+            counts = Counter(name for name, _ in pairs)
+            names.update(dict.fromkeys(name for name, count in counts.items() if count > 1))
+
+    with suppress(ValueError, RecursionError):  # nested too deep for a look
+        json.loads(body, object_pairs_hook=look)
+    return [given_twice(name) for name in list(names)[:_MOST_UNKNOWN]]
+
+
+def given_twice(name: str, what: str = "member") -> Fault:
+    """What is wrong with a name that is there more than once."""
+    return Fault(f"this {what} is there more than once; send it once", shortened(name))
 
 
 def member_names(kind: Any) -> tuple[str, ...]:
@@ -168,9 +199,19 @@ def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type,
 
 def _described(shape: inspect.Type) -> str:
     """What is allowed, beside null, which says as much as leaving the member out."""
+    if words := _words_of(shape):
+        return words
     alternatives = _alternatives(shape)
     told = [each for each in alternatives if not isinstance(each, inspect.NoneType)]
     return " or ".join(dict.fromkeys(map(_one, told or alternatives)))
+
+
+def _words_of(shape: inspect.Type) -> str | None:
+    """What the type says of itself, by `in_words`."""
+    if isinstance(shape, inspect.Metadata):
+        return (shape.extra or {}).get("words") or _words_of(shape.type)
+    parts = shape.types if isinstance(shape, inspect.UnionType) else ()
+    return next(filter(None, map(_words_of, parts)), None)
 
 
 def _one(shape: inspect.Type) -> str:

@@ -11,7 +11,7 @@ from api.identity.auth import Caller
 from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
-from api.web.problems import LimitReached, NotFound, Unprocessable
+from api.web.problems import LimitReached, NotFound, Unprocessable, about
 from api.web.query import workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
@@ -65,13 +65,17 @@ def _lap_of(mark: LapMark, number: int) -> Lap:
     latest = time.time() * 1000 + MAX_CLOCK_LEAD
     try:
         moments: list[int] = milliseconds(given).tolist()
-    except ValueError as error:
-        raise Unprocessable(f"lap {number}: {error}") from None
+    except ValueError:
+        raise _bad_lap(number, "has a time that is out of range") from None
     if not all(EARLIEST_TIMESTAMP <= each <= latest for each in moments):
-        raise Unprocessable(f"lap {number} is before the year 2000, or more than a day ahead")
+        raise _bad_lap(number, "is before the year 2000, or more than a day ahead")
     if len(moments) == 2 and moments[0] >= moments[1]:
-        raise Unprocessable(f"lap {number}: `start` must be before `end`")
+        raise _bad_lap(number, "does not start before its end")
     return Lap(start=moments[0] if len(moments) == 2 else None, end=moments[-1])
+
+
+def _bad_lap(number: int, detail: str) -> Unprocessable:
+    return Unprocessable(f"lap {number} {detail}", about(detail, f"laps[{number - 1}]"))
 
 
 def _require_within(held: LapsHeld, known: list[Lap], added: list[Lap]) -> None:
@@ -81,7 +85,7 @@ def _require_within(held: LapsHeld, known: list[Lap], added: list[Lap]) -> None:
         is_before = held.first is not None and lap.end <= held.first
         is_after = held.last is not None and lap.start is not None and lap.start > held.last
         if (is_before or is_after) and _mark(lap) not in marks:
-            raise Unprocessable(f"lap {number} is outside the time of the ride")
+            raise _bad_lap(number, "is outside the time of the ride")
 
 
 def _joined(known: list[Lap], added: list[Lap]) -> list[Lap]:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 from uuid import UUID
@@ -10,11 +11,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.identity.local_days import Moments
-from api.web.problems import Fault, Unprocessable
-from api.web.query import Moment, read_moment
+from api.web.problems import Fault, Unprocessable, about
+from api.web.query import Moment, no_cursor, read_moment
 from api.workouts.store import Status, Workout
 from shared.figures import Figure, Listed
 from shared.listing import COLUMNS, LISTED, Order, Sort
+from shared.sports import ALL, sport_family
 
 T = TypeVar("T")
 MOST_LISTED: Final = 1000  # workouts of a page
@@ -37,7 +39,9 @@ class Listing(Struct, rename="camel"):
     sort: Sort = Sort.START_TIME
     order: Order = Order.DESC
     status: Status | None = None
-    sport: Sport | None = None
+    sport: Annotated[
+        Sport | None, Meta(description="As the ride was called; `all` for every sport")
+    ] = None
     from_: Annotated[Moment | None, Meta(description="Starts at or after")] = msgspec.field(
         default=None, name="from"
     )
@@ -61,6 +65,17 @@ def _range(figure: Figure, listed: Listed) -> list[tuple[str, Any, None]]:
     return [(f"min_{figure.name}", least, None), (f"max_{figure.name}", most, None)]
 
 
+def _deprecated(kind: Any, text: str) -> Any:
+    """A parameter that nobody needs who reads this document."""
+    described = {"deprecated": True}
+    return Annotated[kind | None, Meta(description=text, extra_json_schema=described)]
+
+
+_OF_THE_ORIGINAL: Final = (
+    ("user_id", str, "The caller's own, or `me`: of anybody else there are none"),
+    ("start_date", Moment, "As `from`, in place of it"),
+    ("end_date", Moment, "The last day or moment, itself included, in place of `to`"),
+)
 # Made from the table of figures. A workout without a figure is in no range of it.
 ListQuery: Final = cast(
     type[Listing],
@@ -71,13 +86,12 @@ ListQuery: Final = cast(
         rename="camel",
     ),
 )
-# The same with the filters that clients of the original service know. The dates include both ends;
-# `userId` can be the caller's own.
+# The same with the filters that clients of the original service know.
 CompatibleListQuery: Final = cast(
     type[Listing],
     msgspec.defstruct(
         "CompatibleListQuery",
-        [(name, str | None, None) for name in ("user_id", "start_date", "end_date")],
+        [(name, _deprecated(kind, text), None) for name, kind, text in _OF_THE_ORIGINAL],
         bases=(ListQuery,),
         rename="camel",
     ),
@@ -113,19 +127,35 @@ _PLACES: Final[dict[Sort, Any]] = {
 def with_dates(query: Any) -> Listing:
     """The query with `from` and `to` for its `startDate` and `endDate`. Raises Unprocessable."""
     asked: Listing = query
+    _require_one_of(query.from_, query.start_date, ("from", "startDate"))
+    _require_one_of(query.to, query.end_date, ("to", "endDate"))
     if query.start_date:
+        read_moment(query.start_date, "startDate")
         asked.from_ = query.start_date
     if query.end_date:
         asked.to = _just_after(query.end_date)
     return asked
 
 
-def _just_after(text: str) -> str:
-    """The first moment that is not of the day, or not within the millisecond, of the text."""
+def _require_one_of(one: str | None, other: str | None, names: tuple[str, str]) -> None:
+    """Raises Unprocessable for two names of one thing."""
+    if one and other:
+        detail = f"send `{names[0]}` or `{names[1]}`, not both"
+        raise Unprocessable(detail, about(detail, *names))
+
+
+def _just_after(text: str) -> str | None:
+    """The first moment that is not of the day, or not within the millisecond, of the text.
+
+    None after the last day that there can be.
+    """
     moment = read_moment(text, "endDate")
     assert moment is not None  # the text is not empty  # noqa: S101
     is_day = _DAY.fullmatch(text) is not None
-    return (moment + (timedelta(days=1) if is_day else timedelta(milliseconds=1))).isoformat()
+    length = timedelta(days=1) if is_day else timedelta(milliseconds=1)
+    with suppress(OverflowError):
+        return (moment + length).isoformat()
+    return None
 
 
 def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
@@ -137,7 +167,8 @@ def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
     for figure in LISTED:
         _require_range(filters, figure.name)
     start, end = moments
-    return {**filters, "from": start, "to": end}
+    sport = None if sport_family(query.sport or ALL) == ALL else query.sport
+    return {**filters, "sport": sport, "from": start, "to": end}
 
 
 def place_of(query: Listing) -> dict[str, Any]:
@@ -186,5 +217,5 @@ def _read_cursor(query: Listing) -> Place[Any]:
     except (ValueError, msgspec.DecodeError):
         place = None
     if place is None or (place.sort, place.order) != (query.sort, query.order):
-        raise Unprocessable(f"cursor={query.cursor!r} is not a nextCursor of this list")
+        raise no_cursor(query.cursor)
     return place

@@ -1,6 +1,6 @@
 """The figures of a part of a ride: a worker computes them, by the code that computes all others."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
-from api.web.problems import Unprocessable
+from api.web.problems import Unprocessable, about
 from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
@@ -20,6 +20,7 @@ from api.workouts.state import WorkoutsRequest, WorkoutsState
 from shared.errors import ServiceUnavailable
 from shared.events import MeasureRequest
 from shared.measured import Measured
+from shared.moments import unix_ms
 from shared.redis_keys import SHORT, Queue, measured_key
 
 _LONGEST: Final = timedelta(days=31)
@@ -67,16 +68,11 @@ async def measure(state: WorkoutsState, wanted: MeasureRequest) -> Measured:
 def _request_for(workout_id: UUID, start: datetime | None, end: datetime | None) -> MeasureRequest:
     """Raises Unprocessable."""
     if start and end and start >= end:
-        raise Unprocessable("`from` must be before `to`")
+        raise Unprocessable("`from` must be before `to`", about("must be before `to`", "from"))
     if start and end and end - start > _LONGEST:
-        raise Unprocessable(f"from `from` to `to` may be {_LONGEST.days} days")
-    return MeasureRequest(workout_id, uuid4(), _in_ms(start), _in_ms(end))
-
-
-def _in_ms(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+        detail = f"from `from` to `to` may be {_LONGEST.days} days"
+        raise Unprocessable(detail, about(detail, "from", "to"))
+    return MeasureRequest(workout_id, uuid4(), unix_ms(start), unix_ms(end))
 
 
 OPERATIONS = Operations(

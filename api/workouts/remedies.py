@@ -5,7 +5,6 @@ again, is treated as what was there.
 """
 
 import asyncio
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -16,11 +15,10 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
-from api.ingest.batch import Timestamp, milliseconds
 from api.ingest.state import IngestRequest
 from api.web.body import JSON, read_json
-from api.web.problems import LimitReached, Unprocessable, WrongState
-from api.web.query import Moment, read_query, workout_id_of
+from api.web.problems import LimitReached, Unprocessable, WrongState, about
+from api.web.query import Moment, MomentMember, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
@@ -28,6 +26,7 @@ from api.workouts.answers import WorkoutChange, require_workout
 from api.workouts.held_samples import EncodedSamples
 from api.workouts.reading import READ_REFUSALS, open_times
 from api.workouts.store import Status, Workout
+from shared.moments import unix_ms
 
 _PATH = "/api/workouts/{id}"
 
@@ -35,10 +34,10 @@ _PATH = "/api/workouts/{id}"
 class CropRange(Struct):
     """What is to count of a ride; one end may be left open."""
 
-    from_: Annotated[Timestamp | None, Meta(description="From this moment on")] = msgspec.field(
+    from_: Annotated[MomentMember | None, Meta(description="From this moment on")] = msgspec.field(
         default=None, name="from"
     )
-    to: Annotated[Timestamp | None, Meta(description="Before this moment")] = None
+    to: Annotated[MomentMember | None, Meta(description="Before this moment")] = None
 
 
 class RemovalQuery(Struct):
@@ -59,12 +58,15 @@ async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
     once it is completed.
     """
     state = request.state
-    crop = _crop_of(await read_json(request, CropRange, state["settings"]))
+    wanted = await read_json(request, CropRange, state["settings"])
+    start, end = await _bounds_of(request, caller, wanted, "what lies between is to count")
     workout = await require_workout(state, workout_id_of(request), caller)
     _require_over(workout)
     held = await open_times(request, caller, workout)
-    if not await asyncio.to_thread(_ends_within, held, workout, crop.lower, crop.upper):
-        raise Unprocessable("no sample of the workout lies between `from` and `to`")
+    if not await asyncio.to_thread(_ends_within, held, workout, start, end):
+        detail = "no sample of the workout lies between `from` and `to`"
+        raise Unprocessable(detail, about(detail, "from", "to"))
+    crop = Int8Range(start, end)
     await store.crop_workout(state["database"], workout.id, caller.user_id, crop)
     workout = await require_workout(state, workout.id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
@@ -88,7 +90,8 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
     """
     state = request.state
     query = read_query(request, RemovalQuery)
-    start, end = await _bounds_of(request, caller, query)
+    what = f"they say which samples to remove; DELETE {_PATH} deletes the whole workout"
+    start, end = await _bounds_of(request, caller, query, what)
     workout = await require_workout(state, workout_id_of(request), caller)
     held = await open_times(request, caller, workout)
     if ends := await asyncio.to_thread(_ends_within, held, workout, start, end):
@@ -102,21 +105,6 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
 
 
-def _crop_of(wanted: CropRange) -> Int8Range:
-    """Raises Unprocessable."""
-    bounds = {"from": wanted.from_, "to": wanted.to}
-    given = {name: each for name, each in bounds.items() if each is not None}
-    if not given:
-        raise Unprocessable("send `from`, `to` or both: what lies between is to count")
-    try:
-        found = dict(zip(given, milliseconds(list(given.values())).tolist(), strict=True))
-    except ValueError as error:
-        raise Unprocessable(f"`from` or `to`: {error}") from None
-    start, end = found.get("from"), found.get("to")
-    _require_order(start, end)
-    return Int8Range(start, end)
-
-
 def _require_over(workout: Workout) -> None:
     """Raises Conflict."""
     if workout.status in (Status.ACTIVE, Status.PAUSED):
@@ -124,28 +112,20 @@ def _require_over(workout: Workout) -> None:
 
 
 async def _bounds_of(
-    request: IngestRequest, caller: Caller, query: RemovalQuery
-) -> tuple[float | None, float | None]:
-    """In ms. Raises Unprocessable."""
-    start, end = (_ms(each) for each in await moments_of(request.state, caller, query))
-    if start is None and end is None:
-        detail = "say by `from`, `to` or both which samples to remove"
-        raise Unprocessable(f"{detail}; DELETE {_PATH} deletes the whole workout")
-    _require_order(start, end)
-    return start, end
-
-
-def _ms(moment: datetime | None) -> float | None:
-    return moment.timestamp() * 1000 if moment else None
-
-
-def _require_order(start: float | None, end: float | None) -> None:
-    if start is not None and end is not None and start >= end:
-        raise Unprocessable("`from` must be before `to`")
+    request: IngestRequest, caller: Caller, wanted: CropRange | RemovalQuery, why: str
+) -> tuple[int | None, int | None]:
+    """In ms; ``why``: what they are for. Raises Unprocessable."""
+    if wanted.from_ is wanted.to is None:
+        detail = f"send `from`, `to` or both: {why}"
+        raise Unprocessable(detail, about("may be missing, but not both", "from", "to"))
+    start, end = await moments_of(request.state, caller, wanted)
+    if start is not None and start == end:
+        raise Unprocessable("`from` must be before `to`", about("must be before `to`", "from"))
+    return unix_ms(start), unix_ms(end)
 
 
 def _ends_within(
-    held: EncodedSamples, workout: Workout, start: float | None, end: float | None
+    held: EncodedSamples, workout: Workout, start: int | None, end: int | None
 ) -> tuple[int, int] | None:
     """The first and the last timestamp between two moments, of samples that are not removed."""
     removed = [(each.from_, each.to) for each in workout.removed_ranges]

@@ -14,8 +14,16 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
-from api.web.body import JSON, MOST_BODY, read_body, read_change, refuse_form, require_unchanged
-from api.web.problems import BadRequest, Conflict, NotFound, WrongState
+from api.web.body import (
+    JSON,
+    MOST_BODY,
+    read_body,
+    read_change,
+    refuse_form,
+    require_no_members,
+    require_unchanged,
+)
+from api.web.problems import Conflict, NotActive, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
 from api.web.routing import CONFLICT, Operation, Operations
@@ -26,7 +34,6 @@ from api.workouts.held_samples import has_waiting
 from api.workouts.listing import (
     CompatibleListQuery,
     Listing,
-    ListQuery,
     Sport,
     filters_of,
     next_cursor,
@@ -39,7 +46,7 @@ from api.workouts.selection import Selection, View
 from api.workouts.starting import Description, Title, checked_start
 from api.workouts.state import WorkoutsRequest, WorkoutsState
 from api.workouts.store import Ending, Status, Workout
-from api.workouts.streams import EndedWithStream, archives_telemetry
+from api.workouts.streams import ARCHIVES, EndedWithStream, archives_telemetry
 from shared.failpoints import failpoint
 from shared.moments import Instant
 from shared.redis_keys import samples_key
@@ -190,19 +197,25 @@ async def update_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def pause_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Pause an active ride. Devices may go on uploading what they buffered."""
+    """Pause an active ride. Devices may go on uploading what they buffered.
+
+    Pausing again gives the same answer and changes nothing.
+    """
     return await _change_status(request, caller, Status.ACTIVE, Status.PAUSED)
 
 
 async def resume_workout(request: IngestRequest, caller: Caller) -> Response:
-    """Resume a paused ride."""
+    """Resume a paused ride. Of one that is active nothing changes, and the answer is the same."""
     return await _change_status(request, caller, Status.PAUSED, Status.ACTIVE)
 
 
 async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """End a ride. Completing again gives the same answer and changes nothing.
 
-    A key without the scope `read` gets the figures of a ride that it ends, for an hour.
+    A key without the scope `read` gets the figures of a ride that it ends, for an hour. A body is
+    read for clients of the original service alone: a ride that a stream feeds takes the stream
+    along, unless `archiveTelemetry` is false; its answer has `archivedMessages` beside, and
+    completing it again is 400.
     """
     state, workout_id, wait = request.state, workout_id_of(request), wait_of(request)
     keep = await _keeps_stream(request, caller, workout_id)
@@ -256,9 +269,10 @@ async def _change_status(
 ) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     workout = await store.change_status(state["database"], workout_id, caller.user_id, old, new)
-    if workout is None:
-        now = (await require_workout(state, workout_id, caller)).status
-        raise WrongState(f"the workout is {now} and cannot become {new}")
+    # The answer to the first request may have been lost.
+    workout = workout or await require_workout(state, workout_id, caller)
+    if workout.status is not new:
+        raise WrongState(f"the workout is {workout.status} and cannot become {new}")
     return json_response(WorkoutChange(seen_by(caller, workout)))
 
 
@@ -273,13 +287,16 @@ async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> 
 async def _keeps_stream(request: WorkoutsRequest, caller: Caller, workout_id: UUID) -> bool:
     """Whether the body says that a stream stays when its ride is completed.
 
-    Whatever is sent to complete a ride that no stream feeds means nothing.
+    Of a ride that no stream feeds nothing is to be said; whatever is no JSON object passes, as
+    clients of the original service send it. Raises Unprocessable.
     """
     body = await read_body(request, request.state["settings"], most=MOST_BODY)
     if not body:
         return False
-    workout = await require_workout(request.state, workout_id, caller)
-    return _is_fed_by_stream(workout) and not archives_telemetry(request, body)
+    if _is_fed_by_stream(await require_workout(request.state, workout_id, caller)):
+        return not archives_telemetry(request, body)
+    require_no_members(body, WaitQuery, besides=ARCHIVES)
+    return False
 
 
 async def _end_with_stream(
@@ -297,7 +314,7 @@ async def _end_with_stream(
         if ending:
             await state["writer"].announce_completion(workout.id)
     if not is_first and not (ending and ending.lost_its_stream):
-        raise BadRequest("Workout is not active")
+        raise NotActive("Workout is not active")
     workout = await _wait_for_result(state, workout.id, caller, LONGEST_WAIT)
     summary: Any = workout.summary
     held = summary["sampleCount"] if summary else 0
@@ -344,8 +361,7 @@ OPERATIONS = Operations(
             list_workouts,
             {HTTPStatus.OK: WorkoutList},
             "read",
-            query=ListQuery,
-            also_known=CompatibleListQuery,
+            query=CompatibleListQuery,
         ),
         Operation(
             "GET",
@@ -393,8 +409,12 @@ OPERATIONS = Operations(
             "upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,
+            reads_body=True,
             headers=("Preference-Applied",),
-            refusals=CONFLICT,
+            refusals={
+                **CONFLICT,
+                HTTPStatus.BAD_REQUEST: "A ride that a stream fed was completed before",
+            },
         ),
     ),
 )

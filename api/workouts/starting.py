@@ -22,7 +22,7 @@ from api.web.problems import (
     TooManyRequests,
     Unprocessable,
 )
-from api.web.query import workout_id_of
+from api.web.query import new_workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request
@@ -72,7 +72,9 @@ Wanted = TypeVar("Wanted", CreateWorkout, StartWorkout)
 async def create_workout(request: WorkoutsRequest, caller: Caller) -> Response:
     """Start a ride.
 
-    A device had better name it itself: `PUT /api/workouts/{id}` may be repeated for ever.
+    A device had better name it itself: `PUT /api/workouts/{id}` may be repeated for ever. Clients
+    of the original service name a stream that feeds the ride, as `streamName` (1 to 64 letters,
+    digits, `-` and `_`): whatever else they send beside it is ignored, and a form is 400.
     """
     state = request.state
     refuse_form(request)
@@ -129,8 +131,9 @@ async def start_workout(request: IngestRequest, caller: Caller) -> Response:
 
     Sent again with the same body, it answers with the ride as it is by then: 200, and nothing
     changes, even after the ride is over. Another body is 409 and names the member that differs.
+    What is no UUID in five groups of digits, or is nobody's (the nil UUID), is 422.
     """
-    state, workout_id = request.state, workout_id_of(request)
+    state, workout_id = request.state, new_workout_id_of(request)
     wanted = await _read_wanted(request, CreateWorkout)
     async with state["database"].connection() as connection, connection.transaction():
         rides = await store.count_rides(connection, caller.user_id)

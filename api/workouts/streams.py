@@ -13,6 +13,8 @@ from api.web.state import Request
 from api.workouts.store import Workout
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+# Of a body that completes a ride: whether its stream goes along.
+ARCHIVES: Final = "archiveTelemetry"
 
 
 class EndedWithStream(Struct, rename="camel"):
@@ -59,4 +61,4 @@ def archives_telemetry(request: Request[Any], body: bytes) -> bool:
         members = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
-    return not isinstance(members, dict) or members.get("archiveTelemetry") is not False
+    return not isinstance(members, dict) or members.get(ARCHIVES) is not False

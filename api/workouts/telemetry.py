@@ -16,11 +16,12 @@ from api.identity.local_days import Moments, moments_of
 from api.ingest.state import IngestRequest
 from api.ingest.uploads import Epoch
 from api.web.body import JSON
-from api.web.problems import Unprocessable
+from api.web.problems import Unprocessable, about
 from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import Operation, Operations
+from api.web.shapes import shortened
 from api.web.state import State
 from api.workouts.answers import require_workout
 from api.workouts.held_samples import HeldSamples, newest_entry
@@ -169,8 +170,9 @@ def channels_of(names: str | None) -> tuple[str, ...] | None:
         return None
     wanted = tuple(name.strip() for name in names.split(",") if name.strip())
     if unknown := set(wanted) - set(CHANNEL_NAMES):
-        known = ", ".join(CHANNEL_NAMES)
-        raise Unprocessable(f"channels: {', '.join(sorted(unknown))} unknown; there are {known}")
+        names = ", ".join(map(shortened, sorted(unknown)))
+        detail = f"{names} unknown; there are {', '.join(CHANNEL_NAMES)}"
+        raise Unprocessable(f"channels: {detail}", about(detail, "channels"))
     return wanted
 
 

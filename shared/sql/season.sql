@@ -137,6 +137,10 @@ FROM athlete_thresholds
 JOIN users ON users.id = user_id
 WHERE user_id = %(user_id)s AND weight IS NOT NULL
 
+-- name: lock_thresholds
+-- A user's thresholds are changed by one request at a time, so that each sees what it changes.
+SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496056))
+
 -- name: put_thresholds
 -- Give figures of cycling and of the body for a day; those that are not given stay as they were
 -- given for it before.

@@ -19,6 +19,10 @@ JOIN visible_workouts AS ride ON ride.id = made.workout_id
 -- How many links of a user's open something.
 SELECT count(*) AS shares FROM open_shares WHERE user_id = %(user_id)s
 
+-- name: find_open_share
+-- One of a user's links, if it opens something still.
+SELECT id::text FROM open_shares WHERE id = %(id)s AND user_id = %(user_id)s
+
 -- name: list_shares
 -- A user's links that open something, newest first.
 SELECT

@@ -193,6 +193,11 @@ JOIN open_keys USING (id)
 WHERE user_id = %(user_id)s
 ORDER BY shown_keys.created_at DESC, id
 
+-- name: find_open_key
+-- One of a user's keys, if it opens still, as its owner sees it.
+SELECT shown_keys.* FROM shown_keys JOIN open_keys USING (id)
+WHERE id = %(id)s AND user_id = %(user_id)s
+
 -- name: count_keys
 -- How many keys of a user open, sessions not counted.
 SELECT count(*) AS keys FROM open_keys WHERE user_id = %(user_id)s AND NOT session

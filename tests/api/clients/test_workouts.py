@@ -219,7 +219,8 @@ def test_a_ride_is_completed_once_and_its_stream_goes_along(phone: Phone, name: 
     assert (done["workout"]["status"], done["workout"]["streamName"]) == ("COMPLETED", None)
     assert name not in phone.streams()
     again = phone.client.post(f"/api/workouts/{workout}/complete")
-    assert "Workout is not active" in problem_of(again, 400)["error"]
+    problem = problem_of(again, 400)
+    assert (problem["error"], problem["type"]) == ("Workout is not active", "/problems/not-active")
     assert phone.call("GET", f"/api/workouts/{workout}")["streamName"] is None
 
 
@@ -265,7 +266,7 @@ def test_a_ride_of_our_own_is_completed_as_ever(phone: Phone) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"), [(b"a=b", "application/x-www-form-urlencoded"), (b"done", "text/plain")]
 )
-def test_a_ride_of_our_own_is_completed_whatever_is_sent(
+def test_a_ride_of_our_own_is_completed_whatever_is_sent_that_is_no_object(
     phone: Phone, content: bytes, kind: str
 ) -> None:
     path = f"/api/workouts/{as_rider(phone).start()}/complete"
@@ -348,6 +349,11 @@ def test_rides_are_listed_a_thousand_at_a_time_by_what_these_clients_know(
     assert found(endDate=today.isoformat()[:10]) == [active, done]
     assert found(endDate=(today - timedelta(days=1)).isoformat()[:10]) == []
     assert found(startDate=(today + timedelta(hours=1)).isoformat()) == []
+    wrong = phone.client.get("/api/workouts", params={"startDate": "x"})
+    assert problem_of(wrong, 422)["errors"][0]["member"] == "startDate"
+    for two in ({"from": "2024-01-01", "startDate": "2024-01-02"}, {"to": "1", "endDate": "2"}):
+        problem = problem_of(phone.client.get("/api/workouts", params=two), 422)
+        assert [each["member"] for each in problem["errors"]] == list(two)
 
 
 def test_the_history_has_a_curve_and_a_load(phone: Phone, name: str) -> None:

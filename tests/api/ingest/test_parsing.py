@@ -216,9 +216,10 @@ def test_unequal_columns_are_refused_by_name(columns: Any) -> None:
         {"samples": ROWS, "timestamp": [T0]},
     ],
 )
-def test_json_of_another_shape_is_unprocessable(document: Any) -> None:
-    with pytest.raises(Unprocessable):
+def test_json_of_another_shape_is_unprocessable_and_told_where(document: Any) -> None:
+    with pytest.raises(Unprocessable) as caught:
         parse(document)
+    assert caught.value.errors
 
 
 @pytest.mark.parametrize("sample", [None, 1, "x", [], [T0]])

@@ -132,7 +132,9 @@ def test_a_key_is_good_for_one_request(rider: Rider, making: Making, count: Coun
     assert making.send(rider.client, key).is_success
     before = count(making)
     problem = problem_of(making.send(rider.client, key, other=True), 422)
-    assert problem["detail"] == "this Idempotency-Key was used for another request; make a new one"
+    said = "this Idempotency-Key was used for another request; make a new one"
+    assert problem["type"] == "/problems/idempotency-key-reused"
+    assert problem["errors"] == [{"member": "Idempotency-Key", "detail": said}]
     assert count(making) == before
 
 
@@ -151,6 +153,7 @@ def test_a_malformed_key_is_refused(rider: Rider, malformed: str) -> None:
     headers = [(b"Idempotency-Key", malformed.encode("latin-1"))]
     problem = problem_of(rider.client.post("/api/workouts", json={}, headers=headers), 400)
     assert problem["errors"][0]["member"] == "Idempotency-Key"
+    assert problem["type"] == "/problems/idempotency-key-malformed"
     two = [("Idempotency-Key", new_key())] * 2
     problem_of(rider.client.post("/api/workouts", json={}, headers=two), 400)
     assert rider.client.get("/api/workouts").json()["pagination"]["total"] == 0
@@ -192,10 +195,13 @@ def test_a_key_whose_request_is_under_way_is_a_conflict(
     with ThreadPoolExecutor() as pool:
         first = pool.submit(making.send, rider.client, key)
         eventually(lambda: waits(database))
-        problem = problem_of(making.send(rider.client, key), 409)
+        answer = making.send(rider.client, key)
         held.rollback()
         assert first.result().status_code == 201
-    assert "under way" in problem["detail"]
+    problem = problem_of(answer, 409)
+    assert problem["type"] == "/problems/idempotency-key-in-use"
+    assert problem["errors"][0]["member"] == "Idempotency-Key"
+    assert answer.headers["retry-after"] == "1"
     assert making.send(rider.client, key).json() == first.result().json()
 
 
@@ -221,6 +227,70 @@ def test_a_file_that_is_sent_again_with_its_key_is_no_duplicate_of_itself(rider:
     again = making.send(rider.client, key)
     assert (again.status_code, again.json()["upload"]) == (202, upload)
     assert making.send(rider.client, new_key()).status_code == 409
+
+
+def test_however_long_somebody_waits_it_is_the_same_file(rider: Rider) -> None:
+    making, headers = MAKING["send_file"], {"Idempotency-Key": new_key(), **OCTETS}
+    sent = [
+        rider.client.post("/api/uploads", content=making.body, headers=headers | more, params=query)
+        for more, query in (
+            ({}, {}),
+            ({}, {"wait": "0.01"}),
+            ({"Prefer": "wait=1"}, {}),
+            ({"Prefer": "wait=1"}, {"wait": "0"}),
+        )
+    ]
+    assert len({each.json()["upload"]["id"] for each in sent}) == 1
+    named = rider.client.post("/api/uploads?title=x", content=making.body, headers=headers)
+    problem_of(named, 422)
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "second"),
+    [
+        (
+            "/api/keys",
+            {"name": "a", "scopes": ["upload", "read"]},
+            {"scopes": ["read", "upload", "read"], "name": "a", "expiresAt": None},
+        ),
+        (
+            "/api/workouts",
+            {"startTime": "2024-05-01T10:00:00+02:00"},
+            {"startTime": "2024-05-01T08:00:00Z", "sport": "cycling"},
+        ),
+    ],
+)
+def test_what_is_written_in_another_way_is_the_same_request(
+    rider: Rider, path: str, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    headers = {"Idempotency-Key": new_key()}
+    answers = [rider.client.post(path, json=each, headers=headers) for each in (first, second)]
+    assert [each.status_code for each in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.parametrize("name", ["create_key", "rotate_key", "share_workout"])
+def test_no_secret_is_given_out_again_that_opens_nothing_any_more(
+    rider: Rider, making: Making
+) -> None:
+    key = new_key()
+    made = making.send(rider.client, key).json()
+    kind = "key" if "key" in made else "share"
+    path = f"/api/{kind}s/{made[kind]['id']}"
+    assert rider.client.delete(path).is_success
+    answer = making.send(rider.client, key)
+    problem = problem_of(answer, 409)
+    assert problem["type"] == "/problems/revoked-since"
+    assert (made.get("secret") or made["token"]) not in answer.text
+
+
+def test_a_key_that_was_rotated_since_is_shown_as_it_is_now(rider: Rider) -> None:
+    key, making = new_key(), MAKING["create_key"]
+    made = making.send(rider.client, key).json()
+    rider.client.post(f"/api/keys/{made['key']['id']}/rotate", json={"overlap": 3600})
+    again = making.send(rider.client, key).json()
+    assert again["secret"] == made["secret"]
+    assert again["key"]["revokedAt"] is not None
 
 
 def test_nothing_that_is_kept_opens_anything_without_the_key(

@@ -112,6 +112,22 @@ def test_a_hundred_ranges_of_a_ride_are_excluded_and_no_more(
             assert "at most 100 excluded ranges" in problem_of(answer, 409)["detail"]
 
 
+def test_a_range_is_excluded_by_the_words_of_every_query(rider: Rider) -> None:
+    """A day of Zurich, 2023-11-14, begins an hour before that of Greenwich."""
+    rider.client.patch("/api/users/me", json={"timeZone": "Europe/Zurich"})
+    path = f"/api/workouts/{rider.start()}"
+    day = {"from": "2023-11-14", "to": "2023-11-15T00:00"}
+    answer = rider.client.post(f"{path}/exclude", json=day).json()
+    midnight = 1_699_916_400_000
+    assert answer["workout"]["excludedRanges"] == [{"from": midnight, "to": midnight + 86_400_000}]
+    one = {"from": midnight + 0.4, "to": "1699916400001"}
+    answer = rider.client.post(f"{path}/include", json=one).json()
+    assert answer["workout"]["excludedRanges"][0]["from"] == midnight + 1
+    problem = problem_of(rider.client.post(f"{path}/exclude", json={"from": "x", "to": T0}), 422)
+    assert problem["detail"] == "from='x' is neither Unix milliseconds nor RFC 3339 nor a date"
+    assert problem["errors"][0]["member"] == "from"
+
+
 @pytest.mark.parametrize(
     "range_",
     [
@@ -125,7 +141,8 @@ def test_a_hundred_ranges_of_a_ride_are_excluded_and_no_more(
 )
 def test_half_a_range_is_refused(rider: Rider, range_: dict[str, object]) -> None:
     workout = rider.start()
-    problem_of(rider.client.post(f"/api/workouts/{workout}/exclude", json=range_), 422)
+    answer = rider.client.post(f"/api/workouts/{workout}/exclude", json=range_)
+    assert problem_of(answer, 422)["errors"]
 
 
 def test_a_spike_is_flagged_and_is_no_record(rider: Rider) -> None:

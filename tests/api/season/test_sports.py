@@ -141,7 +141,7 @@ def test_fitness_adds_the_stress_of_every_sport(rider: Rider) -> None:
     put(rider, sport="running", ftp=320)
     ride(rider, "running", power=320)
     ride(rider, "cycling", power=200)
-    day = {"from": "2026-06-01", "to": "2026-06-01"}
+    day = {"from": "2026-06-01", "to": "2026-06-02"}
     for sport, stress in (("all", 100), ("cycling", 50), ("TrailRun", 50)):
         (first,) = answer(rider, "/api/fitness", sport=sport, **day)["fitness"]
         assert first["trainingStressScore"] == stress
@@ -244,3 +244,25 @@ def test_figures_of_a_sport_can_be_taken_back(rider: Rider) -> None:
     put(rider, sport="running", weight=70)
     put(rider, sport="running", weight=None)
     assert answer(rider, THRESHOLDS, sport="all")["thresholds"] == left
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {},
+        {"ftp": 200},
+        {"ftp": 200, "source": "a guess"},
+        {"sport": "running"},
+        {"sport": "running", "ftp": 320, "weight": 70},
+        {"maxHeartrate": None},
+    ],
+)
+def test_figures_that_are_put_as_they_were_have_nothing_computed_anew(
+    rider: Rider, same: dict[str, object]
+) -> None:
+    put(rider, ftp=200, weight=70)
+    put(rider, sport="running", ftp=320)
+    rider.start()
+    await_recompute(rider)
+    assert put(rider, **same)["recompute"]["pending"] == 0
+    assert put(rider, ftp=201)["thresholds"]["ftp"] == 201

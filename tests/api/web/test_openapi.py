@@ -114,6 +114,7 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
         "maxTotalEnergy",
         "minDuration",
         "maxDuration",
+        *("userId", "startDate", "endDate"),  # of clients of the original service
     ]
     one = operation_of("GET", "/api/workouts/{id}")["parameters"]
     assert [parameter["name"] for parameter in one] == ["id", "includeTelemetry", "If-None-Match"]

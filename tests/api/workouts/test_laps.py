@@ -74,7 +74,7 @@ def test_laps_are_not_in_lists(rider: Rider) -> None:
 def test_a_lap_that_cannot_be_is_refused(rider: Rider, laps: list[dict[str, Any]]) -> None:
     workout = rider.start()
     response = rider.client.post(f"/api/workouts/{workout}/laps", json={"laps": laps})
-    problem_of(response, 422)
+    assert problem_of(response, 422)["errors"][0]["member"].startswith("laps")
     assert rider.workout(workout)["laps"] == []
 
 

@@ -86,6 +86,7 @@ def test_a_sport_filters(rider: Rider) -> None:
     gravel = rider.start(sport="gravel")
     rider.start(sport="gravel-race")
     assert ids(listed(rider, sport="gravel")) == [gravel]
+    assert len(ids(listed(rider, sport="all"))) == len(ids(listed(rider))) >= 2
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,17 @@ def test_a_crop_narrows_what_is_asked_of_telemetry(rider: Rider) -> None:
 )
 def test_a_crop_that_leaves_nothing_is_refused(rider: Rider, bounds: dict[str, object]) -> None:
     workout = ridden(rider, 200)
-    problem_of(crop(rider, workout, **bounds), 422)
+    assert problem_of(crop(rider, workout, **bounds), 422)["errors"]
     assert rider.workout(workout)["crop"] is None
+
+
+def test_a_ride_is_cropped_by_the_words_of_every_query(rider: Rider) -> None:
+    """The ride is of 2023-11-14 at Greenwich, where Brisbane has the 15th since 14:00."""
+    rider.client.patch("/api/users/me", json={"timeZone": "Australia/Brisbane"})
+    workout = ridden(rider, 200)
+    answer = crop(rider, workout, **{"from": "2023-11-15", "to": "2023-11-16"})
+    midnight = 1_699_970_400_000
+    assert answer.json()["workout"]["crop"] == {"from": midnight, "to": midnight + 86_400_000}
 
 
 def test_a_ride_under_way_is_cropped_once_it_is_completed(rider: Rider) -> None:

@@ -101,7 +101,7 @@ def test_another_rider_s_id_is_as_absent_as_that_of_a_deleted_ride(
     before = theirs.workout(workout)
     rider.client.delete(f"/api/workouts/{deleted}")
     absent = [rider.client.get(f"/api/workouts/{uuid4()}")]
-    absent += [put(rider.client, each, **BODY) for each in (workout, deleted, "0", f"{own}x")]
+    absent += [put(rider.client, each, **BODY) for each in (workout, deleted)]
     for answer in absent:
         problem_of(answer, 404)
     assert len({answer.content for answer in absent}) == 1
@@ -148,3 +148,26 @@ def test_a_device_s_key_reads_of_a_repeated_start_what_any_answer_shows_it(
     with httpx2.Client(base_url=service, headers={"X-API-Key": key}) as device:
         answer = put(device, workout, title="Mine").json()["workout"]
     assert (answer["id"], answer["status"], answer["title"]) == (workout, "ACTIVE", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("8e03978e40d543e8bc936894a57f9324", "is a UUID that is written 8e03978e-40d5-43e8-bc93-"),
+        ("{8e03978e-40d5-43e8-bc93-6894a57f9324}", "is a UUID that is written 8e03978e-40d5-43e8"),
+        ("my-ride", "'my-ride' is no UUID; one looks like 8e03978e-40d5-43e8-bc93-6894a57f9324"),
+        ("00000000-0000-0000-0000-000000000000", "stands for no id: make up a random UUID"),
+        ("FFFFFFFF-ffff-ffff-ffff-ffffffffffff", "stands for no id: make up a random UUID"),
+    ],
+)
+def test_what_is_no_uuid_starts_nothing_and_is_told_how_one_looks(
+    rider: Rider, given: str, said: str
+) -> None:
+    problem = problem_of(put(rider.client, given), 422)
+    assert said in problem["detail"]
+    assert problem["errors"][0]["member"] == "id"
+    if given[0] not in "0F":
+        assert said in problem_of(rider.client.get(f"/api/workouts/{given}"), 404)["detail"]
+        assert said in problem_of(rider.client.get(f"/api/uploads/{given}"), 404)["detail"]
+        assert said in problem_of(rider.client.delete(f"/api/shares/{given}"), 404)["detail"]
+    assert rider.client.get("/api/workouts").json()["workouts"] == []
