@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.uploads import Epoch
 from api.web.body import JSON, MOST_BODY, read_body, read_change, refuse_form, require_unchanged
 from api.web.problems import BadRequest, Conflict, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
@@ -95,6 +96,15 @@ class GetQuery(Struct, rename="camel"):
     """What to add to the workout."""
 
     include_telemetry: bool = False
+
+
+class Completion(WorkoutChange):
+    """The workout that was ended.
+
+    `epoch` is that of receipts; null while Redis does not answer: then the receipt tells it later.
+    """
+
+    epoch: Epoch | None = None
 
 
 async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
@@ -220,11 +230,11 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     if workout.status is Status.FAILED and not ending:  # else it failed just now
         raise WrongState("the workout is FAILED and cannot become PROCESSING")
     if not wait:
-        return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
+        return json_response(await _completion(state, workout, caller), HTTPStatus.ACCEPTED)
     workout = await _wait_for_result(state, workout_id, caller, wait)
     done = workout.status is not Status.PROCESSING
     applied = {"Preference-Applied": f"wait={wait:g}"}
-    answer = await _completed(state, workout, caller)
+    answer = await _completion(state, workout, caller)
     return json_response(answer, HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied)
 
 
@@ -260,6 +270,11 @@ async def _change_status(
         now = (await require_workout(state, workout_id, caller)).status
         raise WrongState(f"the workout is {now} and cannot become {new}")
     return json_response(WorkoutChange(seen_by(caller, workout)))
+
+
+async def _completion(state: WorkoutsState, workout: Workout, caller: Caller) -> Completion:
+    seen = await _completed(state, workout, caller)
+    return Completion(seen.workout, epoch=await state["writer"].epoch_if_known())
 
 
 async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> WorkoutChange:
@@ -389,7 +404,7 @@ OPERATIONS = Operations(
             "POST",
             "/api/workouts/{id}/complete",
             complete_workout,
-            {HTTPStatus.OK: WorkoutChange, HTTPStatus.ACCEPTED: WorkoutChange},
+            {HTTPStatus.OK: Completion, HTTPStatus.ACCEPTED: Completion},
             "upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,
