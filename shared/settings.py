@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.addresses import CHECKS
+from shared.allowed import allowed
 from shared.errors import InvalidSettings
 from shared.openid import OpenIdProvider, is_secure
 
@@ -174,8 +175,8 @@ def _convert(key: str, text: str, kind: Any) -> Any:
         return tuple(entry.strip() for entry in text.split(",") if entry.strip())
     try:
         return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidSettings(f"{key}={text!r} is wrong: {error}") from None
+    except msgspec.ValidationError:
+        raise InvalidSettings(f"{key} must be {allowed(kind)}, not {text!r}") from None
 
 
 def _decode(key: str, text: str, kind: Any) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from api.web.problems import Fault
+from shared.allowed import alternatives, choices_of, described
 
 _MISSING: Final = re.compile("missing required field `([^`]+)`")
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
@@ -21,19 +22,6 @@ _ALIKE: Final = 0.65  # of 1: `lon` and `lng` are, `device` and `cadence` are no
 _LONGEST_NAME: Final = 60  # of what somebody sent, in an answer
 _MOST_UNKNOWN: Final = 20  # listed in an answer
 _MOST_NAMED: Final = 12  # known names, where none is near
-# What the patterns of our types mean. A test sees that none is missing.
-PATTERNS: Final = {
-    "^[^\x00]*$": "without NUL characters",
-    r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
-    "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",
-    r"^https://[!-~]+$": "that begins with `https://`, without spaces",
-}
-_PLAIN: Final = {
-    inspect.BoolType: "true or false",
-    inspect.NoneType: "null",
-    inspect.DateType: "a date, such as 2026-05-17",
-    inspect.UUIDType: "a UUID",
-}
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
@@ -91,7 +79,7 @@ def fault_of(error: msgspec.ValidationError, kind: Any, value: Any = None) -> Fa
     if isinstance(error.__cause__, ValueError):  # of a type of ours, in our words
         return Fault(said, member)
     shape, sent = _followed(where, _type_of(kind), value)
-    return Fault(f"must be {_described(shape)}{_named(shape, sent)}", member)
+    return Fault(f"must be {described(shape)}{_named(shape, sent)}", member)
 
 
 def sentence(fault: Fault) -> str:
@@ -138,22 +126,14 @@ def _chosen(shape: inspect.Type, value: Any) -> inspect.Type:
         list: inspect.ListType,
     }
     kind = wanted.get(type(value))
-    found = (each for each in _alternatives(shape) if kind and isinstance(each, kind))
+    found = (each for each in alternatives(shape) if kind and isinstance(each, kind))
     return next(found, shape)
-
-
-def _alternatives(shape: inspect.Type) -> list[inspect.Type]:
-    if isinstance(shape, inspect.Metadata):
-        return _alternatives(shape.type)
-    if isinstance(shape, inspect.UnionType):
-        return [each for part in shape.types for each in _alternatives(part)]
-    return [shape]
 
 
 def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type, Any]:
     """The type and the value at a path."""
     for name, index in _STEP.findall(path):
-        for each in _alternatives(shape):
+        for each in alternatives(shape):
             if name and isinstance(each, inspect.StructType) and name in _names(each):
                 shape = next(field.type for field in each.fields if field.encode_name == name)
                 value = value.get(name) if isinstance(value, dict) else None
@@ -166,66 +146,13 @@ def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type,
     return shape, value
 
 
-def _described(shape: inspect.Type) -> str:
-    """What is allowed, beside null, which says as much as leaving the member out."""
-    alternatives = _alternatives(shape)
-    told = [each for each in alternatives if not isinstance(each, inspect.NoneType)]
-    return " or ".join(dict.fromkeys(map(_one, told or alternatives)))
-
-
-def _one(shape: inspect.Type) -> str:
-    if choices := _choices(shape):
-        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
-    match shape:
-        case inspect.IntType() | inspect.FloatType():
-            noun = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
-            return f"{noun}{_range(shape.ge, shape.le)}"
-        case inspect.StrType():
-            return f"text{_length(shape, 'characters')}{_pattern(shape.pattern)}"
-        case inspect.ListType():
-            return f"an array{_length(shape, 'items')}"
-        case inspect.DateTimeType():
-            return "a time as in RFC 3339 with an offset, such as 2026-05-17T08:30:00Z"
-    return _PLAIN.get(type(shape), "an object")
-
-
-def _choices(shape: inspect.Type) -> list[str]:
-    if isinstance(shape, inspect.EnumType):
-        return [str(each.value) for each in shape.cls]
-    return list(map(str, shape.values)) if isinstance(shape, inspect.LiteralType) else []
-
-
-def _range(least: float | None, most: float | None) -> str:
-    match least, most:
-        case None, None:
-            return ""
-        case None, _:
-            return f" of at most {most:.15g}"
-        case _, None:
-            return f" of at least {least:.15g}"
-    return f" from {least:.15g} to {most:.15g}"
-
-
-def _length(shape: inspect.StrType | inspect.ListType, unit: str) -> str:
-    least, most = shape.min_length, shape.max_length
-    if least and most:
-        return f" of {least} to {most} {unit}"
-    if least:
-        return f" of at least {least} {unit}"
-    return f" of at most {most} {unit}" if most else ""
-
-
-def _pattern(pattern: str | None) -> str:
-    return f" {PATTERNS.get(pattern, 'of another form')}" if pattern else ""
-
-
 def _named(shape: inspect.Type, sent: Any) -> str:
     """The value that was sent, where it is a number or of a choice: no other is repeated."""
     if isinstance(sent, bool) or sent is None:
         return ""
-    if isinstance(sent, int | float) and any(map(_is_number, _alternatives(shape))):
+    if isinstance(sent, int | float) and any(map(_is_number, alternatives(shape))):
         return f", not {str(sent)[:20]}"
-    if isinstance(sent, str) and any(map(_choices, _alternatives(shape))):
+    if isinstance(sent, str) and any(map(choices_of, alternatives(shape))):
         return f", not {shortened(sent)!r}"
     return ""
 

@@ -15,9 +15,10 @@ from api.season.thresholds import PutThresholds
 from api.sharing.wire import Places
 from api.web.body import JSON, decode_json
 from api.web.problems import UnknownName, Unprocessable
-from api.web.shapes import PATTERNS, nearest
+from api.web.shapes import nearest
 from api.workouts.listing import ListQuery
 from api.workouts.starting import CreateWorkout
+from shared.allowed import PATTERNS
 
 
 @pytest.mark.parametrize(
