@@ -19,6 +19,7 @@ from api.web.body import JSON, MOST_BODY, read_body, read_change, refuse_form, r
 from api.web.problems import BadRequest, Conflict, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
+from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
@@ -34,7 +35,7 @@ from api.workouts.listing import (
     place_of,
     with_dates,
 )
-from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.reading import READ_REFUSALS, open_view, stream, version_of
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.starting import Description, Title, checked_start
@@ -153,10 +154,13 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     await add_client_figures(request.state["database"], caller.user_id, [workout])
     if not query.include_telemetry:
         return with_members_beside(workout, workout=msgspec.Raw(wrapped))
+    bare = msgspec.json.encode(workout)
+    etag = etag_of(*await version_of(request.state, workout), bare)
+    if holds(request, etag):
+        return not_modified(etag)
     view = await open_view(request, caller, workout, Selection())
-    bare = _with_rows(msgspec.json.encode(workout), view)
-    pieces = chain(bare, [b',"workout":'], _with_rows(wrapped, view), [b"}}"])
-    return stream(request, pieces, JSON)
+    rows = chain(_with_rows(bare, view), [b',"workout":'], _with_rows(wrapped, view), [b"}}"])
+    return tag(stream(request, rows, JSON), etag)
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:

@@ -80,6 +80,7 @@ class Day:
         path = re.sub(r"{(\w+)}", lambda found: self.places[found[1]], operation.path)
         response = self.client.request(operation.method, path, **options)
         assert response.is_success, (name, response.text)
+        assert_kept_as_declared(operation, response)
         media = response.headers["content-type"].partition(";")[0]
         if media not in TEXTS:
             return None
@@ -91,6 +92,16 @@ class Day:
 
     def sign_in(self, key: str) -> None:
         self.client.headers["Authorization"] = f"Bearer {key}"
+
+
+def assert_kept_as_declared(operation: Operation, response: httpx2.Response) -> None:
+    """What has an ETag is kept and asked about; nothing else is, but for streams of events."""
+    name = operation.handler.__name__
+    assert ("etag" in response.headers) == operation.is_revalidated, name
+    is_stream = response.headers["content-type"].startswith("text/event-stream")
+    without = "no-cache" if is_stream else "private, no-store"
+    kept = "private, no-cache" if operation.is_revalidated else without
+    assert response.headers.get_list("cache-control") == [kept], name
 
 
 def play(service: str) -> dict[str, Any]:
