@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import psycopg_pool
 import redis
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -44,6 +44,7 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
     detail: str
     error: str
     errors: list[Fault] = []
+    hint: Annotated[str, Meta(description="Of 401: how a key is sent")] | UnsetType = UNSET
 
 
 class Problem(TrackerError):

@@ -37,6 +37,7 @@ class Operation:
     ``body``: content type → type. ``prefer``: what the ``Prefer`` header may ask for.
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
+    ``problems``: the type of a refusal that has more members than every problem.
     ``is_open``: parameters of the query that are not known are ignored, as others may add some, and
     so are members of the body; by default they are refused.
     ``makes``: the name in paths of what it makes, and where the answer says it.
@@ -59,6 +60,7 @@ class Operation:
     media: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
+    problems: Mapping[HTTPStatus, Any] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
     is_open: bool = False
     key_in_query: bool = False

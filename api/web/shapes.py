@@ -82,6 +82,13 @@ def fault_of(error: msgspec.ValidationError, kind: Any, value: Any = None) -> Fa
     return Fault(f"must be {described(shape)}{_named(shape, sent)}", member)
 
 
+def wrong_values(kind: Any) -> Iterator[Fault]:
+    """What would be said of a wrong value of each member that a struct has; none without one."""
+    shape = _type_of(kind) if kind else None
+    for field in shape.fields if isinstance(shape, inspect.StructType) else ():
+        yield Fault(f"must be {described(field.type)}", field.encode_name)
+
+
 def sentence(fault: Fault) -> str:
     """A fault as what a problem says first."""
     return f"{fault.member}: {fault.detail}" if fault.member else f"the body {fault.detail}"

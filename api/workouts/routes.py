@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
@@ -96,7 +96,7 @@ class WorkoutList(Struct):
 class GetQuery(Struct, rename="camel"):
     """What to add to the workout."""
 
-    include_telemetry: bool = False
+    include_telemetry: Annotated[bool, Meta(description="With its samples")] = False
 
 
 class Completion(WorkoutChange):

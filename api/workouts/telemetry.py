@@ -73,7 +73,9 @@ class TelemetryQuery(Struct, rename="camel"):
     resolution: (
         Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
     ) = None
-    format: Format | None = None
+    format: Annotated[
+        Format | None, Meta(description="By default CSV where `Accept` asks for it, else `samples`")
+    ] = None
 
 
 class Telemetry(Struct, rename="camel"):
