@@ -14,6 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from api.web.problems import Fault
+from api.web.synonyms import meant_by, plain
 from shared.allowed import alternatives, choices_of, described
 
 _MISSING: Final = re.compile("missing required field `([^`]+)`")
@@ -25,13 +26,15 @@ _MOST_NAMED: Final = 12  # known names, where none is near
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that somebody may have meant, whatever the case and with underscores."""
-    plain = {_plain(each): each for each in known}
-    wanted = _plain(name[:_LONGEST_NAME])
-    if found := get_close_matches(wanted, plain, 1, _ALIKE):
-        return plain[found[0]]
-    parts = [each for each in plain if len(each) > 2 and each in wanted]
-    return plain[max(parts, key=len)] if parts else None
+    """The known name that somebody may have meant, by letters or by a synonym."""
+    name = name[:_LONGEST_NAME]
+    ours = {plain(each): each for each in known}
+    if plain(name) not in ours and (meant := meant_by(name, known)):
+        return meant
+    if found := get_close_matches(plain(name), ours, 1, _ALIKE):
+        return ours[found[0]]
+    parts = [each for each in ours if len(each) > 2 and each in plain(name)]
+    return ours[max(parts, key=len)] if parts else None
 
 
 def unknown(name: str, known: Collection[str], path: str = "", what: str = "member") -> Fault:
@@ -102,10 +105,6 @@ def shortened(name: str) -> str:
 @lru_cache(1000)
 def _type_of(kind: Any) -> inspect.Type:
     return inspect.type_info(kind)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
 
 
 def _names(shape: inspect.StructType) -> tuple[str, ...]:
