@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # A line in the log of the API for each request, at the level info.
+    access_log: bool = False
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
     # Of one ride: a day of 4 Hz is 345,600.

@@ -136,6 +136,7 @@ class Endpoint:
             return await operation.handler(request)
         in_query = operation.key_in_query
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
+        request.scope["user_id"] = caller.user_id  # for the access log
         _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
