@@ -21,7 +21,7 @@ help: ## Show this list
 	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Try it: servers, migrations, API and workers, all on this machine
-run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=ride.fit)
+run: setup ## Start everything, play a ride and serve (PORT=8000 RIDE=ride.fit, RIDE=none plays nothing)
 	@$(OPS) run
 demo: setup ## The same, and exit once the ride is completed
 	@$(OPS) run --once
@@ -53,6 +53,7 @@ device-truth: setup-dev ## Compare with what devices computed, into docs/metrics
 chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=…)
 	@$(PY) -m tests.faults.chaos
 fuzz: setup-dev ## Try every operation with ever other data, against the document (EXAMPLES=1000)
+	@$(call whole_number,EXAMPLES)
 	@EXAMPLES=$(or $(EXAMPLES),1000) $(PY) -m pytest tests/contract $(PYTEST_ARGS)
 bench: setup-dev ## Measure everything beside its limit (RUNS=3 SECONDS=3 ONLY=fold,… JSON=… PEER_URL=…)
 	@$(PY) -m bench
@@ -121,6 +122,9 @@ migration: setup ## Write the files of a new migration (NAME=add_laps)
 import: ## Import rides: files, folders, zips (FILES="*.fit" WATCH=folder USER=me@example.com)
 	@$(call ops,import $(if $(filter command line,$(origin USER)),--user "$$USER"))
 
+# What ops checks of its own variables (ops/variables.py), for those that others read.
+whole_number = case "$$$(1)" in *[!0-9]*) echo "$(1) must be a whole number, not '$$$(1)'" >&2; exit 2 ;; esac
+
 NEED_COMPOSE = $(COMPOSE) version >/dev/null 2>&1 || { echo "this needs a Docker engine with Compose v2 \
 (docs.docker.com/compose/install); without one, \`make run\` starts everything here"; exit 1; }
 
@@ -135,6 +139,7 @@ logs: ## Follow the logs of the stack
 	@$(NEED_COMPOSE)
 	@$(COMPOSE) logs --follow --tail 100
 scale: ## Run so many workers in the stack (N=4)
+	@$(call whole_number,N)
 	@$(NEED_COMPOSE)
 	@$(COMPOSE) up --detach --no-recreate --scale worker=$(or $(N),2) worker
 

@@ -57,6 +57,7 @@ from api.season import ftp_suggestion, records, thresholds, totals
 from api.sharing import shared, shares
 from api.sharing.store import find_shut_shares
 from api.web import docs, problem_pages
+from api.web.access_log import AccessLog
 from api.web.body import BodyBudget
 from api.web.cors import AllowOrigins
 from api.web.openapi import openapi_json
@@ -152,7 +153,7 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
         app = AllowOrigins(app, settings.cors_origins)
     if settings.trusted_proxies:  # who alone can say that a request came by TLS
         app = StrictTransport(app)
-    return app
+    return AccessLog(app) if settings.access_log else app
 
 
 @asynccontextmanager

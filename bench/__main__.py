@@ -15,6 +15,7 @@ from bench.figures import Figure
 from bench.peer import Peer
 from bench.report import Report, this_machine, to_table, update_document
 from bench.system import Options, System, running_system
+from ops.variables import Address, run_in_words, variable
 
 MEASUREMENTS: Final[dict[str, Callable[[System, Options], Iterable[Figure]]]] = {
     "upload": uploads.measure,
@@ -31,15 +32,13 @@ _DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.m
 
 
 @click.command()
-@click.option("--runs", envvar="RUNS", default=3, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--seconds", envvar="SECONDS", default=3.0, type=click.FloatRange(0.1), help="A load."
-)
-@click.option("--rides", envvar="RIDES", default=40, show_default=True, type=click.IntRange(2))
-@click.option("--only", envvar="ONLY", default=",".join(MEASUREMENTS), show_default=True)
-@click.option("--peer-url", envvar="PEER_URL", help="A server of the original design.")
-@click.option("--peer-key", envvar="PEER_KEY", default="", help="An API key of its own.")
-@click.option("--json", "path", envvar="JSON", type=click.Path(path_type=Path))
+@variable("--runs", envvar="RUNS", default=3, show_default=True, type=click.IntRange(1))
+@variable("--seconds", envvar="SECONDS", default=3.0, type=click.FloatRange(0.1), help="A load.")
+@variable("--rides", envvar="RIDES", default=40, show_default=True, type=click.IntRange(2))
+@variable("--only", envvar="ONLY", default=",".join(MEASUREMENTS), show_default=True)
+@variable("--peer-url", envvar="PEER_URL", type=Address(), help="A server of the original design.")
+@variable("--peer-key", envvar="PEER_KEY", default="", help="An API key of its own.")
+@variable("--json", "path", envvar="JSON", type=click.Path(path_type=Path))
 def main(only: str, peer_url: str | None, peer_key: str, path: Path | None, **amounts: Any) -> None:
     """Measure; a run of everything becomes the measured part of docs/performance.md."""
     options = Options(**amounts, peer=Peer(peer_url, peer_key) if peer_url else None)
@@ -66,4 +65,4 @@ def _measure(chosen: list[str], options: Options) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    main()
+    run_in_words(main)

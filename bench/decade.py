@@ -25,6 +25,7 @@ from bench.rides import ride
 from bench.system import System, running_system
 from ops.admin.accounts import create_account
 from ops.processes import Process
+from ops.variables import run_in_words, variable
 from shared.files.fit_writer import write_fit
 from shared.files.recording import Recording
 from shared.samples.columns import Samples
@@ -50,8 +51,8 @@ FROM workouts WHERE user_id = %s
 
 
 @click.command()
-@click.option("--files", envvar="FILES", default=2000, show_default=True, type=click.IntRange(8))
-@click.option("--workers", envvar="N", default=2, show_default=True, type=click.IntRange(1))
+@variable("--files", envvar="FILES", default=2000, show_default=True, type=click.IntRange(8))
+@variable("--workers", envvar="N", default=2, show_default=True, type=click.IntRange(1))
 def main(files: int, workers: int) -> None:
     """Import so many files of an hour, a day apart, by so many workers."""
     console = Console(highlight=False)
@@ -220,4 +221,4 @@ def _resident(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_in_words(main)

@@ -37,6 +37,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -123,6 +124,7 @@ class Device:
         self._size = _BATCH  # of the next batch
         self._resting: dict[int, float] = {}  # until when a ride is left alone
         self._next_receipt: dict[int, float] = {}
+        self._told: set[str] = set()  # names of members that the server ignores
         self._closing, self._wake = False, threading.Event()
         self._sender = threading.Thread(target=self._run, name="device sender", daemon=True)
         self._sender.start()
@@ -272,6 +274,7 @@ class Device:
         if dropped:
             self._tell(Trouble(f"left out: {dropped}"))
         self._note_epoch(answer["epoch"])
+        self._tell_ignored(answer.get("ignored", {}))
         # Else it was one reading, and the rest of the sample was stored.
         left_out = {at["index"] for at in dropped if at.get("member") in (None, "timestamp")}
         if answer["accepted"] + len(left_out) < len(batch):  # the list was cut short
@@ -280,8 +283,17 @@ class Device:
         self._buffer.note([row for at, row in enumerate(batch) if at not in left_out], _SENT)
         return True
 
+    def _tell_ignored(self, ignored: Mapping[str, str | None]) -> None:
+        """Each name that the server does not know, once, with the one that it may stand for."""
+        for name in ignored.keys() - self._told:
+            hint = f"did you mean `{ignored[name]}`?" if ignored[name] else "it has no such channel"
+            self._tell(Trouble(f"the server ignores `{name}` of samples: {hint}"))
+        self._told |= ignored.keys()
+
     def _complete(self, path: str) -> bool:
         answer = self._ask("POST", f"{path}/complete", headers={"Prefer": "wait=10"})
+        if answer["epoch"]:  # else Redis was away, and the receipt will tell
+            self._note_epoch(answer["epoch"])
         return answer["workout"]["status"] in ("COMPLETED", "ARCHIVED")
 
     def _forget(self, path: str, ride: int) -> None:
@@ -322,6 +334,9 @@ class _Ride(NamedTuple):
     is_completed: bool
 
 
+_COLUMNS: Final = ", ".join(_Ride._fields)
+
+
 class _Buffer:
     """Rides and samples in a file, for the thread that records and the one that sends."""
 
@@ -329,6 +344,7 @@ class _Buffer:
         self._lock = threading.Lock()
         self._file = sqlite3.connect(file, check_same_thread=False)
         self._file.executescript(_TABLES)
+        self.rides()  # raises for tables of others
 
     def close(self) -> None:
         with self._lock:
@@ -336,7 +352,9 @@ class _Buffer:
 
     def rides(self) -> list[_Ride]:
         """The one under way first: somebody may be watching."""
-        return [_Ride(*row) for row in self._query("SELECT * FROM rides ORDER BY is_over, id")]
+        return [
+            _Ride(*row) for row in self._query(f"SELECT {_COLUMNS} FROM rides ORDER BY is_over, id")
+        ]
 
     def start(self, details: str) -> None:
         with self._lock, self._file:
@@ -418,8 +436,9 @@ def _to_reading(sample: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _milliseconds(value: object) -> int:
-    if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo:
-        value = moment.timestamp() * 1000
+    with suppress(ValueError):  # it is no time, as what is said below
+        if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo:
+            value = moment.timestamp() * 1000
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**53:
         raise ValueError("a timestamp is Unix milliseconds, or RFC 3339 with an offset")
     return round(value)
@@ -455,19 +474,57 @@ def main() -> None:
         parser.error("give a --key, or set BPT_KEY")
     if not _is_address(options.url):
         parser.error("--url is the service's address alone, such as https://tracker.example:8000")
-    device = Device(options.url, options.key, options.file, pace=Pace(upload=1))
+    try:
+        device = Device(options.url, options.key, options.file, pace=Pace(upload=1))
+        _record(device, _read(sys.stdin.buffer) if options.stdin else simulate(600))
+    except sqlite3.Error as error:
+        sys.exit(f"cannot use {options.file}: {_TROUBLES_OF_FILES.get(_code(error), error)}")
+    print(json.dumps(device.receipt))
+
+
+def _record(device: Device, samples: Iterable[Mapping[str, Any]]) -> None:
+    """A ride of these samples, from its start until it is safe on the server."""
     if not device.riding:
         device.start(title="From the example client")
-    for line in sys.stdin if options.stdin else map(json.dumps, simulate(600)):
+    for sample in samples:
         try:
-            device.add(json.loads(line))
-        except (ValueError, AttributeError) as error:
-            logger.warning("left out %.80r: %s", line, error)
+            device.add(sample)
+        except ValueError as error:
+            logger.warning("left out %.80r: %s", sample, error)
     device.complete()
     while not device.wait(60):
         logger.warning("still trying; interrupted, the next run goes on")
     device.close()
-    print(json.dumps(device.receipt))
+
+
+def _read(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The objects of JSON, a line each. What is none is left out, and told."""
+    for number, line in enumerate(lines, 1):
+        try:
+            sample = json.loads(line)
+        except (ValueError, RecursionError):
+            sample = None
+        if isinstance(sample, dict):
+            yield sample
+        elif line.strip():
+            example = '{"power": 210, "cadence": 90}'
+            logger.warning("left out line %d: it is no sample, such as %s", number, example)
+
+
+def _code(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "")
+
+
+_DAMAGED: Final = "it is damaged, or no file of rides; move it away, or name another by --file"
+_TROUBLES_OF_FILES: Final = {
+    "SQLITE_BUSY": "another process sends the rides in it",
+    "SQLITE_CANTOPEN": "is its folder there, and may this user write to it?",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_ERROR": _DAMAGED,  # a table is not as here
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_READONLY": "this user may not write to it",
+}
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 try:
-    import click
+    import httpx2
     import psycopg
     import redis
     from dotenv import load_dotenv
 
     from ops.commands import main
+    from ops.variables import run_in_words
     from shared.errors import TrackerError
 except KeyboardInterrupt:
     sys.exit(130)
@@ -18,30 +19,20 @@ except ModuleNotFoundError as missing:
     sys.exit(f"failed: {missing}: .venv is not whole; run `make clean setup`")
 
 
-def _in_words(error: click.ClickException) -> str:
-    """A mistake in the options, by the variables that make takes for them."""
-    if not isinstance(error, click.BadParameter) or error.param is None:
-        return error.format_message()
-    option = error.param
-    said = str(option.envvar) if option.envvar else f"--{option.name}"
-    if isinstance(error, click.MissingParameter):
-        about = (getattr(option, "help", None) or "").rstrip(".")
-        return f"say {said}=…" + (f" ({about[0].lower()}{about[1:]})" if about else "")
-    return f"{said}: {error.message}"
+def _origin_of(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 if __name__ == "__main__":
     load_dotenv(Path(__file__).resolve().parents[1] / ".env")
     try:
-        main(standalone_mode=False)
-    except click.Abort:
-        sys.exit("given up")
-    except click.ClickException as error:
-        sys.exit(_in_words(error))
+        run_in_words(main)
     except psycopg.errors.UndefinedTable:
         sys.exit("failed: the schema is not there: run `make migrate`")
     except (TrackerError, psycopg.OperationalError, redis.ConnectionError) as error:
         sys.exit(f"failed: {error}")
+    except httpx2.TransportError as error:
+        sys.exit(f"failed: {_origin_of(error.request.url)} does not answer: {error}")
     except BrokenPipeError:  # of `make users | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

@@ -23,14 +23,16 @@ from ops.admin.redis_prompt import open_prompt
 from ops.embedded.servers import servers
 from ops.private_files import create_private
 from ops.processes import Supervisor, spawn, stop_on_signals
+from ops.variables import Address, RideFile, variable
 from shared.credentials import SCOPES
 from shared.settings import read_settings
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 LETTER = click.IntRange(1, 2**63 - 1)
 
 
 @click.group()
-@click.option("--data-dir", envvar="DATA_DIR", default=".data", type=click.Path(path_type=Path))
+@variable("--data-dir", envvar="DATA_DIR", default=".data", type=click.Path(path_type=Path))
 @click.pass_context
 def main(context: click.Context, data_dir: Path) -> None:
     """Bike Power Tracker operations."""
@@ -44,9 +46,9 @@ def _servers(context: click.Context) -> Iterator[dict[str, str]]:
 
 
 @main.command()
-@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535))
-@click.option("--ride", envvar="RIDE", type=click.Path(path_type=Path))
-@click.option("--once", is_flag=True, help="Exit once the ride is completed.")
+@variable("--port", envvar="PORT", type=click.IntRange(0, 65535))
+@variable("--ride", envvar="RIDE", type=RideFile(), help="A file, or none.")
+@variable("--once", is_flag=True, help="Exit once the ride is completed.")
 @click.pass_obj
 def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None:
     """Play a ride through everything, then serve."""
@@ -64,7 +66,7 @@ def api(context: click.Context) -> None:
 
 
 @main.command()
-@click.option("--count", envvar="N", default=1, type=click.IntRange(1, 256))
+@variable("--count", envvar="N", default=1, type=click.IntRange(1, 256))
 @click.pass_context
 def worker(context: click.Context, count: int) -> None:
     """Run worker processes."""
@@ -100,7 +102,7 @@ def rollback(context: click.Context) -> None:
 
 
 @main.command()
-@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@variable("--yes", envvar="YES", is_flag=True, help="Do not ask.")
 @click.pass_context
 def reset_db(context: click.Context, yes: bool) -> None:
     """Throw every row away: roll everything back and apply it again."""
@@ -114,11 +116,11 @@ def reset_db(context: click.Context, yes: bool) -> None:
 
 
 @main.command()
-@click.option(
+@variable(
     "--id",
     "letter_id",
     envvar="ID",
-    type=click.IntRange(1, 2**63 - 1),
+    type=LETTER,
     help="Show all of one, its traceback too.",
 )
 @click.pass_context
@@ -138,8 +140,8 @@ def dead_letters(context: click.Context, letter_id: int | None) -> None:
 
 
 @main.command()
-@click.option("--id", "letter_id", envvar="ID", type=LETTER)
-@click.option("--all", "everything", envvar="ALL", is_flag=True)
+@variable("--id", "letter_id", envvar="ID", type=LETTER)
+@variable("--all", "everything", envvar="ALL", is_flag=True)
 @click.pass_context
 def replay(context: click.Context, letter_id: int | None, everything: bool) -> None:
     """Give dead letters back to the workers."""
@@ -151,7 +153,7 @@ def replay(context: click.Context, letter_id: int | None, everything: bool) -> N
 
 
 @main.command()
-@click.option("--name", envvar="NAME", required=True, help="What it does: add_laps.")
+@variable("--name", envvar="NAME", required=True, help="What it does: add_laps.")
 def migration(name: str) -> None:
     """Write the two empty files of a new migration."""
     if not re.fullmatch(r"[A-Za-z][\w ]*", name):
@@ -161,8 +163,8 @@ def migration(name: str) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
-@click.option("--key-name", envvar="KEY_NAME", default="make user")
+@variable("--email", envvar="EMAIL", required=True, help="The user's address.")
+@variable("--key-name", envvar="KEY_NAME", default="make user")
 @click.pass_context
 def user(context: click.Context, email: str, key_name: str) -> None:
     """Create a user, and print a key that is never shown again."""
@@ -192,10 +194,10 @@ def users(context: click.Context) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
-@click.option("--name", envvar="NAME", default="make key")
-@click.option("--scopes", envvar="SCOPES", default="upload", help="Of upload, read, admin.")
-@click.option("--expires", envvar="EXPIRES", type=click.DateTime(), help="UTC.")
+@variable("--email", envvar="EMAIL", required=True, help="The user's address.")
+@variable("--name", envvar="NAME", default="make key")
+@variable("--scopes", envvar="SCOPES", default="upload", help="Of upload, read, admin.")
+@variable("--expires", envvar="EXPIRES", type=click.DateTime(), help="UTC.")
 @click.pass_context
 def key(
     context: click.Context, email: str, name: str, scopes: str, expires: datetime | None
@@ -211,7 +213,7 @@ def key(
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
+@variable("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.pass_context
 def keys(context: click.Context, email: str) -> None:
     """List a user's keys that open, without their secrets."""
@@ -225,7 +227,7 @@ def keys(context: click.Context, email: str) -> None:
 
 
 @main.command()
-@click.option("--key", "key_id", envvar="KEY", required=True, help="Its id, or the whole key.")
+@variable("--key", "key_id", envvar="KEY", required=True, help="Its id, or the whole key.")
 @click.pass_context
 def revoke(context: click.Context, key_id: str) -> None:
     """Make a key open nothing more."""
@@ -235,8 +237,8 @@ def revoke(context: click.Context, key_id: str) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
-@click.option("--undo", envvar="UNDO", is_flag=True, help="Let the user in again.")
+@variable("--email", envvar="EMAIL", required=True, help="The user's address.")
+@variable("--undo", envvar="UNDO", is_flag=True, help="Let the user in again.")
 @click.pass_context
 def disable_user(context: click.Context, email: str, undo: bool) -> None:
     """Shut a user out; nothing is deleted."""
@@ -246,7 +248,7 @@ def disable_user(context: click.Context, email: str, undo: bool) -> None:
 
 
 @main.command()
-@click.option("--days", envvar="DAYS", default=7, type=click.IntRange(1, 3650))
+@variable("--days", envvar="DAYS", default=7, type=click.IntRange(1, 3650))
 @click.pass_context
 def invite(context: click.Context, days: int) -> None:
     """Print a code that makes one account, where REGISTRATION=invite."""
@@ -263,7 +265,7 @@ def invite(context: click.Context, days: int) -> None:
 
 
 @main.command()
-@click.option("--email", envvar="EMAIL", required=True, help="The user's address.")
+@variable("--email", envvar="EMAIL", required=True, help="The user's address.")
 @click.pass_context
 def reset_password(context: click.Context, email: str) -> None:
     """Print a new password of a user; whoever is logged in is logged out."""
@@ -272,8 +274,8 @@ def reset_password(context: click.Context, email: str) -> None:
 
 
 @main.command()
-@click.option("--user", help="Only the workouts of this address.")
-@click.option("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
+@variable("--user", help="Only the workouts of this address.")
+@variable("--since", envvar="SINCE", type=click.DateTime(), help="Only those since (UTC).")
 @click.pass_context
 def recompute(context: click.Context, user: str | None, since: datetime | None) -> None:
     """Compute the figures of archived workouts anew, by the workers.
@@ -290,9 +292,9 @@ def recompute(context: click.Context, user: str | None, since: datetime | None) 
 
 
 @main.command("import")
-@click.option("--files", envvar="FILES", help="Files, folders, zips and patterns.")
-@click.option("--watch", envvar="WATCH", type=click.Path(path_type=Path), help="A folder.")
-@click.option("--user", help="Whose rides they are; needed unless there is one user.")
+@variable("--files", envvar="FILES", help="Files, folders, zips and patterns.")
+@variable("--watch", envvar="WATCH", type=FOLDER, help="A folder.")
+@variable("--user", help="Whose rides they are; needed unless there is one user.")
 @click.pass_obj
 def import_files(data_dir: Path, files: str | None, watch: Path | None, user: str | None) -> None:
     """Import rides from files."""
@@ -305,7 +307,7 @@ def import_files(data_dir: Path, files: str | None, watch: Path | None, user: st
 
 
 @main.command()
-@click.option("--user", help="Whose rides they are; needed unless there is one user.")
+@variable("--user", help="Whose rides they are; needed unless there is one user.")
 @click.pass_context
 def import_key(context: click.Context, user: str | None) -> None:
     """Print a key for `import`, which ends it."""
@@ -314,13 +316,13 @@ def import_key(context: click.Context, user: str | None) -> None:
 
 
 @main.command()
-@click.option("--riders", envvar="RIDERS", default=10, type=click.IntRange(1, 5000))
-@click.option("--minutes", envvar="MINUTES", default=10.0, type=click.FloatRange(0.05, 1440))
-@click.option("--speed", envvar="SPEED", default=1.0, type=click.FloatRange(0.1, 1000))
-@click.option("--by", envvar="BY", default="batches", type=click.Choice(["batches", "streams"]))
-@click.option("--seed", envvar="SEED", default=1, type=click.IntRange(0))
-@click.option("--url", envvar="URL", help="Of the API; without it, this checkout's.")
-@click.option("--key", envvar="KEY", help="Of the user who rides; without it, many do.")
+@variable("--riders", envvar="RIDERS", default=10, type=click.IntRange(1, 5000))
+@variable("--minutes", envvar="MINUTES", default=10.0, type=click.FloatRange(0.05, 1440))
+@variable("--speed", envvar="SPEED", default=1.0, type=click.FloatRange(0.1, 1000))
+@variable("--by", envvar="BY", default="batches", type=click.Choice(["batches", "streams"]))
+@variable("--seed", envvar="SEED", default=1, type=click.IntRange(0))
+@variable("--url", envvar="URL", type=Address(), help="Of the API; without it, this checkout's.")
+@variable("--key", envvar="KEY", help="Of the user who rides; without it, many do.")
 @click.pass_obj
 def simulate(
     data_dir: Path,
@@ -341,10 +343,10 @@ def simulate(
 
 
 @main.command()
-@click.option("--id", "workout_id", envvar="ID", help="Of the ride.")
-@click.option("--stream", envvar="STREAM", help="The name of a stream, in place of a ride.")
-@click.option("--url", envvar="URL", help="Of the API; without it, that of `make run`.")
-@click.option("--key", envvar="KEY", help="Of the rider; without it, that of `make run`.")
+@variable("--id", "workout_id", envvar="ID", help="Of the ride.")
+@variable("--stream", envvar="STREAM", help="The name of a stream, in place of a ride.")
+@variable("--url", envvar="URL", type=Address(), help="Of the API; without it, that of `make run`.")
+@variable("--key", envvar="KEY", help="Of the rider; without it, that of `make run`.")
 @click.pass_obj
 def watch(
     data_dir: Path, workout_id: str | None, stream: str | None, url: str | None, key: str | None
@@ -381,7 +383,7 @@ def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--file", envvar="FILE", help="Where to; - for standard output.")
+@variable("--file", envvar="FILE", help="Where to; - for standard output.")
 @click.pass_context
 def backup(context: click.Context, file: str | None) -> None:
     """Back up the database and the samples not yet folded."""
@@ -393,14 +395,14 @@ def backup(context: click.Context, file: str | None) -> None:
 
 
 @main.command("restore")
-@click.option(
+@variable(
     "--file",
     envvar="FILE",
     required=True,
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     help="Which; - for standard input.",
 )
-@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
+@variable("--yes", envvar="YES", is_flag=True, help="Do not ask.")
 @click.pass_context
 def restore_command(context: click.Context, file: str, yes: bool) -> None:
     """Replace the database by a backup."""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.addresses import CHECKS
+from shared.allowed import allowed
 from shared.errors import InvalidSettings
 from shared.openid import OpenIdProvider, is_secure
 
@@ -28,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # A line in the log of the API for each request, at the level info.
+    access_log: bool = False
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
     # Of one ride: a day of 4 Hz is 345,600.
@@ -174,8 +177,8 @@ def _convert(key: str, text: str, kind: Any) -> Any:
         return tuple(entry.strip() for entry in text.split(",") if entry.strip())
     try:
         return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidSettings(f"{key}={text!r} is wrong: {error}") from None
+    except msgspec.ValidationError:
+        raise InvalidSettings(f"{key} must be {allowed(kind)}, not {text!r}") from None
 
 
 def _decode(key: str, text: str, kind: Any) -> Any:

@@ -7,6 +7,7 @@ import msgspec
 from api.web.body import MOST_BODY, read_body, refuse_form
 from api.web.problems import BadRequest
 from api.web.state import Request
+from api.web.syntax import json_fault
 
 
 async def read_object(request: Request[Any]) -> dict[str, Any]:
@@ -19,7 +20,7 @@ async def read_object(request: Request[Any]) -> dict[str, Any]:
     try:
         members = msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        raise BadRequest(f"the body is not JSON: {json_fault(error)}") from None
     if not isinstance(members, dict):
         raise BadRequest("send a JSON object")
     return members

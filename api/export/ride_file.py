@@ -20,9 +20,10 @@ from api.identity.profile import time_zone_or_own
 from api.web.body import JSON
 from api.web.problems import Conflict
 from api.web.query import read_query, workout_id_of
+from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts.answers import require_workout
-from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.reading import READ_REFUSALS, open_view, stream, version_of
 from api.workouts.recorded import RecordedColumns
 from api.workouts.selection import Selection, View
 from api.workouts.store import Crop, Workout
@@ -71,6 +72,7 @@ _FORMATS: Final = {
     "csv": _Format("text/csv; charset=utf-8", csv_pieces),
     "json": _Format(JSON, json_pieces),
 }
+_WRITING: Final = 1  # raised whenever a format is written in other bytes
 _LONGEST_TITLE: Final = 80  # characters of it in a file's name
 
 
@@ -81,15 +83,18 @@ async def export_ride(request: ExportRequest, caller: Caller) -> Response:
     """
     kind = read_query(request, FileQuery).format
     workout = await require_workout(request.state, workout_id_of(request), caller)
+    zone = ZoneInfo(await time_zone_or_own(request.state, caller, None))
+    etag = etag_of(*await version_of(request.state, workout), _WRITING, kind, zone.key, workout)
+    if holds(request, etag):
+        return not_modified(etag)
     view = await open_view(request, caller, workout, Selection())
     if not view.outline.count:
         raise Conflict("the ride has no samples, which a file would be made of")
-    zone = ZoneInfo(await time_zone_or_own(request.state, caller, None))
     chosen = _FORMATS[kind]
     answer = stream(request, chosen.pieces(_outgoing(workout, view, zone)), chosen.media)
     day = workout.start_time.astimezone(zone).date()
     answer.headers["Content-Disposition"] = disposition(day, workout.title, kind)
-    return answer
+    return tag(answer, etag)
 
 
 def disposition(day: date, title: str | None, extension: str) -> str:

@@ -18,9 +18,9 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\\n)")]
 class UploadsQuery(Struct, rename="camel"):
     """Which uploads: by default all but the files of zips."""
 
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    limit: Annotated[int, Meta(ge=1, le=100, description="Uploads of a page")] = 20
     cursor: Annotated[str | None, Meta(description="The `nextCursor` of a page")] = None
-    status: UploadStatus | None = None
+    status: Annotated[UploadStatus | None, Meta(description="Only those in this state")] = None
     parent: Annotated[UUID | None, Meta(description="A zip: list its files")] = None
     sha256: Annotated[
         Sha256 | None,

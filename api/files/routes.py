@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 import redis
-from msgspec import Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.responses import Response
 
 from api.files import store
@@ -31,6 +31,7 @@ from api.web.problems import (
     Duplicate,
     LimitReached,
     NotFound,
+    ProblemDocument,
     UnknownName,
     Unprocessable,
     about,
@@ -69,11 +70,17 @@ class SendQuery(WaitQuery, rename="camel"):
     the file's own words.
     """
 
-    filename: str | None = None
-    on_duplicate: OnDuplicate = OnDuplicate.REJECT
-    title: TitleWords | None = None
-    description: Description | None = None
-    sport: Sport | None = None
+    filename: Annotated[str | None, Meta(description="Shown in lists; its bytes say the kind")] = (
+        None
+    )
+    on_duplicate: Annotated[OnDuplicate, Meta(description="What if the ride is there already")] = (
+        OnDuplicate.REJECT
+    )
+    title: Annotated[TitleWords | None, Meta(description="Of the ride, not the file's own")] = None
+    description: Annotated[
+        Description | None, Meta(description="Of the ride, not the file's own")
+    ] = None
+    sport: Annotated[Sport | None, Meta(description="Of the ride, not the file's own")] = None
 
 
 _Bytes = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "binary"})]
@@ -87,6 +94,14 @@ class FileForm(Struct, rename="camel"):
     title: TitleWords | None = None
     description: Description | None = None
     sport: Sport | None = None
+
+
+class DuplicateDocument(ProblemDocument, rename="camel", omit_defaults=True):
+    """A problem; of a ride that is here already, with the workouts that it is."""
+
+    duplicate_of: UUID | UnsetType = UNSET
+    workout_ids: list[UUID] | UnsetType = UNSET
+    upload: Upload | UnsetType = UNSET
 
 
 class UploadAnswer(Struct):
@@ -407,6 +422,7 @@ OPERATIONS = Operations(
             headers=("Location", "Preference-Applied"),
             makes=("upload", "$response.body#/upload/id"),
             takes_key=True,
+            problems={HTTPStatus.CONFLICT: DuplicateDocument},
             refusals={
                 HTTPStatus.CONFLICT: "The ride is there already, as `duplicateOf` says; or as much"
                 " is kept of the user as may be",

@@ -50,19 +50,22 @@ class StartQuery(Struct, rename="camel"):
     `timeZone`: of a new account.
     """
 
-    invitation: Annotated[str, Meta(max_length=100)] | None = None
-    page: bool = False
+    invitation: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(description="A code from whoever runs the service, if a new account needs one"),
+    ] = None
+    page: Annotated[bool, Meta(description="Come back to the page, not to JSON")] = False
     time_zone: TimeZone = "UTC"
 
 
 class CallbackQuery(Struct):
     """What the provider sends back by the user's browser."""
 
-    state: Parameter | None = None
-    code: Parameter | None = None
-    iss: Parameter | None = None
-    error: Parameter | None = None
-    error_description: Parameter | None = None
+    state: Annotated[Parameter | None, Meta(description="Which sign-in it is")] = None
+    code: Annotated[Parameter | None, Meta(description="Proof that the user agreed")] = None
+    iss: Annotated[Parameter | None, Meta(description="The provider's issuer")] = None
+    error: Annotated[Parameter | None, Meta(description="Why there is no code")] = None
+    error_description: Annotated[Parameter | None, Meta(description="The same in words")] = None
 
 
 def open_providers(settings: Settings, transport: BoundedTransport) -> dict[str, ProviderClient]:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from api.web.problems import Fault
-from api.web.shapes import in_words
+from shared.allowed import in_words
 from shared.samples.channels import CHANNELS, MAX_CLOCK_LEAD, Channel
 from shared.samples.columns import IntArray, Samples
 

@@ -10,6 +10,7 @@ import numpy as np
 from api.ingest.batch import NDJSON, Limits, ParsedBatch, Timestamp, milliseconds
 from api.ingest.unknown import without_channel
 from api.web.problems import BadRequest, BadSamples, Fault, TooLarge, Unprocessable, about
+from api.web.syntax import json_fault
 from shared.samples.channels import CHANNEL_NAMES, CHANNELS, EARLIEST_TIMESTAMP, Channel
 from shared.samples.columns import FloatArray, Samples
 
@@ -52,7 +53,7 @@ def _plain_rows(body: bytes) -> list[Row]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        raise BadRequest(f"the body is not JSON: {json_fault(error)}") from None
     rows = document
     if isinstance(document, dict):
         rows = document.get("samples")
@@ -97,9 +98,10 @@ def _plain_lines(body: bytes, limits: Limits, lenient: bool, faults: list[Fault]
         try:
             rows.append((index, msgspec.json.decode(line)))
         except (msgspec.DecodeError, RecursionError) as error:
+            wrong = f"not a line of JSON: {json_fault(error)}"
             if not lenient:
-                raise BadRequest(f"sample {index} is not a line of JSON: {error}") from None
-            faults.append(Fault(f"not a line of JSON: {error}", index=index))
+                raise BadRequest(f"sample {index} is {wrong}") from None
+            faults.append(Fault(wrong, index=index))
     return rows
 
 

@@ -99,6 +99,13 @@ class StreamWriter:
         sent = await self._send_in_epoch([])
         return self._epochs.tell(sent.run, sent.replies[0])
 
+    async def epoch_if_known(self) -> str | None:
+        """The same; None while Redis does not answer, for an answer that does not need it."""
+        try:
+            return await self.epoch()
+        except redis.RedisError:
+            return None
+
     async def announce_completion(self, workout_id: UUID) -> None:
         """A ride is over: later uploads ask for a fold, as this does for the one that is due."""
         seal = _seal(workout_id, SEALED_COMPLETED)

@@ -16,26 +16,6 @@ _BATCHES: Final = 3  # of a ride, by each process: the answer to one may be lost
 _MOST_RIDES: Final = 100_000
 _CHANNELS: Final = frozenset(CHANNEL_NAMES)
 _KNOWN: Final = frozenset(("timestamp", "samples", *CHANNEL_NAMES))
-# What devices and libraries call our channels, where the words are not alike.
-_ALSO_CALLED: Final = {
-    "alt": "altitude",
-    "bpm": "heartrate",
-    "elevation": "altitude",
-    "enhancedaltitude": "altitude",
-    "enhancedspeed": "speed",
-    "hr": "heartrate",
-    "kph": "speed",
-    "latitude": "lat",
-    "lon": "lng",
-    "long": "lng",
-    "longitude": "lng",
-    "rpm": "cadence",
-    "pulse": "heartrate",
-    "temp": "temperature",
-    "time": "timestamp",
-    "velocity": "speed",
-    "watts": "power",
-}
 
 
 class FirstBatches:
@@ -57,8 +37,7 @@ class FirstBatches:
 
 def nearest_channel(name: str) -> str | None:
     """The channel, or the timestamp, that a device may mean by a name."""
-    plain = name[:100].lower().replace("_", "").replace("-", "")
-    return _ALSO_CALLED.get(plain) or nearest(name, ("timestamp", *CHANNEL_NAMES))
+    return nearest(name, ("timestamp", *CHANNEL_NAMES))
 
 
 def without_channel(members: Mapping[str, Any]) -> str | None:

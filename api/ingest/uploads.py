@@ -190,6 +190,7 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
     """Raises Unauthorized, Forbidden, NotFound."""
     state: IngestState = connection.scope["state"]
     caller = await state["authenticator"].authenticate(connection, "upload")
+    connection.scope["user_id"] = caller.user_id  # for the access log
     workout_id = workout_id_of(connection)
     finished = await state["ownerships"].is_finished(workout_id, caller.user_id)
     return Target(workout_id, caller, finished, JSON, is_lenient(connection))

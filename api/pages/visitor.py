@@ -83,6 +83,7 @@ async def visitor_of(request: PagesRequest) -> Visitor:
         caller = await request.state["authenticator"].open(key, _READ)
     except Unauthorized:
         return Visitor(key, formats, tiles, path=path)
+    request.scope["user_id"] = caller.user_id  # for the access log
     rider = await store.get_profile(request.state["database"], caller.user_id)
     return Visitor(key, formats, tiles, SignedIn(caller, rider), path)
 

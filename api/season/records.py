@@ -44,7 +44,7 @@ class RecordsQuery(Struct):
     """Which records."""
 
     sport: SportName = CYCLING
-    metric: Metric | None = None
+    metric: Annotated[Metric | None, Meta(description="Only records of it")] = None
 
 
 class PowerCurve(Struct, rename="camel"):

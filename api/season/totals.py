@@ -46,7 +46,7 @@ class StatsQuery(Struct, rename="camel"):
     """Which rides, and how to group them."""
 
     sport: SportName = CYCLING
-    period: PeriodName = "week"
+    period: Annotated[PeriodName, Meta(description="What one total is of")] = "week"
     from_: Annotated[Moment | None, Meta(description="Started at or after")] = msgspec.field(
         default=None, name="from"
     )

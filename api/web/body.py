@@ -34,6 +34,7 @@ from api.web.shapes import (
     shortened,
     unknown_members,
 )
+from api.web.syntax import json_fault, utf8_fault
 from shared.errors import ServiceUnavailable
 from shared.settings import Settings
 
@@ -46,6 +47,7 @@ MOST_OF_STRANGERS: Final = 32 * 1024
 # Bytes of a JSON body that is no batch: its members are looked at one by one.
 MOST_OF_JSON: Final = 1024 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP_BEGINS: Final = b"\x1f\x8b"
 _MOST_MEMBERS: Final = 100
 _MOST_UNKNOWN: Final = 20  # listed in an answer
 _NO_BODY: Final = "this operation takes no body"
@@ -244,7 +246,7 @@ def decode_json(
         fault = fault_of(error, kind, value)
         raise Unprocessable(sentence(fault), [fault]) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        raise BadRequest(f"the body is not JSON: {json_fault(error)}") from None
     _require_understood(body, _plain(body), kind, besides, open_with)
     return decoded
 
@@ -283,7 +285,7 @@ def require_text(body: bytes) -> None:
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise BadRequest(f"the body cannot be read: {utf8_fault(error)}") from None
 
 
 def inflate(body: bytes, limit: int) -> bytes:
@@ -295,8 +297,9 @@ def inflate(body: bytes, limit: int) -> bytes:
         member = zlib.decompressobj(_GZIP)
         try:
             inflated.append(member.decompress(body, limit - length + 1))
-        except zlib.error as error:
-            raise BadRequest(f"the body is not gzip: {error}") from None
+        except zlib.error:
+            wrong = "it is damaged" if body.startswith(_GZIP_BEGINS) else "it begins otherwise"
+            raise BadRequest(f"the body is not gzip: {wrong}") from None
         length += len(inflated[-1])
         if length > limit:
             raise TooLarge(f"the body inflates to more than {limit} bytes")

@@ -23,7 +23,7 @@ _SENT: Final = (
 )
 _EXPOSED: Final = (
     *("Location", "Retry-After", "RateLimit", "RateLimit-Policy"),
-    *("Preference-Applied", "WWW-Authenticate", "ETag"),
+    *("Preference-Applied", "WWW-Authenticate", "ETag", "X-Request-Id"),
 )
 _MAX_AGE: Final = 600  # seconds for which browsers may remember a preflight's answer
 _ALLOWS: Final = [

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from api.web import problem_pages
+from api.web import examples, problem_pages
 from api.web.body import JSON
-from api.web.problems import ProblemDocument
+from api.web.problems import ProblemDocument, kinds_of_problems, type_of
 from api.web.routing import KEY_PATTERN, Operation, Operations
 from api.web.schemas import Schema, Schemas
 
-_PROBLEM: Final = "application/problem+json"
+_TYPE_OF_PROBLEM: Final = "ProblemType"
 _UNOPENED: Final = {
     HTTPStatus.UNAUTHORIZED: "No key, or one that does not open",
     HTTPStatus.FORBIDDEN: "The key lacks the scope",
@@ -22,13 +22,34 @@ _UNOPENED: Final = {
 _BUSY: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Busy or restarting; send the same again after Retry-After",
 }
-_PATH_PARAMETERS: Final = {
-    "id": {"type": "string", "format": "uuid"},
-    "key": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-    "share": {"type": "string", "format": "uuid"},
-    "token": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
-    "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
-    "upload": {"type": "string", "format": "uuid"},
+# Name → what it is, its schema, an example.
+_PATH_PARAMETERS: Final[Mapping[str, tuple[str, Schema, str]]] = {
+    "id": (
+        "The workout's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000002",
+    ),
+    "key": ("The key's `id`", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "3f2a9c41d07be658"),
+    "share": (
+        "The share's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000004",
+    ),
+    "token": (
+        "The end of a link, which opens it",
+        {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
+        "Zb3Zl1sNq0vT8xJ5hWc2RkY7uPmE4aGdF9iLoXyVt6Q",
+    ),
+    "provider": (
+        "The provider's `name`",
+        {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+        "google",
+    ),
+    "upload": (
+        "The upload's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000003",
+    ),
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",
@@ -52,8 +73,6 @@ _KEY_REFUSALS: Final = {
     HTTPStatus.CONFLICT: "The first request with this `Idempotency-Key` is under way; or what it"
     " made was revoked since",
 }
-# Operation id → status → content type → what was answered: tests/api/web/test_examples.py records.
-_EXAMPLES: Final = msgspec.json.decode(Path(__file__).with_name("examples.json").read_bytes())
 _ABOUT: Final = Path(__file__).with_name("introduction.md").read_text() + problem_pages.table()
 # Name → what it says, its schema, whether it is always there.
 _HEADERS: Final[Mapping[str, tuple[str, Mapping[str, Any], bool]]] = {
@@ -99,6 +118,7 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
                 links = _links(*operation.makes, operations)
                 for status in operation.answers:
                     described["responses"][str(status.value)]["links"] = links
+    _name_kinds_of_problems(schemas.components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -125,6 +145,17 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
     }
 
 
+def _name_kinds_of_problems(components: dict[str, Schema]) -> None:
+    """The `type` of problems is one of the addresses of their kinds."""
+    addresses = sorted(map(type_of, kinds_of_problems().values()))
+    components[_TYPE_OF_PROBLEM] = {"type": "string", "enum": addresses, "title": _TYPE_OF_PROBLEM}
+    for each in components.values():
+        if "error" in each.get("properties", {}):
+            about = each["properties"]["type"]["description"]
+            reference = f"#/components/schemas/{_TYPE_OF_PROBLEM}"
+            each["properties"]["type"] = {"$ref": reference, "description": about}
+
+
 def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
     """Each tag once, with what the first subject of that name says about it."""
     about: dict[str, str] = {}
@@ -136,7 +167,11 @@ def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
 def _schemas(operations: Iterable[Operation]) -> Schemas:
     operations = list(operations)
     return Schemas(
-        [ProblemDocument, *(kind for each in operations for kind in each.answers.values() if kind)],
+        [
+            ProblemDocument,
+            *(kind for each in operations for kind in each.problems.values()),
+            *(kind for each in operations for kind in each.answers.values() if kind),
+        ],
         [kind for each in operations for kind in each.body.values()],
         dict.fromkeys(each.query for each in operations if each.query),
         closed=[kind for each in operations if not each.is_open for kind in each.body.values()],
@@ -171,12 +206,11 @@ def _named(operation: Operation) -> str:
 
 
 def _request_body(operation: Operation, schemas: Schemas) -> dict[str, Any]:
-    example = {} if operation.example is None else {"example": operation.example}
     return {
         "description": "May be sent gzipped, with `Content-Encoding: gzip`.",
         "required": any(_needs_members(kind) for kind in operation.body.values()),
         "content": {
-            media: {"schema": schemas.of(kind), **(example if media == JSON else {})}
+            media: {"schema": schemas.of(kind), "example": examples.of_request(operation, media)}
             for media, kind in operation.body.items()
         },
     }
@@ -202,9 +236,10 @@ def _links(name: str, place: str, operations: Iterable[Operation]) -> dict[str, 
 
 def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    for name, schema in _PATH_PARAMETERS.items():
+    for name, (about, schema, example) in _PATH_PARAMETERS.items():
         if f"{{{name}}}" in operation.path:
-            parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+            told = {"description": about, "schema": schema, "example": example}
+            parameters.append({"name": name, "in": "path", "required": True, **told})
     if operation.query:
         parameters += _query_parameters(schemas.parameters(operation.query))
     if operation.prefer:
@@ -225,8 +260,9 @@ def _query_parameters(schemas: Mapping[str, Schema]) -> list[dict[str, Any]]:
         {
             "name": name,
             "in": "query",
+            "description": schema["description"],
             "allowEmptyValue": True,  # as if it were not there
-            "schema": schema,
+            "schema": {key: each for key, each in schema.items() if key != "description"},
         }
         for name, schema in schemas.items()
     ]
@@ -235,10 +271,7 @@ def _query_parameters(schemas: Mapping[str, Schema]) -> list[dict[str, Any]]:
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in operation.answers.items():
-        content = {} if kind is None else _content(kind, operation.media, schemas)
-        for media, example in _examples_of(operation, status).items():
-            if media in content:
-                content[media]["example"] = example
+        content = {} if kind is None else _content(operation, status, schemas)
         headers = _headers(operation.headers)
         if operation.is_revalidated and status is HTTPStatus.OK:
             headers |= _headers(_KEPT)
@@ -246,26 +279,25 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         responses[str(status.value)] = described
     if operation.is_revalidated:
         responses["304"] = {"description": "As it was", "headers": _headers(_KEPT), "content": {}}
-    problem = {_PROBLEM: {"schema": schemas.of(ProblemDocument)}}
     for status, meaning in _refusals(operation).items():
+        schema = schemas.of(operation.problems.get(status, ProblemDocument))
+        example = examples.of_problem(operation, status, meaning)
         headers = _headers(_HEADERS_OF_REFUSALS.get(status, ()))
-        described = {"description": meaning, "headers": headers, "content": problem}
+        content = {examples.PROBLEM: {"schema": schema, "example": example}}
+        described = {"description": meaning, "headers": headers, "content": content}
         responses.setdefault(str(status.value), described)
     return responses
 
 
-def _content(kind: Any, media: Iterable[str], schemas: Schemas) -> dict[str, Any]:
-    """Content type → schema; what is neither JSON nor text is bytes."""
-    return {
-        each: {"schema": schemas.of(kind) if each == JSON else _schema_of_media(each)}
-        for each in media
-    }
-
-
-def _examples_of(operation: Operation, status: HTTPStatus) -> Mapping[str, Any]:
-    answered = _EXAMPLES.get(operation.handler.__name__, {})
-    found: Mapping[str, Any] = answered.get(str(status.value), {})
-    return found
+def _content(operation: Operation, status: HTTPStatus, schemas: Schemas) -> dict[str, Any]:
+    """Content type → schema and example; what is neither JSON nor text is bytes."""
+    kind, described = operation.answers[status], {}
+    for media in (each.partition(";")[0] for each in operation.media):
+        schema = schemas.of(kind) if media == JSON else _schema_of_media(media)
+        example = examples.of_answer(operation, status, media)
+        shown = {} if example is None else {"example": example}
+        described[media] = {"schema": schema, **shown}
+    return described
 
 
 def _schema_of_media(media: str) -> dict[str, str]:

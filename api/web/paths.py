@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from api.web.problems import NoSuchPath, answer_to
+from api.web.synonyms import meant_path
 
 _LONGEST: Final = 120  # characters: comparing takes time by their square
 _ALIKE: Final = 0.75
@@ -45,7 +46,11 @@ class Paths:
         if len(path) > _LONGEST:
             return None
         steps = path.lower().rstrip("/").split("/")
-        likeness = {each: _likeness(each.lower().split("/"), steps) for each in self._templates}
+        readings = (steps, meant_path(steps))
+        likeness = {
+            each: max(_likeness(each.lower().split("/"), one) for one in readings)
+            for each in self._templates
+        }
         best = max(likeness, key=likeness.__getitem__)
         return best if likeness[best] >= _ALIKE else None
 

@@ -253,6 +253,15 @@ class WebSocketProtocol(_Deadlines, WebSocketsSansIOProtocol):
         if not event.fin:
             self._count_frame()
 
+    async def send(self, message: Any) -> None:
+        """Send what the application says. A handshake that it has refused is over.
+
+        uvicorn would take it for one that was forgotten, and log an error.
+        """
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True
+
     def send_receive_event_to_app(self) -> None:
         """A message is complete, and may have come in some parts."""
         super().send_receive_event_to_app()

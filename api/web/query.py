@@ -18,12 +18,12 @@ from api.web.problems import Fault, NotFound, RepeatedName, UnknownName, Unproce
 from api.web.shapes import (
     fault_of,
     given_twice,
-    in_words,
     member_names,
     sentence,
     shortened,
     unknown,
 )
+from shared.allowed import in_words
 
 T = TypeVar("T")
 LONGEST_WAIT: Final = 30.0  # seconds

@@ -37,6 +37,7 @@ class Operation:
     ``body``: content type → type. ``prefer``: what the ``Prefer`` header may ask for.
     ``example``: a JSON body that somebody might send. ``media``: content types of the answer.
     ``headers``: of the answer. ``refusals``: those beside what every operation of its kind has.
+    ``problems``: the type of a refusal that has more members than every problem.
     ``is_open``: parameters of the query that are not known are ignored, as others may add some, and
     so are members of the body; by default they are refused.
     ``reads_body``: whether the handler reads a body that only clients of the original service send;
@@ -60,6 +61,7 @@ class Operation:
     media: tuple[str, ...] = (JSON,)
     headers: tuple[str, ...] = ()
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
+    problems: Mapping[HTTPStatus, Any] = field(default_factory=dict)
     makes: tuple[str, str] | None = None
     is_open: bool = False
     reads_body: bool = False
@@ -152,6 +154,7 @@ class Endpoint:
             return await operation.handler(request)
         in_query = operation.key_in_query
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
+        request.scope["user_id"] = caller.user_id  # for the access log
         _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none

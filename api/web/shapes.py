@@ -17,6 +17,8 @@ import msgspec
 from msgspec import inspect
 
 from api.web.problems import Fault
+from api.web.synonyms import meant_by, plain
+from shared.allowed import alternatives, choices_of, described
 
 _MISSING: Final = re.compile("missing required field `([^`]+)`")
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
@@ -24,35 +26,18 @@ _ALIKE: Final = 0.65  # of 1: `lon` and `lng` are, `device` and `cadence` are no
 _LONGEST_NAME: Final = 60  # of what somebody sent, in an answer
 _MOST_UNKNOWN: Final = 20  # listed in an answer
 _MOST_NAMED: Final = 12  # known names, where none is near
-# What the patterns of our types mean. A test sees that none is missing.
-PATTERNS: Final = {
-    "^[^\x00]*$": "without NUL characters",
-    r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
-    r"^[A-Za-z0-9_-]*$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
-    "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",
-    r"^https://[!-~]+$": "that begins with `https://`, without spaces",
-}
-_PLAIN: Final = {
-    inspect.BoolType: "true or false",
-    inspect.NoneType: "null",
-    inspect.DateType: "a date, such as 2026-05-17",
-    inspect.UUIDType: "a UUID",
-}
-
-
-def in_words(words: str) -> dict[str, str]:
-    """The ``extra`` of a `Meta` that says better what is allowed than its parts would."""
-    return {"words": words}
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that somebody may have meant, whatever the case and with underscores."""
-    plain = {_plain(each): each for each in known}
-    wanted = _plain(name[:_LONGEST_NAME])
-    if found := get_close_matches(wanted, plain, 1, _ALIKE):
-        return plain[found[0]]
-    parts = [each for each in plain if len(each) > 2 and each in wanted]
-    return plain[max(parts, key=len)] if parts else None
+    """The known name that somebody may have meant, by letters or by a synonym."""
+    name = name[:_LONGEST_NAME]
+    ours = {plain(each): each for each in known}
+    if plain(name) not in ours and (meant := meant_by(name, known)):
+        return meant
+    if found := get_close_matches(plain(name), ours, 1, _ALIKE):
+        return ours[found[0]]
+    parts = [each for each in ours if len(each) > 2 and each in plain(name)]
+    return ours[max(parts, key=len)] if parts else None
 
 
 def unknown(name: str, known: Collection[str], path: str = "", what: str = "member") -> Fault:
@@ -122,7 +107,14 @@ def fault_of(error: msgspec.ValidationError, kind: Any, value: Any = None) -> Fa
     if isinstance(error.__cause__, ValueError):  # of a type of ours, in our words
         return Fault(said, member)
     shape, sent = _followed(where, _type_of(kind), value)
-    return Fault(f"must be {_described(shape)}{_named(shape, sent)}", member)
+    return Fault(f"must be {described(shape)}{_named(shape, sent)}", member)
+
+
+def wrong_values(kind: Any) -> Iterator[Fault]:
+    """What would be said of a wrong value of each member that a struct has; none without one."""
+    shape = _type_of(kind) if kind else None
+    for field in shape.fields if isinstance(shape, inspect.StructType) else ():
+        yield Fault(f"must be {described(field.type)}", field.encode_name)
 
 
 def sentence(fault: Fault) -> str:
@@ -138,10 +130,6 @@ def shortened(name: str) -> str:
 @lru_cache(1000)
 def _type_of(kind: Any) -> inspect.Type:
     return inspect.type_info(kind)
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
 
 
 def _names(shape: inspect.StructType) -> tuple[str, ...]:
@@ -169,22 +157,14 @@ def _chosen(shape: inspect.Type, value: Any) -> inspect.Type:
         list: inspect.ListType,
     }
     kind = wanted.get(type(value))
-    found = (each for each in _alternatives(shape) if kind and isinstance(each, kind))
+    found = (each for each in alternatives(shape) if kind and isinstance(each, kind))
     return next(found, shape)
-
-
-def _alternatives(shape: inspect.Type) -> list[inspect.Type]:
-    if isinstance(shape, inspect.Metadata):
-        return _alternatives(shape.type)
-    if isinstance(shape, inspect.UnionType):
-        return [each for part in shape.types for each in _alternatives(part)]
-    return [shape]
 
 
 def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type, Any]:
     """The type and the value at a path."""
     for name, index in _STEP.findall(path):
-        for each in _alternatives(shape):
+        for each in alternatives(shape):
             if name and isinstance(each, inspect.StructType) and name in _names(each):
                 shape = next(field.type for field in each.fields if field.encode_name == name)
                 value = value.get(name) if isinstance(value, dict) else None
@@ -197,76 +177,13 @@ def _followed(path: str, shape: inspect.Type, value: Any) -> tuple[inspect.Type,
     return shape, value
 
 
-def _described(shape: inspect.Type) -> str:
-    """What is allowed, beside null, which says as much as leaving the member out."""
-    if words := _words_of(shape):
-        return words
-    alternatives = _alternatives(shape)
-    told = [each for each in alternatives if not isinstance(each, inspect.NoneType)]
-    return " or ".join(dict.fromkeys(map(_one, told or alternatives)))
-
-
-def _words_of(shape: inspect.Type) -> str | None:
-    """What the type says of itself, by `in_words`."""
-    if isinstance(shape, inspect.Metadata):
-        return (shape.extra or {}).get("words") or _words_of(shape.type)
-    parts = shape.types if isinstance(shape, inspect.UnionType) else ()
-    return next(filter(None, map(_words_of, parts)), None)
-
-
-def _one(shape: inspect.Type) -> str:
-    if choices := _choices(shape):
-        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
-    match shape:
-        case inspect.IntType() | inspect.FloatType():
-            noun = "a whole number" if isinstance(shape, inspect.IntType) else "a number"
-            return f"{noun}{_range(shape.ge, shape.le)}"
-        case inspect.StrType():
-            return f"text{_length(shape, 'characters')}{_pattern(shape.pattern)}"
-        case inspect.ListType():
-            return f"an array{_length(shape, 'items')}"
-        case inspect.DateTimeType():
-            return "a time as in RFC 3339 with an offset, such as 2026-05-17T08:30:00Z"
-    return _PLAIN.get(type(shape), "an object")
-
-
-def _choices(shape: inspect.Type) -> list[str]:
-    if isinstance(shape, inspect.EnumType):
-        return [str(each.value) for each in shape.cls]
-    return list(map(str, shape.values)) if isinstance(shape, inspect.LiteralType) else []
-
-
-def _range(least: float | None, most: float | None) -> str:
-    match least, most:
-        case None, None:
-            return ""
-        case None, _:
-            return f" of at most {most:.15g}"
-        case _, None:
-            return f" of at least {least:.15g}"
-    return f" from {least:.15g} to {most:.15g}"
-
-
-def _length(shape: inspect.StrType | inspect.ListType, unit: str) -> str:
-    least, most = shape.min_length, shape.max_length
-    if least and most:
-        return f" of {least} to {most} {unit}"
-    if least:
-        return f" of at least {least} {unit}"
-    return f" of at most {most} {unit}" if most else ""
-
-
-def _pattern(pattern: str | None) -> str:
-    return f" {PATTERNS.get(pattern, 'of another form')}" if pattern else ""
-
-
 def _named(shape: inspect.Type, sent: Any) -> str:
     """The value that was sent, where it is a number or of a choice: no other is repeated."""
     if isinstance(sent, bool) or sent is None:
         return ""
-    if isinstance(sent, int | float) and any(map(_is_number, _alternatives(shape))):
+    if isinstance(sent, int | float) and any(map(_is_number, alternatives(shape))):
         return f", not {str(sent)[:20]}"
-    if isinstance(sent, str) and any(map(_choices, _alternatives(shape))):
+    if isinstance(sent, str) and any(map(choices_of, alternatives(shape))):
         return f", not {shortened(sent)!r}"
     return ""
 

@@ -31,14 +31,14 @@ Start = Annotated[datetime, Meta(tz=True)]
 class Listing(Struct, rename="camel"):
     """The order, the place in it: `page`, or the `nextCursor` of the page before; and filters."""
 
-    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
-    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = 20
+    page: Annotated[int, Meta(ge=1, le=100_000, description="Which page, without a `cursor`")] = 1
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED, description="Workouts of a page")] = 20
     cursor: Annotated[
         str | None, Meta(description="The `nextCursor` of a page with the same `sort` and `order`")
     ] = None
-    sort: Sort = Sort.START_TIME
-    order: Order = Order.DESC
-    status: Status | None = None
+    sort: Annotated[Sort, Meta(description="By what they are listed")] = Sort.START_TIME
+    order: Annotated[Order, Meta(description="Rising or falling")] = Order.DESC
+    status: Annotated[Status | None, Meta(description="Only those in this state")] = None
     sport: Annotated[
         Sport | None, Meta(description="As the ride was called; `all` for every sport")
     ] = None

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from api.identity.auth import Caller
 from api.web.sending import TimedStream
 from api.web.state import Request
-from api.workouts.held_samples import EncodedSamples, fetch_samples
+from api.workouts.held_samples import EncodedSamples, fetch_samples, newest_entry
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout
 
+_RENDERING: Final = 1  # raised whenever the same samples are rendered in other bytes
 READ_REFUSALS: Final = {
     HTTPStatus.TOO_MANY_REQUESTS: "Too many answers to the caller are not read to their end"
 }
@@ -57,6 +58,17 @@ async def open_times(request: Request[Any], caller: Caller, workout: Workout) ->
     encoded = await fetch_samples(request.state, workout, channels=[])
     answers.take(request.scope, caller.user_id, encoded.packed_size)
     return encoded
+
+
+async def version_of(state: Any, workout: Workout) -> tuple[object, ...]:
+    """What changes with the samples of a ride, found without reading them: for an ETag.
+
+    Every change of what is archived changes `updatedAt`; beside it, the newest batch that waits. It
+    is asked for before the samples are read: if they change in between, the client only asks for
+    them once more.
+    """
+    newest = await newest_entry(state["redis"], workout.id)
+    return _RENDERING, workout.id, workout.updated_at, newest
 
 
 def stream(request: Request[Any], pieces: Iterator[bytes], media: str) -> Response:

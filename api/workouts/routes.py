@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.uploads import Epoch
 from api.web.body import (
     JSON,
     MOST_BODY,
@@ -26,6 +27,7 @@ from api.web.body import (
 from api.web.problems import Conflict, NotActive, NotFound, WrongState
 from api.web.query import LONGEST_WAIT, PREFER_WAIT, WaitQuery, read_query, wait_of, workout_id_of
 from api.web.responses import json_response, with_members_beside
+from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
 from api.workouts.answers import WorkoutChange, require_workout, seen_by
@@ -40,7 +42,7 @@ from api.workouts.listing import (
     place_of,
     with_dates,
 )
-from api.workouts.reading import READ_REFUSALS, open_view, stream
+from api.workouts.reading import READ_REFUSALS, open_view, stream, version_of
 from api.workouts.rendering import json_rows
 from api.workouts.selection import Selection, View
 from api.workouts.starting import Description, Title, checked_start
@@ -101,7 +103,16 @@ class WorkoutList(Struct):
 class GetQuery(Struct, rename="camel"):
     """What to add to the workout."""
 
-    include_telemetry: bool = False
+    include_telemetry: Annotated[bool, Meta(description="With its samples")] = False
+
+
+class Completion(WorkoutChange):
+    """The workout that was ended.
+
+    `epoch` is that of receipts; null while Redis does not answer: then the receipt tells it later.
+    """
+
+    epoch: Epoch | None = None
 
 
 async def list_workouts(request: IngestRequest, caller: Caller) -> Response:
@@ -150,10 +161,13 @@ async def get_workout(request: IngestRequest, caller: Caller) -> Response:
     await add_client_figures(request.state["database"], caller.user_id, [workout])
     if not query.include_telemetry:
         return with_members_beside(workout, workout=msgspec.Raw(wrapped))
+    bare = msgspec.json.encode(workout)
+    etag = etag_of(*await version_of(request.state, workout), bare)
+    if holds(request, etag):
+        return not_modified(etag)
     view = await open_view(request, caller, workout, Selection())
-    bare = _with_rows(msgspec.json.encode(workout), view)
-    pieces = chain(bare, [b',"workout":'], _with_rows(wrapped, view), [b"}}"])
-    return stream(request, pieces, JSON)
+    rows = chain(_with_rows(bare, view), [b',"workout":'], _with_rows(wrapped, view), [b"}}"])
+    return tag(stream(request, rows, JSON), etag)
 
 
 async def update_workout(request: IngestRequest, caller: Caller) -> Response:
@@ -233,11 +247,11 @@ async def complete_workout(request: WorkoutsRequest, caller: Caller) -> Response
     if workout.status is Status.FAILED and not ending:  # else it failed just now
         raise WrongState("the workout is FAILED and cannot become PROCESSING")
     if not wait:
-        return json_response(await _completed(state, workout, caller), HTTPStatus.ACCEPTED)
+        return json_response(await _completion(state, workout, caller), HTTPStatus.ACCEPTED)
     workout = await _wait_for_result(state, workout_id, caller, wait)
     done = workout.status is not Status.PROCESSING
     applied = {"Preference-Applied": f"wait={wait:g}"}
-    answer = await _completed(state, workout, caller)
+    answer = await _completion(state, workout, caller)
     return json_response(answer, HTTPStatus.OK if done else HTTPStatus.ACCEPTED, applied)
 
 
@@ -274,6 +288,11 @@ async def _change_status(
     if workout.status is not new:
         raise WrongState(f"the workout is {workout.status} and cannot become {new}")
     return json_response(WorkoutChange(seen_by(caller, workout)))
+
+
+async def _completion(state: WorkoutsState, workout: Workout, caller: Caller) -> Completion:
+    seen = await _completed(state, workout, caller)
+    return Completion(seen.workout, epoch=await state["writer"].epoch_if_known())
 
 
 async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> WorkoutChange:
@@ -405,7 +424,7 @@ OPERATIONS = Operations(
             "POST",
             "/api/workouts/{id}/complete",
             complete_workout,
-            {HTTPStatus.OK: WorkoutChange, HTTPStatus.ACCEPTED: WorkoutChange},
+            {HTTPStatus.OK: Completion, HTTPStatus.ACCEPTED: Completion},
             "upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,

@@ -10,6 +10,7 @@ from msgspec import Struct
 from api.web.body import refuse_form
 from api.web.problems import BadRequest
 from api.web.state import Request
+from api.web.syntax import json_fault
 from api.workouts.store import Workout
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -60,5 +61,5 @@ def archives_telemetry(request: Request[Any], body: bytes) -> bool:
     try:
         members = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        raise BadRequest(f"the body is not JSON: {json_fault(error)}") from None
     return not isinstance(members, dict) or members.get(ARCHIVES) is not False

@@ -22,14 +22,13 @@ from api.web.responses import json_response
 from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import Operation, Operations
 from api.web.shapes import shortened
-from api.web.state import State
 from api.workouts.answers import require_workout
-from api.workouts.held_samples import HeldSamples, newest_entry
-from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream
+from api.workouts.held_samples import HeldSamples
+from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream, version_of
 from api.workouts.recorded import RecordedColumns, RecordedSample
 from api.workouts.rendering import csv_lines, json_columns, json_rows
 from api.workouts.selection import Selection, View
-from api.workouts.store import TimeRange, Workout
+from api.workouts.store import TimeRange
 from shared.samples.channels import CHANNEL_NAMES
 from shared.samples.columns import IntArray
 
@@ -58,7 +57,6 @@ class ReceiptQuery(Struct):
     gap: Annotated[float, Meta(ge=1, le=86_400, description="Seconds without a sample")] = 10.0
 
 
-_RENDERING: Final = 1  # raised whenever the same samples are rendered in other bytes
 MOST_MISSING: Final = 1000
 _CHANNEL: Final = f"({'|'.join(CHANNEL_NAMES)})"
 ChannelList = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_CHANNEL}(,{_CHANNEL})*$"})]
@@ -76,7 +74,9 @@ class TelemetryQuery(Struct, rename="camel"):
     resolution: (
         Annotated[int, Meta(ge=1, le=86_400, description="Means over so many seconds")] | None
     ) = None
-    format: Format | None = None
+    format: Annotated[
+        Format | None, Meta(description="By default CSV where `Accept` asks for it, else `samples`")
+    ] = None
 
 
 class Telemetry(Struct, rename="camel"):
@@ -114,23 +114,13 @@ async def get_telemetry(request: IngestRequest, caller: Caller) -> Response:
     selection = selection_of(query, await moments_of(request.state, caller, query))
     chosen = query.format or ("csv" if _wants_csv(request) else "samples")
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    etag = await _etag_of(request.state, workout, selection, chosen)
+    asked = (selection.channels, selection.start, selection.end, selection.resolution, chosen)
+    etag = etag_of(*await version_of(request.state, workout), asked)
     if holds(request, etag):
         return not_modified(etag)
     view = await open_view(request, caller, workout, selection)
     media = "text/csv; charset=utf-8" if chosen == "csv" else JSON
     return tag(stream(request, render(view, chosen), media), etag)
-
-
-async def _etag_of(state: State, workout: Workout, selection: Selection, chosen: str) -> str:
-    """By the state of the ride and the newest batch that waits, without reading its samples.
-
-    Every change of what is archived changes `updatedAt`. It is made before the samples are read:
-    if they change in between, the client only asks for them once more.
-    """
-    asked = (selection.channels, selection.start, selection.end, selection.resolution, chosen)
-    newest = await newest_entry(state["redis"], workout.id)
-    return etag_of(_RENDERING, workout.id, workout.updated_at, newest, asked)
 
 
 def holdings(held: HeldSamples, gap_seconds: float, epoch: str) -> Holdings:

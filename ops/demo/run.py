@@ -25,6 +25,7 @@ from ops.demo.ride_simulator import SECONDS, simulate_ride
 from ops.embedded.servers import servers
 from ops.private_files import InUse, locked, write_private
 from ops.processes import ProcessFailed, Supervisor, spawn, stop_on_signals, wait_until
+from ops.variables import NO_RIDE
 from shared.settings import read_settings
 
 DEFAULT_PORT: Final = 8000
@@ -190,6 +191,8 @@ def _give_thresholds(url: str, api_key: str) -> None:
 
 def _player(path: Path | None, marker: Path) -> Player:
     """What plays the ride that is asked for. Raises RideRefused for a file that holds none."""
+    if path == NO_RIDE:
+        return lambda *_: Imported([], [])
     if path is None:
         return partial(_play_simulated, marker)
     if is_played(path):

@@ -191,8 +191,10 @@ def _nested(
                 yield each._replace(name=f"{name}/{each.name}")
     except ArchiveTooLarge:
         raise
-    except (UnreadableFile, *_DAMAGED) as error:
+    except UnreadableFile as error:
         yield Member(name, b"", str(error))
+    except _DAMAGED as error:
+        yield Member(name, b"", f"this archive within the archive {_damage(error)}")
 
 
 def _unpacked(
@@ -228,7 +230,19 @@ def _member(
     except UnreadableFile as error:
         return Member(name, b"", str(error))
     except _DAMAGED as error:
-        return Member(name, b"", f"this file of the archive is damaged: {error}")
+        return Member(name, b"", f"this file of the archive {_damage(error)}")
+
+
+def _damage(error: Exception) -> str:
+    """What the standard library means; its own words are for programmers."""
+    match error:
+        case EOFError():
+            return "is damaged: it ends early"
+        case NotImplementedError():
+            return "is compressed in a way that is not known here"
+        case zipfile.BadZipFile():
+            return "is damaged: its parts do not fit together"
+    return "is damaged: it cannot be unpacked"
 
 
 def _most(compressed: int, limits: Limits) -> int:

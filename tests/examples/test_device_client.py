@@ -335,12 +335,47 @@ def test_the_example_plays_a_ride_and_prints_its_receipt(
 def test_the_example_reads_samples_from_its_input(
     rider: Rider, service: str, tmp_path: Path
 ) -> None:
-    lines = "\n".join([*map(json.dumps, rows(10)), "{", "[]", *map(json.dumps, rows(10, 10))])
+    odd = ["", "{", "[]", '{"timestamp": "noon"}', '{"heartRate": 140, "timestamp": 1}']
+    lines = "\n".join([*map(json.dumps, rows(10)), *odd, *map(json.dumps, rows(10, 10))])
     file = str(tmp_path / "rides.db")
     key = upload_key(rider.client)
     done = run_client("--url", service, "--file", file, "--stdin", key=key, lines=lines)
     assert_one_ride(rider, rows(20))
-    assert done.stderr.count("left out") == 2
+    assert done.stderr.count("left out line") == 2
+    assert "left out line 12: it is no sample" in done.stderr
+    assert "left out {'timestamp': 'noon'}: a timestamp is Unix milliseconds" in done.stderr
+
+
+def test_what_the_server_ignores_is_told_once(
+    device: Device, rider: Rider, troubles: list[Trouble]
+) -> None:
+    device.start()
+    for begin in (0, 10):
+        device.add(*({**row, "heartRate": 140, "gear": 3} for row in rows(10, begin)))
+        eventually(lambda: device.unsent == 0)
+    device.complete()
+    assert device.wait(60)
+    assert_one_ride(rider, rows(20))
+    told = [str(each) for each in troubles if "ignores" in str(each)]
+    assert sorted(told) == [
+        "the server ignores `gear` of samples: it has no such channel",
+        "the server ignores `heartRate` of samples: did you mean `heartrate`?",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"no database at all, " * 100, None])
+def test_a_file_that_cannot_be_used_gets_one_line(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "rides.db"
+    if content is None:
+        with closing(sqlite3.connect(file)) as other:
+            other.execute("CREATE TABLE rides (something TEXT)")
+    else:
+        file.write_bytes(content)
+    command = [sys.executable, str(CLIENT), "--key", "k", "--file", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"cannot use {file}: it is damaged, or no file of rides;")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Final
 
 import click
 
+from ops.variables import run_in_words, variable
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
 from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
@@ -185,8 +186,8 @@ def _settle(find: Callable[[], list[str]]) -> list[str]:
 
 
 @click.command()
-@click.option("--minutes", envvar="MINUTES", type=float, default=10, show_default=True)
-@click.option("--seed", envvar="SEED", type=int, help="Drawn if not given.")
+@variable("--minutes", envvar="MINUTES", type=float, default=10, show_default=True)
+@variable("--seed", envvar="SEED", type=int, help="Drawn if not given.")
 def main(minutes: float, seed: int | None) -> None:
     """Inject random faults for so many minutes; fail if a sample was lost or counted twice."""
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
@@ -201,4 +202,4 @@ def main(minutes: float, seed: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_in_words(main)

@@ -60,22 +60,32 @@ NUMBERS = [
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_every_number_refuses_a_word_and_names_its_key(key: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"^{key}='many' is wrong"):
+    with pytest.raises(InvalidSettings, match=rf"^{key} must be a (whole )?number.*, not 'many'$"):
         read_settings({**URLS, key: "many"})
 
 
 @pytest.mark.parametrize("key", [key for key in NUMBERS if key not in ("PORT", "LISTEN_FD")])
 @pytest.mark.parametrize("text", ["0", "-1", "nan"])
 def test_every_limit_and_time_must_be_positive(key: str, text: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"^{key}='{text}' is wrong"):
+    with pytest.raises(InvalidSettings, match=rf"^{key} must be a .*above 0, not '{text}'$"):
         read_settings({**URLS, key: text})
 
 
 @pytest.mark.parametrize(
-    ("key", "text"), [("PORT", "65536"), ("PORT", "-1"), ("PORT", "80.5"), ("LOG_LEVEL", "loud")]
+    ("key", "text", "allowed"),
+    [
+        ("PORT", "65536", "a whole number from 0 to 65535"),
+        ("PORT", "-1", "a whole number from 0 to 65535"),
+        ("PORT", "80.5", "a whole number from 0 to 65535"),
+        ("LOG_LEVEL", "loud", "one of debug, error, info, warning"),
+        ("ALLOW_ANONYMOUS", "maybe", "true or false"),
+        ("REDIS_MAXMEMORY", "much", "text such as 512mb or 1gb"),
+    ],
 )
-def test_a_value_out_of_bounds_names_its_key(key: str, text: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"^{key}='{text}' is wrong"):
+def test_a_value_out_of_bounds_names_its_key_and_what_is_allowed(
+    key: str, text: str, allowed: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=f"^{key} must be {allowed}, not '{text}'$"):
         read_settings({**URLS, key: text})
 
 

@@ -55,6 +55,16 @@ def test_a_redis_that_was_emptied_has_another_epoch(
     assert set(stored(redis_client, ride)) == {b"batch"}
 
 
+def test_completing_after_redis_was_emptied_tells_of_it(rider: Rider, urls: dict[str, str]) -> None:
+    workout = rider.start()
+    before = rider.upload(workout, seconds_of(200, 2)).json()["epoch"]
+    with open_redis(read_settings(urls)) as client:
+        client.delete(EPOCH)  # gone, as with all else
+    after = rider.client.post(f"/api/workouts/{workout}/complete").json()["epoch"]
+    assert after not in (before, None)
+    assert rider.client.get(f"/api/workouts/{workout}/receipt").json()["epoch"] == after
+
+
 def test_a_receipt_of_a_redis_that_was_emptied_tells_of_it(
     settings: Settings, redis_client: Redis, known: str
 ) -> None:
@@ -130,5 +140,8 @@ def test_every_answer_about_samples_tells_the_epoch(rider: Rider, service: str) 
     with connect(url, additional_headers={"X-API-Key": rider.account.api_key}) as socket:
         socket.send(json.dumps([{"timestamp": T0, "power": 200}]))
         told.append(json.loads(socket.recv())["epoch"])
+    for wait in (0, 0, 10):  # a second time, and with the result
+        completed = rider.client.post(f"/api/workouts/{workout}/complete", params={"wait": wait})
+        told.append(completed.json()["epoch"])
     assert len(set(told)) == 1
     assert len(told[0]) == 16

@@ -22,6 +22,9 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
         (f"/api/workouts/{NOBODY}/telemetri", "/api/workouts/{id}/telemetry"),
         ("/api/users/me/threshold", "/api/users/me/thresholds"),
         ("/health/", "/health"),
+        ("/api/me", "/api/users/me"),
+        (f"/api/workouts/{NOBODY}/samples", "/api/workouts/{id}/telemetry"),
+        ("/api/activities", "/api/workouts"),
         ("/rides/", "/rides"),
     ],
 )

@@ -83,6 +83,31 @@ def test_each_way_to_ask_for_telemetry_has_an_etag_of_its_own(rider: Rider, ride
     assert etag_of(rider, place, channels="power") == etag_of(rider, place, channels="power")
 
 
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [("", {"includeTelemetry": "true"}), ("/export", {"format": "fit"}), ("/export", {})],
+)
+def test_a_ride_with_its_samples_is_not_sent_again_until_something_of_it_changes(
+    rider: Rider, ride: str, path: str, params: dict[str, str]
+) -> None:
+    place = f"/api/workouts/{ride}{path}"
+    etags = [etag_of(rider, place, **params)]
+    answer = again(rider.client, place, etags[0], **params)
+    assert (answer.status_code, answer.content) == (304, b"")
+    rider.client.patch(f"/api/workouts/{ride}", json={"title": "B"})
+    etags.append(etag_of(rider, place, **params))
+    rider.client.post(f"/api/workouts/{ride}/crop", json={"from": T0 + 1000})
+    etags.append(etag_of(rider, place, **params))
+    assert len(set(etags)) == 3
+
+
+def test_each_kind_of_file_of_a_ride_has_an_etag_of_its_own(rider: Rider, ride: str) -> None:
+    kinds = ("fit", "tcx", "gpx", "csv", "json")
+    place = f"/api/workouts/{ride}/export"
+    assert len({etag_of(rider, place, format=kind) for kind in kinds}) == 5
+    assert etag_of(rider, place) == etag_of(rider, place, format="fit")
+
+
 def test_nobody_else_learns_by_an_etag_that_something_is_there(
     rider: Rider, make_rider: Any, ride: str
 ) -> None:
@@ -96,11 +121,11 @@ def test_nobody_else_learns_by_an_etag_that_something_is_there(
 
 
 def test_what_has_no_etag_is_not_to_be_stored(rider: Rider, ride: str) -> None:
-    """Writes, problems, and a ride with its samples, which is sent as it is read."""
+    """Writes, problems, and an export of everything, which is made as it is read."""
     answers = [
         rider.client.patch(f"/api/workouts/{ride}", json={"title": "B"}),
         rider.client.get("/api/workouts/0"),
-        rider.client.get(f"/api/workouts/{ride}", params={"includeTelemetry": "true"}),
+        rider.client.get("/api/users/me/export"),
     ]
     for answer in answers:
         assert "etag" not in answer.headers

@@ -15,19 +15,22 @@ from api.season.thresholds import PutThresholds
 from api.sharing.wire import Places
 from api.web.body import JSON, decode_json
 from api.web.problems import UnknownName, Unprocessable
-from api.web.shapes import PATTERNS, nearest
+from api.web.shapes import nearest
 from api.workouts.laps import LapMarks
 from api.workouts.listing import ListQuery
 from api.workouts.starting import CreateWorkout, StartWorkout
+from shared.allowed import PATTERNS
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "member", "detail"),
     [
         ({"titel": "x"}, CreateWorkout, "titel", "did you mean `title`?"),
-        ({"max_hr": 190}, PutThresholds, "max_hr", "there are `effectiveFrom`, `sport`, `ftp`, "),
+        ({"max_hr": 190}, PutThresholds, "max_hr", "did you mean `maxHeartrate`?"),
+        ({"maxHr": 190}, PutThresholds, "maxHr", "did you mean `maxHeartrate`?"),
+        ({"vo2": 60}, PutThresholds, "vo2", "there are `effectiveFrom`, `sport`, `ftp`, "),
         ({"maxHeartRate": 190}, PutThresholds, "maxHeartRate", "did you mean `maxHeartrate`?"),
-        ({"start": 1, "end": 2}, Exclusion, "start", "there are `from`, `to`, `spike`"),
+        ({"start": 1, "end": 2}, Exclusion, "start", "did you mean `from`?"),
         (
             {"places": [{"name": "a", "lat": 1, "lng": 2}, {"lat": 1, "lon": 2}]},
             Places,

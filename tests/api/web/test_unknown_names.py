@@ -172,7 +172,8 @@ def test_excluding_by_other_names_excludes_nothing(rider: Rider) -> None:
     rider.upload(workout, [{"timestamp": T0, "power": 200}])
     path = f"/api/workouts/{workout}/exclude"
     problem = problem_of(rider.client.post(path, json={"start": T0, "end": T0 + 1}), 422)
-    assert "there are `from`, `to`, `spike`" in problem["detail"]
+    meant = {each["member"]: each["detail"].partition("; ")[2] for each in problem["errors"]}
+    assert meant == {"start": "did you mean `from`?", "end": "did you mean `to`?"}
     assert not rider.workout(workout)["excluded"]
 
 

@@ -121,7 +121,8 @@ def test_run_serves_until_told_to_stop_and_plays_its_ride_once(data_dir: Path) -
 
 
 def test_a_worker_or_an_api_that_is_killed_is_started_anew(data_dir: Path) -> None:
-    with running(data_dir) as run:
+    with running(data_dir, RIDE="none") as run:
+        assert workouts(run) == []
         listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
         rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()[1:]]
         parents = {ppid for _, ppid, args in rows if args.endswith("-m api")}
@@ -199,7 +200,10 @@ def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(None, "cannot read"), (b'{"timestamp": 1}\n', "before the year 2000")],
+    [
+        (None, "RIDE must be a file that can be read, or none, not "),
+        (b'{"timestamp": 1}\n', "before the year 2000"),
+    ],
 )
 def test_a_ride_that_cannot_be_played_fails_the_demo(
     tmp_path: Path, data_dir: Path, content: bytes | None, complaint: str
