@@ -29,6 +29,14 @@ def told_id(scope: Scope) -> str:
     return f" (request {scope[_KEY]})" if _KEY in scope else ""
 
 
+def route_of(scope: Scope) -> str:
+    """The path with the names of its parameters, which may open a ride; `-` if it is not served."""
+    if "path_params" not in scope:
+        return "-"
+    names = {str(value): f"{{{name}}}" for name, value in scope["path_params"].items()}
+    return "/".join(names.get(step, step) for step in scope["path"].split("/"))
+
+
 class AccessLog:
     """An ASGI layer that logs each request when its answer has ended, a WebSocket when it closes.
 
@@ -79,16 +87,8 @@ def _line(scope: Scope, status: int, milliseconds: float) -> str:
     """`-` for what there is none of: a status where the client was gone first."""
     method = scope.get("method", "WEBSOCKET")
     who = f"user={scope.get('user_id', '-')} workout={_workout_of(scope)}"
-    said = f"{method} {_route_of(scope)} {status or '-'} {milliseconds:.1f} ms"
+    said = f"{method} {route_of(scope)} {status or '-'} {milliseconds:.1f} ms"
     return f"{said} {who} request={scope[_KEY]}"
-
-
-def _route_of(scope: Scope) -> str:
-    """The path with the names of its parameters; `-` for one that is not served."""
-    if "path_params" not in scope:
-        return "-"
-    names = {str(value): f"{{{name}}}" for name, value in scope["path_params"].items()}
-    return "/".join(names.get(step, step) for step in scope["path"].split("/"))
 
 
 def _workout_of(scope: Scope) -> str:

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from api.web.access_log import told_id
+from api.web.access_log import route_of, told_id
 from shared.errors import ServiceUnavailable, TrackerError
 
 PROBLEMS_PATH: Final = "/problems"
@@ -351,7 +351,7 @@ async def on_http_exception(_: HTTPConnection[Any], error: Exception) -> Respons
 
 async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Response:
     """PostgreSQL or Redis does not answer: the client should send the same again later."""
-    path, which = request.url.path, told_id(request.scope)
+    path, which = route_of(request.scope), told_id(request.scope)
     logger.warning("could not serve %s: %s: %s%s", path, type(error).__name__, error, which)
     retry_after = error.retry_after if isinstance(error, ServiceUnavailable) else 1
     detail = "the service is busy or restarting; nothing was lost, send the same again"
@@ -361,8 +361,8 @@ async def on_unavailable(request: HTTPConnection[Any], error: Exception) -> Resp
 async def on_server_error(request: HTTPConnection[Any], error: Exception) -> Response:
     """A mistake in this program: logged with its traceback, of which the client sees nothing."""
     method = request.scope.get("method", "WebSocket")
-    which = told_id(request.scope)
-    logger.error("failed to serve %s %s%s", method, request.url.path, which, exc_info=error)
+    path, which = route_of(request.scope), told_id(request.scope)
+    logger.error("failed to serve %s %s%s", method, path, which, exc_info=error)
     closing = {"Connection": "close"}  # as uvicorn will
     return problem_response(Problem("this is our fault; it was logged", headers=closing))
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,18 +33,32 @@ UNREACHABLE = {
 BOUNDED = ["--generation-deterministic", "--max-examples", "30"]
 
 
-def schemathesis(service: str, rider: Rider, har: Path) -> subprocess.CompletedProcess[str]:
+def schemathesis(
+    service: str, rider: Rider, token: str, har: Path
+) -> subprocess.CompletedProcess[str]:
     extent = ["--max-examples", EXAMPLES] if EXAMPLES else BOUNDED
     config = ["--config-file", "tests/contract/schemathesis.toml"]
+    secrets = {"API_KEY": rider.account.api_key, "SHARE_TOKEN": token}
     options = ["--no-color", "--report-har-path", str(har), *extent, f"{service}/openapi.json"]
     return subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *config, "run", *options],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "API_KEY": rider.account.api_key},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **secrets},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def shared_ride(rider: Rider) -> str:
+    """The token of a link to a ride that has begun."""
+    started = rider.client.post("/api/workouts", json={}).json()["workout"]["id"]
+    samples = [{"timestamp": int(time.time() * 1000), "power": 200}]
+    sent = rider.client.post(f"/api/workouts/{started}/telemetry", json={"samples": samples})
+    assert sent.is_success, sent.text
+    link = rider.client.post(f"/api/workouts/{started}/share", json={})
+    assert link.is_success, link.text
+    return str(link.json()["token"])
 
 
 def operations_reached(har: Path, document: dict[str, Any]) -> set[str]:
@@ -65,7 +80,7 @@ def test_every_answer_is_as_documented_whatever_is_sent(
     account = {"email": "contract@example.com", "password": PASSWORD}
     assert httpx2.post(f"{service}/api/users", json=account).status_code in (201, 409)
     rider, har = make_rider(), tmp_path / "schemathesis.har"
-    done = schemathesis(service, rider, har)
+    done = schemathesis(service, rider, shared_ride(make_rider()), har)
     assert done.returncode == 0, done.stdout
     assert rider.client.get("/api/users/me").status_code == 200, "the key was lost on the way"
     document = httpx2.get(f"{service}/openapi.json").json()

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from ops.admin.accounts import create_account
-from tests.api.answers import T0
+from tests.api.answers import T0, eventually
 from tests.conftest import Rider, serving
 
 KEY: Final = "X-Request-Id"
@@ -33,6 +33,8 @@ def logging_service(
 
 
 def lines_of(log: Path, request_id: str) -> list[tuple[str, ...]]:
+    """Those of a request, once there is one: it is written after the answer."""
+    eventually(lambda: request_id in log.read_text())
     return [found for found in LINE.findall(log.read_text()) if found[-1] == request_id]
 
 

@@ -80,8 +80,7 @@ KNOWN = {
     "api/identity/openid.py: msgspec.ValidationError",
     "api/identity/registration.py: EmailNotValidError",
     "api/season/records.py: ValueError",
-    "api/workouts/laps.py: ValueError",
-    "api/workouts/remedies.py: ValueError",
+    "api/web/query.py: ValueError",
 }
 
 

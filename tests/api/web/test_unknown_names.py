@@ -127,7 +127,7 @@ def test_what_clients_of_the_original_service_send_is_in_the_document(rider: Rid
     listed = {each["name"]: each for each in paths["/api/workouts"]["get"]["parameters"]}
     for name in ("userId", "startDate", "endDate"):
         assert listed[name]["schema"]["deprecated"]
-        assert listed[name]["schema"]["description"]
+        assert listed[name]["description"]
     assert "`streamName`" in paths["/api/workouts"]["post"]["description"]
     assert "`archiveTelemetry`" in paths["/api/workouts/{id}/complete"]["post"]["description"]
 
