@@ -64,12 +64,7 @@ def find_same(
 
     Who sends a file is told, and may say otherwise. Of a ride that was sent live, of which nobody
     is asked, the measurements must not contradict it, either.
-
-    To be called under ``store.lock_rides_of``: of two recordings that come at the same moment, one
-    then sees the other.
     """
-    if not len(ride.timestamps):
-        return None
     for candidate in store.overlapping(connection, user_id, workout_id, ride.timestamps):
         if sport and not may_be_of_one_ride(sport, candidate.sport):
             continue

@@ -1,6 +1,6 @@
 """A ride's rows in PostgreSQL: locked, read and written, all in the transaction of the caller."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,6 @@ from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
 from shared.sports import sport_family
 from shared.sql import load_queries
-from worker.metrics.bests import Effort
 from worker.rides.archive import RideArchive
 from worker.rides.athlete import Athlete
 from worker.rides.efforts import Efforts
@@ -115,9 +114,18 @@ def limit_waits(connection: DatabaseConnection) -> None:
 
 
 def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
-    """Lock the row against other folds until the transaction ends; None if there is no such one."""
+    """Lock the row against other folds until the transaction ends; None if there is no such one.
+
+    The transaction's waits are limited first.
+    """
+    # A pipeline ends before any work begins: within one, PostgreSQL would not see us idle, and
+    # never end the transaction of a worker that stalls. What is fetched within one costs a round
+    # trip more.
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
-        return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+        with connection.pipeline():
+            limit_waits(connection)
+            cursor.execute(FOLDS["lock_workout"], {"id": workout_id})
+        return cursor.fetchone()
 
 
 def peek_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
@@ -134,11 +142,20 @@ def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
 def overlapping(
     connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, timestamps: IntArray
 ) -> list[Candidate]:
-    """The user's finished workouts that may have recorded the same ride, the oldest row first."""
+    """The user's finished workouts that may have recorded the same ride, the oldest row first.
+
+    Under the lock of ``lock_rides_of``: of two recordings that come at the same moment, one then
+    sees the other.
+    """
+    if not len(timestamps):
+        return []
     first, last = timestamps[[0, -1]] / 1000
     span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
     with connection.cursor(row_factory=class_row(Candidate)) as cursor:
-        return cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span}).fetchall()
+        with connection.pipeline():
+            lock_rides_of(connection, user_id)
+            cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span})
+        return cursor.fetchall()
 
 
 def note_duplicate(connection: DatabaseConnection, workout_id: UUID, duplicate_of: UUID) -> None:
@@ -253,25 +270,33 @@ def _write_summary(
 
 
 def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analysis) -> None:
-    owned = {"user_id": workout.user_id, "workout_id": workout.id, "sport": workout.family}
-    curve = analysis.efforts.power_curve
-    cursor.execute(RECORDS["delete_bests"], owned)
+    cursor.execute(RECORDS["delete_efforts"], {"workout_id": workout.id})
+    times, curve = analysis.timestamps, analysis.efforts.power_curve
     bests = [
-        (metric, *effort)
+        (metric, effort)
         for metric, efforts in sorted(analysis.efforts.bests.items())
         for effort in efforts
     ]
-    if bests:
-        columns = _columns(("metric", *Effort._fields), bests)
-        cursor.execute(RECORDS["write_bests"], {**owned, **columns})
-    cursor.execute(RECORDS["delete_curve"], owned)
-    if curve:
-        drawn = {
-            "ridden_at": _moment(analysis.timestamps[0] / 1000),
-            "durations": [effort.duration for effort in curve],
-            "watts": [round(effort.value, 2) for effort in curve],
-        }
-        cursor.execute(RECORDS["write_curve"], {**owned, **drawn})
+    cursor.execute(
+        RECORDS["write_efforts"],
+        {
+            "user_id": workout.user_id,
+            "workout_id": workout.id,
+            "sport": workout.family,
+            "metric": _array(metric for metric, _ in bests),
+            "duration": _array(effort.duration for _, effort in bests),
+            "value": _array(effort.value for _, effort in bests),
+            "started": _array(effort.started for _, effort in bests),
+            "ridden_at": _moment(times[0] / 1000 if len(times) else None),
+            "durations": _array(effort.duration for effort in curve),
+            "watts": _array(round(effort.value, 2) for effort in curve),
+        },
+    )
+
+
+def _array(values: Iterable[object]) -> str:
+    """Of numbers or plain words, as PostgreSQL reads it: the driver takes longer over each one."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _seconds(ranges: Any) -> list[tuple[float, float]]:
