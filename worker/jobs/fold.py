@@ -147,14 +147,15 @@ def _analyse(
 ) -> Analysis:
     """The ride's figures; on completion, whether it is there already is looked for first."""
     ride = ride_of(workout, archive)
-    is_first = workout.status == "PROCESSING" and workout.duplicate_of is None
-    if is_first and (
-        same := find_same(connection, workout.user_id, workout.id, ride, workout.sport)
-    ):
+    if workout.status != "PROCESSING" or workout.duplicate_of:
+        athlete = store.athlete_of(connection, workout, ride.timestamps)
+        return analyse(workout, ride, athlete, archive.overwritten)
+    athlete, candidates = store.read_beside(connection, workout, ride.timestamps)
+    if same := find_same(connection, candidates, ride, workout.sport, live=True):
         logger.info("%s is a duplicate of %s: %s", workout.id, same.workout_id, same.why)
         store.note_duplicate(connection, workout.id, same.workout_id)
         workout = replace(workout, duplicate_of=same.workout_id)
-    return analyse(connection, workout, ride, archive.overwritten)
+    return analyse(workout, ride, athlete, archive.overwritten)
 
 
 def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:

@@ -113,9 +113,7 @@ def _best_between(series: Series, durations: IntArray, first: int, last: int) ->
     if len(series) < span:
         values = np.zeros(span)
         values[series.seconds - first] = series.values
-    sums = _running_sums(values)
-    room = np.empty(span, sums.dtype)  # for all durations: fresh memory would cost more
-    return [_best_dense(sums, duration, first, room) for duration in durations.tolist()]
+    return _best_dense(_running_sums(values), durations, first)
 
 
 def _running_sums(values: FloatArray) -> FloatArray | SmallArray:
@@ -130,14 +128,16 @@ def _running_sums(values: FloatArray) -> FloatArray | SmallArray:
     return whole if np.array_equal(whole, sums) else sums
 
 
-def _best_dense(
-    sums: FloatArray | SmallArray, duration: int, first: int, room: FloatArray | SmallArray
-) -> Effort:
+def _best_dense(sums: FloatArray | SmallArray, durations: IntArray, first: int) -> list[Effort]:
     """From the running sums of every elapsed second."""
-    count = len(sums) - duration
-    totals = np.subtract(sums[duration:], sums[:count], out=room[:count])
-    start = int(totals.argmax())
-    return Effort(duration, float(totals[start]) / duration, first + start)
+    efforts, seconds = list[Effort](), len(sums) - 1
+    room = np.empty_like(sums)  # for all durations: fresh memory would cost more than the sums
+    for duration in durations.tolist():
+        count = seconds - duration + 1
+        totals = np.subtract(sums[duration:], sums[:count], out=room[:count])
+        start = int(totals.argmax())
+        efforts.append(Effort(duration, float(totals[start]) / duration, first + start))
+    return efforts
 
 
 def _best_sparse(series: Series, duration: int, last: int) -> Effort:

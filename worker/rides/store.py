@@ -1,11 +1,12 @@
 """A ride's rows in PostgreSQL: locked, read and written, all in the transaction of the caller."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from psycopg import Cursor
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -147,15 +148,33 @@ def overlapping(
     Under the lock of ``lock_rides_of``: of two recordings that come at the same moment, one then
     sees the other.
     """
-    if not len(timestamps):
-        return []
-    first, last = timestamps[[0, -1]] / 1000
-    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
     with connection.cursor(row_factory=class_row(Candidate)) as cursor:
         with connection.pipeline():
-            lock_rides_of(connection, user_id)
-            cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span})
+            _ask_overlapping(cursor, user_id, workout_id, timestamps)
         return cursor.fetchall()
+
+
+def read_beside(
+    connection: DatabaseConnection, workout: LockedWorkout, timestamps: IntArray
+) -> tuple[Athlete, list[Candidate]]:
+    """The athlete on the day of the ride, and what ``overlapping`` finds, in one round trip."""
+    with (
+        connection.cursor(row_factory=class_row(Athlete)) as athletes,
+        connection.cursor(row_factory=class_row(Candidate)) as candidates,
+    ):
+        with connection.pipeline():
+            _ask_athlete(athletes, workout.user_id, workout.family, _began(workout, timestamps))
+            _ask_overlapping(candidates, workout.user_id, workout.id, timestamps)
+        return athletes.fetchone() or Athlete(), candidates.fetchall()
+
+
+def _ask_overlapping(
+    cursor: Cursor[Candidate], user_id: UUID, workout_id: UUID | None, timestamps: IntArray
+) -> None:
+    first, last = (timestamps[[0, -1]] / 1000).tolist() if len(timestamps) else (None, None)
+    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
+    lock_rides_of(cursor.connection, user_id)
+    cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span})
 
 
 def note_duplicate(connection: DatabaseConnection, workout_id: UUID, duplicate_of: UUID) -> None:
@@ -184,10 +203,28 @@ def athlete_on(
     connection: DatabaseConnection, user_id: UUID, sport: str, moment: datetime
 ) -> Athlete:
     """The athlete's figures in a family of sports on the day of that moment, where they live."""
-    asked = {"user_id": user_id, "sport": sport, "moment": moment}
     with connection.cursor(row_factory=class_row(Athlete)) as cursor:
-        cursor.execute(RECORDS["athlete_on"], asked)
+        _ask_athlete(cursor, user_id, sport, moment)
         return cursor.fetchone() or Athlete()
+
+
+def athlete_of(
+    connection: DatabaseConnection, workout: LockedWorkout, timestamps: IntArray
+) -> Athlete:
+    """The same, of a workout whose samples are of these times (ms)."""
+    return athlete_on(connection, workout.user_id, workout.family, _began(workout, timestamps))
+
+
+def _ask_athlete(cursor: Cursor[Athlete], user_id: UUID, sport: str, moment: datetime) -> None:
+    asked = {"user_id": user_id, "sport": sport, "moment": moment}
+    cursor.execute(RECORDS["athlete_on"], asked)
+
+
+def _began(workout: LockedWorkout, timestamps: IntArray) -> datetime:
+    """When the first sample that counts was taken; without any, what the workout's row says."""
+    if not len(timestamps):
+        return workout.start_time
+    return datetime.fromtimestamp(timestamps[0] / 1000, UTC)
 
 
 def fail_workout(connection: DatabaseConnection, workout_id: UUID, event_id: str) -> bool:
@@ -238,12 +275,10 @@ def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) 
         cursor.execute(FOLDS["delete_archive"], {"workout_id": workout_id})
     rows = [row for part in archive.changed for row in encode(archive.parts[part], part)]
     if rows:
-        columns = _columns(ArchivedChannel._fields, rows)
-        cursor.execute(FOLDS["write_channels"], {"workout_id": workout_id, **columns})
-
-
-def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+        columns = dict(zip(ArchivedChannel._fields, zip(*rows, strict=True), strict=True))
+        arrays = {name: _array(columns[name]) for name in columns.keys() - {"data"}}
+        named = {"workout_id": workout_id, **arrays, "data": list(columns["data"])}
+        cursor.execute(FOLDS["write_channels"], named)
 
 
 def _write_summary(
@@ -283,20 +318,23 @@ def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analys
             "user_id": workout.user_id,
             "workout_id": workout.id,
             "sport": workout.family,
-            "metric": _array(metric for metric, _ in bests),
-            "duration": _array(effort.duration for _, effort in bests),
-            "value": _array(effort.value for _, effort in bests),
-            "started": _array(effort.started for _, effort in bests),
+            "metric": _array([metric for metric, _ in bests]),
+            "duration": _array([effort.duration for _, effort in bests]),
+            "value": _array([effort.value for _, effort in bests]),
+            "started": _array([effort.started for _, effort in bests]),
             "ridden_at": _moment(times[0] / 1000 if len(times) else None),
-            "durations": _array(effort.duration for effort in curve),
-            "watts": _array(round(effort.value, 2) for effort in curve),
+            "durations": _array([effort.duration for effort in curve]),
+            "watts": _array([round(effort.value, 2) for effort in curve]),
         },
     )
 
 
-def _array(values: Iterable[object]) -> str:
-    """Of numbers or plain words, as PostgreSQL reads it: the driver takes longer over each one."""
-    return "{" + ",".join(map(str, values)) + "}"
+def _array(values: Sequence[object]) -> str:
+    """An array of numbers or names, as PostgreSQL reads it: all but the brackets is as in JSON.
+
+    The driver writes one as well, but takes many times as long over each value.
+    """
+    return f"{{{msgspec.json.encode(values).decode()[1:-1]}}}"
 
 
 def _seconds(ranges: Any) -> list[tuple[float, float]]:
