@@ -75,7 +75,7 @@ def load(
 ) -> Outcome:
     """Send the requests in turns for so long, ``rate`` of them a second if they are taken as fast.
 
-    Each connection sends one at least, and all of them together ``least``.
+    All connections together send at least ``least``, and at least as many as they are.
 
     Raises RuntimeError for an answer that is no success, and for a lost connection.
     """
