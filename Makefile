@@ -55,7 +55,7 @@ chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice
 fuzz: setup-dev ## Try every operation with ever other data, against the document (EXAMPLES=1000)
 	@$(call whole_number,EXAMPLES)
 	@EXAMPLES=$(or $(EXAMPLES),1000) $(PY) -m pytest tests/contract $(PYTEST_ARGS)
-bench: setup-dev ## Measure everything beside its limit (RUNS=3 SECONDS=3 ONLY=fold,… JSON=… PEER_URL=…)
+bench: setup-dev ## Measure everything beside its limit and the last run (RUNS=3 SECONDS=3 ONLY=fold,… JSON=… PEER_URL=… KEEP=1)
 	@$(PY) -m bench
 bench-history: setup-dev ## Measure a history among a million workouts
 	@$(PY) -m bench --only history

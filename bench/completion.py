@@ -12,7 +12,7 @@ from bench.figures import Figure, most
 from bench.load import CONNECTIONS, load
 from bench.meters import spent
 from bench.peer import Peer
-from bench.rides import an_hour
+from bench.rides import an_hour, ride
 from bench.system import Options, System
 
 _UPLOAD: Final = 600  # samples a request
@@ -27,18 +27,20 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
         system.workers(1),
         httpx2.Client(base_url=api.url, headers=headers, timeout=60) as client,
     ):
-        ours = [_complete(client) for _ in range(options.rides + 1)][1:]
+        ours = [complete(client, day) for day in range(options.rides + 1)][1:]
     peer = _complete_at_peer(options.peer) if options.peer else []
     p95 = statistics.quantiles(ours, n=20)[-1]
     yield Figure("complete → COMPLETED, 1 h, p50", "ms", ours, peer_runs=peer)
     yield Figure("complete → COMPLETED, 1 h, p95", "ms", [p95], target=most(50))
 
 
-def _complete(client: httpx2.Client) -> float:
-    """Upload a ride; how many ms its completion takes."""
+def complete(client: httpx2.Client, day: int) -> float:
+    """Upload the ride of a day; how many ms its completion takes."""
     path = f"/api/workouts/{_post(client, '/api/workouts', {})['workout']['id']}"
-    for at in range(0, len(an_hour()), _UPLOAD):
-        _post(client, f"{path}/telemetry", an_hour()[at : at + _UPLOAD])
+    samples = ride(1, day)
+    for each in samples.slices(_UPLOAD):
+        columns = {"timestamp": each.timestamps, **each.channels}
+        _post(client, f"{path}/telemetry", {name: col.tolist() for name, col in columns.items()})
     return _complete_ms(client, path)
 
 

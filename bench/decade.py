@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bench.figures import Figure, most
+from bench.meters import children_of, memory_of
 from bench.report import to_table
 from bench.rides import ride
 from bench.system import System, running_system
@@ -28,9 +28,7 @@ from ops.processes import Process
 from ops.variables import run_in_words, variable
 from shared.files.fit_writer import write_fit
 from shared.files.recording import Recording
-from shared.samples.columns import Samples
 
-_DAY: Final = 86_400_000  # ms
 _SENDERS: Final = 4
 _ALONE: Final = 10  # files of the other rider while nobody else imports
 _TIMES: Final = 10.0  # longer than alone
@@ -67,9 +65,7 @@ def main(files: int, workers: int) -> None:
 
 def fit_file(day: int) -> bytes:
     """An hour of nine channels, so many days before the newest; no neighbours are alike."""
-    samples = ride(1)
-    channels = {**samples.channels, "power": samples.channels["power"] + day % 50}
-    return write_fit(Recording(Samples(samples.timestamps - day * _DAY, channels)))
+    return write_fit(Recording(ride(1, -day)))
 
 
 def _measure(system: System, files: int, workers: int) -> Iterator[Figure]:
@@ -197,27 +193,13 @@ class _Memory:
     def _watch(self) -> None:
         while not self._over.wait(_PAUSE):
             info: Any = self._system.redis.info("memory")
-            readers = [pid for each in self._workers for pid in _children(each.pid)]
+            readers = [pid for each in self._workers for pid in children_of(each.pid)]
             self._note("Redis", info["used_memory"] / 1e6)
-            self._note("a worker", max(_resident(each.pid) for each in self._workers))
-            self._note("its reading process", max(map(_resident, readers), default=0))
+            self._note("a worker", max(memory_of(each.pid) for each in self._workers))
+            self._note("its reading process", max(map(memory_of, readers), default=0))
 
     def _note(self, name: str, megabytes: float) -> None:
         self._most[name] = max(self._most.get(name, 0), megabytes)
-
-
-def _children(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-def _resident(pid: int) -> float:
-    """MB that a process holds (Linux); 0 of one that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    held = [line for line in lines if line.startswith("VmRSS")]
-    return int(held[0].split()[1]) / 1000 if held else 0
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import httpx2
 
 from bench.figures import Figure, most
 from bench.greedy import WAYS
+from bench.meters import memory_of
 from bench.rides import an_hour
 from bench.system import Options, Served, System
 from ops.admin.accounts import create_account
@@ -37,7 +37,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
             alone = _ride(client, options.seconds)
             with _greedy(system, api, way):
                 beside = _ride(client, options.seconds)
-            memory = _peak_memory(api)
+            memory = memory_of(api.process.pid, at_most=True)
         name = way.replace("_", " ")
         yield Figure(
             f"upload p99 beside {name}",
@@ -91,10 +91,3 @@ def _greedy(system: System, api: Served, way: str) -> Iterator[None]:
             yield
         finally:
             greedy.kill()
-
-
-def _peak_memory(api: Served) -> float:
-    """The most that the process has held, in MB (Linux)."""
-    status = Path(f"/proc/{api.process.pid}/status").read_text()
-    [peak] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(peak) / 1024

@@ -14,10 +14,8 @@ from bench.rides import ride
 from bench.system import Options, System
 from shared.files.fit_writer import write_fit
 from shared.files.recording import Recording
-from shared.samples.columns import Samples
 
 _RECORDS: Final = 10_000
-_DAY: Final = 86_400_000  # ms
 _TIMES: Final = 2.0  # of the decoder alone
 _DECODER: Final = "its decoder alone"
 
@@ -48,8 +46,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
 
 def fit_file(day: int) -> bytes:
     """A ride of nine channels, so many days after the first."""
-    samples = ride(3).select(slice(_RECORDS))
-    return write_fit(Recording(Samples(samples.timestamps + day * _DAY, samples.channels)))
+    return write_fit(Recording(ride(3, day).select(slice(_RECORDS))))
 
 
 def _import(client: httpx2.Client, cpu: Meter, file: bytes) -> Run:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,10 +22,11 @@ from worker.rides.efforts import rank_efforts
 from worker.rides.ride import Ride
 from worker.rides.summary import summarize
 
-_HOURS: Final = (1, 6, 24)
 _CHECKPOINT: Final = 600  # samples, as many as seconds
+_MORE: Final = 4  # hours with checkpoints
 _ATHLETE: Final = Athlete(280, 265, 18_000, 168, 188, 72)
 _TARGETS: Final = {1: most(5.5), 24: most(72)}
+_FLAT: Final = most(1.25, "limit")
 _WRITE_CHANNELS: Final = load_queries("folds")["write_channels"]
 _SIZE: Final = """
 SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(ARRAY[
@@ -35,20 +37,27 @@ SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(ARRAY[
 
 def measure(system: System, options: Options) -> Iterator[Figure]:
     """In this process, as a worker does it."""
-    for hours in _HOURS:
-        yield from _completions(system, options, hours)
-    for hours in _HOURS:
-        yield from _checkpoints(system, options, hours)
+    yield _kept(system, options)  # first: what the others leave would be used again
+    days = count()
+    for hours in options.hours:
+        yield from _completions(system, options, hours, days)
+    first = list[float]()
+    for hours in options.hours:
+        runs = [_checkpoints(system, hours, days) for _ in range(options.runs)]
+        name, cpu = f"10 min after {hours} h", series(runs, "worker CPU")
+        first = first or cpu
+        limit, beside, target = ("after 1 h", first, _FLAT) if cpu is not first else ("", [], None)
+        yield Figure(f"{name}, worker CPU", "ms", cpu, limit, beside, target=target)
+        yield from _figures(name, runs, {"PostgreSQL CPU": "ms", "WAL": "KB"})
     yield from _archive(system, options)
-    yield _kept(system, options)
 
 
-def _completions(system: System, options: Options, hours: int) -> Iterator[Figure]:
-    """Rides that have never been folded, from the stream to the commit."""
-    samples, name = ride(hours), f"{hours} h"
-    packed = batches(samples)
-    rounds = max(options.rides // hours, 3)
-    runs = [_complete(system, samples, packed) for _ in range(rounds)]
+def _completions(
+    system: System, options: Options, hours: int, days: Iterator[int]
+) -> Iterator[Figure]:
+    """Rides that were never folded, each of a day of its own, from the stream to the commit."""
+    name, rounds = f"{hours} h", max(options.rides // hours, 3)
+    runs = [_complete(system, ride(hours, next(days))) for _ in range(rounds)]
     cpu, kernel, write = (series(runs, each) for each in ("worker CPU", "kernel", "write"))
     target, limit = _TARGETS.get(hours), "encode + one transaction"
     yield Figure(f"{name}, worker CPU", "ms", cpu, "kernel", kernel, target=target)
@@ -56,10 +65,10 @@ def _completions(system: System, options: Options, hours: int) -> Iterator[Figur
     yield from _figures(name, runs, {"wall": "ms", "PostgreSQL CPU": "ms", "WAL": "KB"})
 
 
-def _complete(system: System, samples: Samples, packed: list[bytes]) -> Run:
+def _complete(system: System, samples: Samples) -> Run:
     """One fold, in turns with its limits."""
     workout, other = _start(system, "PROCESSING"), _start(system, "ACTIVE")
-    send(system.redis, workout, packed)
+    send(system.redis, workout, batches(samples))
     return {
         **_cost(system, partial(fold, system.database, system.redis, workout)),
         "kernel": _ms(partial(_analyse, samples), time.process_time),
@@ -67,22 +76,17 @@ def _complete(system: System, samples: Samples, packed: list[bytes]) -> Run:
     }
 
 
-def _checkpoints(system: System, options: Options, hours: int) -> Iterator[Figure]:
-    """Ten minutes more of a ride under way: the mean over two hours of them.
+def _checkpoints(system: System, hours: int, days: Iterator[int]) -> Run:
+    """Ten minutes more of a ride under way: the mean over four hours of them, a part of an archive.
 
     The mean, as the figures are computed anew at some of them only.
     """
-    samples, start = ride(hours + 2), hours * 3600
-    packed = batches(samples.select(slice(start)))
+    samples, start = ride(hours + _MORE, next(days)), hours * 3600
     fresh = [slice(at, at + _CHECKPOINT) for at in range(start, len(samples), _CHECKPOINT)]
-    parts, runs = [batches(samples.select(each)) for each in fresh], list[Run]()
-    for _ in range(options.runs):
-        workout = _start(system, "ACTIVE")
-        _send_and_fold(system, workout, packed)
-        cost = _cost(system, partial(_send_and_fold, system, workout, *parts))
-        runs.append({name: value / len(parts) for name, value in cost.items()})
-    units = {"worker CPU": "ms", "PostgreSQL CPU": "ms", "WAL": "KB"}
-    yield from _figures(f"10 min after {hours} h", runs, units)
+    parts, workout = [batches(samples.select(each)) for each in fresh], _start(system, "ACTIVE")
+    _send_and_fold(system, workout, batches(samples.select(slice(start))))
+    cost = _cost(system, partial(_send_and_fold, system, workout, *parts))
+    return {name: value / len(parts) for name, value in cost.items()}
 
 
 def _archive(system: System, options: Options) -> Iterator[Figure]:
@@ -107,9 +111,9 @@ def _archive(system: System, options: Options) -> Iterator[Figure]:
 
 def _kept(system: System, options: Options) -> Figure:
     """What a ride of an hour adds to the database, indexes and TOAST included."""
-    packed, before = batches(ride(1)), _ask(system, _SIZE)
-    for _ in range(options.rides):
-        _send_and_fold(system, _start(system, "PROCESSING"), packed)
+    before = _ask(system, _SIZE)
+    for day in range(options.rides):
+        _send_and_fold(system, _start(system, "PROCESSING"), batches(ride(1, -1 - day)))
     grown = (_ask(system, _SIZE) - before) / 1000
     return Figure("1 h, kept in PostgreSQL", "KB", [grown / options.rides])
 

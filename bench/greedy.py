@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from bench.load import http_request
+from bench.load import http_request, websocket_handshake
 from bench.rides import START, an_hour
 
 _UPLOAD: Final = 600  # samples a request
@@ -69,12 +69,10 @@ def unread_answers(client: httpx2.Client) -> Iterator[None]:
 def pings(client: httpx2.Client) -> Iterator[None]:
     """Pings over a WebSocket, whose pongs nobody reads."""
     path = f"/api/workouts/{_start(client)}/telemetry"
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    nonce = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    handshake = http_request("GET", path, {**_key_of(client), **upgrade, **nonce})
+    handshake = websocket_handshake(path, _key_of(client))
     while True:
         with socket.create_connection(_address(client), timeout=2) as connection:
-            connection.sendall(handshake.replace(b"Content-Length: 0\r\n", b""))
+            connection.sendall(handshake)
             with suppress(OSError):  # it is hung up on
                 while True:
                     connection.send(_PING * 1000)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Event, Thread
 from typing import Any, Final
@@ -16,12 +15,11 @@ import httpx2
 
 from bench.figures import Figure, least, most
 from bench.load import http_request
-from bench.meters import cpu_of, spent
+from bench.meters import cpu_of, memory_of, spent
 from bench.system import Options, Served, System
 
 _VIEWERS: Final = 2000
 _RIDES: Final = 50
-_SHORTEST: Final = 10.0  # seconds: a load of less says little about one event a second
 _SETTLING: Final = 3.0  # seconds
 _CHANNELS: Final = {"power": 210, "heartrate": 140, "cadence": 90, "speed": 8.5}
 _MOST_CORES: Final = 1.0
@@ -30,7 +28,7 @@ _MOST_CORES: Final = 1.0
 def measure(system: System, options: Options) -> Iterator[Figure]:
     """Fifty rides of a sample a second, with forty viewers each."""
     _allow_many_files()
-    headers, seconds = {"X-API-Key": system.account.api_key}, max(options.seconds, _SHORTEST)
+    headers, seconds = {"X-API-Key": system.account.api_key}, max(options.seconds, options.shortest)
     with (
         system.serving("api") as api,
         system.workers(1) as workers,
@@ -39,13 +37,13 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
         rides = [_begin(client) for _ in range(_RIDES)]
         with _uploading(client, rides):
             idle = _cost_of(api, seconds)
-            before = _memory(api)
+            before = memory_of(api.process.pid)
             with _watching(api, rides, headers) as viewers:
                 viewers.read(_SETTLING)
                 viewers.behind.clear()  # what came while the others were opened waited for us
                 watch = partial(viewers.read, seconds)
                 _, (cores, computing) = spent(watch, cpu_of(api.process), cpu_of(*workers))
-                held = _memory(api) - before
+                held = memory_of(api.process.pid) - before
     yield Figure("viewers that are told", "", [float(viewers.told)], target=least(_VIEWERS))
     yield Figure(
         "API CPU, of a core",
@@ -57,7 +55,7 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
     )
     yield Figure("API CPU a viewer and second", "µs", [cores / seconds / _VIEWERS * 1e6])
     yield Figure("worker CPU for their figures, of a core", "", [computing / seconds])
-    yield Figure("API memory a viewer", "KB", [held / _VIEWERS])
+    yield Figure("API memory a viewer", "KB", [held * 1000 / _VIEWERS])
     yield Figure("behind, median", "ms", [statistics.median(viewers.behind)])
     yield Figure("behind, p99", "ms", [statistics.quantiles(viewers.behind, n=100)[-1]])
 
@@ -146,13 +144,6 @@ def _cost_of(api: Served, seconds: float) -> float:
     """Of a core, while nobody watches."""
     _, [used] = spent(partial(time.sleep, seconds), cpu_of(api.process))
     return used / seconds
-
-
-def _memory(api: Served) -> float:
-    """What the process holds, in KB (Linux)."""
-    status = Path(f"/proc/{api.process.pid}/status").read_text()
-    [held] = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
-    return float(held)
 
 
 def _allow_many_files() -> None:

@@ -30,11 +30,26 @@ def cpu_of(*processes: Process) -> Meter:
     return lambda: sum(_cpu_seconds(process.pid) for process in processes)
 
 
+def memory_of(pid: int, *, at_most: bool = False) -> float:
+    """MB that a process holds, or has ever held (Linux); 0 of one that has ended."""
+    name = "VmHWM" if at_most else "VmRSS"
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    held = [line for line in lines if line.startswith(name)]
+    return int(held[0].split()[1]) / 1000 if held else 0
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def _cpu_seconds(pid: int) -> float:
     # After the name, which may hold spaces: the times of ended children are fields 16 and 17.
     stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(map(int, stat[13:15])) / _TICKS + sum(map(_clock, (pid, *map(int, children))))
+    return sum(map(int, stat[13:15])) / _TICKS + sum(map(_clock, (pid, *children_of(pid))))
 
 
 def _clock(pid: int) -> float:

@@ -1,9 +1,9 @@
-"""A run as a table, and as the measured part of docs/performance.md."""
+"""A run as a table, beside the last run kept, and as the measured part of docs/performance.md."""
 
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,9 +45,51 @@ def this_machine() -> str:
     )
 
 
-def to_table(figures: Iterable[Figure]) -> str:
-    """In Markdown."""
+class Kept(Struct, frozen=True):
+    """The run that a document keeps: when and where, and what each figure was, by its key.
+
+    That is its ratio to the limit, to the peer, and what was measured; None where there is none.
+    """
+
+    told: str = ""
+    figures: dict[str, tuple[float | None, ...]] = {}
+
+    def change_of(self, figure: Figure) -> float | None:
+        """The figure now by what it was then: of ratios, where both runs have one.
+
+        A ratio says the same on a machine that is busier, and nearly the same on another one.
+        """
+        now = (figure.ratio("limit"), figure.ratio("peer"), figure.median)
+        for value, then in zip(now, self.figures.get(figure.key, ()), strict=False):
+            if value is not None and then:
+                return value / then
+        return None
+
+
+def read_kept(path: Path) -> Kept:
+    """The run between the two markers of a document."""
+    measured = path.read_text().partition(BEGIN)[2].partition(END)[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in measured.splitlines()
+        if line.startswith("| ")
+    ]
+    told = next((line for line in measured.splitlines() if line.startswith("Measured")), "")
+    figures = {
+        cells[0]: tuple(_first_number(cells[at]) for at in (3, 5, 1))
+        for cells in rows
+        if len(cells) == len(_HEADINGS)
+    }
+    return Kept(told, figures)
+
+
+def to_table(figures: Sequence[Figure], kept: Kept | None = None) -> str:
+    """In Markdown; with a column more if there is a run to compare with."""
     rows = [_HEADINGS, _ALIGNMENTS, *map(_cells, figures)]
+    if kept:
+        changes = [_ratio(kept.change_of(figure)) for figure in figures]
+        beside = ("of the last run", "--:", *changes)
+        rows = [(*row, cell) for row, cell in zip(rows, beside, strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -83,6 +125,11 @@ def _cells(figure: Figure) -> tuple[str, ...]:
         _target(figure),
         _VERDICTS[figure.is_met] if figure.target else "",
     )
+
+
+def _first_number(cell: str) -> float | None:
+    found = re.match(r"[\d,]+(\.\d+)?", cell)
+    return float(found[0].replace(",", "")) if found else None
 
 
 def _number(value: float | None, unit: str) -> str:

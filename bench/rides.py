@@ -16,6 +16,7 @@ from shared.samples.columns import Samples, concatenate
 
 START: Final = 1_700_000_000_000  # ms since the Unix epoch
 HOUR: Final = 3_600_000  # ms
+DAY: Final = 24 * HOUR
 BATCH: Final = 60  # samples
 # What a head unit with a GPS sends; the ninth, temperature, comes with the archived rides.
 EIGHT: Final = CHANNEL_NAMES[:8]
@@ -46,11 +47,15 @@ def to_samples(rows: Sequence[dict[str, Any]]) -> Samples:
     )
 
 
-def ride(hours: int) -> Samples:
-    """So many hours of nine channels, one like the other."""
+def ride(hours: int, day: int = 0) -> Samples:
+    """So many hours of nine channels, one like the other; so many days after the first ride.
+
+    No two days' are alike in power: they would be taken for recordings of one ride.
+    """
     hour = to_samples(an_hour())
+    channels = {**hour.channels, "power": hour.channels["power"] + day % 50}
     return concatenate(
-        [Samples(hour.timestamps + HOUR * number, hour.channels) for number in range(hours)]
+        [Samples(hour.timestamps + day * DAY + HOUR * number, channels) for number in range(hours)]
     )
 
 
@@ -61,7 +66,7 @@ def batches(samples: Samples, size: int = BATCH) -> list[bytes]:
 
 
 def start_ride(database: Database, user_id: str, status: str) -> UUID:
-    """A new workout of a user."""
+    """A new workout of a user, which is completed once its status says so."""
     with database.connection() as connection:
         row = connection.execute(
             "INSERT INTO workouts (user_id, status, completed_at) VALUES (%s, %s, now()) "

@@ -30,6 +30,8 @@ _VARIABLES: Final = {
     "MAX_WAITING_BYTES": "100000000000",
     "MAX_ACTIVE_RIDES": "1000000",
     "MAX_RIDES_PER_HOUR": "1000000",
+    "MAX_SOCKETS_PER_KEY": "1000000",
+    "MAX_SOCKETS_PER_USER": "1000000",
     "MAX_VIEWERS_PER_KEY": "1000000",
     "MAX_VIEWERS_PER_USER": "1000000",
     "SWEEP_INTERVAL": "86400",
@@ -38,12 +40,21 @@ _VARIABLES: Final = {
 
 @dataclass(frozen=True)
 class Options:
-    """``seconds``: of each load. ``rides``: how many are folded, completed or left in a backlog."""
+    """How much of everything is measured.
+
+    ``seconds``: of each load; ``shortest``: of one at the pace of riders, of which less would say
+    little. ``rides``: how many are folded, completed or left in a backlog; ``hours``: how long
+    those are that are folded. ``keys``: of riders; ``stale``: rides to be computed anew.
+    """
 
     runs: int
     seconds: float
     rides: int
     peer: Peer | None = None
+    shortest: float = 10.0
+    hours: tuple[int, ...] = (1, 6, 24)
+    keys: int = 5000
+    stale: int = 2000
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ def _runs(
 def _requests(system: System, url: str, size: int) -> list[bytes]:
     """A load over as many rides as connections: each ride's turn comes up as they are through."""
     headers = {"X-API-Key": system.account.api_key, "Content-Type": "application/json"}
-    with httpx2.Client(base_url=url, headers=headers, timeout=30) as client:
-        answers = [client.post("/api/workouts", json={}) for _ in range(CONNECTIONS)]
-    ids = [answer.raise_for_status().json()["workout"]["id"] for answer in answers]
+    ids = start_rides(system, url, CONNECTIONS)
     rows = _rows(_VARIANTS * size)
     return [
         http_request("POST", f"/api/workouts/{each}/telemetry", headers, body)
@@ -76,6 +74,14 @@ def _requests(system: System, url: str, size: int) -> list[bytes]:
         for body in (msgspec.json.encode({"samples": rows[at : at + size]}),)
         for each in ids
     ]
+
+
+def start_rides(system: System, url: str, count: int) -> list[str]:
+    """The ids of so many rides of the system's user."""
+    headers = {"X-API-Key": system.account.api_key}
+    with httpx2.Client(base_url=url, headers=headers, timeout=30) as client:
+        answers = [client.post("/api/workouts", json={}) for _ in range(count)]
+    return [answer.raise_for_status().json()["workout"]["id"] for answer in answers]
 
 
 def _rows(count: int) -> list[dict[str, Any]]:

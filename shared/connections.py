@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cache
 from inspect import signature
+from select import POLLIN, poll
 from typing import Any, Final, LiteralString, TypeVar
 
 import msgspec
@@ -103,6 +104,18 @@ _CONNECTION = {
 }
 
 
+def check_quiet(connection: Connection[Any]) -> None:
+    """Ask PostgreSQL only over a connection on which something has come that nobody asked for.
+
+    A server that ends says so, and one that dies is told of by the kernel: what is silent is there,
+    as far as anybody could know before the first statement. Raises psycopg.OperationalError.
+    """
+    waiting = poll()
+    waiting.register(connection.fileno(), POLLIN)
+    if waiting.poll(0):
+        ConnectionPool.check_connection(connection)
+
+
 def open_database(settings: Settings) -> Database:
     """A closed pool for a worker: open it with ``with``. Dead connections are replaced on use."""
     return ConnectionPool(
@@ -113,7 +126,7 @@ def open_database(settings: Settings) -> Database:
         max_size=2,
         timeout=settings.service_timeout,
         reconnect_timeout=settings.service_timeout,
-        check=ConnectionPool.check_connection,
+        check=check_quiet,
         open=False,
     )
 

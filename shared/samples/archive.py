@@ -31,7 +31,8 @@ WHOLE: Final = 0
 _PART: Final = 4 * 3600 * 1000  # ms
 _PLAIN_FLOATS: Final = 255
 _HEAD: Final = struct.Struct("<BI")
-_CONFIG: Final = ChunkConfig()
+# By default (8) the archive is 2 % smaller, and takes half as long again to encode.
+_CONFIG: Final = ChunkConfig(compression_level=6)
 _ENCODING_NAME: Final = re.compile("[a-z]{2,16}[0-9]{1,4}")
 
 

@@ -118,7 +118,9 @@ def decode(entries: Sequence[bytes]) -> Samples:
     Raises MalformedEntry if any of them is not of this format, LeaveToNewer if one is of a newer.
     """
     groups = _by_layout(entries)
-    counts = np.array([_HEAD.unpack_from(entry)[1] for entry in entries], np.int64)
+    counts = np.empty(len(entries), np.int64)
+    for layout, positions in groups.items():
+        counts[positions] = _HEAD.unpack_from(layout)[1]
     starts = np.concatenate(([0], np.cumsum(counts)))
     result = no_samples()
     if len(entries):
@@ -191,11 +193,14 @@ def _narrowest(low: int, high: int) -> int:
 def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:
     """The positions of the entries of each layout, every entry as long as its layout says."""
     groups: dict[bytes, list[int]] = {}
+    layout: bytes | None = None
     for position, entry in enumerate(entries):
-        groups.setdefault(_layout_of(entry), []).append(position)
+        if layout is None or not entry.startswith(layout):  # most are as the one before
+            layout = _layout_of(entry)
+        groups.setdefault(layout, []).append(position)
     for layout, positions in groups.items():
         length = len(layout) + _body_width(layout)
-        if any(len(entries[position]) != length for position in positions):
+        if {len(entries[position]) for position in positions} != {length}:
             raise MalformedEntry(f"a batch of samples is not {length} bytes long")
         _require_known_channels(layout)
     return groups

@@ -33,7 +33,7 @@ WHERE id = %(id)s
 -- Write all rows in one statement, from arrays of equal length.
 INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)
 SELECT %(workout_id)s, * FROM unnest(
-    %(part)b::int[], %(channel)b::text[], %(encoding)b::text[], %(samples)b::int[],
+    %(part)s::int[], %(channel)s::text[], %(encoding)s::text[], %(samples)s::int[],
     %(data)b::bytea[]
 )
 ON CONFLICT (workout_id, part, channel) DO UPDATE SET

@@ -26,25 +26,28 @@ WHERE user_id = %(user_id)s
 -- Delete what is ranked of a ride.
 DELETE FROM workout_bests WHERE workout_id = %(workout_id)s
 
--- name: write_bests
--- What is to be ranked of a ride, in one statement: columns of equal lengths.
-INSERT INTO workout_bests (workout_id, user_id, sport, metric, duration, value, started_at)
-SELECT %(workout_id)s, %(user_id)s, %(sport)s, metric, duration, value, to_timestamp(started)
-FROM unnest(
-    %(metric)b::text[], %(duration)b::int[], %(value)b::float8[], %(started)b::float8[]
-) AS best (metric, duration, value, started)
-
 -- name: delete_curve
 -- Delete the power curve of a ride.
 DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
 
--- name: write_curve
--- The power curve of a ride: durations and watts, in arrays of equal lengths.
-INSERT INTO workout_curves (workout_id, user_id, sport, ridden_at, durations, watts)
-VALUES (
-    %(workout_id)s, %(user_id)s, %(sport)s, %(ridden_at)s, %(durations)b::int[],
-    %(watts)b::float8[]
+-- name: delete_efforts
+-- Delete what is ranked of a ride, and its power curve.
+WITH ranked AS (DELETE FROM workout_bests WHERE workout_id = %(workout_id)s)
+DELETE FROM workout_curves WHERE workout_id = %(workout_id)s
+
+-- name: write_efforts
+-- What is to be ranked of a ride, and its power curve where it has one: arrays of equal lengths.
+WITH ranked AS (
+    INSERT INTO workout_bests (workout_id, user_id, sport, metric, duration, value, started_at)
+    SELECT %(workout_id)s, %(user_id)s, %(sport)s, metric, duration, value, to_timestamp(started)
+    FROM unnest(
+        %(metric)s::text[], %(duration)s::int[], %(value)s::float8[], %(started)s::float8[]
+    ) AS best (metric, duration, value, started)
 )
+INSERT INTO workout_curves (workout_id, user_id, sport, ridden_at, durations, watts)
+SELECT %(workout_id)s, %(user_id)s, %(sport)s, %(ridden_at)s, durations, watts
+FROM (SELECT %(durations)s::int[] AS durations, %(watts)s::float8[] AS watts) AS curve
+WHERE cardinality(durations) > 0
 
 -- name: move_bests
 -- What is ranked of a ride becomes that of another sport.

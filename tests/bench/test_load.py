@@ -1,5 +1,6 @@
 """The load generator, against a server that answers as it is told."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from socketserver import BaseRequestHandler, ThreadingTCPServer
@@ -7,7 +8,15 @@ from threading import Thread
 
 import pytest
 
-from bench.load import Address, Outcome, http_request, load
+from bench.load import (
+    Address,
+    Outcome,
+    WebSocketExchange,
+    http_request,
+    load,
+    text_frame,
+    websocket_handshake,
+)
 
 ACCEPTED = [b"HTTP/1.1 202 Accepted\r\ncontent-le", b"ngth: 2\r\n\r\n{", b"}"]  # in three pieces
 FULL = [b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"]
@@ -68,6 +77,43 @@ def test_a_load_lasts_as_long_as_asked_for(serve: Server, received: list[bytes])
     assert outcome.seconds >= 0.1
     assert len(outcome.latencies) == len(received)
     assert sum(outcome.latencies) <= outcome.seconds
+
+
+def test_a_load_at_a_pace_sends_no_sooner_and_ends_in_time(
+    serve: Server, received: list[bytes]
+) -> None:
+    # The second of 10 a second would be due at 0.1 s.
+    outcome = load(serve(ACCEPTED), REQUESTS, 0.05, connections=1, rate=10)
+    assert (len(outcome.latencies), len(received)) == (1, 1)
+
+
+def test_a_load_sends_the_least_that_it_was_asked_for(serve: Server, received: list[bytes]) -> None:
+    load(serve(ACCEPTED), REQUESTS, 0, connections=2, least=7)
+    assert len(received) == 7
+
+
+def test_a_message_is_answered_by_a_frame_and_pings_are_none(serve: Server) -> None:
+    accepted = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    long = b'{"accepted":1,' + b" " * 200 + b"}"  # its length takes two bytes more
+    frames = b"\x89\x01p" + b"\x81\x7e" + len(long).to_bytes(2, "big") + long
+    handshake = websocket_handshake("/a", {"X-API-Key": "k"})
+    address = serve([accepted[:30], accepted[30:]])
+    with socket.create_connection(address) as connected:
+        exchange = WebSocketExchange(connected, handshake)
+        exchange.send(text_frame(b"x" * 300))
+        for part in (frames[:2], frames[2:150], frames[150:-1]):
+            exchange.take(part)
+            assert not exchange.is_answered
+        exchange.take(frames[-1:])
+        assert exchange.is_answered
+        with pytest.raises(RuntimeError, match="refused"):
+            exchange.take(b'\x81\x11{"error":"refused')
+
+
+def test_frames_of_a_client_are_masked_and_say_their_length() -> None:
+    assert text_frame(b"ab") == b"\x81\x82" + bytes(4) + b"ab"
+    assert text_frame(b"x" * 300)[:4] == b"\x81\xfe\x01\x2c"
+    assert b"Content-Length" not in websocket_handshake("/a", {})
 
 
 @pytest.mark.parametrize(("pieces", "told"), [(FULL, "503"), ([], "closed")])

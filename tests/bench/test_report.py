@@ -7,7 +7,17 @@ import pytest
 from msgspec.structs import replace
 
 from bench.figures import Figure, least, most, series
-from bench.report import BEGIN, END, Report, this_machine, to_markdown, update_document
+from bench.report import (
+    BEGIN,
+    END,
+    Kept,
+    Report,
+    read_kept,
+    this_machine,
+    to_markdown,
+    to_table,
+    update_document,
+)
 
 UPLOAD = Figure(
     "requests",
@@ -56,6 +66,29 @@ def test_a_run_replaces_only_what_is_between_the_markers(tmp_path: Path) -> None
         "| upload: requests | 1,000 /s | 4,000 /s (bare ASGI) | 0.25 |  |  "
         "| ≥ 0.5 × limit | not met |"
     ) in text
+
+
+def test_a_run_is_compared_with_the_one_that_was_kept(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text(f"{BEGIN}\n{END}\n")
+    memory = Figure("memory", "B", [9000.0], peer_runs=[90_000.0], section="redis")
+    wal = Figure("WAL", "KB", [32.0], section="fold")
+    update_document(document, report(UPLOAD, memory, wal))
+    kept = read_kept(document)
+    assert kept.told.startswith("Measured 2026-01-01T00:00Z on a machine")
+    # 1,000 beside 4,000; now 1,000 beside 2,000 on a slower machine: twice the ratio.
+    assert kept.change_of(replace(UPLOAD, limit_runs=[2000])) == 2
+    assert kept.change_of(replace(memory, runs=[9000.0], peer_runs=[180_000.0])) == 0.5
+    assert kept.change_of(replace(wal, runs=[48.0])) == 1.5
+    assert kept.change_of(replace(wal, name="new")) is None
+    assert "| 2.00 |" in to_table([replace(UPLOAD, limit_runs=[2000])], kept)
+
+
+def test_nothing_is_compared_with_a_document_that_keeps_no_run(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text(f"{BEGIN}\n{END}\n")
+    assert read_kept(document) == Kept()
+    assert to_table([UPLOAD], Kept()).splitlines()[-1].endswith("not met |  |")
 
 
 def test_a_document_without_markers_is_left_alone(tmp_path: Path) -> None:

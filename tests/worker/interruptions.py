@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+from redis.client import Pipeline
 
 from shared.connections import Database, Redis
 
@@ -41,9 +42,24 @@ class Interrupted(redis.Redis):
             self._interrupt()
         return reply
 
+    def pipeline(self, *_: Any, **__: Any) -> "_Steps":
+        return _Steps(self)
+
     def _interrupt(self) -> None:
         self._before = self._after = ""
         self._happens()
+
+
+class _Steps(Pipeline):
+    """A pipeline's commands one after the other: something may happen between any two."""
+
+    def __init__(self, client: Interrupted) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, False, None)
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: ARG002
+        steps, self.command_stack = self.command_stack, []
+        return [self._client.execute_command(*args, **options) for args, options in steps]
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def _place_one(
     placed: _Placed,
 ) -> None:
     ride = Ride(merge(recording.samples))
-    same = find_same(connection, upload.user_id, None, ride, recording.sport)
+    candidates = rides.overlapping(connection, upload.user_id, None, ride.timestamps)
+    same = find_same(connection, candidates, ride, recording.sport, live=False)
     match same, OnDuplicate(upload.on_duplicate):
         case Same(workout_id, why), OnDuplicate.REJECT:
             placed.duplicates.append(Duplicate(workout_id, why))
@@ -124,7 +125,9 @@ def _write(connection: DatabaseConnection, workout_id: UUID, archive: RideArchiv
     workout = rides.lock_workout(connection, workout_id)
     assert workout is not None  # this transaction has written it  # noqa: S101
     archive = archive.without(workout.removed)
-    analysis = analyse(connection, workout, ride_of(workout, archive), archive.overwritten)
+    ride = ride_of(workout, archive)
+    athlete = rides.athlete_of(connection, workout, ride.timestamps)
+    analysis = analyse(workout, ride, athlete, archive.overwritten)
     rides.write_workout(connection, workout, archive, analysis, None)
 
 

@@ -91,30 +91,22 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
         stream.drop_empty(redis, workout_id)
         return False
     announce(redis, Announcement(FoldRequest.KIND, workout_id, folded.status))
-    if folded.waiting.last_id:
-        stream.trim(redis, workout_id, folded.waiting.last_id)
-    if folded.status not in _UNDER_WAY:
-        took = _REST * (time.process_time() - began)
-        stream.rest(redis, workout_id, min(max(took, _SHORTEST_REST), _LONGEST_REST))
+    rest = None if folded.status in _UNDER_WAY else _rest_after(time.process_time() - began)
+    stream.leave(redis, workout_id, folded.waiting.last_id, rest)
     return True
+
+
+def _rest_after(seconds: float) -> float:
+    return min(max(_REST * seconds, _SHORTEST_REST), _LONGEST_REST)
 
 
 def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID) -> _Folded | None:
     """The fold's transaction. None if there was nothing to do."""
-    # A pipeline ends before any work begins: within one, PostgreSQL would not see us idle, and
-    # never end the transaction of a worker that stalls.
-    with connection.pipeline():
-        store.limit_waits(connection)
-        workout = store.lock_workout(connection, workout_id)
+    workout = store.lock_workout(connection, workout_id)
     if workout is None or workout.status == "FAILED":
         return None
     completing = workout.status == "PROCESSING"
-    if completing:
-        # The API may have died before it sealed. Sealing before reading means that an upload
-        # either is read here, or sees the seal and asks for another fold.
-        stream.seal_completed(redis, workout_id)
-    stream.clear_asked(redis, workout_id)
-    waiting = stream.read_waiting(redis, workout_id)
+    waiting = stream.take_waiting(redis, workout_id, seal=completing)
     stale = workout.stale and workout.status != "DELETED"
     if not (waiting.entries or completing or stale):
         return None
@@ -155,13 +147,15 @@ def _analyse(
 ) -> Analysis:
     """The ride's figures; on completion, whether it is there already is looked for first."""
     ride = ride_of(workout, archive)
-    if workout.status == "PROCESSING" and workout.duplicate_of is None:
-        store.lock_rides_of(connection, workout.user_id)
-        if same := find_same(connection, workout.user_id, workout.id, ride, workout.sport):
-            logger.info("%s is a duplicate of %s: %s", workout.id, same.workout_id, same.why)
-            store.note_duplicate(connection, workout.id, same.workout_id)
-            workout = replace(workout, duplicate_of=same.workout_id)
-    return analyse(connection, workout, ride, archive.overwritten)
+    if workout.status != "PROCESSING" or workout.duplicate_of:
+        athlete = store.athlete_of(connection, workout, ride.timestamps)
+        return analyse(workout, ride, athlete, archive.overwritten)
+    athlete, candidates = store.read_beside(connection, workout, ride.timestamps)
+    if same := find_same(connection, candidates, ride, workout.sport, live=True):
+        logger.info("%s is a duplicate of %s: %s", workout.id, same.workout_id, same.why)
+        store.note_duplicate(connection, workout.id, same.workout_id)
+        workout = replace(workout, duplicate_of=same.workout_id)
+    return analyse(workout, ride, athlete, archive.overwritten)
 
 
 def _are_figures_due(workout: LockedWorkout, fresh: int) -> bool:

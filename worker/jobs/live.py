@@ -131,7 +131,8 @@ def _figures(
     fresh = dict(split(stream_codec.decode(entries).outside(workout.removed)))
     archive = merge_archive(store.read_parts(connection, workout.id), fresh)
     ride = ride_of(workout, archive.without(workout.removed))
-    analysis = analyse(connection, workout, ride, archive.overwritten)
+    athlete = store.athlete_of(connection, workout, ride.timestamps)
+    analysis = analyse(workout, ride, athlete, archive.overwritten)
     times = analysis.timestamps
     return RunningFigures(
         through=int(times[-1]) if len(times) else None,

@@ -1,7 +1,6 @@
 """What a fold, or an import, finds out about a ride from all its samples."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from shared.samples.columns import Samples
 from shared.sports import may_be_of_one_ride
 from worker.rides import store
 from worker.rides.archive import RideArchive
+from worker.rides.athlete import Athlete
 from worker.rides.duplicates import contradict, sameness
 from worker.rides.efforts import rank_efforts
 from worker.rides.laps import summarize_laps
@@ -30,9 +30,7 @@ def ride_of(workout: LockedWorkout, archive: RideArchive) -> Ride:
     return Ride(workout.cropped(archive.samples()), workout.vouched_seconds)
 
 
-def analyse(
-    connection: DatabaseConnection, workout: LockedWorkout, ride: Ride, overwritten: int
-) -> Analysis:
+def analyse(workout: LockedWorkout, ride: Ride, athlete: Athlete, overwritten: int) -> Analysis:
     """The figures, laps and efforts of the ride; nothing is ranked of one that does not count.
 
     ``overwritten``: how many timestamps have got other values since the ride was last folded.
@@ -40,10 +38,6 @@ def analyse(
     efforts = rank_efforts(ride, workout.excluded_seconds)
     if workout.excluded or workout.duplicate_of:
         efforts = efforts.unranked()
-    moment = workout.start_time
-    if len(ride.timestamps):
-        moment = datetime.fromtimestamp(ride.timestamps[0] / 1000, UTC)
-    athlete = store.athlete_on(connection, workout.user_id, workout.family, moment)
     before = workout.overwritten
     summary = summarize(ride, athlete, None if before is None else before + overwritten)
     laps = summarize_laps(workout.known_laps, ride, workout.bounds)
@@ -52,30 +46,26 @@ def analyse(
 
 def find_same(
     connection: DatabaseConnection,
-    user_id: UUID,
-    workout_id: UUID | None,
+    candidates: Sequence[Candidate],
     ride: Ride,
     sport: str | None,
+    *,
+    live: bool,
 ) -> Same | None:
-    """The user's workout, other than this one, that recorded the same ride.
+    """The first of these workouts that recorded the same ride.
 
     None is of another sport, as a run within the time of a ride; ``sport`` is None where a file
     does not say.
 
-    Who sends a file is told, and may say otherwise. Of a ride that was sent live, of which nobody
-    is asked, the measurements must not contradict it, either.
-
-    To be called under ``store.lock_rides_of``: of two recordings that come at the same moment, one
-    then sees the other.
+    Who sends a file is told, and may say otherwise. Of a ride that was sent ``live``, of which
+    nobody is asked, the measurements must not contradict it, either.
     """
-    if not len(ride.timestamps):
-        return None
-    for candidate in store.overlapping(connection, user_id, workout_id, ride.timestamps):
+    for candidate in candidates:
         if sport and not may_be_of_one_ride(sport, candidate.sport):
             continue
         for other in _recordings_of(connection, candidate):
             why = sameness(ride, other)
-            if why and not (workout_id and contradict(ride, other)):
+            if why and not (live and contradict(ride, other)):
                 return Same(candidate.id, why)
     return None
 

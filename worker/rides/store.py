@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from psycopg import Cursor
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -17,7 +18,6 @@ from shared.samples.archive import ArchivedChannel, decode_parts, encode
 from shared.samples.columns import IntArray, Samples
 from shared.sports import sport_family
 from shared.sql import load_queries
-from worker.metrics.bests import Effort
 from worker.rides.archive import RideArchive
 from worker.rides.athlete import Athlete
 from worker.rides.efforts import Efforts
@@ -115,9 +115,18 @@ def limit_waits(connection: DatabaseConnection) -> None:
 
 
 def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
-    """Lock the row against other folds until the transaction ends; None if there is no such one."""
+    """Lock the row against other folds until the transaction ends; None if there is no such one.
+
+    The transaction's waits are limited first.
+    """
+    # A pipeline ends before any work begins: within one, PostgreSQL would not see us idle, and
+    # never end the transaction of a worker that stalls. What is fetched within one costs a round
+    # trip more.
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
-        return cursor.execute(FOLDS["lock_workout"], {"id": workout_id}).fetchone()
+        with connection.pipeline():
+            limit_waits(connection)
+            cursor.execute(FOLDS["lock_workout"], {"id": workout_id})
+        return cursor.fetchone()
 
 
 def peek_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWorkout | None:
@@ -134,11 +143,38 @@ def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
 def overlapping(
     connection: DatabaseConnection, user_id: UUID, workout_id: UUID | None, timestamps: IntArray
 ) -> list[Candidate]:
-    """The user's finished workouts that may have recorded the same ride, the oldest row first."""
-    first, last = timestamps[[0, -1]] / 1000
-    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
+    """The user's finished workouts that may have recorded the same ride, the oldest row first.
+
+    Under the lock of ``lock_rides_of``: of two recordings that come at the same moment, one then
+    sees the other.
+    """
     with connection.cursor(row_factory=class_row(Candidate)) as cursor:
-        return cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span}).fetchall()
+        with connection.pipeline():
+            _ask_overlapping(cursor, user_id, workout_id, timestamps)
+        return cursor.fetchall()
+
+
+def read_beside(
+    connection: DatabaseConnection, workout: LockedWorkout, timestamps: IntArray
+) -> tuple[Athlete, list[Candidate]]:
+    """The athlete on the day of the ride, and what ``overlapping`` finds, in one round trip."""
+    with (
+        connection.cursor(row_factory=class_row(Athlete)) as athletes,
+        connection.cursor(row_factory=class_row(Candidate)) as candidates,
+    ):
+        with connection.pipeline():
+            _ask_athlete(athletes, workout.user_id, workout.family, _began(workout, timestamps))
+            _ask_overlapping(candidates, workout.user_id, workout.id, timestamps)
+        return athletes.fetchone() or Athlete(), candidates.fetchall()
+
+
+def _ask_overlapping(
+    cursor: Cursor[Candidate], user_id: UUID, workout_id: UUID | None, timestamps: IntArray
+) -> None:
+    first, last = (timestamps[[0, -1]] / 1000).tolist() if len(timestamps) else (None, None)
+    span = {"first": _moment(first), "last": _moment(last), "id": workout_id}
+    lock_rides_of(cursor.connection, user_id)
+    cursor.execute(FOLDS["overlapping"], {"user_id": user_id, **span})
 
 
 def note_duplicate(connection: DatabaseConnection, workout_id: UUID, duplicate_of: UUID) -> None:
@@ -167,10 +203,28 @@ def athlete_on(
     connection: DatabaseConnection, user_id: UUID, sport: str, moment: datetime
 ) -> Athlete:
     """The athlete's figures in a family of sports on the day of that moment, where they live."""
-    asked = {"user_id": user_id, "sport": sport, "moment": moment}
     with connection.cursor(row_factory=class_row(Athlete)) as cursor:
-        cursor.execute(RECORDS["athlete_on"], asked)
+        _ask_athlete(cursor, user_id, sport, moment)
         return cursor.fetchone() or Athlete()
+
+
+def athlete_of(
+    connection: DatabaseConnection, workout: LockedWorkout, timestamps: IntArray
+) -> Athlete:
+    """The same, of a workout whose samples are of these times (ms)."""
+    return athlete_on(connection, workout.user_id, workout.family, _began(workout, timestamps))
+
+
+def _ask_athlete(cursor: Cursor[Athlete], user_id: UUID, sport: str, moment: datetime) -> None:
+    asked = {"user_id": user_id, "sport": sport, "moment": moment}
+    cursor.execute(RECORDS["athlete_on"], asked)
+
+
+def _began(workout: LockedWorkout, timestamps: IntArray) -> datetime:
+    """When the first sample that counts was taken; without any, what the workout's row says."""
+    if not len(timestamps):
+        return workout.start_time
+    return datetime.fromtimestamp(timestamps[0] / 1000, UTC)
 
 
 def fail_workout(connection: DatabaseConnection, workout_id: UUID, event_id: str) -> bool:
@@ -221,12 +275,10 @@ def _write_archive(cursor: Cursor[Row], workout_id: UUID, archive: RideArchive) 
         cursor.execute(FOLDS["delete_archive"], {"workout_id": workout_id})
     rows = [row for part in archive.changed for row in encode(archive.parts[part], part)]
     if rows:
-        columns = _columns(ArchivedChannel._fields, rows)
-        cursor.execute(FOLDS["write_channels"], {"workout_id": workout_id, **columns})
-
-
-def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+        columns = dict(zip(ArchivedChannel._fields, zip(*rows, strict=True), strict=True))
+        arrays = {name: _array(columns[name]) for name in columns.keys() - {"data"}}
+        named = {"workout_id": workout_id, **arrays, "data": list(columns["data"])}
+        cursor.execute(FOLDS["write_channels"], named)
 
 
 def _write_summary(
@@ -253,25 +305,36 @@ def _write_summary(
 
 
 def _write_efforts(cursor: Cursor[Row], workout: LockedWorkout, analysis: Analysis) -> None:
-    owned = {"user_id": workout.user_id, "workout_id": workout.id, "sport": workout.family}
-    curve = analysis.efforts.power_curve
-    cursor.execute(RECORDS["delete_bests"], owned)
+    cursor.execute(RECORDS["delete_efforts"], {"workout_id": workout.id})
+    times, curve = analysis.timestamps, analysis.efforts.power_curve
     bests = [
-        (metric, *effort)
+        (metric, effort)
         for metric, efforts in sorted(analysis.efforts.bests.items())
         for effort in efforts
     ]
-    if bests:
-        columns = _columns(("metric", *Effort._fields), bests)
-        cursor.execute(RECORDS["write_bests"], {**owned, **columns})
-    cursor.execute(RECORDS["delete_curve"], owned)
-    if curve:
-        drawn = {
-            "ridden_at": _moment(analysis.timestamps[0] / 1000),
-            "durations": [effort.duration for effort in curve],
-            "watts": [round(effort.value, 2) for effort in curve],
-        }
-        cursor.execute(RECORDS["write_curve"], {**owned, **drawn})
+    cursor.execute(
+        RECORDS["write_efforts"],
+        {
+            "user_id": workout.user_id,
+            "workout_id": workout.id,
+            "sport": workout.family,
+            "metric": _array([metric for metric, _ in bests]),
+            "duration": _array([effort.duration for _, effort in bests]),
+            "value": _array([effort.value for _, effort in bests]),
+            "started": _array([effort.started for _, effort in bests]),
+            "ridden_at": _moment(times[0] / 1000 if len(times) else None),
+            "durations": _array([effort.duration for effort in curve]),
+            "watts": _array([round(effort.value, 2) for effort in curve]),
+        },
+    )
+
+
+def _array(values: Sequence[object]) -> str:
+    """An array of numbers or names, as PostgreSQL reads it: all but the brackets is as in JSON.
+
+    The driver writes one as well, but takes many times as long over each value.
+    """
+    return f"{{{msgspec.json.encode(values).decode()[1:-1]}}}"
 
 
 def _seconds(ranges: Any) -> list[tuple[float, float]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from redis.exceptions import OutOfMemoryError
+from redis.client import Pipeline
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from shared.connections import Redis
 from shared.redis_keys import (
@@ -44,29 +45,39 @@ class Waiting:
         return _seconds(self.last_id) if self.last_id else None
 
 
+def take_waiting(redis: Redis, workout_id: UUID, *, seal: bool) -> Waiting:
+    """Clear the marks, so that the next upload asks for a fold; then read the whole stream.
+
+    ``seal``: the ride is over, but the API may have died before it sealed. Sealing before reading
+    means that an upload either is read here, or sees the seal and asks for another fold. A full
+    Redis refuses the seal, as it does uploads; the sweeper finds what slips in all the same.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        if seal:
+            pipe.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
+        pipe.delete(*(asked_key(workout_id, queue) for queue in Queue))
+        _read_chunk(pipe, workout_id)
+        *_, chunk = _executed(pipe)
+    return _read_on(redis, workout_id, chunk)
+
+
 def read_waiting(redis: Redis, workout_id: UUID) -> Waiting:
     """The whole stream, read in chunks."""
-    entries: list[bytes] = []
-    last_id, start = None, "-"
-    while True:
-        chunk: Any = redis.xrange(samples_key(workout_id), min=start, count=_CHUNK)
-        entries += [fields[BATCH_FIELD] for _, fields in chunk]
-        if chunk:
-            last_id = chunk[-1][0].decode()
-            start = f"({last_id}"
-        if len(chunk) < _CHUNK:
-            return Waiting(entries, last_id)
+    return _read_on(redis, workout_id, _read_chunk(redis, workout_id))
 
 
-def clear_asked(redis: Redis, workout_id: UUID) -> None:
-    """Clear the marks, so that the next upload asks for a fold. To be called before a read."""
-    redis.delete(*(asked_key(workout_id, queue) for queue in Queue))
+def leave(redis: Redis, workout_id: UUID, through: str | None, rest: float | None) -> None:
+    """Remove exactly the entries up to ``through``: they are folded, and later ones were not read.
 
-
-def rest(redis: Redis, workout_id: UUID, seconds: float) -> None:
-    """Let late samples of a ride wait for so long; not where Redis is full and refuses the key."""
-    with suppress(OutOfMemoryError):
-        redis.set(resting_key(workout_id), b"", px=int(seconds * 1000))
+    ``rest``: how many seconds late samples of the ride are to wait for the next fold; they do not
+    where Redis is full and refuses the key.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        if through:
+            trim(pipe, workout_id, through)
+        if rest is not None:
+            pipe.set(resting_key(workout_id), b"", px=int(rest * 1000))
+        _executed(pipe)
 
 
 def newest_arrival(redis: Redis, workout_id: UUID) -> float:
@@ -88,15 +99,6 @@ def drop_empty(redis: Redis, workout_id: UUID) -> None:
     redis.eval(_DROP_EMPTY, 1, samples_key(workout_id))
 
 
-def seal_completed(redis: Redis, workout_id: UUID) -> None:
-    """From now on each upload to the ride asks for a fold.
-
-    A full Redis refuses, as it does uploads; the sweeper finds what slips in all the same.
-    """
-    with suppress(OutOfMemoryError):
-        redis.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
-
-
 def seal_deleted(redis: Redis, workout_id: UUID) -> None:
     """From now on uploads to the workout are refused, as they are by a full Redis anyway."""
     with suppress(OutOfMemoryError):
@@ -107,6 +109,30 @@ def drop(redis: Redis, workout_id: UUID) -> None:
     """Delete the batches, and what is noted of the ride; but not the seal."""
     asked = (asked_key(workout_id, queue) for queue in Queue)
     redis.delete(samples_key(workout_id), size_key(workout_id), resting_key(workout_id), *asked)
+
+
+def _executed(pipe: Pipeline) -> list[Any]:
+    """The answers. A full Redis refuses keys, and the commands beside them are carried out."""
+    answers = pipe.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, RedisError) and not isinstance(answer, OutOfMemoryError):
+            raise answer
+    return answers
+
+
+def _read_chunk(redis: Redis, workout_id: UUID, start: str = "-") -> Any:
+    return redis.xrange(samples_key(workout_id), min=start, count=_CHUNK)
+
+
+def _read_on(redis: Redis, workout_id: UUID, chunk: Any) -> Waiting:
+    """The entries of a first chunk, and of all that follow."""
+    entries, last_id = list[bytes](), None
+    while chunk:
+        entries += [fields[BATCH_FIELD] for _, fields in chunk]
+        last_id = chunk[-1][0].decode()
+        is_last = len(chunk) < _CHUNK
+        chunk = None if is_last else _read_chunk(redis, workout_id, f"({last_id}")
+    return Waiting(entries, last_id)
 
 
 def _seconds(entry_id: str) -> float:

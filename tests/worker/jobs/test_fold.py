@@ -402,6 +402,17 @@ def test_a_completing_ride_is_sealed_before_its_samples_are_read(
     assert redis_client.ttl(sealed_key(workout)) > 3600  # what an API process remembers
 
 
+def test_a_worker_that_dies_over_many_recomputations_loses_the_one_in_hand(
+    workouts: Workouts, database: Database, redis_client: Redis
+) -> None:
+    done, in_hand, later = (workouts.start("COMPLETED") for _ in range(3))
+    with database.connection() as connection:
+        connection.execute("UPDATE workouts SET stale = true")
+    fold(database, redis_client, done)
+    fold_until_killed(database, Interrupted(redis_client, after="XRANGE"), in_hand)
+    assert [workouts.row(each)["stale"] for each in (done, in_hand, later)] == [False, True, True]
+
+
 def test_a_ride_under_way_is_not_sealed(
     workouts: Workouts, database: Database, redis_client: Redis
 ) -> None:

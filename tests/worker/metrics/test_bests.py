@@ -1,3 +1,5 @@
+from itertools import accumulate
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,6 +143,25 @@ def test_bests_are_what_plain_loops_find(readings: Readings, rest: int) -> None:
     assert found == pytest.approx(oracle.bests([elapsed], durations), abs=1e-4)
     unbroken = oracle.bests(oracle.segments(readings), durations)
     assert unbroken_values_of(series, *durations) == pytest.approx(unbroken, abs=1e-4)
+
+
+WHOLE = st.lists(st.integers(0, 2000).map(float), min_size=1, max_size=200)
+TENTHS = st.lists(st.integers(0, 20_000).map(lambda tenths: tenths / 10), min_size=1, max_size=200)
+# Sums of these need more than 32 bits, and half of them are negative.
+LARGE = st.lists(st.integers(-(2**40), 2**40).map(float), min_size=1, max_size=50)
+
+
+@given(WHOLE | TENTHS | LARGE)
+def test_every_best_is_to_the_last_bit_the_first_highest_difference_of_running_sums(
+    watts: list[float],
+) -> None:
+    sums = list(accumulate(watts, initial=0.0))
+    plain = []
+    for duration in range(1, len(watts) + 1):
+        totals = [sums[end] - sums[end - duration] for end in range(duration, len(sums))]
+        start = totals.index(max(totals))
+        plain.append(Effort(duration, totals[start] / duration, T0_SECONDS + start))
+    assert efforts_of(at_1hz(watts), *range(1, len(watts) + 1)) == plain
 
 
 @given(st.lists(st.tuples(st.integers(-5, 70), st.integers(0, 20)), min_size=1))
