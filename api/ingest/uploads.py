@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
-from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, ParsedBatch, Sample
-from api.ingest.parsing import parse_batch
+from api.ingest.batch import NDJSON, Batch, Limits, PackedBatch, Sample
+from api.ingest.parsing import pack_batch
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
 from api.ingest.unknown import unknown_names
@@ -29,7 +29,6 @@ from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
-from shared.samples import stream_codec
 
 PATH: Final = "/api/workouts/{id}/telemetry"
 _MOST_DROPPED_LISTED: Final = 100
@@ -196,14 +195,14 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
-    batch = await _encode(state, target, body)
+    batch, ignored = await _pack(state, target, body)
     if not batch.samples:
-        return batch.receipt(await state["writer"].epoch())
+        return _receipt(batch, ignored, await state["writer"].epoch())
     user_id = target.caller.user_id
     entry = Entry(batch.entry, batch.samples, finished=target.finished)
     with state["quota"].taking(user_id, batch.samples):
         epoch = await append(state, target.workout_id, user_id, entry)
-    return batch.receipt(epoch)
+    return _receipt(batch, ignored, epoch)
 
 
 def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
@@ -213,50 +212,29 @@ def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
     state["waiting"].require(caller.user_id)
 
 
-@dataclass(frozen=True)
-class _EncodedBatch:
-    entry: bytes
-    samples: int
-    latest: int | None
-    dropped: list[Fault] = field(default_factory=list)
-    ignored: dict[str, str | None] = field(default_factory=dict)
-
-    def receipt(self, epoch: str) -> Receipt:
-        dropped = self.dropped[:_MOST_DROPPED_LISTED]
-        count = len(self.dropped)
-        return Receipt(self.samples, self.latest, epoch, count, dropped, self.ignored)
-
-
-async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
+async def _pack(
+    state: IngestState, target: Target, body: bytes
+) -> tuple[PackedBatch, dict[str, str | None]]:
+    """The batch, and which of its members are ignored."""
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
     is_first = state["first_batches"].has_next(target.workout_id)
-    encode = partial(_encode_body, body, target, limits, is_first=is_first)
+    pack = partial(_pack_body, body, target, limits, is_first=is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
+    return pack() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(pack)
 
 
-def _encode_body(body: bytes, target: Target, limits: Limits, *, is_first: bool) -> _EncodedBatch:
-    batch = parse_batch(body, target.media_type, limits, lenient=target.lenient)
-    encoded = _encode_few(batch) if isinstance(batch, FewSamples) else _encode_many(batch)
-    return replace(encoded, ignored=unknown_names(body, target.media_type)) if is_first else encoded
+def _pack_body(
+    body: bytes, target: Target, limits: Limits, *, is_first: bool
+) -> tuple[PackedBatch, dict[str, str | None]]:
+    batch = pack_batch(body, target.media_type, limits, lenient=target.lenient)
+    return batch, unknown_names(body, target.media_type) if is_first else {}
 
 
-def _encode_many(batch: ParsedBatch) -> _EncodedBatch:
-    samples = batch.samples
-    if not len(samples):
-        return _EncodedBatch(b"", 0, None, batch.dropped)
-    latest = int(samples.timestamps.max())
-    return _EncodedBatch(stream_codec.encode(samples), len(samples), latest, batch.dropped)
-
-
-def _encode_few(few: FewSamples) -> _EncodedBatch:
-    times = few.timestamps
-    if len(times) == 1:
-        values = [column[0] for column in few.columns]
-        return _EncodedBatch(stream_codec.encode_one(times[0], values), 1, times[0])
-    return _EncodedBatch(stream_codec.encode_few(*few), len(times), max(times))
+def _receipt(batch: PackedBatch, ignored: dict[str, str | None], epoch: str) -> Receipt:
+    count, dropped = len(batch.dropped), list(batch.dropped[:_MOST_DROPPED_LISTED])
+    return Receipt(batch.samples, batch.latest, epoch, count, dropped, ignored)
 
 
 OPERATIONS = Operations(
