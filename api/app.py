@@ -39,6 +39,7 @@ from api.identity.passwords import Passwords
 from api.identity.throttle import Throttle
 from api.ingest import uploads
 from api.ingest.epochs import Epochs
+from api.ingest.fast_lane import FastLane
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
@@ -59,6 +60,7 @@ from api.sharing.store import find_shut_shares
 from api.web import docs, problem_pages
 from api.web.body import BodyBudget
 from api.web.cors import AllowOrigins
+from api.web.layers import LayerHeaders
 from api.web.openapi import openapi_json
 from api.web.paths import Paths
 from api.web.problems import EXCEPTION_HANDLERS
@@ -80,7 +82,9 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceState(ExportState, ClientsState):
-    """What the handlers of every room share."""
+    """What the handlers of every room share, and the protocol's fast lane, where there is one."""
+
+    fast_lane: FastLane | None
 
 
 # In the order in which a stranger needs them.
@@ -207,9 +211,16 @@ async def _open_state(
             files=FileBudget(settings.max_held_file_bytes),
             originals=open_originals(settings),
             exports=Exports(),
+            fast_lane=_open_fast_lane(ingest),
         )
         async with _background_tasks(state):
             yield state
+
+
+def _open_fast_lane(state: IngestState) -> FastLane | None:
+    settings = state["settings"]
+    lane = FastLane(state, uploads.PATH, LayerHeaders(settings))
+    return lane if settings.fast_lane else None
 
 
 @asynccontextmanager

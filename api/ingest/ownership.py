@@ -38,6 +38,10 @@ class Ownerships:
         load = partial(self._look_up, workout_id, user_id)
         return await self._finished.get((workout_id, user_id), load, allow_stale=True)
 
+    def remembered(self, workout_id: UUID, user_id: UUID) -> bool | None:
+        """As ``is_finished``, where that needs no look; None says nothing."""
+        return self._finished.fresh((workout_id, user_id))
+
     def removed_from(self, workout_id: UUID) -> list[int]:
         """Where ranges begin and end (ms), in turn, that were removed from the ride for good."""
         return self._removed.get(workout_id, [])

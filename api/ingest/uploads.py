@@ -7,11 +7,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,20 +18,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
 from api.ingest.batch import NDJSON, Batch, Limits, PackedBatch, Sample
+from api.ingest.fast_lane import MOST_PARSED_AT_ONCE
 from api.ingest.parsing import pack_batch
+from api.ingest.receipts import Receipt, receipt_of
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
 from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
-from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
+from api.web.problems import Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 
 PATH: Final = "/api/workouts/{id}/telemetry"
-_MOST_DROPPED_LISTED: Final = 100
-_PARSED_AT_ONCE: Final = 256 * 1024  # bytes
 # Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
 # it is kept small: a message is a live batch, and rides afterwards come by requests.
 MAX_MESSAGE: Final = 256 * 1024
@@ -40,33 +39,6 @@ _POLICY: Final = 1008  # WebSocket close code
 # After these no further message can succeed.
 _FINAL: Final = (Unauthorized, Forbidden, NotFound)
 logger = logging.getLogger(__name__)
-
-
-Epoch = Annotated[
-    str,
-    Meta(
-        description="Another one than before says that samples that are not durable may be lost:"
-        " send them again",
-        examples=["3f2a9c41d07be658"],
-    ),
-]
-
-
-class Receipt(Struct, rename="camel", omit_defaults=True):
-    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it.
-
-    `ignored`: of the first batches of a ride, members of samples that nobody knows, with the
-    channels that may be meant.
-    """
-
-    accepted: int
-    received_through: Annotated[
-        int | None, Meta(description="The latest timestamp of the batch, in ms")
-    ]
-    epoch: Epoch
-    dropped_count: int = 0
-    dropped: list[Fault] = []
-    ignored: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -197,12 +169,12 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch, ignored = await _pack(state, target, body)
     if not batch.samples:
-        return _receipt(batch, ignored, await state["writer"].epoch())
+        return receipt_of(batch, await state["writer"].epoch(), ignored)
     user_id = target.caller.user_id
     entry = Entry(batch.entry, batch.samples, finished=target.finished)
     with state["quota"].taking(user_id, batch.samples):
         epoch = await append(state, target.workout_id, user_id, entry)
-    return _receipt(batch, ignored, epoch)
+    return receipt_of(batch, epoch, ignored)
 
 
 def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
@@ -222,7 +194,7 @@ async def _pack(
     is_first = state["first_batches"].has_next(target.workout_id)
     pack = partial(_pack_body, body, target, limits, is_first=is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    return pack() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(pack)
+    return pack() if len(body) <= MOST_PARSED_AT_ONCE else await asyncio.to_thread(pack)
 
 
 def _pack_body(
@@ -230,11 +202,6 @@ def _pack_body(
 ) -> tuple[PackedBatch, dict[str, str | None]]:
     batch = pack_batch(body, target.media_type, limits, lenient=target.lenient)
     return batch, unknown_names(body, target.media_type) if is_first else {}
-
-
-def _receipt(batch: PackedBatch, ignored: dict[str, str | None], epoch: str) -> Receipt:
-    count, dropped = len(batch.dropped), list(batch.dropped[:_MOST_DROPPED_LISTED])
-    return Receipt(batch.samples, batch.latest, epoch, count, dropped, ignored)
 
 
 OPERATIONS = Operations(

@@ -57,6 +57,13 @@ class Cache(Generic[K, V]):
             return await asyncio.shield(self._load(key, load))
         return await self._refresh(key, load, value)
 
+    def fresh(self, key: K) -> V | None:
+        """The value of a key, if ``get`` would give it without a load."""
+        entry = self._entries.get(key)
+        if entry is None or self._clock() - entry[1] >= self._fresh_for:
+            return None
+        return entry[0]
+
     def put(self, key: K, value: V, loaded_at: float | None = None) -> None:
         """Store a value that is known without loading it; the oldest makes room for it."""
         self._entries.pop(key, None)

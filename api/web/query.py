@@ -85,11 +85,12 @@ def wait_of(request: HTTPConnection[Any]) -> float:
 
 def workout_id_of(request: HTTPConnection[Any]) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
-    return _uuid(request.path_params["id"])
+    return workout_id_in(request.path_params["id"])
 
 
 @lru_cache(100_000)
-def _uuid(text: str) -> UUID:
+def workout_id_in(text: str) -> UUID:
+    """The id that a text is. Raises NotFound for one that is none."""
     try:
         workout_id = UUID(text)
     except ValueError:
