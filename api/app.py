@@ -38,6 +38,7 @@ from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
 from api.identity.throttle import Throttle
 from api.ingest import uploads
+from api.ingest.access import AccessWatch
 from api.ingest.epochs import Epochs
 from api.ingest.fast_lane import FastLane
 from api.ingest.ownership import Ownerships
@@ -78,6 +79,7 @@ from shared.settings import Settings
 NOTE_KEY_USE_EVERY = 180.0  # seconds
 COUNT_SAMPLES_EVERY = 1.0  # seconds
 LOOK_THROUGH_SOCKETS_EVERY = 2.0  # seconds, so that each is closed within REVOCATION_BOUND
+WATCH_ACCESS_EVERY = 1.5  # seconds: a question may take as long as that, and another be lost
 logger = logging.getLogger(__name__)
 
 
@@ -253,6 +255,7 @@ async def _background_tasks(state: ServiceState) -> AsyncIterator[None]:
         asyncio.create_task(state["listening"].read()),
         asyncio.create_task(state["listening"].look()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
+        asyncio.create_task(_keep_watching_access(state)),
     ]
     try:
         yield
@@ -344,6 +347,16 @@ async def _keep_looking_through_sockets(state: ServiceState) -> None:
             await sockets.look_through(state["database"], *caches)
         except Exception as error:  # as above: meanwhile, each message is checked by the caches
             logger.warning("could not look through the open WebSockets: %r", error)
+
+
+async def _keep_watching_access(state: ServiceState) -> None:
+    watch = AccessWatch(state["database"], state["authenticator"], state["ownerships"])
+    while True:
+        try:
+            await watch.look()
+        except Exception as error:  # as above: meanwhile each key is looked up again by itself
+            logger.warning("could not look for changed keys and rides: %r", error)
+        await asyncio.sleep(WATCH_ACCESS_EVERY)
 
 
 async def _note_key_use(authenticator: Authenticator) -> None:

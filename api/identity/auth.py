@@ -1,4 +1,4 @@
-"""Who calls: API keys, found by id, compared in constant time, cached for five seconds."""
+"""Who calls: API keys, found by id, compared in constant time, cached while they are true."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Collection, Set
@@ -119,6 +119,20 @@ class Authenticator:
     def forget_keys(self, key_ids: Set[str]) -> None:
         """Drop keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.key_id in key_ids)
+
+    def forget(self, key_ids: Set[str], user_ids: Set[UUID]) -> None:
+        """Drop these keys, and those of these users, from the cache."""
+        self._callers.drop_where(
+            lambda caller: caller.key_id in key_ids or caller.user_id in user_ids
+        )
+
+    def forget_all(self) -> None:
+        """Empty the cache."""
+        self._callers.drop_where(lambda _: True)
+
+    def confirm(self, at: float) -> None:
+        """Every key that has ended before this moment of the monotonic clock was forgotten."""
+        self._callers.confirm(at)
 
     async def note_use(self) -> None:
         """Write ``last_used_at`` of the keys used since the last call."""
