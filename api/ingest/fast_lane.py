@@ -67,20 +67,27 @@ class FastLane:
 
     def admit(self, scope: Any) -> Upload | None:
         """The upload that a request of this head is; None for one that is no, or unusual."""
-        path = scope["path"]
-        if not path.endswith(self._after) or scope.get("method", "POST") != "POST":
+        if not scope["path"].endswith(self._after) or scope["method"] != "POST":
             return None
         given = dict(reversed(scope["headers"]))  # of two headers of a name, the first
-        if scope["query_string"] or not _UNUSUAL.isdisjoint(given):
-            return None
         media_type = _media_type(given.get(b"content-type", b""))
+        if media_type is None or not _UNUSUAL.isdisjoint(given):
+            return None
+        return self._find(scope, given, media_type)
+
+    def admit_message(self, scope: Any) -> Upload | None:
+        """The upload that a message of a WebSocket is; None for an unusual one."""
+        given = dict(reversed(scope["headers"]))
+        return None if b"prefer" in given else self._find(scope, given, JSON)
+
+    def _find(self, scope: Any, given: dict[bytes, bytes], media_type: str) -> Upload | None:
         key = key_in(_text(given, b"authorization"), _text(given, b"x-api-key"))
-        workout_id = self._workout_id(path)
-        if not (key and media_type and workout_id and self._first_batches.are_past(workout_id)):
+        workout_id = self._workout_id(scope["path"])
+        if scope["query_string"] or not (key and workout_id):
             return None
         caller = self._authenticator.remembered(key, "upload")
         finished = self._ownerships.remembered(workout_id, caller.user_id) if caller else None
-        if caller is None or finished is None:
+        if caller is None or finished is None or not self._first_batches.are_past(workout_id):
             return None
         beside = self._layers.of(scope)
         return Upload(workout_id, caller.user_id, media_type, finished=finished, beside=beside)

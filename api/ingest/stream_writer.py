@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import hiredis
@@ -36,6 +36,7 @@ from shared.redis_keys import (
     sealed_key,
 )
 
+T = TypeVar("T")
 _MOST_AT_ONCE: Final = 512
 _LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
 
@@ -91,7 +92,7 @@ class StreamWriter:
         batch or did not say so: sending it again is then right, and harmless.
         """
         done = asyncio.get_running_loop().create_future()
-        self.add(workout_id, entry, partial(_settle, done), finished=finished)
+        self.add(workout_id, entry, partial(settle, done), finished=finished)
         epoch: str = await done
         return epoch
 
@@ -277,10 +278,11 @@ def _unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(f"Redis did not take the batch: {type(error).__name__}: {error}")
 
 
-def _settle(done: asyncio.Future[str], outcome: str | Exception) -> None:
-    if done.done():  # the request was given up meanwhile
+def settle(done: asyncio.Future[T], outcome: T | Exception) -> None:
+    """Give an outcome to whoever waits for it, unless the request was given up meanwhile."""
+    if done.done():
         return
-    if isinstance(outcome, str):
-        done.set_result(outcome)
-    else:
+    if isinstance(outcome, Exception):
         done.set_exception(outcome)
+    else:
+        done.set_result(outcome)

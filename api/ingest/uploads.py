@@ -18,14 +18,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
 from api.ingest.batch import NDJSON, Batch, Limits, PackedBatch, Sample
-from api.ingest.fast_lane import MOST_PARSED_AT_ONCE
+from api.ingest.fast_lane import MOST_PARSED_AT_ONCE, FastLane
 from api.ingest.parsing import pack_batch
 from api.ingest.receipts import Receipt, receipt_of
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.stream_writer import settle
 from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
+from api.web.fast_lane import FAST_LANE
 from api.web.problems import Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
@@ -121,17 +123,30 @@ async def _answer_message(socket: WebSocket, place: SocketPlace) -> bool:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     body = message.get("bytes") or (message.get("text") or "").encode()
-    state: IngestState = socket.scope["state"]
-    held: dict[str, Any] = {}
     try:
-        with state["bodies"].holding(held):
-            state["bodies"].take(held, len(body))
-            receipt = await _store(state, await _find_target(socket), body)
+        receipt = await _store_fast(socket, body) or await _store_message(socket, body)
     except Exception as error:
         await _send_problem(socket, error)
         return not isinstance(error, _FINAL)
-    await socket.send_text(msgspec.json.encode(receipt).decode())
+    await socket.send_text(receipt.decode())
     return True
+
+
+async def _store_fast(socket: WebSocket, body: bytes) -> bytes | None:
+    """The receipt of a message that the fast lane takes; None for any other."""
+    lane: FastLane | None = socket.scope["state"][FAST_LANE]
+    upload = lane and lane.admit_message(socket.scope)
+    if not (lane and upload):
+        return None
+    done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    return await done if lane.store(upload, body, partial(settle, done)) else None
+
+
+async def _store_message(socket: WebSocket, body: bytes) -> bytes:
+    state, held = socket.scope["state"], dict[str, Any]()
+    with state["bodies"].holding(held):
+        state["bodies"].take(held, len(body))
+        return msgspec.json.encode(await _store(state, await _find_target(socket), body))
 
 
 async def _check_again(socket: WebSocket) -> bool:

@@ -18,9 +18,16 @@ def usual_service(
 
 
 @pytest.fixture(params=["fast", "usual"])
-def service(request: pytest.FixtureRequest, service: str) -> str:
+def way(request: pytest.FixtureRequest) -> str:
+    """Not a parameter of ``service`` itself: that would start all processes anew for each test."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, service: str, way: str) -> str:
     """The address of an API with the lane, or without."""
-    if request.param == "fast":
+    if way == "fast":
         return service
     address: str = request.getfixturevalue("usual_service")
     return address
