@@ -38,7 +38,9 @@ from api.identity.outbound import BoundedTransport
 from api.identity.passwords import Passwords
 from api.identity.throttle import Throttle
 from api.ingest import uploads
+from api.ingest.access import AccessWatch
 from api.ingest.epochs import Epochs
+from api.ingest.fast_lane import FastLane
 from api.ingest.ownership import Ownerships
 from api.ingest.quota import Quota
 from api.ingest.ride_sizes import RideSizes
@@ -60,6 +62,7 @@ from api.web import docs, problem_pages
 from api.web.access_log import AccessLog
 from api.web.body import BodyBudget
 from api.web.cors import AllowOrigins
+from api.web.layers import LayerHeaders
 from api.web.openapi import openapi_json
 from api.web.paths import Paths
 from api.web.problems import EXCEPTION_HANDLERS
@@ -77,11 +80,14 @@ from shared.settings import Settings
 NOTE_KEY_USE_EVERY = 180.0  # seconds
 COUNT_SAMPLES_EVERY = 1.0  # seconds
 LOOK_THROUGH_SOCKETS_EVERY = 2.0  # seconds, so that each is closed within REVOCATION_BOUND
+WATCH_ACCESS_EVERY = 1.5  # seconds: a question may take as long as that, and another be lost
 logger = logging.getLogger(__name__)
 
 
 class ServiceState(ExportState, ClientsState):
-    """What the handlers of every room share."""
+    """What the handlers of every room share, and the protocol's fast lane, where there is one."""
+
+    fast_lane: FastLane | None
 
 
 # In the order in which a stranger needs them.
@@ -208,9 +214,16 @@ async def _open_state(
             files=FileBudget(settings.max_held_file_bytes),
             originals=open_originals(settings),
             exports=Exports(),
+            fast_lane=_open_fast_lane(ingest),
         )
         async with _background_tasks(state):
             yield state
+
+
+def _open_fast_lane(state: IngestState) -> FastLane | None:
+    settings = state["settings"]
+    lane = FastLane(state, uploads.PATH, LayerHeaders(settings))
+    return lane if settings.fast_lane else None
 
 
 @asynccontextmanager
@@ -243,6 +256,7 @@ async def _background_tasks(state: ServiceState) -> AsyncIterator[None]:
         asyncio.create_task(state["listening"].read()),
         asyncio.create_task(state["listening"].look()),
         asyncio.create_task(_keep_looking_through_sockets(state)),
+        asyncio.create_task(_keep_watching_access(state)),
     ]
     try:
         yield
@@ -334,6 +348,16 @@ async def _keep_looking_through_sockets(state: ServiceState) -> None:
             await sockets.look_through(state["database"], *caches)
         except Exception as error:  # as above: meanwhile, each message is checked by the caches
             logger.warning("could not look through the open WebSockets: %r", error)
+
+
+async def _keep_watching_access(state: ServiceState) -> None:
+    watch = AccessWatch(state["database"], state["authenticator"], state["ownerships"])
+    while True:
+        try:
+            await watch.look()
+        except Exception as error:  # as above: meanwhile each key is looked up again by itself
+            logger.warning("could not look for changed keys and rides: %r", error)
+        await asyncio.sleep(WATCH_ACCESS_EVERY)
 
 
 async def _note_key_use(authenticator: Authenticator) -> None:

@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held_answer_bytes: Positive = 128 * 1024 * 1024
     # Uploads waiting for Redis in one API process; beyond it the answer is 503.
     max_pending_bytes: Positive = 64 * 1024 * 1024
+    # Whether uploads that are right in every way are stored and answered before an ASGI cycle.
+    fast_lane: bool = True
     # Files: of one upload; held by one API process at a time (a user has a quarter of it); kept of
     # one user, and how many.
     max_file_bytes: Positive = 50 * 1024 * 1024

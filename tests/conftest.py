@@ -35,8 +35,12 @@ if TYPE_CHECKING:  # it takes a while to import, and few tests need it
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
-hypothesis.settings.register_profile("certain", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("exploring", deadline=None)
+# Nor does a busy machine fail a test for the time that its examples take to be made.
+_PATIENT = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("certain", _PATIENT, derandomize=True)
+hypothesis.settings.register_profile("exploring", _PATIENT)
 hypothesis.settings.load_profile("certain")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import psycopg_pool
 
@@ -36,6 +37,8 @@ from api.ingest.state import IngestState
 from api.ingest.uploads import Entry, append
 from api.web.problems import NotFound
 from shared.samples import stream_codec
+from shared.samples.channels import CHANNEL_NAMES
+from shared.samples.columns import Samples
 
 _ASK_EVERY: Final = 10_000  # ms
 _COPIED_AT_ONCE: Final = 1000
@@ -137,5 +140,8 @@ def _readings_of(messages: Sequence[Message]) -> list[Reading]:
 def _encoded(readings: Sequence[Reading]) -> bytes:
     if len(readings) == 1:
         return stream_codec.encode_one(readings[0].timestamp, readings[0].values)
-    columns = zip(*(each.values for each in readings), strict=True)
-    return stream_codec.encode_few([each.timestamp for each in readings], list(columns))
+    times = np.array([each.timestamp for each in readings], np.int64)
+    values = np.array([each.values for each in readings], np.float64).T  # None → NaN
+    columns = zip(CHANNEL_NAMES, values, strict=True)
+    channels = {name: column for name, column in columns if not np.isnan(column).all()}
+    return stream_codec.encode(Samples(times, channels))

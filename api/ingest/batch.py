@@ -80,11 +80,13 @@ class Limits:
         return bisect_right(self.removed, time) % 2 == 1
 
 
-class FewSamples(NamedTuple):
-    """A short batch in plain lists: ms since the epoch, and a column for each channel there is."""
+class PackedBatch(NamedTuple):
+    """A batch in its stream form, which is empty without samples, and what was left out of it."""
 
-    timestamps: list[int]
-    columns: list[tuple[float | None, ...]]
+    entry: bytes
+    samples: int
+    latest: int | None  # the latest timestamp
+    dropped: Sequence[Fault] = ()
 
 
 @dataclass(frozen=True)

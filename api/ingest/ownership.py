@@ -11,7 +11,7 @@ from api.web.problems import NotFound
 from shared.connections import AsyncDatabase
 
 # Seconds; both must be well within redis_keys.SEALED_FOR.
-FRESH_FOR: Final = 3600.0
+FRESH_FOR: Final = 6 * 3600.0
 OUTAGE_BOUND: Final = 12 * 3600.0
 _MOST_WITH_REMOVED: Final = 10_000  # rides
 
@@ -38,6 +38,10 @@ class Ownerships:
         load = partial(self._look_up, workout_id, user_id)
         return await self._finished.get((workout_id, user_id), load, allow_stale=True)
 
+    def remembered(self, workout_id: UUID, user_id: UUID) -> bool | None:
+        """As ``is_finished``, where that needs no look; None says nothing."""
+        return self._finished.fresh((workout_id, user_id))
+
     def removed_from(self, workout_id: UUID) -> list[int]:
         """Where ranges begin and end (ms), in turn, that were removed from the ride for good."""
         return self._removed.get(workout_id, [])
@@ -49,6 +53,10 @@ class Ownerships:
     def forget(self, workout_id: UUID, user_id: UUID) -> None:
         """Ask PostgreSQL again next time."""
         self._finished.drop((workout_id, user_id))
+
+    def forget_all(self) -> None:
+        """Ask PostgreSQL again about every workout."""
+        self._finished.drop_where(lambda _: True)
 
     async def _look_up(self, workout_id: UUID, user_id: UUID) -> bool:
         found = await find_ownership(self._database, workout_id, user_id)

@@ -1,4 +1,4 @@
-"""The bytes of a batch → samples. Pure: no I/O, no clock.
+"""The bytes of a batch → its entry in the stream. Pure: no I/O, no clock.
 
 The fast way decodes into typed structs, bounds checked by msgspec on the way. Whatever it refuses
 is looked at again, member by member, to say exactly what is wrong (or, leniently, to keep what is
@@ -16,51 +16,61 @@ import numpy as np
 from api.ingest.batch import (
     NDJSON,
     Batch,
-    FewSamples,
     Limits,
+    PackedBatch,
     ParsedBatch,
     Sample,
     milliseconds,
 )
 from api.ingest.inspection import inspect
+from api.ingest.table import channels_of, table_of
 from api.ingest.unknown import has_sample_without_channel
 from api.web.body import JSON, require_text
 from api.web.problems import TooLarge, UnsupportedMediaType
+from shared.samples import stream_codec
 from shared.samples.channels import CHANNEL_NAMES, EARLIEST_TIMESTAMP
 from shared.samples.columns import IntArray, Samples, no_samples
 
-_FEW: Final = 20
 _decode_any: Final = msgspec.json.Decoder(list[Sample] | Batch).decode
 _decode_lines: Final = msgspec.json.Decoder(Sample).decode_lines
 _times_of: Final = attrgetter("timestamp")
 _NOTHING: Final = (None,) * len(CHANNEL_NAMES)
-_channels_of: Final = attrgetter(*CHANNEL_NAMES)
 
 
-def parse_batch(
+def pack_batch(
     body: bytes, media_type: str, limits: Limits, *, lenient: bool = False
-) -> FewSamples | ParsedBatch:
-    """The samples of a batch.
+) -> PackedBatch:
+    """The entry of a batch.
 
     Raises BadRequest for what cannot be read at all, TooLarge for too many samples,
     UnsupportedMediaType, and Unprocessable naming the first bad samples by index and member;
     ``lenient`` drops those instead.
     """
-    return parse_fast(body, media_type, limits) or inspect(body, media_type, limits, lenient)
+    packed = pack_fast(body, media_type, limits)
+    return packed or _pack(inspect(body, media_type, limits, lenient))
 
 
-def parse_fast(body: bytes, media_type: str, limits: Limits) -> FewSamples | ParsedBatch | None:
-    """The samples of a batch in which nothing is wrong; None for any other.
+def pack_fast(body: bytes, media_type: str, limits: Limits) -> PackedBatch | None:
+    """The entry of a batch in which nothing is wrong; None for any other.
 
-    A few samples come as plain lists: arrays would cost more than the samples do.
     Raises TooLarge, UnsupportedMediaType, and BadRequest for what is no text.
     """
     decoded = _decode(body, media_type)
     has_unknown = partial(has_sample_without_channel, body, media_type)
-    if few := _few(decoded, limits, has_unknown):
-        return few
-    many = _many(decoded, limits)
-    return None if many and many.has_bare and has_unknown() else many
+    if packed := _pack_rows(decoded, limits, has_unknown):
+        return packed
+    batch = _parse(decoded, limits)
+    if batch is None or (batch.has_bare and has_unknown()):
+        return None
+    return _pack(batch)
+
+
+def _pack(batch: ParsedBatch) -> PackedBatch:
+    samples = batch.samples
+    if not len(samples):
+        return PackedBatch(b"", 0, None, batch.dropped)
+    latest = int(samples.timestamps.max())
+    return PackedBatch(stream_codec.encode(samples), len(samples), latest, batch.dropped)
 
 
 def _decode(body: bytes, media_type: str) -> Any:
@@ -74,27 +84,42 @@ def _decode(body: bytes, media_type: str) -> Any:
         return None
 
 
-def _few(decoded: Any, limits: Limits, has_unknown: Callable[[], bool]) -> FewSamples | None:
-    """None for what is not in rows, or many, or not right in every way."""
+def _pack_rows(decoded: Any, limits: Limits, has_unknown: Callable[[], bool]) -> PackedBatch | None:
+    """None for what is not in rows, all of the same channels, or not right in every way."""
     rows = decoded
     if isinstance(decoded, Batch):
         rows = decoded.samples if decoded.timestamp is None else None
-    if not rows or len(rows) > min(_FEW, limits.samples):
+    if not rows or len(rows) > limits.samples:
         return None
-    times = [row.timestamp for row in rows]
-    if any(type(time) is not int for time in times):
-        return None
-    if min(times) < EARLIEST_TIMESTAMP or max(times) > limits.latest:
-        return None
-    if limits.removed and any(map(limits.is_removed, times)):
-        return None
-    values = list(map(_channels_of, rows))
-    if _NOTHING in values and has_unknown():
-        return None
-    return FewSamples(times, list(zip(*values, strict=True)))
+    pack = _pack_one if len(rows) == 1 else _pack_table
+    return pack(rows, limits, has_unknown)
 
 
-def _many(decoded: Any, limits: Limits) -> ParsedBatch | None:
+def _pack_one(
+    rows: Sequence[Any], limits: Limits, has_unknown: Callable[[], bool]
+) -> PackedBatch | None:
+    time, values = rows[0].timestamp, channels_of(rows[0])
+    if type(time) is not int or not EARLIEST_TIMESTAMP <= time <= limits.latest:
+        return None
+    if (limits.removed and limits.is_removed(time)) or (values == _NOTHING and has_unknown()):
+        return None
+    return PackedBatch(stream_codec.encode_one(time, values), 1, time)
+
+
+def _pack_table(
+    rows: Sequence[Any], limits: Limits, has_unknown: Callable[[], bool]
+) -> PackedBatch | None:
+    table = table_of(rows)
+    if table is None or not _timely(table.timestamps, limits):
+        return None
+    if not table.codes and has_unknown():
+        return None
+    entry = stream_codec.encode_table(*table) or stream_codec.encode(table.samples())
+    return PackedBatch(entry, len(rows), int(np.maximum.reduce(table.timestamps)))
+
+
+def _parse(decoded: Any, limits: Limits) -> ParsedBatch | None:
+    """The samples of any batch in which nothing is wrong."""
     try:
         samples = _to_samples(decoded)
     except ValueError:
@@ -120,7 +145,7 @@ def _to_samples(decoded: Any) -> Samples | None:
 def _from_rows(rows: Sequence[Any]) -> Samples:
     if not rows:
         return no_samples()
-    table = np.array([_channels_of(row) for row in rows], dtype=np.float64)  # None → NaN
+    table = np.array([channels_of(row) for row in rows], dtype=np.float64)  # None → NaN
     matrix = np.ascontiguousarray(table.T)
     measured = ~np.isnan(matrix).all(axis=1)
     channels = {CHANNEL_NAMES[at]: matrix[at] for at in np.flatnonzero(measured)}
@@ -140,7 +165,7 @@ def _from_columns(batch: Any) -> Samples | None:
 def _timely(times: IntArray, limits: Limits) -> bool:
     if not len(times):
         return True
-    if times.min() < EARLIEST_TIMESTAMP or times.max() > limits.latest:
+    if np.minimum.reduce(times) < EARLIEST_TIMESTAMP or np.maximum.reduce(times) > limits.latest:
         return False
     if not limits.removed:
         return True

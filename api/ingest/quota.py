@@ -41,14 +41,23 @@ class Quota:
     def taking(self, user_id: UUID, samples: int) -> Iterator[None]:
         """Use samples; they are given back if the block fails. Raises TooManyRequests."""
         self.require(user_id, samples)
-        minute = self._minute
-        self._pending[user_id] = self._pending.get(user_id, 0) + samples
+        minute = self.take(user_id, samples)
         try:
             yield
         except BaseException:
-            if minute == self._current_minute():
-                self._pending[user_id] = self._pending.get(user_id, 0) - samples
+            self.give_back(user_id, samples, minute)
             raise
+
+    def take(self, user_id: UUID, samples: int) -> int:
+        """Use samples that are left; returns the minute to which they count."""
+        minute = self._current_minute()
+        self._pending[user_id] = self._pending.get(user_id, 0) + samples
+        return minute
+
+    def give_back(self, user_id: UUID, samples: int, minute: int) -> None:
+        """Samples of a minute were not used after all."""
+        if minute == self._current_minute():
+            self._pending[user_id] = self._pending.get(user_id, 0) - samples
 
     def headers(self, user_id: UUID) -> dict[str, str]:
         """What is left: draft-ietf-httpapi-ratelimit-headers."""

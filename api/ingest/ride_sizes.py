@@ -51,12 +51,18 @@ class RideSizes:
     def taking(self, workout_id: UUID, user_id: UUID, samples: int) -> Iterator[None]:
         """Add samples to a ride; they are taken back if the block fails. Raises Conflict."""
         self.require(workout_id, user_id, samples)
-        self._add(workout_id, samples)
+        self.add(workout_id, samples)
         try:
             yield
         except BaseException:
-            self._add(workout_id, -samples)
+            self.add(workout_id, -samples)
             raise
+
+    def add(self, workout_id: UUID, samples: int) -> None:
+        """Add samples to a ride that has room for them; or take them back, if negative."""
+        pending = self._pending[workout_id] = self._pending.get(workout_id, 0) + samples
+        if pending >= self._step:
+            self._due.add(workout_id)
 
     async def publish(self, redis: AsyncRedis) -> None:
         """Add what was taken to the counts in Redis, and learn them. Raises redis.RedisError."""
@@ -87,11 +93,6 @@ class RideSizes:
                 await redis.set(size_key(workout_id), found.archived, ex=SIZE_KEPT_FOR)
                 self._known[workout_id] = found.archived
                 self._pending.pop(workout_id, None)
-
-    def _add(self, workout_id: UUID, samples: int) -> None:
-        pending = self._pending[workout_id] = self._pending.get(workout_id, 0) + samples
-        if pending >= self._step:
-            self._due.add(workout_id)
 
     def _size(self, workout_id: UUID) -> int:
         return self._known.get(workout_id, 0) + self._pending.get(workout_id, 0)

@@ -28,6 +28,20 @@ class Ownership:
 
 
 @dataclass(frozen=True)
+class AccessChanges:
+    """Keys, users and workouts that have changed; ``owner_ids``: whose the workouts are.
+
+    ``horizon``: the first transaction whose changes may not be among them.
+    """
+
+    horizon: int
+    key_ids: list[str]
+    user_ids: list[UUID]
+    workout_ids: list[UUID]
+    owner_ids: list[UUID]
+
+
+@dataclass(frozen=True)
 class _Id:
     id: UUID
 
@@ -47,3 +61,17 @@ async def ask_for_checkpoints(database: AsyncDatabase, user_id: UUID) -> list[UU
     async with database.connection() as connection:
         asked = await connection.rows(_Id, QUERIES["ask_for_checkpoints_of"], user_id=user_id)
     return [each.id for each in asked]
+
+
+async def find_access_changes(database: AsyncDatabase, since: int | None) -> AccessChanges:
+    """What changed since the horizon of an earlier question; nothing, if this is the first one."""
+    query, text = QUERIES["find_access_changes"], None if since is None else str(since)
+    async with database.connection() as connection:
+        (found,) = await connection.rows(AccessChanges, query, since=text)
+    return found
+
+
+async def purge_access_changes(database: AsyncDatabase, kept_for: float) -> None:
+    """Forget changes older than so many seconds."""
+    async with database.connection() as connection:
+        await connection.execute(QUERIES["purge_access_changes"], {"kept_for": kept_for})

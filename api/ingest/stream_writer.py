@@ -4,14 +4,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import hiredis
 import redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.epochs import READ, Command, Epochs
@@ -34,18 +36,23 @@ from shared.redis_keys import (
     sealed_key,
 )
 
+T = TypeVar("T")
 _MOST_AT_ONCE: Final = 512
 _LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+# Called with the epoch in which a batch was stored, or with why it was not.
+Settle = Callable[[str | Exception], None]
+
+
+@dataclass(slots=True)
 class _Append:
     workout_id: UUID
     entry: bytes
     finished: bool  # known to be over, whatever its sealed key says
-    done: asyncio.Future[str]  # the epoch in which it was stored
+    settle: Settle
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,22 @@ class StreamWriter:
         Raises NotFound if the workout was deleted; ServiceUnavailable if Redis cannot take the
         batch or did not say so: sending it again is then right, and harmless.
         """
+        done = asyncio.get_running_loop().create_future()
+        self.add(workout_id, entry, partial(settle, done), finished=finished)
+        epoch: str = await done
+        return epoch
+
+    def add(self, workout_id: UUID, entry: bytes, settle: Settle, *, finished: bool) -> None:
+        """As ``append``; ``settle`` is called with what that returns or would raise.
+
+        Raises ServiceUnavailable if too much waits: then it is not called.
+        """
         if self._pending_bytes + len(entry) > self._max_pending_bytes:
             raise ServiceUnavailable("too many uploads are waiting for Redis")
-        done = asyncio.get_running_loop().create_future()
-        self._pending.append(_Append(workout_id, entry, finished, done))
+        self._pending.append(_Append(workout_id, entry, finished, settle))
         self._pending_bytes += len(entry)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        epoch: str = await done
-        return epoch
 
     async def epoch(self) -> str:
         """The epoch of what was read before. Raises redis.RedisError."""
@@ -159,7 +173,7 @@ class StreamWriter:
                 connection = await pool.get_connection()  # type: ignore[no-untyped-call]
                 try:
                     await connection.send_packed_command(packed)
-                    replies = [await _reply(connection) for _ in commands]
+                    replies = await _replies(connection, len(commands))
                     return _Sent(replies, self._epochs.run_of(connection))
                 finally:
                     await pool.release(connection)
@@ -177,7 +191,7 @@ class StreamWriter:
                 outcomes = list[str | Exception]([_unavailable(error)] * count)
             self._pending_bytes -= sum(len(append.entry) for append in group)
             for append, outcome in zip(group, outcomes, strict=True):
-                _settle(append.done, outcome)
+                append.settle(outcome)
 
     async def _write(self, group: list[_Append]) -> list[str | Exception]:
         """Append a group; for each batch the epoch in which it was stored, or why it was not.
@@ -239,8 +253,22 @@ def _seal(workout_id: UUID, why: bytes) -> Command:
     return ("SET", sealed_key(workout_id), why, "EX", SEALED_FOR)
 
 
+async def _replies(connection: AbstractConnection, count: int) -> list[Any]:
+    """The next replies. The connection is closed by the driver if they do not come.
+
+    The driver waits for the first of those that come together; the others are read all at once.
+    """
+    replies = list[Any]()
+    parser: Any = connection._parser
+    next_reply = parser._reader.gets
+    while len(replies) < count:
+        replies.append(await _reply(connection))
+        while len(replies) < count and (reply := next_reply()) is not NOT_ENOUGH_DATA:
+            replies.append(reply)
+    return replies
+
+
 async def _reply(connection: AbstractConnection) -> Any:
-    """The next reply. The connection is closed by the driver if it does not come."""
     try:
         return await connection.read_response()
     except redis.ResponseError as error:
@@ -257,10 +285,11 @@ def _unavailable(error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(f"Redis did not take the batch: {type(error).__name__}: {error}")
 
 
-def _settle(done: asyncio.Future[str], outcome: str | Exception) -> None:
-    if done.done():  # the request was given up meanwhile
+def settle(done: asyncio.Future[T], outcome: T | Exception) -> None:
+    """Give an outcome to whoever waits for it, unless the request was given up meanwhile."""
+    if done.done():
         return
-    if isinstance(outcome, str):
-        done.set_result(outcome)
-    else:
+    if isinstance(outcome, Exception):
         done.set_exception(outcome)
+    else:
+        done.set_result(outcome)

@@ -24,6 +24,10 @@ class FirstBatches:
     def __init__(self) -> None:
         self._counts: dict[UUID, int] = {}
 
+    def are_past(self, workout_id: UUID) -> bool:
+        """Whether no further batch is one of them."""
+        return self._counts.get(workout_id, 0) >= _BATCHES
+
     def has_next(self, workout_id: UUID) -> bool:
         """Whether the batch that has just come is one of them."""
         count = self._counts.get(workout_id, 0)

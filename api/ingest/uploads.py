@@ -4,36 +4,36 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.identity.auth import Caller
-from api.ingest.batch import NDJSON, Batch, FewSamples, Limits, ParsedBatch, Sample
-from api.ingest.parsing import parse_batch
+from api.ingest.batch import NDJSON, Batch, Limits, PackedBatch, Sample
+from api.ingest.fast_lane import MOST_PARSED_AT_ONCE, FastLane
+from api.ingest.parsing import pack_batch
+from api.ingest.receipts import Receipt, receipt_of
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
+from api.ingest.stream_writer import settle
 from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin
-from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
+from api.web.fast_lane import FAST_LANE
+from api.web.problems import Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
-from shared.samples import stream_codec
 
 PATH: Final = "/api/workouts/{id}/telemetry"
-_MOST_DROPPED_LISTED: Final = 100
-_PARSED_AT_ONCE: Final = 256 * 1024  # bytes
 # Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
 # it is kept small: a message is a live batch, and rides afterwards come by requests.
 MAX_MESSAGE: Final = 256 * 1024
@@ -41,33 +41,6 @@ _POLICY: Final = 1008  # WebSocket close code
 # After these no further message can succeed.
 _FINAL: Final = (Unauthorized, Forbidden, NotFound)
 logger = logging.getLogger(__name__)
-
-
-Epoch = Annotated[
-    str,
-    Meta(
-        description="Another one than before says that samples that are not durable may be lost:"
-        " send them again",
-        examples=["3f2a9c41d07be658"],
-    ),
-]
-
-
-class Receipt(Struct, rename="camel", omit_defaults=True):
-    """The batch is stored. `dropped` lists what a lenient upload left out, at most 100 of it.
-
-    `ignored`: of the first three batches of a ride, members of samples that nobody knows, with the
-    channels that may be meant.
-    """
-
-    accepted: int
-    received_through: Annotated[
-        int | None, Meta(description="The latest timestamp of the batch, in ms")
-    ]
-    epoch: Epoch
-    dropped_count: int = 0
-    dropped: list[Fault] = []
-    ignored: dict[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -150,17 +123,30 @@ async def _answer_message(socket: WebSocket, place: SocketPlace) -> bool:
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message["code"])
     body = message.get("bytes") or (message.get("text") or "").encode()
-    state: IngestState = socket.scope["state"]
-    held: dict[str, Any] = {}
     try:
-        with state["bodies"].holding(held):
-            state["bodies"].take(held, len(body))
-            receipt = await _store(state, await _find_target(socket), body)
+        receipt = await _store_fast(socket, body) or await _store_message(socket, body)
     except Exception as error:
         await _send_problem(socket, error)
         return not isinstance(error, _FINAL)
-    await socket.send_text(msgspec.json.encode(receipt).decode())
+    await socket.send_text(receipt.decode())
     return True
+
+
+async def _store_fast(socket: WebSocket, body: bytes) -> bytes | None:
+    """The receipt of a message that the fast lane takes; None for any other."""
+    lane: FastLane | None = socket.scope["state"][FAST_LANE]
+    upload = lane and lane.admit_message(socket.scope)
+    if not (lane and upload):
+        return None
+    done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    return await done if lane.store(upload, body, partial(settle, done)) else None
+
+
+async def _store_message(socket: WebSocket, body: bytes) -> bytes:
+    state, held = socket.scope["state"], dict[str, Any]()
+    with state["bodies"].holding(held):
+        state["bodies"].take(held, len(body))
+        return msgspec.json.encode(await _store(state, await _find_target(socket), body))
 
 
 async def _check_again(socket: WebSocket) -> bool:
@@ -197,14 +183,14 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 
 
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
-    batch = await _encode(state, target, body)
+    batch, ignored = await _pack(state, target, body)
     if not batch.samples:
-        return batch.receipt(await state["writer"].epoch())
+        return receipt_of(batch, await state["writer"].epoch(), ignored)
     user_id = target.caller.user_id
     entry = Entry(batch.entry, batch.samples, finished=target.finished)
     with state["quota"].taking(user_id, batch.samples):
         epoch = await append(state, target.workout_id, user_id, entry)
-    return batch.receipt(epoch)
+    return receipt_of(batch, epoch, ignored)
 
 
 def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
@@ -214,50 +200,24 @@ def _require_room(state: IngestState, workout_id: UUID, caller: Caller) -> None:
     state["waiting"].require(caller.user_id)
 
 
-@dataclass(frozen=True)
-class _EncodedBatch:
-    entry: bytes
-    samples: int
-    latest: int | None
-    dropped: list[Fault] = field(default_factory=list)
-    ignored: dict[str, str | None] = field(default_factory=dict)
-
-    def receipt(self, epoch: str) -> Receipt:
-        dropped = self.dropped[:_MOST_DROPPED_LISTED]
-        count = len(self.dropped)
-        return Receipt(self.samples, self.latest, epoch, count, dropped, self.ignored)
-
-
-async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBatch:
+async def _pack(
+    state: IngestState, target: Target, body: bytes
+) -> tuple[PackedBatch, dict[str, str | None]]:
+    """The batch, and which of its members are ignored."""
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
     is_first = state["first_batches"].has_next(target.workout_id)
-    encode = partial(_encode_body, body, target, limits, is_first=is_first)
+    pack = partial(_pack_body, body, target, limits, is_first=is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
-    return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
+    return pack() if len(body) <= MOST_PARSED_AT_ONCE else await asyncio.to_thread(pack)
 
 
-def _encode_body(body: bytes, target: Target, limits: Limits, *, is_first: bool) -> _EncodedBatch:
-    batch = parse_batch(body, target.media_type, limits, lenient=target.lenient)
-    encoded = _encode_few(batch) if isinstance(batch, FewSamples) else _encode_many(batch)
-    return replace(encoded, ignored=unknown_names(body, target.media_type)) if is_first else encoded
-
-
-def _encode_many(batch: ParsedBatch) -> _EncodedBatch:
-    samples = batch.samples
-    if not len(samples):
-        return _EncodedBatch(b"", 0, None, batch.dropped)
-    latest = int(samples.timestamps.max())
-    return _EncodedBatch(stream_codec.encode(samples), len(samples), latest, batch.dropped)
-
-
-def _encode_few(few: FewSamples) -> _EncodedBatch:
-    times = few.timestamps
-    if len(times) == 1:
-        values = [column[0] for column in few.columns]
-        return _EncodedBatch(stream_codec.encode_one(times[0], values), 1, times[0])
-    return _EncodedBatch(stream_codec.encode_few(*few), len(times), max(times))
+def _pack_body(
+    body: bytes, target: Target, limits: Limits, *, is_first: bool
+) -> tuple[PackedBatch, dict[str, str | None]]:
+    batch = pack_batch(body, target.media_type, limits, lenient=target.lenient)
+    return batch, unknown_names(body, target.media_type) if is_first else {}
 
 
 OPERATIONS = Operations(

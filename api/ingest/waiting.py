@@ -77,12 +77,24 @@ class WaitingBytes:
     def taking(self, user_id: UUID, workout_id: UUID, size: int) -> Iterator[None]:
         """Append a batch in the block; it counts unless that fails. Raises TooManyRequests."""
         self.require(user_id, size)
-        self._added[user_id].under_way += size
+        self.begin(user_id, size)
         try:
             yield
         except BaseException:
-            self._added[user_id].under_way -= size
+            self.give_up(user_id, size)
             raise
+        self.end(user_id, workout_id, size)
+
+    def begin(self, user_id: UUID, size: int) -> None:
+        """A batch for which there is room is on its way to Redis."""
+        self._added[user_id].under_way += size
+
+    def give_up(self, user_id: UUID, size: int) -> None:
+        """It has not got there."""
+        self._added[user_id].under_way -= size
+
+    def end(self, user_id: UUID, workout_id: UUID, size: int) -> None:
+        """It has."""
         added = self._added[user_id]
         added.under_way -= size
         added.size += size

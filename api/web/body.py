@@ -46,6 +46,8 @@ _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 MOST_OF_STRANGERS: Final = 32 * 1024
 # Bytes of a JSON body that is no batch: its members are looked at one by one.
 MOST_OF_JSON: Final = 1024 * 1024
+# A scope's key to the seconds for which its body was awaited before the application was asked.
+HELD_FOR: Final = "held_for"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_BEGINS: Final = b"\x1f\x8b"
 _MOST_MEMBERS: Final = 100
@@ -71,9 +73,17 @@ class BodyBudget:
         finally:
             self._held -= scope["held_bytes"]
 
+    def has_room(self, count: int) -> bool:
+        """Whether ``count`` bytes more may be held."""
+        return self._held + count <= self._limit
+
+    def hold(self, count: int) -> None:
+        """Hold ``count`` bytes more, for which there is room; or give them back, if negative."""
+        self._held += count
+
     def take(self, scope: MutableMapping[str, Any], count: int) -> None:
         """Hold ``count`` bytes more. Raises ServiceUnavailable if that is too many in all."""
-        if self._held + count > self._limit:
+        if not self.has_room(count):
             raise ServiceUnavailable("too many bodies are held at a time")
         self._held += count
         scope["held_bytes"] += count
@@ -103,7 +113,7 @@ async def read_within(
     Raises TooLarge, RequestTimeout, BadRequest, and what ``take`` raises.
     """
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds - request.scope.get(HELD_FOR, 0)):
             body = await _read(request, limit, take)
     except TimeoutError:
         raise RequestTimeout(

@@ -1,7 +1,9 @@
 """A cache that serves stale values while PostgreSQL is down."""
 
 import asyncio
+import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
@@ -21,7 +23,10 @@ class Cache(Generic[K, V]):
     another meanwhile. The first of them waits ``patience`` seconds; once PostgreSQL is known to be
     down nobody waits, and one load at a time finds out when it is back.
 
-    The cache holds ``size`` values. ``clock`` gives the seconds by which it measures ages.
+    Whoever hears of all changes may ``confirm`` what is cached: then ages count from that moment.
+
+    The cache holds ``size`` values, those used last. ``clock`` gives the seconds by which it
+    measures ages.
     """
 
     def __init__(
@@ -38,7 +43,8 @@ class Cache(Generic[K, V]):
         self._kept_for = kept_for
         self._patience = patience
         self._clock = clock
-        self._entries: dict[K, tuple[V, float]] = {}  # the oldest first
+        self._entries = OrderedDict[K, tuple[V, float]]()  # the one used last is the last
+        self._confirmed_at = -math.inf
         self._loads: dict[K, asyncio.Task[V]] = {}
         self._down = False  # whether PostgreSQL left the last load without an answer
 
@@ -50,18 +56,31 @@ class Cache(Generic[K, V]):
         if entry is None:
             return await asyncio.shield(self._load(key, load))
         value, loaded_at = entry
-        age = self._clock() - loaded_at
+        age = self._age(loaded_at)
         if age < self._fresh_for:
+            self._entries.move_to_end(key)
             return value
         if not allow_stale or age >= self._kept_for:
             return await asyncio.shield(self._load(key, load))
         return await self._refresh(key, load, value)
 
+    def fresh(self, key: K) -> V | None:
+        """The value of a key, if ``get`` would give it without a load."""
+        entry = self._entries.get(key)
+        if entry is None or self._age(entry[1]) >= self._fresh_for:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def confirm(self, at: float) -> None:
+        """Every value loaded before this moment of the clock was true then: others are dropped."""
+        self._confirmed_at = at
+
     def put(self, key: K, value: V, loaded_at: float | None = None) -> None:
-        """Store a value that is known without loading it; the oldest makes room for it."""
+        """Store a value that is known without loading it; the least used makes room for it."""
         self._entries.pop(key, None)
         if len(self._entries) >= self._size:
-            del self._entries[next(iter(self._entries))]
+            self._entries.popitem(last=False)
         self._entries[key] = (value, self._clock() if loaded_at is None else loaded_at)
 
     def drop(self, key: K) -> None:
@@ -74,6 +93,9 @@ class Cache(Generic[K, V]):
         for key in [key for key, (value, _) in self._entries.items() if holds(value)]:
             del self._entries[key]
         self._loads.clear()  # nobody knows yet what they bring
+
+    def _age(self, loaded_at: float) -> float:
+        return self._clock() - max(loaded_at, self._confirmed_at)
 
     async def _refresh(self, key: K, load: Callable[[], Awaitable[V]], stale: V) -> V:
         if self._down and self._loads:

@@ -6,13 +6,14 @@ import socket
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from api.web.cors import headers_for
+from api.web.fast_lane import FastLaneProtocol
 from api.web.security_headers import API_HEADERS, SHARED_PATH, STREAMS_PATH, headers_of
 from shared.settings import Settings
 
@@ -81,7 +82,7 @@ class _Deadlines(asyncio.Protocol):
             self._write_deadline = None
 
 
-class HttpProtocol(_Deadlines, HttpToolsProtocol):
+class HttpProtocol(_Deadlines, FastLaneProtocol):
     """Closes connections whose head does not arrive in time, or is too large.
 
     uvicorn would keep the former open for ever, and of the latter hold every header, of trailers as

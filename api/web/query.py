@@ -106,8 +106,13 @@ def wait_of(request: HTTPConnection[Any]) -> float:
 
 def workout_id_of(request: HTTPConnection[Any]) -> UUID:
     """The id in the path. A malformed one names no workout, as an absent one does."""
+    return workout_id_in(request.path_params["id"])
+
+
+def workout_id_in(text: str) -> UUID:
+    """The id that a text is. Raises NotFound for one that is none."""
     try:
-        return _uuid(request.path_params["id"])
+        return _uuid(text)
     except ValueError as error:
         raise NotFound(f"no such workout: {error}") from None
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from api.web.body import JSON, refuse_body
+from api.web.fast_lane import FAILURE
 from api.web.problems import MethodNotAllowed, answer_to
 from api.web.query import require_known
 from api.web.revalidation import answer_unless_held
@@ -145,6 +146,8 @@ class Endpoint:
             await response(scope, receive, send)
 
     async def _respond(self, request: Request[Any]) -> Response:
+        if failure := request.scope.get(FAILURE):
+            raise failure
         operation = self._by_method.get(request.method)
         if operation is None:
             detail = f"{request.method} is not possible here; {self._allowed} is"

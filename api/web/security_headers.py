@@ -98,7 +98,7 @@ def page_headers(tiles_url: str) -> Headers:
     return [(name, value.replace("img-src 'self';", images)) for name, value in PAGE_HEADERS]
 
 
-_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
+HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 _STARTS: Final = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 
 
@@ -113,7 +113,7 @@ class StrictTransport:
 
         async def send_strictly(message: Message) -> None:
             if message["type"] in _STARTS:
-                MutableHeaders(scope=message).append(*_HSTS)
+                MutableHeaders(scope=message).append(*HSTS)
             await send(message)
 
         secure = scope.get("scheme") in ("https", "wss")

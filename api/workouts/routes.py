@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import moments_of
+from api.ingest.receipts import Epoch
 from api.ingest.state import IngestRequest, IngestState
-from api.ingest.uploads import Epoch
 from api.web.body import (
     JSON,
     MOST_BODY,

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from api.identity.auth import Caller
 from api.identity.local_days import Moments, moments_of
+from api.ingest.receipts import Epoch
 from api.ingest.state import IngestRequest
-from api.ingest.uploads import Epoch
 from api.web.body import JSON
 from api.web.problems import Unprocessable, about
 from api.web.query import Moment, read_query, workout_id_of

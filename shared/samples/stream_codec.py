@@ -15,6 +15,8 @@ does not decode is malformed. So a new channel needs no new version, and anythin
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -32,9 +34,9 @@ _FLOAT: Final = 7
 # Kind → numpy type. One more, like any other order, needs a new version.
 _KINDS: Final = tuple(map(np.dtype, ("<u1", "<i1", "<u2", "<i2", "<u4", "<i4", "<i8", "<f8")))
 _HEAD: Final = struct.Struct("<BIBB")
-_BOUNDS: Final = tuple(
-    (int(bounds.min), int(bounds.max)) for bounds in map(np.iinfo, _KINDS[:_FLOAT])
-)
+# The kind that holds numbers of so many bits, without their sign.
+_UNSIGNED: Final = bytes([0] * 9 + [2] * 8 + [4] * 16 + [6] * 31)
+_SIGNED: Final = bytes([1] * 8 + [3] * 8 + [5] * 16 + [6] * 32)
 _DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
 _FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
 _TYPES: Final = "BbHhIiqd"  # as struct calls them, in the order of _KINDS
@@ -65,7 +67,10 @@ def encode(samples: Samples) -> bytes:
 
 
 def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
-    """As ``encode_few``, of a single sample: what devices send live, so everything in one go."""
+    """As ``encode``, of a single sample: what devices send live, so everything in one go.
+
+    ``values``: of CHANNELS in their order, within their bounds, None where missing.
+    """
     layout, types, numbers = bytearray(), "<qB", list[float]()
     for code, value in enumerate(values):
         if value is None:
@@ -84,32 +89,24 @@ def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
     return head + layout + struct.pack(types, timestamp, 0, *numbers)
 
 
-def encode_few(timestamps: Sequence[int], columns: Iterable[Sequence[float | None]]) -> bytes:
-    """As ``encode``: for so few samples that plain lists cost less than the calls of numpy.
+def encode_table(timestamps: IntArray, codes: tuple[int, ...], values: FloatArray) -> bytes | None:
+    """As ``encode``, of (channels, n) values within their bounds, none of them missing.
 
-    ``columns``: all of CHANNELS in their order, values within their bounds, None where missing.
+    None where a value has further decimals than devices send: then nothing here is of use.
     """
-    first, count = timestamps[0], len(timestamps)
-    offsets = [time - first for time in timestamps]
-    offsets_kind = _narrowest(min(offsets), max(offsets))
-    layout, types = bytearray(), f"<q{count}{_TYPES[offsets_kind]}"
-    numbers: list[Any] = [first, *offsets]
-    for code, column in enumerate(columns):
-        values, bits = column, b""
-        if None in column:
-            if column.count(None) == count:
-                continue
-            values = [0.0 if value is None else value for value in column]
-            bits = _pack_bits([value is not None for value in column])
-            types += f"{len(bits)}s"
-            numbers.append(bits)
-        whole = _whole(values, _FACTORS[code])  # type: ignore[arg-type]
-        kind = _FLOAT if whole is None else _narrowest(min(whole), max(whole))
-        layout += bytes((code, kind | HAS_MASK)) if bits else _COLUMN[code][kind]
-        types += f"{count}{_TYPES[kind]}"
-        numbers += values if whole is None else whole
-    head = _HEAD.pack(VERSION, count, len(layout) // 2, offsets_kind)
-    return head + layout + struct.pack(types, *numbers)
+    numbers = np.empty((len(codes) + 1, len(timestamps)), np.int64)
+    first = int(timestamps[0])
+    np.subtract(timestamps, first, out=numbers[0])
+    factors = _factors_of(codes)
+    numbers[1:] = np.rint(values * factors)
+    if (numbers[1:] / factors).tobytes() != values.tobytes():
+        return None
+    lows, highs = np.minimum.reduce(numbers, axis=1), np.maximum.reduce(numbers, axis=1)
+    kinds = tuple(map(_narrowest, lows.tolist(), highs.tolist()))
+    layout, runs = _plan(codes, kinds)
+    body = [numbers[rows].astype(dtype).tobytes() for rows, dtype in runs]
+    head = _HEAD.pack(VERSION, len(timestamps), len(codes), kinds[0])
+    return b"".join((head, layout, first.to_bytes(8, "little", signed=True), *body))
 
 
 def decode(entries: Sequence[bytes]) -> Samples:
@@ -146,21 +143,27 @@ def count(entries: Iterable[bytes]) -> int:
     return sum(_HEAD.unpack_from(_layout_of(entry))[1] for entry in entries)
 
 
-def _whole(values: Sequence[float], factor: float) -> list[int] | None:
-    """As ``to_whole``: None where that would change any bit of a value."""
-    whole = [round(value * factor) for value in values]
-    if any(number / factor != value for number, value in zip(whole, values, strict=True)):
-        return None
-    if 0 in whole and any(value == 0 and math.copysign(1, value) < 0 for value in values):
-        return None
-    return whole
+@lru_cache(1024)
+def _factors_of(codes: tuple[int, ...]) -> FloatArray:
+    """By what the values of channels, (channels, n), are multiplied to be whole."""
+    return np.array([[_FACTORS[code]] for code in codes]).reshape(len(codes), 1)
 
 
-def _pack_bits(bits: Sequence[bool]) -> bytes:
-    """As numpy's packbits."""
-    length = -(-len(bits) // 8)
-    number = int("".join("1" if bit else "0" for bit in bits).ljust(8 * length, "0"), 2)
-    return number.to_bytes(length, "big")
+@lru_cache(4096)
+def _plan(
+    codes: tuple[int, ...], kinds: tuple[int, ...]
+) -> tuple[bytes, list[tuple[slice, np.dtype[Any]]]]:
+    """The layout of channels, and the rows to pack together: those of one kind in a row.
+
+    ``kinds``: of the time offsets, and of the channels.
+    """
+    runs, start = list[tuple[slice, np.dtype[Any]]](), 0
+    for kind, run in groupby(kinds):
+        end = start + len(list(run))
+        runs.append((slice(start, end), _KINDS[kind]))
+        start = end
+    layout = (_COLUMN[code][kind] for code, kind in zip(codes, kinds[1:], strict=True))
+    return b"".join(layout), runs
 
 
 def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:
@@ -184,10 +187,9 @@ def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> No
 
 def _narrowest(low: int, high: int) -> int:
     """The kind of whole number with the fewest bytes that holds both."""
-    for kind, (least, most) in enumerate(_BOUNDS):
-        if least <= low and high <= most:
-            return kind
-    raise AssertionError("int64 holds every int64")
+    if low < 0:
+        return _SIGNED[max(high, ~low).bit_length()]
+    return _UNSIGNED[high.bit_length()]
 
 
 def _by_layout(entries: Sequence[bytes]) -> dict[bytes, list[int]]:

@@ -25,3 +25,22 @@ WHERE id IN (
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING id
+
+-- name: find_access_changes
+-- What may have ended who may upload where, by any transaction that an earlier question may not have
+-- seen: those from its horizon on. And the horizon for the next question.
+SELECT
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
+    coalesce(array_agg(key_id) FILTER (WHERE key_id IS NOT NULL), '{}') AS key_ids,
+    coalesce(array_agg(workout_id ORDER BY id) FILTER (WHERE workout_id IS NOT NULL), '{}')
+        AS workout_ids,
+    coalesce(array_agg(user_id ORDER BY id) FILTER (WHERE workout_id IS NOT NULL), '{}') AS owner_ids,
+    coalesce(
+        array_agg(user_id) FILTER (WHERE key_id IS NULL AND workout_id IS NULL), '{}'
+    ) AS user_ids
+FROM access_changes
+WHERE transaction >= %(since)s::text::xid8
+
+-- name: purge_access_changes
+-- Forget changes that every process has seen, or else it has forgotten all that it knew.
+DELETE FROM access_changes WHERE made_at < now() - make_interval(secs => %(kept_for)s)

@@ -59,6 +59,7 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 # Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
 OF_NO_USER |= {"shares.find_share", "shares.find_shut_shares"}
+OF_NO_USER |= {"ingest.find_access_changes", "ingest.purge_access_changes"}
 OF_NO_USER |= {"riders.count_marked", "uploads.keep_file", "uploads.note_object"}
 OF_USERS = ("workouts", "riders", "season", "ingest", "uploads", "shares", "clients")
 

@@ -1,20 +1,22 @@
 """Uploads as pure functions: bytes in, samples or a problem out."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import cycle
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.ingest.batch import NDJSON, FewSamples, Limits, ParsedBatch
+from api.ingest.batch import NDJSON, Limits, PackedBatch, ParsedBatch
 from api.ingest.inspection import inspect
-from api.ingest.parsing import parse_batch, parse_fast
+from api.ingest.parsing import pack_batch, pack_fast
 from api.web.body import JSON
 from api.web.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
 from shared.samples import stream_codec
-from shared.samples.channels import CHANNELS
+from shared.samples.channels import CHANNELS, Channel
 from tests.api.answers import T0
 from tests.shared.samples.strategies import exactly, readings_of
 
@@ -24,18 +26,19 @@ DAY = 86_400_000
 
 def parse(document: Any, *, lenient: bool = False) -> ParsedBatch:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return whole(parse_batch(body, JSON, LIMITS, lenient=lenient))
+    return whole(pack_batch(body, JSON, LIMITS, lenient=lenient))
 
 
 def parse_lines(*lines: str, lenient: bool = False) -> ParsedBatch:
-    return whole(parse_batch("\n".join(lines).encode(), NDJSON, LIMITS, lenient=lenient))
+    return whole(pack_batch("\n".join(lines).encode(), NDJSON, LIMITS, lenient=lenient))
 
 
-def whole(batch: FewSamples | ParsedBatch) -> ParsedBatch:
-    """A few samples as they are stored, like any others."""
-    if isinstance(batch, ParsedBatch):
-        return batch
-    return ParsedBatch(stream_codec.decode([stream_codec.encode_few(*batch)]), [])
+def whole(batch: PackedBatch) -> ParsedBatch:
+    """The samples of an entry, as whoever reads it finds them."""
+    samples = stream_codec.decode([batch.entry] if batch.samples else [])
+    assert len(samples) == batch.samples
+    assert batch.latest == max(samples.timestamps.tolist(), default=None)
+    return ParsedBatch(samples, list(batch.dropped))
 
 
 TWO = [(T0, {"power": 210.0, "cadence": 90.0}), (T0 + 1000, {"power": 0.0})]
@@ -159,7 +162,7 @@ def test_a_bad_value_is_refused_in_every_form(member: str, value: Any) -> None:
 
 def refused(body: bytes, media: str, member: str) -> None:
     with pytest.raises(Unprocessable) as caught:
-        parse_batch(body, media, LIMITS)
+        pack_batch(body, media, LIMITS)
     assert [(fault.index, fault.member) for fault in caught.value.errors] == [(1, member)]
     assert caught.value.detail.startswith(f"{member} of sample 1 ")
     assert len(caught.value.detail) < 200
@@ -174,9 +177,9 @@ def test_a_missing_timestamp_is_named() -> None:
 
 def test_a_clock_may_run_ahead_by_a_day_and_not_more() -> None:
     limits = Limits.at(T0, 10)
-    assert parse_batch(b'[{"timestamp":%d}]' % (T0 + DAY), JSON, limits)
+    assert pack_batch(b'[{"timestamp":%d}]' % (T0 + DAY), JSON, limits)
     with pytest.raises(Unprocessable, match="more than a day ahead"):
-        parse_batch(b'[{"timestamp":%d}]' % (T0 + DAY + 1), JSON, limits)
+        pack_batch(b'[{"timestamp":%d}]' % (T0 + DAY + 1), JSON, limits)
 
 
 def test_the_first_bad_samples_are_listed_and_not_all_of_ten_thousand() -> None:
@@ -262,7 +265,7 @@ def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
     for media in (JSON, NDJSON):
         if body or media == JSON:
             with pytest.raises(BadRequest):
-                parse_batch(body, media, LIMITS)
+                pack_batch(body, media, LIMITS)
 
 
 def test_a_broken_line_is_a_bad_request_that_names_its_index() -> None:
@@ -279,16 +282,16 @@ def test_too_many_samples_are_too_large(media: str) -> None:
     def body(lines: list[bytes]) -> bytes:
         return b"\n".join(lines) if media == NDJSON else b"[" + b",".join(lines) + b"]"
 
-    assert len(whole(parse_batch(body(hundred), media, LIMITS)).samples) == 100
+    assert len(whole(pack_batch(body(hundred), media, LIMITS)).samples) == 100
     for lines in (more, faulty):
         with pytest.raises(TooLarge, match="send at most 100 at a time"):
-            parse_batch(body(lines), media, LIMITS)
+            pack_batch(body(lines), media, LIMITS)
 
 
 @pytest.mark.parametrize("media", ["text/plain", "text/csv", "application/octet-stream"])
 def test_other_media_types_are_unsupported(media: str) -> None:
     with pytest.raises(UnsupportedMediaType, match=media):
-        parse_batch(b"[]", media, LIMITS)
+        pack_batch(b"[]", media, LIMITS)
 
 
 def test_leniently_the_good_is_kept_and_the_bad_is_listed() -> None:
@@ -374,19 +377,51 @@ good_documents = st.one_of(
 
 
 @given(good_documents)
-def test_the_fast_way_takes_every_good_document_and_the_slow_one_agrees(document: Any) -> None:
+def test_the_fast_way_takes_every_good_document_and_packs_it_as_the_slow_one(document: Any) -> None:
     body = json.dumps(document).encode()
-    fast = parse_fast(body, JSON, LIMITS)
-    assert fast is not None
-    assert exactly(whole(fast).samples) == exactly(inspect(body, JSON, LIMITS, False).samples)
+    assert_packed_alike(body, JSON)
 
 
 @given(good_rows)
-def test_the_fast_way_takes_every_good_line_and_the_slow_one_agrees(rows: list[Any]) -> None:
-    body = "\n".join(map(json.dumps, rows)).encode()
-    fast = parse_fast(body, NDJSON, LIMITS)
+def test_the_fast_way_takes_every_good_line_and_packs_it_as_the_slow_one(rows: list[Any]) -> None:
+    assert_packed_alike("\n".join(map(json.dumps, rows)).encode(), NDJSON)
+
+
+@st.composite
+def rows_alike(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Up to 70 rows of the same channels, as devices send them; a few values come again."""
+
+    def column(values: st.SearchStrategy[Any]) -> Iterator[Any]:
+        return cycle(draw(st.lists(values, min_size=1, max_size=4)))
+
+    count, names = draw(st.integers(1, 70)), draw(st.sets(st.sampled_from(CHANNELS)))
+    columns = {each.name: column(decimals_of(each)) for each in names}
+    columns["timestamp"] = column(st.integers(946_684_800_000, LIMITS.latest))
+    return [{name: next(values) for name, values in columns.items()} for _ in range(count)]
+
+
+def decimals_of(channel: Channel) -> st.SearchStrategy[float]:
+    """Values of a channel with the decimals that devices send; now and then with one more."""
+    scale = 10**channel.decimals
+    bounds = int(channel.minimum * scale), int(channel.maximum * scale)
+    usual = st.integers(*bounds).map(lambda whole: whole / scale)
+    return st.one_of(usual, usual, usual, st.floats(channel.minimum, channel.maximum))
+
+
+@example([{"timestamp": T0 - 200_000_000 * at, "altitude": -0.0} for at in range(3)])
+@example([{"timestamp": T0 + at, "lat": -90, "lng": 180} for at in (0, 65_535, 70_000)])
+@example([{"timestamp": T0, "power": 1}, {"timestamp": T0, "cadence": 1}])
+@example([{"timestamp": T0 + at, "power": 6_553.6} for at in range(16)])
+@given(rows_alike())
+def test_rows_of_the_same_channels_are_packed_as_any_others(rows: list[dict[str, Any]]) -> None:
+    assert_packed_alike(json.dumps(rows).encode(), JSON)
+
+
+def assert_packed_alike(body: bytes, media: str) -> None:
+    fast, slow = pack_fast(body, media, LIMITS), inspect(body, media, LIMITS, False).samples
     assert fast is not None
-    assert exactly(whole(fast).samples) == exactly(inspect(body, NDJSON, LIMITS, False).samples)
+    assert fast.entry == (stream_codec.encode(slow) if len(slow) else b"")
+    assert exactly(whole(fast).samples) == exactly(slow)
 
 
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -420,7 +455,7 @@ def test_whatever_is_sent_ends_in_samples_or_a_problem(document: Any) -> None:
 
 def outcome(body: bytes, media: str, *, lenient: bool = False) -> ParsedBatch | Problem:
     try:
-        return whole(parse_batch(body, media, LIMITS, lenient=lenient))
+        return whole(pack_batch(body, media, LIMITS, lenient=lenient))
     except (BadRequest, TooLarge, Unprocessable) as refusal:
         return refusal
 
@@ -437,14 +472,9 @@ def test_leniently_columns_beside_null_samples_are_still_columns() -> None:
     assert (readings_of(batch.samples), len(batch.dropped)) == ([(T0, {})], 1)
 
 
-def test_few_samples_are_many_where_less_are_allowed() -> None:
-    body = json.dumps([{"timestamp": T0 + each} for each in range(6)]).encode()
-    assert isinstance(parse_batch(body, JSON, Limits(LIMITS.latest, 6)), FewSamples)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_batch_of_just_as_many_samples_as_there_may_be_is_taken(count: int) -> None:
+    body = json.dumps([{"timestamp": T0 + each} for each in range(count)]).encode()
+    assert pack_batch(body, JSON, Limits(LIMITS.latest, count)).samples == count
     with pytest.raises(TooLarge):
-        parse_batch(body, JSON, Limits(LIMITS.latest, 5))
-
-
-@pytest.mark.parametrize(("count", "few"), [(1, True), (20, True), (21, False)])
-def test_live_batches_take_the_short_way(count: int, few: bool) -> None:
-    body = json.dumps([{"timestamp": T0 + each, "power": 1} for each in range(count)]).encode()
-    assert isinstance(parse_batch(body, JSON, LIMITS), FewSamples) is few
+        pack_batch(body, JSON, Limits(LIMITS.latest, count - 1))

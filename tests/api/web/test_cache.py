@@ -261,3 +261,36 @@ def test_a_value_that_took_longer_to_load_than_it_is_fresh_for_is_loaded_again()
         return [await cache.get("key", load) for _ in range(2)]
 
     assert run(get_twice) == ["old", "new"]
+
+
+def test_what_is_confirmed_counts_as_loaded_then() -> None:
+    clock = Clock()
+    cache = Cache[str, str](10, 5, 3600, clock=clock)
+    cache.put("key", "good")
+    clock.now = 4.0
+    cache.confirm(3.0)
+    clock.now = 7.9
+    assert cache.fresh("key") == "good"
+    clock.now = 8.0
+    assert cache.fresh("key") is None
+
+
+def test_an_outage_is_outlasted_from_when_a_value_was_confirmed() -> None:
+    clock = Clock()
+    cache, loads = Cache[str, str](10, 5, 60, clock=clock), Loads(outage, outage)
+    cache.put("key", "good")
+    cache.confirm(1000.0)
+    clock.now = 1059.0
+    assert get_each(cache, loads, 1) == ["good"]
+    clock.now = 1060.0
+    with pytest.raises(psycopg.OperationalError):
+        get_each(cache, loads, 1)
+
+
+def test_the_value_that_was_used_least_lately_makes_room() -> None:
+    cache = Cache[str, str](2, 5, 60)
+    cache.put("one", "1")
+    cache.put("two", "2")
+    assert cache.fresh("one") == "1"
+    cache.put("three", "3")
+    assert [cache.fresh(key) for key in ("one", "two", "three")] == ["1", None, "3"]

@@ -19,15 +19,15 @@ T0 = 1_700_000_000_000
 T0 = 1_700_000_000_000
 
 
-def few_readings() -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    """Timestamps, and values of every channel within its bounds, as devices send them or not."""
+def one_reading() -> st.SearchStrategy[tuple[Any, ...]]:
+    """A timestamp, and values of every channel within its bounds, as devices send them or not."""
 
     def values(lowest: float, highest: float, decimals: int) -> st.SearchStrategy[float | None]:
         exact = st.floats(lowest, highest)
         return st.none() | exact | exact.map(lambda value: round(value, decimals))
 
     columns = [values(each.minimum, each.maximum, each.decimals) for each in CHANNELS]
-    return st.lists(st.tuples(st.integers(T0 - 10**10, T0 + 10**10), *columns), min_size=1)
+    return st.tuples(st.integers(T0 - 10**10, T0 + 10**10), *columns)
 
 
 def ten_seconds(**columns: float) -> Samples:
@@ -209,25 +209,35 @@ def test_an_entry_is_a_tenth_of_its_json() -> None:
     assert len(stream_codec.encode(samples)) * 6 < len(json.dumps(body))
 
 
-@given(few_readings())
-@example([(T0, -0.0, 0.0), (T0 + 1, 0.05, None), (T0 - 70_000, 9_999.95, None)])
-def test_few_samples_are_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
-    times, *columns = (list(column) for column in zip(*readings, strict=True))
-    absent = [None] * len(times)
-    columns += [absent] * (len(CHANNEL_NAMES) - len(columns))
-    channels = {
-        name: np.array(column, dtype=np.float64)
-        for name, column in zip(CHANNEL_NAMES, columns, strict=True)
-        if column != absent
+@given(one_reading())
+@example((T0, -0.0, 0.05, None, 9_999.95))
+def test_a_single_sample_is_packed_like_any_batch(reading: tuple[Any, ...]) -> None:
+    time, *values = reading
+    columns = {
+        name: [value]
+        for name, value in zip(CHANNEL_NAMES, values, strict=False)
+        if value is not None
     }
-    batch = Samples(np.array(times), channels)
-    assert stream_codec.encode_few(times, columns) == stream_codec.encode(batch)
+    entry = stream_codec.encode(samples_of([time], **columns))
+    assert stream_codec.encode_one(time, values) == entry
 
 
-@given(few_readings())
-@example([(T0, -0.0, 0.05, None, 9_999.95)])
-def test_a_single_sample_is_packed_like_any_batch(readings: list[tuple[Any, ...]]) -> None:
-    time, *values = readings[0]
-    values += [None] * (len(CHANNEL_NAMES) - len(values))
-    few = stream_codec.encode_few([time], [[value] for value in values])
-    assert stream_codec.encode_one(time, values) == few
+@pytest.mark.parametrize(
+    ("low", "high", "width"),
+    [
+        *((0, 255, 1), (0, 256, 2), (-1, 127, 1), (-128, 0, 1), (-1, 128, 2), (-129, 0, 2)),
+        *((0, 65_535, 2), (0, 65_536, 4), (-1, 32_767, 2), (-1, 32_768, 4), (-32_769, 0, 4)),
+        *((0, 2**32 - 1, 4), (0, 2**32, 8), (-1, 2**31 - 1, 4), (-1, 2**31, 8)),
+    ],
+)
+def test_whole_numbers_take_the_fewest_bytes_that_hold_them(
+    low: int, high: int, width: int
+) -> None:
+    times, metres = np.array([T0, T0 + 255]), np.array([[low / 100, high / 100]])
+    entry = stream_codec.encode_table(times, (CHANNEL_NAMES.index("distance"),), metres)
+    assert entry is not None
+    assert len(entry) == 7 + 2 + 8 + 2 * 1 + 2 * width  # head, layout, first time, offsets, values
+    assert readings_of(stream_codec.decode([entry])) == [
+        (T0, {"distance": low / 100}),
+        (T0 + 255, {"distance": high / 100}),
+    ]

@@ -1,0 +1,10 @@
+DROP TRIGGER IF EXISTS workouts_changed ON workouts;
+DROP TRIGGER IF EXISTS users_deleted ON users;
+DROP TRIGGER IF EXISTS users_changed ON users;
+DROP TRIGGER IF EXISTS api_keys_deleted ON api_keys;
+DROP TRIGGER IF EXISTS api_keys_changed ON api_keys;
+DROP FUNCTION IF EXISTS forget_changes_of_user();
+DROP FUNCTION IF EXISTS note_workout_change();
+DROP FUNCTION IF EXISTS note_user_change();
+DROP FUNCTION IF EXISTS note_key_change();
+DROP TABLE IF EXISTS access_changes;

@@ -1,0 +1,77 @@
+"""What the service uses of other packages though it is not theirs to promise.
+
+pyproject.toml holds these packages to one minor version. When a test here fails after an upgrade,
+it names what has changed, and the module that has to follow.
+"""
+
+import asyncio
+from inspect import getsource, signature
+from typing import Any
+
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from shared.connections import open_async_redis
+from shared.settings import Settings
+
+
+def test_uvicorn_begins_each_cycle_by_a_method_that_the_fast_lane_overrides() -> None:
+    """`api/web/fast_lane.py`: ``_start_asgi_task``, for a new request and for one that waited."""
+    assert list(signature(HttpToolsProtocol._start_asgi_task).parameters) == [
+        "self",
+        "cycle",
+        "app",
+    ]
+    for begins in (HttpToolsProtocol.on_headers_complete, HttpToolsProtocol.on_response_complete):
+        assert "self._start_asgi_task(" in getsource(begins)
+    assert "create_task" not in getsource(HttpToolsProtocol.on_headers_complete)
+
+
+def test_a_cycle_of_uvicorn_has_what_the_fast_lane_reads_and_sets() -> None:
+    """`api/web/fast_lane.py`: ``_write`` does what ``send`` does of a whole answer."""
+    names = {*RequestResponseCycle.__init__.__code__.co_names}
+    assert {
+        *("scope", "body", "more_body", "keep_alive", "disconnected", "default_headers"),
+        *("response_started", "response_complete", "waiting_for_100_continue"),
+    } <= names
+    sent = getsource(RequestResponseCycle.send)
+    for done in ("self.response_complete = True", "self.transport.close()", "self.on_response()"):
+        assert done in sent
+
+
+def test_uvicorn_looks_at_headers_of_proxies_without_waiting_for_anything() -> None:
+    """`api/web/layers.py` asks it outside of any task."""
+
+    async def end(*_: Any) -> Any:
+        """Nothing is asked."""
+
+    scope: Any = {"type": "http", "client": ("10.0.0.7", 1), "scheme": "http"}
+    scope["headers"] = [(b"x-forwarded-proto", b"https")]
+    asking = ProxyHeadersMiddleware(end, ["10.0.0.7"])(scope, end, end)
+    try:
+        asking.send(None)
+    except StopIteration:
+        assert scope["scheme"] == "https"
+    else:
+        raise AssertionError("it waits for something")
+
+
+def test_redis_py_has_replies_that_came_together_in_a_reader_of_its_parser(
+    settings: Settings,
+) -> None:
+    """`api/ingest/stream_writer.py`: ``_replies`` reads them there."""
+
+    async def read() -> list[Any]:
+        async with open_async_redis(settings) as client:
+            pool: Any = client.connection_pool
+            connection = await pool.get_connection()
+            await connection.send_packed_command(b"PING\r\nPING\r\n")
+            first, gets = await connection.read_response(), connection._parser._reader.gets
+            while (second := gets()) is NOT_ENOUGH_DATA:
+                await connection._parser.read_from_socket()
+            replies = [first, second, gets() is NOT_ENOUGH_DATA]
+            await pool.release(connection)
+            return replies
+
+    assert asyncio.run(read()) == [b"PONG", b"PONG", True]
