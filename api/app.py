@@ -221,9 +221,11 @@ async def _open_state(
 
 
 def _open_fast_lane(state: IngestState) -> FastLane | None:
+    """None where each request is to be logged, which an ASGI layer does."""
     settings = state["settings"]
-    lane = FastLane(state, uploads.PATH, LayerHeaders(settings))
-    return lane if settings.fast_lane else None
+    if settings.access_log or not settings.fast_lane:
+        return None
+    return FastLane(state, uploads.PATH, LayerHeaders(settings))
 
 
 @asynccontextmanager
