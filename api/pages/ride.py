@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from api.pages.efforts import table_of_intervals, table_of_laps
 from api.pages.figures import FIRST, GROUPS, ShownFigure, shown_figures
 from api.pages.formats import MISSING, Formats
 from api.pages.routing import Page
@@ -90,6 +91,8 @@ def shown_ride(ride: Mapping[str, Any], formats: Formats) -> dict[str, Any]:
         "live": is_live,
         "figures": [each for each in figures if is_live or has_place(each, summary)],
         "groups": list(_groups(summary, device, formats)),
+        "laps": table_of_laps(ride.get("laps") or [], formats),
+        "intervals": table_of_intervals(summary.get("intervals") or [], formats),
     }
 
 

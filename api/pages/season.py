@@ -55,6 +55,11 @@ class EffortRow:
     other: CurvePoint | None
     change: float | None
 
+    @property
+    def has_weight(self) -> bool:
+        """Whether the rider's weight is known on the day of either."""
+        return any(each and each.watts_per_kilogram for each in (self.best, self.other))
+
 
 @dataclass(frozen=True)
 class RecordRow:
@@ -67,6 +72,16 @@ class RecordRow:
     def has_others(self) -> bool:
         """Whether any is of something else than power."""
         return bool(self.records.keys() - {"power"})
+
+    @property
+    def has_power(self) -> bool:
+        """Whether any is of power."""
+        return "power" in self.records
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether the rider's weight is known on the day of the record of power."""
+        return "power" in self.records and self.records["power"].watts_per_kilogram is not None
 
 
 @dataclass(frozen=True)

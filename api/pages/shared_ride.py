@@ -13,7 +13,8 @@ from api.pages.routing import Page
 from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.sharing.figures import OF_THE_BODY
-from api.sharing.shared import read_shared, read_shared_efforts
+from api.sharing.preview import MEDIA as PNG
+from api.sharing.shared import read_preview, read_shared, read_shared_efforts
 from api.web.problems import NotFound
 
 _IN_SHORT: Final = ("totalDistance", "movingTime", "totalElevationGain", "normalizedPower")
@@ -42,7 +43,19 @@ async def show_shared(request: PagesRequest, visitor: Visitor) -> Response:
         curve=[(each.duration, each.power) for each in efforts.power_curve],
         notes=_notes(is_hidden=shared.hidden, is_live=shown["live"]),
         in_short=_in_short(shown["summary"], visitor),
+        picture=_picture_of(request),
     )
+
+
+async def show_preview(request: PagesRequest, _: Visitor) -> Response:
+    """The picture that a message shows beside the link."""
+    return Response(await read_preview(request), media_type=PNG)
+
+
+def _picture_of(request: PagesRequest) -> str:
+    """Where it is: messengers follow whole addresses alone."""
+    base = request.state["settings"].public_url.rstrip("/")
+    return f"{base}/shared/{request.path_params['token']}/preview.png"
 
 
 def _known(shown: dict[str, Any], *, is_hidden: bool) -> dict[str, Any]:
@@ -73,4 +86,7 @@ def _in_short(summary: dict[str, Any], visitor: Visitor) -> str:
     return " · ".join("\u2009".join(filter(None, each)) for each in written)
 
 
-PAGES: Final = (Page("/shared/{token}", show_shared, is_public=True),)
+PAGES: Final = (
+    Page("/shared/{token}", show_shared, is_public=True),
+    Page("/shared/{token}/preview.png", show_preview, is_public=True),
+)

@@ -23,6 +23,7 @@ from api.sharing.card import Line, card, figures_of
 from api.sharing.figures import laps_without_hints, without_hints
 from api.sharing.hiding import Veil, fixes
 from api.sharing.opening import Opened, glass_of, open_held, open_share, veil_of, view_of
+from api.sharing.preview import STRETCHES, preview
 from api.sharing.state import SharingRequest
 from api.sharing.wire import (
     SharedAnswer,
@@ -156,6 +157,25 @@ async def get_shared_card(request: SharingRequest) -> Response:
         return card(shown.title or shown.sport.capitalize(), day, figures, _lines(view))
 
     return Response(await asyncio.to_thread(draw), media_type=SVG)
+
+
+async def read_preview(request: Request[Any]) -> bytes:
+    """The ride of the token in the path as a picture without words, of what its charts show.
+
+    Raises NotFound, TooManyRequests, ServiceUnavailable.
+    """
+    opened = await open_share(request)
+    encoded = await open_held(request, opened)
+
+    def make() -> bytes:
+        veil = veil_of(encoded, opened)
+        view = view_of(encoded, opened, veil, Selection(("lat", "lng")))
+        powers = replace(Selection(("power",)), shown=veil.apply)
+        chart = draw(encoded, opened.workout, powers, STRETCHES)
+        power = chart.channels["power"].values if "power" in chart.channels else []
+        return preview(_lines(view), np.array(power, np.float64))
+
+    return await asyncio.to_thread(make)
 
 
 def _moments_of(query: TelemetryQuery | ChartQuery) -> Moments:

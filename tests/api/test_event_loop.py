@@ -33,6 +33,7 @@ HEAVY: Final = (
     *("api/live/feed.py:samples", "api/live/feed.py:_columns"),
     *(f"api/sharing/hiding.py:{name}" for name in ("find_hidden", "veil_over", "apply", "extend")),
     *("api/sharing/live_veil.py:samples", "api/sharing/card.py"),
+    "api/sharing/preview.py",
     *("api/ingest/parsing.py", "api/season/totals.py:fitness"),
 )
 # Answered by a worker, and here is none.

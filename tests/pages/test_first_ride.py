@@ -75,7 +75,15 @@ def test_zones_and_w_prime_appear_once_the_athlete_s_figures_are_known(
     )
     see_ride(signed_in, ride_file)
     expect(signed_in.page.locator(".zones")).to_have_count(2)
-    expect(signed_in.page.locator("#balance path")).to_have_count(1)
+    balance = signed_in.page.locator(".plot-wPrime .plot-reading")
+    expect(balance).to_have_text(re.compile(r"^−?\d+\.\dkJlowest$"))
+    signed_in.page.locator(".overlay").focus()
+    signed_in.page.keyboard.press("Home")
+    expect(balance).to_have_text("18.0kJ")  # all of it is there when the ride begins
+    signed_in.page.keyboard.press("Enter")
+    expect(signed_in.page.locator(".range-figures")).to_contain_text("Normalized")
+    expect(balance).to_have_text("18.0kJ")
+    signed_in.page.keyboard.press("Escape")
     signed_in.picture("ride-zones")
 
 

@@ -13,7 +13,7 @@ export class Axis {
 
   // For what `charts` show.
   draw(charts) {
-    const most = Math.max(Math.floor(charts.area.clientWidth / ROOM), 2);
+    const most = Math.max(Math.floor(charts.width / ROOM), 2);
     const labels = charts.view.axis === "time" ? timeLabels(charts, most) : distanceLabels(charts, most);
     this.element.replaceChildren(...labels.map(([share, text]) => {
       const label = make("span", {}, text);

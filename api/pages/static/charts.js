@@ -10,6 +10,7 @@ import { followPointer } from "./pointing.js";
 
 const LOOKS = [
   { channel: "power", name: "Power", base: 0, least: 10 },
+  { channel: "wPrime", name: "W′ balance", ink: "power", within: 0, least: 5, note: "lowest" },
   { channel: "heartrate", name: "Heart rate", least: 20 },
   { channel: "cadence", name: "Cadence", base: 0, least: 10 },
   { channel: "speed", name: "Speed", base: 0, least: 10 },
@@ -27,7 +28,8 @@ export class Charts extends EventTarget {
     this.whole = whole;
     this.means = means;
     this.shownMeans = means;
-    this.resized = new ResizeObserver(() => this.draw());
+    this.balance = null;
+    this.resized = new ResizeObserver(() => this.area.clientWidth !== this.width && this.draw());
     this.view = { trace: whole, marks, fill, axis: "time", smoothing: 1 };
     this.hovered = null;
     this.#build();
@@ -98,6 +100,12 @@ export class Charts extends EventTarget {
     else this.draw();
   }
 
+  // W′ balance of what is shown: { start, step, values }.
+  showBalance(balance) {
+    this.balance = balance;
+    this.draw();
+  }
+
   showMeans(means) {
     this.shownMeans = means ?? this.means;
     this.hover(this.hovered);
@@ -124,8 +132,12 @@ export class Charts extends EventTarget {
 
   draw() {
     const { trace } = this.view;
+    if (this.balance) trace.addBalance(this.balance);
     const view = { ...this.view, xOf: (moment) => this.xOf(moment), places: [trace.placeOf(this.from), trace.placeOf(this.to - 1)] };
-    for (const plot of this.plots) plot.draw(view);
+    // All sizes before anything is drawn, as the page would be laid out anew for each that is asked in between.
+    const sizes = this.plots.map((plot) => plot.size);
+    this.width = this.area.clientWidth;
+    this.plots.forEach((plot, at) => plot.draw(view, sizes[at]));
     this.axis.draw(this);
     this.row.place(this);
     this.hover(this.hovered);
@@ -142,7 +154,7 @@ export class Charts extends EventTarget {
     for (const plot of this.plots) {
       const { channel } = plot.look;
       const value = at === null ? this.shownMeans[channel] : this.view.trace.values(channel)?.[at];
-      plot.show(value, at === null && value !== undefined ? "mean" : "");
+      plot.show(value, at === null && value !== undefined ? plot.look.note ?? "mean" : "");
     }
     this.#tell(moment, at);
     this.dispatchEvent(new CustomEvent("hover", { detail: moment }));

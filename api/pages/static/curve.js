@@ -3,11 +3,11 @@
 import { get } from "./api.js";
 import { failed, fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
+import { effortLabels, grid } from "./grid.js";
 import { ticks } from "./scale.js";
 import { dayWithYear } from "./times.js";
 
-const BOX = { height: 260, left: 40, right: 8, bottom: 24, top: 8 };
-const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
+const BOX = { height: 260, left: 48, right: 8, bottom: 24, top: 8 };
 const YEAR = 365 * 86_400_000;
 
 export async function drawCurve(element, ride) {
@@ -46,18 +46,12 @@ function draw(width, ride, season, records) {
     "svg",
     { class: "drawing", viewBox: `0 0 ${width} ${BOX.height}`, role: "group", "aria-label": "Best mean power over each duration; the table below has the values" },
     svg("path", { class: "area-season", d: area }),
-    ...ticks(0, top, 4).flatMap((tick) => [
-      svg("line", { class: "grid", x1: BOX.left, x2: width - BOX.right, y1: y(tick), y2: y(tick) }),
-      svg("text", { x: BOX.left - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)),
-    ]),
-    ...labelsUpTo(longest, width).map((seconds) => svg("text", { x: x(seconds), y: BOX.height - 6, "text-anchor": seconds === 1 ? "start" : "middle" }, effort(seconds))),
+    ...grid(ticks(0, top, 4), y, [BOX.left, width - BOX.right], "\u2009W"),
+    ...effortLabels(longest, x, BOX.height - 6),
     svg("path", { class: "line-power", d: line(ride) }),
     ...records.filter((record) => record.duration <= longest).map((record) => dot(record, x(record.duration), y(record.value))),
   );
 }
-
-// Fewer where there is little room.
-const labelsUpTo = (longest, width) => LABELS.filter((seconds) => seconds <= longest && (width > 480 || seconds !== 30));
 
 // A record names its ride, and leads there.
 function dot(record, cx, cy) {

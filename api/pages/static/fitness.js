@@ -2,12 +2,13 @@
 
 import { fitted, make, svg } from "./dom.js";
 import { number } from "./formats.js";
+import { grid } from "./grid.js";
 import { makeReadable } from "./reading.js";
 import { extent, ticks } from "./scale.js";
 import { calendarDate, calendarDayAndMonth, calendarMonth } from "./times.js";
 import { dailyTable } from "./values.js";
 
-const SIDES = { left: 36, right: 4, bottom: 22, top: 8 };
+const SIDES = { left: 44, right: 4, bottom: 22, top: 8 };
 
 class Drawing {
   constructor(data, width, height) {
@@ -37,10 +38,7 @@ class Drawing {
     const { fitness, fatigue, dates } = this.data;
     const base = this.y(0);
     return [
-      ...ticks(this.low, this.high, 4).flatMap((tick) => [
-        svg("line", { class: tick ? "grid" : "grid zero", x1: SIDES.left, x2: this.width - SIDES.right, y1: this.y(tick), y2: this.y(tick) }),
-        svg("text", { x: SIDES.left - 6, y: this.y(tick) + 4, "text-anchor": "end" }, number(tick)),
-      ]),
+      ...grid(ticks(this.low, this.high, 4), (value) => this.y(value), [SIDES.left, this.width - SIDES.right]),
       svg("path", { class: "area-fitness", d: `${this.line(fitness)}L${this.x(dates.length - 1)},${base}L${this.x(0)},${base}Z` }),
       svg("path", { class: "bars-form", d: this.bars() }),
       svg("path", { class: "line-fatigue", d: this.line(fatigue) }),

@@ -40,7 +40,7 @@ export const UNITS = {
   temperature: imperial ? unit("°F", 1, 0) : unit("°C", 1, 0),
   distance: imperial ? unit("mi", 1609.344, 2) : unit("km", 1000, 2),
   energy: unit("kJ", 1, 0),
-  balance: unit("kJ", 1, 1),
+  wPrime: unit("kJ", 1, 1),
 };
 
 // A channel's value in the reader's unit.

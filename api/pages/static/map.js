@@ -9,10 +9,11 @@ const STEPS = 6; // of colour
 const WIDE = 1.5; // times as wide as high
 
 export class TrackMap {
-  // `end`: what its last place is called.
-  constructor(element, trace, end) {
+  // `end`: what its last place is called; `fill`: ms without a place that are no gap.
+  constructor(element, trace, { end, fill }) {
     this.element = element;
     this.end = end;
+    this.fill = fill;
     this.trace = trace;
     [this.points, this.origin] = project(trace);
     this.known = this.points.filter(Boolean);
@@ -41,7 +42,7 @@ export class TrackMap {
     this.element.replaceChildren(picture, startTiles(picture, this.origin) ?? "", legend(this.trace.values("power") !== null, this.end));
   }
 
-  // Draw what is inside a range in colour, and the rest faint.
+  // Draw what is inside a range in colour; the rest, and the straight way across a gap, faint.
   show(range) {
     if (!this.exists) return;
     const [first, last] = range ? [this.trace.placeOf(range.from), this.trace.placeOf(range.to)] : [0, this.trace.count - 1];
@@ -50,8 +51,9 @@ export class TrackMap {
     let before = null;
     this.points.forEach((point, at) => {
       if (!point) return;
-      if (before) paths[at > first && at <= last ? powers[at] : STEPS].push(`M${before}L${point}`);
-      before = point;
+      const isRidden = at > first && at <= last && (at - before - 1) * this.trace.step <= this.fill;
+      if (before !== null) paths[isRidden ? powers[at] : STEPS].push(`M${this.points[before]}L${point}`);
+      before = at;
     });
     this.lines.replaceChildren(...paths.toReversed().map((path, at) => svg("path", { class: at === 0 ? "track-rest" : `track-${STEPS - at}`, d: path.join("") })));
   }

@@ -39,7 +39,7 @@ export class MarkRow {
 
   // Where `charts` show them: the more important ones, and what there is room for beside them. Looking closer has the rest.
   place(charts) {
-    const width = this.element.clientWidth;
+    const { width } = charts;
     const taken = [];
     const place = (element, moment) => {
       const share = charts.xOf(moment);

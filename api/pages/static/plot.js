@@ -8,8 +8,8 @@ import { smoothed } from "./trace.js";
 const INSET = { top: 8, bottom: 6 };
 
 export class Plot {
-  // `look`: { channel, name, filled, base, least }; `base` is a value that the axis begins with, `least` what it
-  // spans: less would label it with the same round number twice.
+  // `look`: { channel, name, ink, filled, base, within, least, note }; `base` is a value that the axis begins with,
+  // `within` one that it has, `least` what it spans: less would label it with the same round number twice.
   constructor(look) {
     this.look = look;
     this.value = make("span", { class: "plot-value" });
@@ -19,7 +19,7 @@ export class Plot {
     this.element = make(
       "figure",
       { class: `plot plot-${look.channel}` },
-      make("figcaption", {}, make("span", { class: "plot-name" }, look.name, this.note), this.value),
+      make("figcaption", {}, make("span", { class: "plot-name" }, look.name), make("span", { class: "plot-reading" }, this.value, this.note)),
       this.scale,
       this.canvas,
     );
@@ -32,9 +32,9 @@ export class Plot {
     this.value.replaceChildren(value === undefined ? make("span", { class: "unit" }, unit) : figure(shown(this.look.channel, value), unit));
   }
 
-  // `view`: the trace, `xOf` moment → share of the width, what is marked, and the smoothing in s.
-  draw(view) {
-    const { width, height, context } = this.#prepare();
+  // `view`: the trace, `xOf` moment → share of the width, what is marked, and the smoothing in s; the size in px.
+  draw(view, { width, height }) {
+    const context = this.#prepare(width, height);
     context.clearRect(0, 0, width, height);
     drawBands(context, view, width, height);
     const data = this.#data(view);
@@ -47,7 +47,7 @@ export class Plot {
     drawGrid(context, marked, y, width);
     drawLaps(context, view, width, height);
     const runs = this.#runs(view, data.values);
-    const ink = colour(this.look.channel);
+    const ink = colour(this.look.ink ?? this.look.channel);
     if (data.low && data.high) fillBand(context, runs, x, y, data, ink);
     if (this.look.filled) fillBelow(context, runs, x, y, data.values, height, ink);
     stroke(context, runs, x, y, data.values, ink);
@@ -63,16 +63,19 @@ export class Plot {
     }));
   }
 
-  #prepare() {
+  get size() {
+    return { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
+  }
+
+  #prepare(width, height) {
     const ratio = window.devicePixelRatio || 1;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
     if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
       this.canvas.width = Math.round(width * ratio);
       this.canvas.height = Math.round(height * ratio);
     }
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    return { width, height, context };
+    return context;
   }
 
   // In the reader's unit.
@@ -92,9 +95,10 @@ export class Plot {
     const spiked = new Set(this.look.channel === "power" ? view.marks.spikes.map((spike) => view.trace.placeOf(spike.timestamp)) : []);
     const inView = (column) => column?.slice(first, last + 1).filter((_, at) => !spiked.has(first + at)) ?? [];
     const isPower = this.look.channel === "power";
-    const found = extent(inView((isPower && data.low) || data.values), inView((isPower && data.high) || data.values));
-    if (!found) return null;
-    const { base, least } = this.look;
+    const drawn = extent(inView((isPower && data.low) || data.values), inView((isPower && data.high) || data.values));
+    if (!drawn) return null;
+    const { base, within, least } = this.look;
+    const found = extent(drawn, [within ?? null]);
     const spread = Math.max(found[1] - (base ?? found[0]), least);
     const low = base ?? (found[0] + found[1] - spread) / 2;
     return [base ?? low - spread * 0.08, low + spread * 1.06];

@@ -2,9 +2,9 @@
 // rider; others see the means of what is drawn.
 
 import { call, get } from "./api.js";
-import { drawBalance } from "./balance.js";
 import { failed, figure, make } from "./dom.js";
 import { duration, shown, UNITS } from "./formats.js";
+import { extent } from "./scale.js";
 
 const SHOWN = [
   ["Average", "avgPower", "power"],
@@ -21,12 +21,14 @@ export class RangePanel {
     this.path = path;
     this.charts = charts;
     this.isOwn = isOwn;
+    this.balance = null;
     this.idle = [...element.childNodes];
     this.mayChange = document.getElementById("edit") !== null;
   }
 
   async show(range, signal) {
     this.charts.showMeans(null);
+    this.charts.showBalance(this.balance);
     const head = this.element.parentElement;
     head.style.minHeight = range ? `${head.offsetHeight}px` : ""; // also where the figures float
     this.element.classList.toggle("range-chosen", range !== null);
@@ -37,9 +39,11 @@ export class RangePanel {
     this.#write(range, null);
     if (!this.isOwn) return;
     try {
-      const { figures } = await this.#measure(range, { signal });
+      const { figures, wPrimeBalance } = await this.#measure(range, { signal });
       this.#write(range, figures);
-      this.charts.showMeans({ power: figures.avgPower, heartrate: figures.avgHeartrate, cadence: figures.avgCadence, speed: figures.avgSpeed });
+      const lowest = extent(wPrimeBalance?.values ?? [])?.[0];
+      this.charts.showMeans({ power: figures.avgPower, heartrate: figures.avgHeartrate, cadence: figures.avgCadence, speed: figures.avgSpeed, wPrime: lowest });
+      if (this.balance && wPrimeBalance) this.charts.showBalance(wPrimeBalance); // finer than the whole ride's
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error);
     }
@@ -97,9 +101,13 @@ export class RangePanel {
     return button;
   }
 
-  // W′ balance of the whole ride, where critical power and W′ are known.
-  async showBalance(trace) {
+  // W′ balance of the whole ride; without it, its chart goes.
+  async loadBalance(trace) {
     const { wPrimeBalance } = await this.#measure({ from: trace.start, to: trace.end }).catch(() => ({}));
-    if (wPrimeBalance) drawBalance(document.getElementById("balance"), wPrimeBalance);
+    this.balance = wPrimeBalance ?? null;
+    if (!this.balance) {
+      delete trace.channels.wPrime;
+      this.charts.grow();
+    } else if (this.charts.isWhole) this.charts.showBalance(this.balance);
   }
 }

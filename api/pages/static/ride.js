@@ -12,5 +12,4 @@ const ride = document.getElementById("ride");
 exactTimes(document);
 startControls(ride);
 startSharing(ride);
-drawCurve(document.getElementById("curve"), ride.dataset);
-openRide(ride);
+openRide(ride).then(() => drawCurve(document.getElementById("curve"), ride.dataset)); // the charts first: they are in sight

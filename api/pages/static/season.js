@@ -4,11 +4,11 @@ import "./page.js";
 import "./fitness.js";
 import { fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
+import { effortLabels, grid } from "./grid.js";
 import { makeReadable } from "./reading.js";
 import { search, ticks } from "./scale.js";
 
-const BOX = { height: 320, left: 44, right: 8, bottom: 24, top: 8 };
-const LABELS = [1, 5, 30, 60, 300, 1200, 3600, 14_400];
+const BOX = { height: 320, left: 48, right: 8, bottom: 24, top: 8 };
 
 class Curves {
   // Each: [seconds, watts], the shortest first.
@@ -46,18 +46,10 @@ class Curves {
       { class: "drawing", viewBox: `0 0 ${this.width} ${BOX.height}` },
       svg("path", { class: "area-season", d: this.area(this.other) }),
       svg("path", { class: "line-other", d: this.line(this.other) }),
-      ...ticks(0, this.top, 5).flatMap((tick) => [
-        svg("line", { class: "grid", x1: BOX.left, x2: this.width - BOX.right, y1: this.y(tick), y2: this.y(tick) }),
-        svg("text", { x: BOX.left - 6, y: this.y(tick) + 4, "text-anchor": "end" }, number(tick)),
-      ]),
-      ...this.labels().map((seconds) => svg("text", { x: this.x(seconds), y: BOX.height - 6, "text-anchor": seconds === 1 ? "start" : "middle" }, effort(seconds))),
+      ...grid(ticks(0, this.top, 5), (watts) => this.y(watts), [BOX.left, this.width - BOX.right], "\u2009W"),
+      ...effortLabels(this.longest * 0.92, (seconds) => this.x(seconds), BOX.height - 6),
       svg("path", { class: "line-power", d: this.line(this.chosen) }),
     );
-  }
-
-  // Fewer where there is little room.
-  labels() {
-    return LABELS.filter((seconds) => seconds <= this.longest * 0.92 && (this.width > 480 || seconds !== 30));
   }
 }
 

@@ -18,6 +18,12 @@ export class Trace {
     return this.channels[channel]?.values ?? null;
   }
 
+  // W′ balance as a channel: what was left at each stretch, by `balance` of { start, step, values } in kJ.
+  addBalance({ start, step, values }) {
+    const left = this.times.map((time) => values[Math.floor((time - start) / step)] ?? null);
+    this.channels.wPrime = { values: left };
+  }
+
   // Of a channel, over all stretches that have it; null if none has.
   mean(channel) {
     const known = this.values(channel)?.filter((value) => value !== null) ?? [];

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 import { UNITS, duration, number, shown } from "./formats.js";
 
-const CHANNELS = { power: "Power", heartrate: "Heart rate", cadence: "Cadence", speed: "Speed", altitude: "Altitude" };
+const CHANNELS = { power: "Power", wPrime: "W′ balance", heartrate: "Heart rate", cadence: "Cadence", speed: "Speed", altitude: "Altitude" };
 const ROWS = 24;
 
 export function valueTable(trace) {

@@ -15,13 +15,13 @@ const NO_GAP = { most: 90_000, least: 10_000 }; // ms without a reading, as for 
 const MAP_EVERY = 3000; // ms, while it grows
 
 const ofKind = (kind, found) => found.map((each) => ({ kind, ...each }));
-const meansOf = ({ avgPower, avgHeartrate, avgCadence, avgSpeed }) => ({ power: avgPower ?? undefined, heartrate: avgHeartrate ?? undefined, cadence: avgCadence ?? undefined, speed: avgSpeed ?? undefined });
+const meansOf = ({ avgPower, avgHeartrate, avgCadence, avgSpeed, wPrimeBalanceMin }) => ({ power: avgPower ?? undefined, heartrate: avgHeartrate ?? undefined, cadence: avgCadence ?? undefined, speed: avgSpeed ?? undefined, wPrime: wPrimeBalanceMin ?? undefined });
 
-// Load what is drawn of the ride; one that is under way is watched.
-export function openRide(ride) {
+// Load what is drawn of the ride, and draw it; one that is under way is watched.
+export async function openRide(ride) {
   const view = new RideView(ride);
   if ("live" in ride.dataset) watch(ride, view);
-  else view.load();
+  else await view.load();
 }
 
 class RideView {
@@ -75,6 +75,8 @@ class RideView {
       this.place.replaceChildren(make("p", { class: "empty-line" }, "There is nothing to draw over time: the ride has no power, heart rate, cadence, speed or altitude."));
       return;
     }
+    const hasBalance = this.isOwn && !isLive && this.means.wPrime !== undefined;
+    if (hasBalance) trace.channels.wPrime = { values: new Array(trace.count).fill(null) }; // its place, until it is there
     this.charts = new Charts(this.place, trace, { marks: this.#marks(), fill: this.#fill(), means: this.means });
     this.panel = new RangePanel(document.getElementById("range"), this.path, this.charts, this.isOwn);
     this.charts.addEventListener("hover", (event) => this.map.hover(event.detail));
@@ -83,7 +85,7 @@ class RideView {
     this.place.after(valueTable(trace));
     this.#connect();
     performance.mark("charts-drawn"); // what "opens in a blink" is measured by
-    if (this.isOwn && !("live" in this.ride.dataset)) this.panel.showBalance(trace);
+    if (hasBalance) this.panel.loadBalance(trace);
   }
 
   // Samples were added to the trace, or there are other figures of the ride.
@@ -119,7 +121,8 @@ class RideView {
 
   #drawMap() {
     this.mapDrawn = Date.now();
-    this.map = new TrackMap(document.getElementById("map"), this.trace, "live" in this.ride.dataset ? "now" : "finish");
+    const end = "live" in this.ride.dataset ? "Now" : "Finish";
+    this.map = new TrackMap(document.getElementById("map"), this.trace, { end, fill: this.#fill() });
     this.ride.classList.toggle("without-map", !this.map.exists);
     this.ride.classList.toggle("wide-track", Boolean(this.map.isWide));
     if ("live" in this.ride.dataset) this.map.hover(this.trace.end - 1);
@@ -175,6 +178,7 @@ class RideView {
       if (target.name === "span") this.#follow(Number(target.value));
       if (target.name === "smoothing") this.charts.smoothing = Number(target.value);
     });
+    for (const button of document.querySelectorAll("button[data-shows-rest]")) button.addEventListener("click", () => showRest(button));
     for (const button of document.querySelectorAll("button[data-from]")) {
       button.addEventListener("click", () => {
         this.charts.select({ from: Number(button.dataset.from), to: Number(button.dataset.to) });
@@ -183,4 +187,12 @@ class RideView {
       });
     }
   }
+}
+
+// Of laps or intervals of which the first are shown.
+function showRest(button) {
+  const rest = button.closest("section").querySelector("tbody[hidden]");
+  rest.hidden = false;
+  rest.querySelector("button")?.focus();
+  button.remove();
 }

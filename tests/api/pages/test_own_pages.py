@@ -73,6 +73,24 @@ def test_the_season_has_sports_that_were_ridden_alone(visitor: Visitor, rider: R
     assert re.search(r'aria-current="page">Cycling</a>', page)
 
 
+def test_the_season_has_no_column_of_what_nobody_knows(visitor: Visitor, rider: Rider) -> None:
+    """W/kg come with a weight that held on the day; other dates with rides of theirs."""
+    ride = rider.start()
+    rider.upload(ride, seconds_of(200, 600))
+    rider.complete(ride)
+    sign_in(visitor, rider)
+    page = visitor.get("/season?dates=all&beside=last-year").text
+    assert re.search(r"200<span class=\"unit\">W<", page)
+    for head in ("Per kg", "Change"):
+        assert head not in page
+    weight = {"effectiveFrom": "2000-01-01", "weight": 80}
+    rider.client.put("/api/users/me/thresholds", json=weight)
+    dates = "dates=days&first=2023-11-01&last=2023-11-30"  # T0 is among them
+    page = visitor.get(f"/season?{dates}&beside=all").text
+    assert re.search(r"2\.50<span class=\"unit\">W/kg<", page)  # 200 W over 80 kg
+    assert "Change" in page
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -56,6 +56,23 @@ def test_a_ride_without_power_has_no_place_for_what_it_lacks(
         assert name not in page
 
 
+def test_of_many_laps_a_dozen_are_shown_at_first(visitor: Visitor, rider: Rider) -> None:
+    """Sixteen of 30 s; without speed and heart rate there is no column of either."""
+    workout = rider.start()
+    rider.upload(workout, seconds_of(200, 480))
+    laps = [{"end": T0 + 30_000 * (at + 1)} for at in range(16)]
+    rider.client.post(f"/api/workouts/{workout}/laps", json={"laps": laps})
+    rider.complete(workout)
+    sign_in(visitor, rider.account.api_key)
+    page = visitor.get(f"/rides/{workout}").text
+    table = page[page.index('aria-label="Laps"') : page.index("All 16 laps")]
+    assert re.findall(r'<th scope="col"[^>]*>([^<]+)', table) == [
+        *("Lap", "Time", "Power", "Normalized"),
+    ]
+    at_first, rest = table.split("<tbody hidden>")
+    assert (at_first.count('scope="row"'), rest.count('scope="row"')) == (12, 4)
+
+
 def test_another_s_ride_is_there_for_nobody_else(signed_in: Visitor, ride: str) -> None:
     for path in (ride, "00000000-0000-0000-0000-000000000000", "nothing"):
         page = signed_in.get(f"/rides/{path}")

@@ -1,5 +1,6 @@
 """The page of a link, as it comes from the server: what it shows, and what it never does."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from shared.connections import Database
 from tests.api.answers import T0
 from tests.api.pages.browsing import Visitor
 from tests.api.serving import serving
+from tests.api.sharing.pictures import pixels_of
 from tests.api.sharing.tracks import HOME, METRE
 from tests.conftest import Rider
 
@@ -85,6 +87,34 @@ def test_a_message_may_show_its_title_and_figures(visitor: Visitor, rider: Rider
     page = visitor.get(f"/shared/{token}").text
     assert '<meta property="og:title" content="Over &lt;the&gt; hills">' in page
     assert 'property="og:description" content="16:41 · 10.0\u2009km · 200\u2009W">' in page
+
+
+def test_the_picture_of_a_message_shows_no_more_than_the_page(
+    visitor: Visitor, rider: Rider
+) -> None:
+    """400 m eastward, then 10 km northward, which are 380 px: with the first 500 m hidden there is
+    no way to the side.
+    """
+    workout, east = rider.start(), METRE / math.cos(math.radians(HOME[0]))
+    ways = [(10 * min(at, 40), 10 * max(at - 40, 0)) for at in range(1041)]
+    samples = [
+        {"timestamp": T0 + 1000 * at, "lat": HOME[0] + y * METRE, "lng": HOME[1] + x * east}
+        for at, (x, y) in enumerate(ways)
+    ]
+    rider.upload(workout, samples)
+    rider.complete(workout)
+    widths = []
+    for wanted in ({}, {"hideMetres": 0}):
+        token = share(rider, workout, **wanted)["token"]
+        page = visitor.get(f"/shared/{token}").text
+        address = f"http://127.0.0.1:8000/shared/{token}/preview.png"  # PUBLIC_URL
+        assert f'property="og:image" content="{address}"' in page
+        answer = visitor.get(f"/shared/{token}/preview.png")
+        assert answer.headers["content-type"] == "image/png"
+        drawn = (pixels_of(answer.content) != 255).any(axis=2).any(axis=0)
+        widths.append(int(drawn.sum()))
+    assert widths[0] < 10  # the line's own 7 px
+    assert 20 < widths[1] < 26  # and 15 px to the side
 
 
 def test_distances_are_of_what_is_shown(visitor: Visitor, rider: Rider) -> None:
@@ -162,6 +192,7 @@ def test_a_link_that_opens_nothing_says_so(
     assert "This link opens nothing any more" in page.text
     assert "It was revoked, or has expired" in page.text
     assert "hills" not in page.text
+    assert visitor.get(f"/shared/{token}/preview.png").status_code == 404
 
 
 def test_a_ride_under_way_is_watched_by_the_link(visitor: Visitor, rider: Rider) -> None:
