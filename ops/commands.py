@@ -9,19 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 import click
 
 from ops.admin import accounts, migrations
 from ops.admin import dead_letters as letters
 from ops.admin.accounts import create_account
-from ops.admin.backup import back_up, find_program, restore
 from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
+from ops.backups.commands import COMMANDS
+from ops.backups.programs import find_program
 from ops.embedded.servers import servers
-from ops.private_files import create_private
 from ops.processes import Supervisor, spawn, stop_on_signals
 from shared.credentials import SCOPES
 from shared.settings import read_settings
@@ -380,42 +379,8 @@ def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
         sys.exit(open_prompt(environ["REDIS_URL"], command))
 
 
-@main.command()
-@click.option("--file", envvar="FILE", help="Where to; - for standard output.")
-@click.pass_context
-def backup(context: click.Context, file: str | None) -> None:
-    """Back up the database and the samples not yet folded."""
-    file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
-    Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _servers(context) as environ, _open_private(file) as target:
-        back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
-    click.echo(f"wrote {file}", err=True)
-
-
-@main.command("restore")
-@click.option(
-    "--file",
-    envvar="FILE",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="Which; - for standard input.",
-)
-@click.option("--yes", envvar="YES", is_flag=True, help="Do not ask.")
-@click.pass_context
-def restore_command(context: click.Context, file: str, yes: bool) -> None:
-    """Replace the database by a backup."""
-    if not yes:
-        click.confirm("This replaces every user and workout. Go on?", abort=True)
-    with _servers(context) as environ, click.open_file(file, "rb") as source:
-        count = restore(environ["DATABASE_URL"], environ["REDIS_URL"], source)
-    click.echo(f"restored {file}; {count} batches wait to be folded")
-
-
-def _open_private(file: str) -> IO[bytes]:
-    """A backup holds what nobody else should read."""
-    if file == "-":
-        return click.open_file(file, "wb")
-    return create_private(Path(file))
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def _serve(module: str, count: int, environ: dict[str, str]) -> None:

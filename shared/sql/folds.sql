@@ -235,3 +235,16 @@ WHERE deleted_at < now() - interval '2 hours'
 -- name: purge
 -- Delete workouts for good, with all that refers to them.
 DELETE FROM workouts WHERE id = ANY(%(ids)s)
+
+-- name: some_finished
+-- Finished rides with samples whose figures are up to date: spread evenly over all of them by id.
+SELECT id FROM workouts
+WHERE status IN ('COMPLETED', 'ARCHIVED') AND NOT stale
+    AND (summary ->> 'methodVersion')::int = %(method_version)s
+    AND EXISTS (SELECT FROM workout_channels WHERE workout_id = workouts.id)
+ORDER BY md5(id::text)
+LIMIT %(most)s
+
+-- name: read_summary
+-- The figures of a ride as they are stored.
+SELECT summary FROM workouts WHERE id = %(id)s

@@ -126,6 +126,18 @@ def peek_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
         return cursor.execute(FOLDS["peek_workout"], {"id": workout_id}).fetchone()
 
 
+def some_finished(connection: DatabaseConnection, method_version: int, count: int) -> list[UUID]:
+    """Finished rides whose figures are by these definitions, spread over all of them."""
+    asked = {"method_version": method_version, "most": count}
+    return [row["id"] for row in connection.execute(FOLDS["some_finished"], asked)]
+
+
+def read_summary(connection: DatabaseConnection, workout_id: UUID) -> dict[str, Any]:
+    """The figures of a ride as they are stored; empty without any."""
+    row = connection.execute(FOLDS["read_summary"], {"id": workout_id}).fetchone()
+    return (row and row["summary"]) or {}
+
+
 def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
     """Let nobody else look for duplicates of this user's rides until the transaction ends."""
     connection.execute(FOLDS["lock_rides_of"], {"user_id": user_id})
