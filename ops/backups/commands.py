@@ -14,10 +14,12 @@ import click
 
 from ops.backups import folder as backup_files
 from ops.backups.backup import back_up, restore, rides_in
+from ops.backups.base import base_before, take_base
 from ops.backups.drill import drill
 from ops.backups.encryption import decrypted, encrypted
 from ops.backups.manifest import Manifest
 from ops.backups.taking import Plan, take, take_every
+from ops.embedded.recovery import recover
 from ops.embedded.servers import servers
 from ops.private_files import create_private
 from ops.processes import ProcessFailed, stop_on_signals
@@ -56,6 +58,8 @@ def backup(
             plan = Plan(folder or data_dir / "backups", keep, recipient)
             path, made = take(plan, environ, datetime.now(UTC))
             file = str(path)
+            if archive := _archive():
+                click.echo(f"wrote {take_base(environ['DATABASE_URL'], archive, keep)}", err=True)
     click.echo(f"wrote {file}", err=True)
     for each in made.not_in_backup[:-2]:
         click.echo(f"not in it: {each}", err=True)
@@ -91,6 +95,8 @@ def backup_every(
     def take_one() -> None:
         with servers(os.environ, data_dir) as environ:
             path, _ = take(plan, environ, datetime.now(UTC))
+            if archive := _archive():
+                take_base(environ["DATABASE_URL"], archive, keep)
         logging.getLogger(__name__).info("wrote %s", path)
 
     take_every(timedelta(hours=hours), plan, take_one, Event().wait)
@@ -137,6 +143,37 @@ def restore_drill(
     click.echo("all of it is the same")
 
 
+@click.command()
+@click.option("--time", "moment", envvar="TIME", required=True, help="2026-05-01 12:00, in UTC.")
+@click.option("--timeline", envvar="TIMELINE", default="latest", help="Of an earlier recovery.")
+@click.pass_obj
+def restore_to(data_dir: Path, moment: str, timeline: str) -> None:
+    """Bring the embedded PostgreSQL back to a moment."""
+    archive, wanted = _archive(), _moment(moment)
+    if archive is None:
+        raise click.UsageError("say WAL_ARCHIVE=…; for servers of your own see docs/backups.md")
+    base = base_before(archive, wanted)
+    aside = recover(data_dir, archive, base, wanted, timeline)
+    click.echo(f"the database is as it was at {wanted:%Y-%m-%d %H:%M:%S %Z}, from {base.name}")
+    if aside.exists():
+        click.echo(f"what was there before is in {aside}: delete it when all is well")
+
+
+def _archive() -> Path | None:
+    """Where the embedded server's WAL is archived; None for another server, and without one."""
+    named = os.environ.get("WAL_ARCHIVE")
+    return Path(named) if named and not os.environ.get("DATABASE_URL") else None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        said = f"{text!r} is no time: 2026-05-01 12:00"
+        raise click.BadParameter(said, param_hint="TIME") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _newest(backups: Path) -> str:
     whole = backup_files.backups_in(backups)
     if not whole:
@@ -156,4 +193,4 @@ def _opened(file: str, identity: str) -> Iterator[IO[bytes]]:
         yield plain
 
 
-COMMANDS: Final = (backup, backup_every, restore_command, restore_drill)
+COMMANDS: Final = (backup, backup_every, restore_command, restore_drill, restore_to)
