@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -85,6 +85,8 @@ user: ## Create a user and print an API key once (EMAIL=me@example.com)
 	@$(call ops,user)
 users: ## List the users
 	@$(call ops,users)
+storage: ## List what is stored of each user, the largest first
+	@$(call ops,storage)
 key: ## Print a further key of a user once (EMAIL=… NAME=watch SCOPES=upload,read EXPIRES=2027-01-01)
 	@$(call ops,key)
 keys: ## List a user's keys that open, by their ids (EMAIL=…)

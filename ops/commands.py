@@ -23,7 +23,7 @@ from ops.backups.programs import find_program
 from ops.embedded.servers import servers
 from ops.processes import Supervisor, spawn, stop_on_signals
 from shared.credentials import SCOPES
-from shared.settings import read_settings
+from shared.settings import bytes_of, read_settings
 
 LETTER = click.IntRange(1, 2**63 - 1)
 
@@ -188,6 +188,20 @@ def users(context: click.Context) -> None:
         since = f"since {each['created_at']:%Y-%m-%d}"
         counts = f"{each['rides']} rides, {each['keys']} keys"
         click.echo(f"{each['email']}: {since}, {seen}, {counts}{shut}")
+
+
+@main.command()
+@click.pass_context
+def storage(context: click.Context) -> None:
+    """List what is stored of each user, the largest first."""
+    with _servers(context) as environ:
+        found = accounts.read_storage(environ["DATABASE_URL"])
+        quota = bytes_of(read_settings(environ).storage_quota)
+    for each in found:
+        total = each["originals"] + each["samples"]
+        share = f", {100 * total / quota:.0f} % of the quota" if quota else ""
+        sizes = f"originals {each['originals']}, samples {each['samples']} bytes"
+        click.echo(f"{each['email']}: {sizes}{share}")
 
 
 @main.command()

@@ -53,6 +53,7 @@ class LockedWorkout:
     method_version: int
     summarized: int
     archived: int
+    samples_deleted: bool
     overwritten: int | None
 
     @property
@@ -102,11 +103,17 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts."""
+    """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts.
+
+    Of one whose samples are no longer kept only its times can be compared.
+    """
 
     id: UUID
     sport: str
     crop: Any
+    samples_deleted: bool
+    start_time: datetime
+    end_time: datetime
 
 
 def limit_waits(connection: DatabaseConnection) -> None:
@@ -213,6 +220,11 @@ def write_workout(
         owned = {"user_id": workout.user_id, "workout_id": workout.id}
         cursor.execute(RECORDS["lock_rider"], owned)
         cursor.execute(RECORDS["refresh_records"], owned)
+
+
+def keep_figures(connection: DatabaseConnection, workout_id: UUID) -> None:
+    """Note that they are not to be computed anew, whatever they were to follow."""
+    connection.execute(FOLDS["keep_figures"], {"id": workout_id})
 
 
 def write_checkpoint(
