@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
+	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -86,6 +86,8 @@ user: ## Create a user and print an API key once (EMAIL=me@example.com)
 	@$(call ops,user)
 users: ## List the users
 	@$(call ops,users)
+storage: ## List what is stored of each user, the largest first
+	@$(call ops,storage)
 key: ## Print a further key of a user once (EMAIL=… NAME=watch SCOPES=upload,read EXPIRES=2027-01-01)
 	@$(call ops,key)
 keys: ## List a user's keys that open, by their ids (EMAIL=…)
@@ -108,10 +110,16 @@ psql: ## Open psql on the database
 	@$(call ops,psql)
 redis-cli: ## Open a Redis prompt
 	@$(call ops,redis-cli)
-backup: ## Back up the database and the samples not yet in it (FILE=backups/<time>.tar)
+backup: ## Back up the database and the samples not yet in it (KEEP=7 FILE=… BACKUP_RECIPIENT=age1…)
 	@$(call ops,backup)
-restore: ## Replace the database by a backup (FILE=…, YES=1 does not ask)
+backup-every: setup ## Back up again and again, here (HOURS=24 KEEP=14)
+	@$(OPS) backup-every
+restore: ## Replace the database by a backup (FILE=…, one that has rides only with FORCE=1)
 	@$(call ops,restore)
+restore-drill: ## Restore the newest backup, or FILE=…, beside the database, and compare
+	@$(call ops,restore-drill)
+restore-to: setup ## Bring the embedded PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=…)
+	@$(OPS) restore-to
 api: setup ## Run one API process, here
 	@$(OPS) api
 worker: setup ## Run worker processes, here (N=4)
@@ -153,18 +161,22 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e ID -e ALL
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \
-    file="$${FILE:-backups/$$(date -u +%Y%m%d-%H%M%S).tar}"; \
+    folder="$${BACKUP_DIR:-.data/backups}"; \
     case "$(firstword $(1))" in \
-    backup) umask 077 && mkdir -p "$$(dirname "$$file")" && \
+    backup) file="$${FILE:-$$folder/bpt-$$(date -u +%Y%m%dT%H%M%SZ).backup}" && \
+        umask 077 && mkdir -p "$$(dirname "$$file")" && \
         $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
-        echo "wrote $$file" ;; \
-    restore) [ -n "$$FILE" ] && [ "$$YES" = 1 ] || \
-        { echo "say FILE=…, and YES=1: this replaces every workout"; exit 1; }; \
-        $(IN_STACK) --no-TTY ops restore --yes --file - <"$$file" ;; \
+        $(PYTHON) -m ops.backups.folder finish "$$file" && echo "wrote $$file" ;; \
+    restore) [ -n "$$FILE" ] || { echo "say FILE=…"; exit 1; }; \
+        $(PYTHON) -m ops.backups.folder check "$$FILE" && \
+        $(IN_STACK) --no-TTY ops restore --file - <"$$FILE" ;; \
+    restore-drill) file="$${FILE:-$$($(PYTHON) -m ops.backups.folder newest "$$folder")}" && \
+        $(PYTHON) -m ops.backups.folder check "$$file" && \
+        $(IN_STACK) --no-TTY ops restore-drill --file - <"$$file" ;; \
     import) key="$$($(IN_STACK) --no-TTY ops import-key $(wordlist 2,9,$(1)))" && \
         $(PYTHON) ops/setup.py embedded && \
         IMPORT_KEY="$$key" IMPORT_URL="http://127.0.0.1:$${PORT:-8000}" $(OPS) $(1) ;; \

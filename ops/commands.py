@@ -9,23 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 import click
 
 from ops.admin import accounts, migrations
 from ops.admin import dead_letters as letters
 from ops.admin.accounts import create_account
-from ops.admin.backup import back_up, find_program, restore
 from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
+from ops.backups.commands import COMMANDS
+from ops.backups.programs import find_program
 from ops.embedded.servers import servers
-from ops.private_files import create_private
 from ops.processes import Supervisor, spawn, stop_on_signals
 from ops.variables import Address, RideFile, variable
 from shared.credentials import SCOPES
-from shared.settings import read_settings
+from shared.settings import bytes_of, read_settings
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 LETTER = click.IntRange(1, 2**63 - 1)
@@ -191,6 +190,20 @@ def users(context: click.Context) -> None:
         since = f"since {each['created_at']:%Y-%m-%d}"
         counts = f"{each['rides']} rides, {each['keys']} keys"
         click.echo(f"{each['email']}: {since}, {seen}, {counts}{shut}")
+
+
+@main.command()
+@click.pass_context
+def storage(context: click.Context) -> None:
+    """List what is stored of each user, the largest first."""
+    with _servers(context) as environ:
+        found = accounts.read_storage(environ["DATABASE_URL"])
+        quota = bytes_of(read_settings(environ).storage_quota)
+    for each in found:
+        total = each["originals"] + each["samples"]
+        share = f", {100 * total / quota:.0f} % of the quota" if quota else ""
+        sizes = f"originals {each['originals']}, samples {each['samples']} bytes"
+        click.echo(f"{each['email']}: {sizes}{share}")
 
 
 @main.command()
@@ -382,42 +395,8 @@ def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
         sys.exit(open_prompt(environ["REDIS_URL"], command))
 
 
-@main.command()
-@variable("--file", envvar="FILE", help="Where to; - for standard output.")
-@click.pass_context
-def backup(context: click.Context, file: str | None) -> None:
-    """Back up the database and the samples not yet folded."""
-    file = file or f"backups/{datetime.now(UTC):%Y%m%d-%H%M%S}.tar"
-    Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _servers(context) as environ, _open_private(file) as target:
-        back_up(environ["DATABASE_URL"], environ["REDIS_URL"], target)
-    click.echo(f"wrote {file}", err=True)
-
-
-@main.command("restore")
-@variable(
-    "--file",
-    envvar="FILE",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    help="Which; - for standard input.",
-)
-@variable("--yes", envvar="YES", is_flag=True, help="Do not ask.")
-@click.pass_context
-def restore_command(context: click.Context, file: str, yes: bool) -> None:
-    """Replace the database by a backup."""
-    if not yes:
-        click.confirm("This replaces every user and workout. Go on?", abort=True)
-    with _servers(context) as environ, click.open_file(file, "rb") as source:
-        count = restore(environ["DATABASE_URL"], environ["REDIS_URL"], source)
-    click.echo(f"restored {file}; {count} batches wait to be folded")
-
-
-def _open_private(file: str) -> IO[bytes]:
-    """A backup holds what nobody else should read."""
-    if file == "-":
-        return click.open_file(file, "wb")
-    return create_private(Path(file))
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def _serve(module: str, count: int, environ: dict[str, str]) -> None:

@@ -100,7 +100,8 @@ def in_words(error: click.ClickException) -> str:
     if not isinstance(error, click.BadParameter) or error.param is None:
         return error.format_message()
     option = error.param
-    said = str(option.envvar) if option.envvar else f"--{option.name}"
+    names = [option.envvar] if isinstance(option.envvar, str) else option.envvar
+    said = names[0] if names else f"--{option.name}"
     if isinstance(error, click.MissingParameter):
         about = (getattr(option, "help", None) or "").rstrip(".")
         return f"say {said}=…" + (f" ({about[0].lower()}{about[1:]})" if about else "")

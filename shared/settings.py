@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,12 @@ from shared.openid import OpenIdProvider, is_secure
 
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+# ``365d``; empty for ever. Not less than a month: a device may have been without a network as long.
+Lifetime = Annotated[str, Meta(pattern=r"^([3-9]\d|[1-9]\d{2,4})d$|^$")]
+
+# ``20gb`` or ``500mb``, as Redis counts them; empty is no limit.
+Size = Annotated[str, Meta(pattern=r"^([1-9]\d{0,8}[mg]b)?$")]
+_BYTES: Final = {"mb": 1024**2, "gb": 1024**3}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +125,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: Seconds = 6 * 3600
     # A deleted workout is purged after this long.
     deleted_retention: Seconds = 30 * 86_400
+    # After which originals are deleted, and the samples of a ride that is over: its figures stay.
+    retention_originals: Lifetime = ""
+    retention_samples: Lifetime = ""
+    # Of a user's originals and samples, beyond which no file is taken.
+    storage_quota: Size = ""
+
+
+def days_of(lifetime: str) -> int | None:
+    """The days of a ``Lifetime``; None for ever."""
+    return int(lifetime.rstrip("d")) if lifetime else None
+
+
+def bytes_of(size: str) -> int | None:
+    """The bytes of a ``Size``; None without a limit."""
+    return int(size[:-2]) * _BYTES[size[-2:]] if size else None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:

@@ -16,6 +16,7 @@ from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
 from worker.jobs.dispatch import Dispatcher
+from worker.jobs.expiring import Expiry
 from worker.jobs.fold import FoldJob
 from worker.jobs.importing import ImportJob
 from worker.jobs.live import LiveFigures
@@ -56,6 +57,7 @@ def work(settings: Settings, stop: Event) -> None:
                 Dispatcher(database, client, settings.checkpoint_interval).dispatch_if_due,
                 Sweeper(database, client, settings).sweep_if_due,
                 LiveFigures(database, client).publish_if_due,
+                Expiry(database, settings).expire_if_due,
             ],
             stop=stop,
             pace=pace,

@@ -30,7 +30,7 @@ _Ftp: Final = Annotated[float, Meta(ge=1e-6, le=1e6)]
 async def get_user(request: ClientsRequest, caller: Caller) -> Response:
     """The caller's own profile."""
     _require_own(request, caller)
-    return await show_rider(request.state["database"], caller.user_id)
+    return await show_rider(request.state, caller.user_id)
 
 
 async def get_totals(request: ClientsRequest, caller: Caller) -> Response:

@@ -23,6 +23,7 @@ from api.files.originals import disposition_of, open_original
 from api.files.state import FilesRequest, FilesState
 from api.files.store import NewUpload, Upload
 from api.identity.auth import Caller
+from api.identity.store import count_storage
 from api.repeats.once import Once, once
 from api.web.body import content_type, read_within
 from api.web.headers import header
@@ -32,6 +33,7 @@ from api.web.problems import (
     LimitReached,
     NotFound,
     ProblemDocument,
+    StorageFull,
     UnknownName,
     Unprocessable,
     about,
@@ -43,12 +45,13 @@ from api.web.sending import TimedStream
 from api.web.shapes import fault_of, sentence, unknown
 from api.workouts.listing import Sport
 from api.workouts.listing import Words as TitleWords
-from shared.connections import AsyncRedis
+from shared.connections import AsyncRedis, BoundedConnection
 from shared.events import ImportRequest
 from shared.failpoints import failpoint
 from shared.files.words import Words
 from shared.originals import new_name
 from shared.redis_keys import ASKED_FOR, UNASKED, Queue, asked_key
+from shared.settings import bytes_of
 from shared.uploads import UNFINISHED, OnDuplicate, Packed, UploadStatus, pack
 
 OCTETS: Final = "application/octet-stream"
@@ -315,6 +318,7 @@ async def _kept_alone(
             if found and wanted.on_duplicate is OnDuplicate.REJECT:
                 raise _duplicate("this very file was sent before", found)
             _require_room(request.state, kept, wanted.size)
+            await _require_storage(request.state, made.connection, wanted)
         yield made, upload
 
 
@@ -337,6 +341,16 @@ def _require_room(state: FilesState, kept: store.Kept, size: int) -> None:
         raise LimitReached(f"{most}, and yours are as many")
     if kept.bytes + size > settings.max_kept_file_bytes:
         raise LimitReached(f"{settings.max_kept_file_bytes} bytes of files are kept of a user")
+
+
+async def _require_storage(
+    state: FilesState, connection: BoundedConnection, wanted: NewUpload
+) -> None:
+    """Raises StorageFull. Files are refused alone: a device may have no other place for a ride."""
+    if quota := bytes_of(state["settings"].storage_quota):
+        taken = (await count_storage(connection, wanted.user_id)).total
+        if taken + wanted.size > quota:
+            raise StorageFull(f"{taken} of {quota} bytes are taken: this file does not fit")
 
 
 def _duplicate(reason: str | None, workouts: list[UUID], upload: Upload | None = None) -> Duplicate:

@@ -10,12 +10,13 @@ from starlette.responses import Response
 from api.identity import store
 from api.identity.auth import Caller
 from api.identity.state import IdentityRequest, IdentityState
-from api.identity.wire import Rider, RiderAnswer
+from api.identity.wire import Rider, RiderAnswer, Storage
 from api.web.body import JSON, read_change, require_unchanged
 from api.web.query import TimeZone, time_zone_of
 from api.web.responses import json_response, with_members_beside
 from api.web.routing import Operation, Operations
-from shared.connections import AsyncDatabase
+from api.web.state import State
+from shared.settings import bytes_of
 
 AvatarUrl = Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$")]
 
@@ -32,14 +33,24 @@ class UpdateRider(Struct, rename="camel"):
 
 async def get_user(request: IdentityRequest, caller: Caller) -> Response:
     """The caller's profile."""
-    return await show_rider(request.state["database"], caller.user_id)
+    return await show_rider(request.state, caller.user_id)
 
 
-async def show_rider(database: AsyncDatabase, user_id: UUID) -> Response:
-    """The user's profile, with the FTP that holds today beside it."""
+async def show_rider(state: State, user_id: UUID) -> Response:
+    """The user's profile, with the FTP that holds today and what is stored beside it."""
+    database = state["database"]
     profile = await store.get_profile(database, user_id)
     settings = {"ftp": await store.find_ftp(database, user_id), "timeZone": profile.time_zone}
-    return with_members_beside(profile, user=profile, settings=settings)
+    storage = await storage_of(state, user_id)
+    return with_members_beside(profile, user=profile, settings=settings, storage=storage)
+
+
+async def storage_of(state: State, user_id: UUID) -> Storage:
+    """What is stored of a user, and how much may be."""
+    async with state["database"].connection() as connection:
+        storage = await store.count_storage(connection, user_id)
+    storage.quota = bytes_of(state["settings"].storage_quota)
+    return storage
 
 
 async def update_user(request: IdentityRequest, caller: Caller) -> Response:

@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 from psycopg.types.json import Jsonb
 
-from api.identity.wire import Key, Rider
+from api.identity.wire import Key, Rider, Storage
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.credentials import SCOPES, NewKey
 from shared.sql import load_queries
@@ -206,6 +206,12 @@ async def read_profile(connection: BoundedConnection, user_id: UUID) -> Rider:
     """The profile of a user who exists."""
     [profile] = await connection.rows(Rider, QUERIES["get_profile"], user_id=user_id)
     return profile
+
+
+async def count_storage(connection: BoundedConnection, user_id: UUID) -> Storage:
+    """What a user's originals and samples take, without the quota."""
+    [storage] = await connection.rows(Storage, QUERIES["count_storage"], user_id=user_id)
+    return storage
 
 
 async def find_ftp(database: AsyncDatabase, user_id: UUID) -> float | None:

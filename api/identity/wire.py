@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.web.routing import Scope
 from shared.moments import Instant
@@ -22,10 +22,28 @@ class Rider(Struct, rename="camel"):
     last_login_at: Instant | None
 
 
+class Storage(Struct):
+    """Bytes that a user's originals have, and archived samples take; `quota`: of both together.
+
+    Beyond the quota no file is taken; rides that are sent live always are. It is null where there
+    is none.
+    """
+
+    originals: int
+    samples: int
+    quota: int | None = None
+
+    @property
+    def total(self) -> int:
+        """What counts by the quota."""
+        return self.originals + self.samples
+
+
 class RiderAnswer(Struct):
-    """The caller."""
+    """The caller; `storage` only where the profile is read."""
 
     user: Rider
+    storage: Storage | UnsetType = UNSET
 
 
 class Key(Struct, rename="camel"):

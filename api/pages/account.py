@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from api.identity import store as identity
+from api.identity.profile import storage_of
 from api.identity.wire import Key
 from api.pages.formats import Formats, Shown
 from api.pages.ride_rows import row_of
@@ -90,6 +91,7 @@ async def show_account(request: PagesRequest, visitor: Visitor) -> Response:
         "account.html",
         visitor,
         rider=user.rider,
+        storage=await storage_of(request.state, caller.user_id),
         today=today_of(user.rider.time_zone),
         columns=_columns(given),
         thresholds=[_threshold_row(each, visitor.formats) for each in given],

@@ -74,8 +74,18 @@ async def show_ride(request: PagesRequest, visitor: Visitor) -> Response:
         path=f"/api/workouts/{workout.id}",
         zones=list(_zones(ride["summary"] or {})),
         bests=list(_best_rows(bests, records)),
-        notes=[*marks_of(ride), *_lacking(ride["summary"] or {})],
+        notes=[*marks_of(ride), *_deleted(ride), *_lacking(ride["summary"] or {})],
     )
+
+
+def _deleted(ride: Mapping[str, Any]) -> list[str]:
+    """Why there are no charts any more."""
+    if "samplesDeletedAt" not in ride:
+        return []
+    return [
+        "Samples are not kept for ever here, and those of this ride are deleted: there are no"
+        " charts any more, and the figures stay as they are."
+    ]
 
 
 def shown_ride(ride: Mapping[str, Any], formats: Formats) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from api.web.problems import LimitReached, Unprocessable, about
 from api.web.query import MomentMember, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
-from api.workouts.answers import WorkoutChange, require_workout
+from api.workouts.answers import WorkoutChange, require_samples, require_workout
 from shared.connections import AsyncDatabase
 from shared.moments import unix_ms
 from shared.sports import CYCLING
@@ -124,6 +124,7 @@ async def include_workout(request: IngestRequest, caller: Caller) -> Response:
 async def _change_exclusion(request: IngestRequest, caller: Caller, change: Change) -> Response:
     state, workout_id = request.state, workout_id_of(request)
     wanted = await read_json(request, Exclusion, state["settings"])
+    require_samples(await require_workout(state, workout_id, caller))
     choice = await _choice_of(state, caller, wanted)
     if not await change(state["database"], workout_id, caller.user_id, choice):
         await require_workout(state, workout_id, caller)

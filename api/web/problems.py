@@ -226,6 +226,16 @@ class TooLarge(Problem):
     title = "Too much at a time"
 
 
+class StorageFull(TooLarge):
+    """The user's files and samples take all that they may: delete some rides, or ask the operator.
+
+    `GET /api/users/me` says how much that is. Rides that are sent live are taken all the same.
+    """
+
+    name = "storage-full"
+    title = "No room is left"
+
+
 class TooManyRequests(Problem):
     """The user or the client asks too often; ``Retry-After`` says when it may ask again."""
 

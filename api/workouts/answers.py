@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct
 
 from api.identity.auth import Caller
-from api.web.problems import NotFound
+from api.web.problems import NotFound, WrongState
 from api.web.state import State
 from api.workouts.store import Workout, find_workout
 
@@ -35,6 +35,12 @@ def seen_by(caller: Caller, workout: Workout, *, figures: bool = False) -> Worko
     if not figures:
         workout.end_time = workout.duration = workout.summary = None
     return workout
+
+
+def require_samples(workout: Workout) -> None:
+    """What changes the figures needs the samples. Raises WrongState."""
+    if workout.samples_deleted_at is not UNSET:
+        raise WrongState("its samples are no longer kept: its figures stay as they are")
 
 
 async def require_workout(state: State, workout_id: UUID, caller: Caller) -> Workout:

@@ -22,7 +22,7 @@ from api.web.query import Moment, MomentMember, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation, Operations
 from api.workouts import store
-from api.workouts.answers import WorkoutChange, require_workout
+from api.workouts.answers import WorkoutChange, require_samples, require_workout
 from api.workouts.held_samples import EncodedSamples
 from api.workouts.reading import READ_REFUSALS, open_times
 from api.workouts.store import Status, Workout
@@ -62,6 +62,7 @@ async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
     start, end = await _bounds_of(request, caller, wanted, "what lies between is to count")
     workout = await require_workout(state, workout_id_of(request), caller)
     _require_over(workout)
+    require_samples(workout)
     held = await open_times(request, caller, workout)
     if not await asyncio.to_thread(_ends_within, held, workout, start, end):
         detail = "no sample of the workout lies between `from` and `to`"
@@ -73,8 +74,12 @@ async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
 
 
 async def undo_crop(request: IngestRequest, caller: Caller) -> Response:
-    """Let all of a ride count again. Without a crop nothing changes."""
+    """Let all of a ride count again. Without a crop nothing changes.
+
+    A ride whose samples are no longer kept stays as it is: 409.
+    """
     state, workout_id = request.state, workout_id_of(request)
+    require_samples(await require_workout(state, workout_id, caller))
     await store.undo_crop(state["database"], workout_id, caller.user_id)
     workout = await require_workout(state, workout_id, caller)
     return json_response(WorkoutChange(workout), HTTPStatus.ACCEPTED)
@@ -153,6 +158,7 @@ OPERATIONS = Operations(
             undo_crop,
             {HTTPStatus.ACCEPTED: WorkoutChange},
             "admin",
+            refusals=CONFLICT,
         ),
         Operation(
             "DELETE",

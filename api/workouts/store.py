@@ -66,6 +66,8 @@ class Workout(Struct, rename="camel"):
     `uploadId`: the file that it came out of. `duplicateOf`: the workout that recorded the same
     ride; this one does not count in totals and records. `timeZone`: where a ride out of a file
     began, by its positions or its device's clock. `device`, `laps` and `pauses` are not in lists.
+    `samplesDeletedAt`: since when it has its figures alone, as the operator does not keep samples
+    for ever; they are not computed anew any more.
     """
 
     id: UUID
@@ -93,6 +95,7 @@ class Workout(Struct, rename="camel"):
     laps: list[Lap] | UnsetType = UNSET
     pauses: list[PauseShown] | UnsetType = UNSET
     telemetry: list[RecordedSample] | UnsetType = UNSET
+    samples_deleted_at: Instant | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         # A row has the status as text, and ranges, laps and summary as PostgreSQL has them. These
@@ -105,6 +108,7 @@ class Workout(Struct, rename="camel"):
         self.vouched_ranges = _time_ranges(self.vouched_ranges)
         self.removed_ranges = _time_ranges(self.removed_ranges)
         self.crop = crop and Crop(crop.lower, crop.upper)
+        self.samples_deleted_at = self.samples_deleted_at or UNSET
         self.laps, self.pauses = _uncropped(self.laps, crop), _uncropped(self.pauses, crop)
         self.stream_name = _shown_stream(self)
 

@@ -1,1 +1,1 @@
-"""What whoever runs the service asks for: users, migrations, backups, repairs."""
+"""What whoever runs the service asks for: users, migrations, repairs."""

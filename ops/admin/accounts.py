@@ -85,6 +85,12 @@ def read_users(database_url: str) -> list[Row]:
         return connection.execute(QUERIES["list_users"]).fetchall()
 
 
+def read_storage(database_url: str) -> list[Row]:
+    """What is stored of every user, in bytes; the largest first."""
+    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+        return connection.execute(QUERIES["list_storage"]).fetchall()
+
+
 def read_keys(database_url: str, email: str) -> list[Row]:
     """A user's keys that open, newest first. Raises ProcessFailed if there is no such user."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:

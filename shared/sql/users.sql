@@ -55,6 +55,42 @@ SELECT id, email, display_name, avatar_url, coalesce(settings ->> 'timeZone', 'U
 FROM users
 WHERE id = %(user_id)s
 
+-- name: count_storage
+-- Bytes that a user's originals have, as they were sent, and its archived samples take; those of
+-- deleted rides until they are purged.
+SELECT
+    (
+        SELECT coalesce(sum(size), 0)::bigint
+        FROM uploads JOIN upload_files ON upload_id = uploads.id
+        WHERE user_id = %(user_id)s
+    ) AS originals,
+    (
+        SELECT coalesce(sum(coalesce(sample_bytes, (
+            SELECT sum(octet_length(data)) FROM workout_channels WHERE workout_id = workouts.id
+        ))), 0)::bigint
+        FROM workouts
+        WHERE user_id = %(user_id)s
+    ) AS samples
+
+-- name: list_storage
+-- The same of every user, for the operator, the largest first.
+SELECT email, coalesce(originals, 0)::bigint AS originals, coalesce(samples, 0)::bigint AS samples
+FROM users
+LEFT JOIN (
+    SELECT user_id, sum(size) AS originals
+    FROM uploads JOIN upload_files ON upload_id = uploads.id
+    GROUP BY user_id
+) AS files ON files.user_id = users.id
+LEFT JOIN (
+    SELECT user_id, sum(coalesce(sample_bytes, (
+        SELECT sum(octet_length(data)) FROM workout_channels WHERE workout_id = workouts.id
+    ))) AS samples
+    FROM workouts
+    GROUP BY user_id
+) AS archived ON archived.user_id = users.id
+WHERE deleted_at IS NULL
+ORDER BY coalesce(originals, 0) + coalesce(samples, 0) DESC, email
+
 -- name: find_ftp
 -- The FTP of cycling that holds on this day of the user's time zone.
 SELECT ftp

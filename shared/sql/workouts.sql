@@ -248,7 +248,7 @@ page AS (
 )
 SELECT id, user_id, stream_name, title, description, sport, status, start_time, end_time,
     duration, summary, excluded, excluded_ranges, created_at, updated_at, crop, vouched_ranges,
-    removed_ranges, upload_id, duplicate_of, time_zone
+    removed_ranges, upload_id, duplicate_of, time_zone, samples_deleted_at
 FROM page
 ORDER BY {column} {order} NULLS LAST, start_time {order}, id {order}
 LIMIT %(limit)s OFFSET %(offset)s

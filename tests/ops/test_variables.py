@@ -33,7 +33,8 @@ def test_what_is_none_is_refused_with_what_one_looks_like(name: str) -> None:
     option = CHECKED[name]
     with pytest.raises(click.BadParameter) as caught:
         option.type_cast_value(click.Context(main), "foo")
-    assert in_words(caught.value) == f"{option.envvar} must be {allowed(option.type)}, not 'foo'"
+    variable = option.envvar if isinstance(option.envvar, str) else (option.envvar or [""])[0]
+    assert in_words(caught.value) == f"{variable} must be {allowed(option.type)}, not 'foo'"
     assert allowed(option.type)
 
 

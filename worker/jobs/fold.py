@@ -110,7 +110,10 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
     stale = workout.stale and workout.status != "DELETED"
     if not (waiting.entries or completing or stale):
         return None
-    _write(connection, workout, waiting)
+    if workout.samples_deleted:
+        _leave(connection, workout, waiting)
+    else:
+        _write(connection, workout, waiting)
     status = "COMPLETED" if completing else workout.status
     logger.info("folded %d batches into %s: %s", len(waiting.entries), workout_id, status.lower())
     return _Folded(status, waiting)
@@ -140,6 +143,20 @@ def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Wait
         archive = merge_archive(archived, fresh)
         failpoint("mid-fold")
         store.write_checkpoint(connection, workout.id, archive, waiting.received_at)
+
+
+def _leave(connection: DatabaseConnection, workout: LockedWorkout, waiting: Waiting) -> None:
+    """Keep the figures of a ride whose samples were deleted when their time was over.
+
+    From what comes so late nothing could be computed, and its time is over, too.
+    """
+    store.keep_figures(connection, workout.id)
+    if waiting.entries:
+        logger.warning(
+            "dropped %d late batches of %s: its samples are no longer kept",
+            len(waiting.entries),
+            workout.id,
+        )
 
 
 def _analyse(

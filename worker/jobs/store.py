@@ -13,6 +13,7 @@ _GRACE: Final = 600.0  # seconds in which an object is put, and its row written
 # Tasks that one worker does at a time: the numbers of their advisory locks.
 SWEEP: Final = 7496052
 DISPATCH: Final = 7496053
+EXPIRE: Final = 7496061
 
 
 def elect(connection: DatabaseConnection, task: int) -> bool:
@@ -87,6 +88,17 @@ def purge(connection: DatabaseConnection, workout_ids: list[UUID]) -> None:
 def purge_answers(connection: DatabaseConnection) -> None:
     """Delete what was answered to requests with an ``Idempotency-Key`` a day ago."""
     connection.execute(QUERIES["purge_answers"])
+
+
+def expire_samples(connection: DatabaseConnection, days: int, most: int) -> list[UUID]:
+    """Delete the samples of rides that ended so many days ago; the rides, so many at most."""
+    return _ids(connection, "expire_samples", days=days, most=most)
+
+
+def expire_originals(connection: DatabaseConnection, days: int, most: int) -> list[UUID]:
+    """Delete the bytes of files that came so many days ago; the uploads, so many at most."""
+    found = connection.execute(IMPORTS["expire_originals"], {"days": days, "most": most})
+    return [row["id"] for row in found]
 
 
 def lock_unneeded_objects(connection: DatabaseConnection) -> list[str]:

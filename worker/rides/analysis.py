@@ -1,7 +1,7 @@
 """What a fold, or an import, finds out about a ride from all its samples."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.connections import DatabaseConnection
@@ -16,6 +16,8 @@ from worker.rides.laps import summarize_laps
 from worker.rides.ride import Ride
 from worker.rides.store import Analysis, Candidate, LockedWorkout
 from worker.rides.summary import summarize
+
+_SAME_MINUTE: Final = 60  # seconds
 
 
 class Same(NamedTuple):
@@ -63,11 +65,20 @@ def find_same(
     for candidate in candidates:
         if sport and not may_be_of_one_ride(sport, candidate.sport):
             continue
+        if candidate.samples_deleted and _has_times_of(candidate, ride):
+            return Same(candidate.id, "the same times; its samples are no longer kept")
         for other in _recordings_of(connection, candidate):
             why = sameness(ride, other)
             if why and not (live and contradict(ride, other)):
                 return Same(candidate.id, why)
     return None
+
+
+def _has_times_of(candidate: Candidate, ride: Ride) -> bool:
+    """Whether both began and ended in the same minute."""
+    first, last = ride.timestamps[[0, -1]] / 1000
+    apart = candidate.start_time.timestamp() - first, candidate.end_time.timestamp() - last
+    return bool(max(map(abs, apart)) <= _SAME_MINUTE)
 
 
 def _recordings_of(connection: DatabaseConnection, candidate: Candidate) -> Iterator[Ride]:

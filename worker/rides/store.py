@@ -53,6 +53,7 @@ class LockedWorkout:
     method_version: int
     summarized: int
     archived: int
+    samples_deleted: bool
     overwritten: int | None
 
     @property
@@ -102,11 +103,17 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts."""
+    """A workout that may have recorded the same ride; ``crop``: the range (ms) that counts.
+
+    Of one whose samples are no longer kept only its times can be compared.
+    """
 
     id: UUID
     sport: str
     crop: Any
+    samples_deleted: bool
+    start_time: datetime
+    end_time: datetime
 
 
 def limit_waits(connection: DatabaseConnection) -> None:
@@ -133,6 +140,18 @@ def peek_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
     """The same without the lock, and without counting what is archived."""
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
         return cursor.execute(FOLDS["peek_workout"], {"id": workout_id}).fetchone()
+
+
+def some_finished(connection: DatabaseConnection, method_version: int, count: int) -> list[UUID]:
+    """Finished rides whose figures are by these definitions, spread over all of them."""
+    asked = {"method_version": method_version, "most": count}
+    return [row["id"] for row in connection.execute(FOLDS["some_finished"], asked)]
+
+
+def read_summary(connection: DatabaseConnection, workout_id: UUID) -> dict[str, Any]:
+    """The figures of a ride as they are stored; empty without any."""
+    row = connection.execute(FOLDS["read_summary"], {"id": workout_id}).fetchone()
+    return (row and row["summary"]) or {}
 
 
 def lock_rides_of(connection: DatabaseConnection, user_id: UUID) -> None:
@@ -255,6 +274,11 @@ def write_workout(
         owned = {"user_id": workout.user_id, "workout_id": workout.id}
         cursor.execute(RECORDS["lock_rider"], owned)
         cursor.execute(RECORDS["refresh_records"], owned)
+
+
+def keep_figures(connection: DatabaseConnection, workout_id: UUID) -> None:
+    """Note that they are not to be computed anew, whatever they were to follow."""
+    connection.execute(FOLDS["keep_figures"], {"id": workout_id})
 
 
 def write_checkpoint(

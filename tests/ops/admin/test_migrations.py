@@ -92,6 +92,31 @@ def test_a_killed_migrator_does_not_block_the_next(empty_database: str) -> None:
     assert migrations.apply(empty_database) == ALL[-1:]
 
 
+def test_a_migration_that_waits_for_a_lock_lets_others_go_on(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """Whoever asks for a lock behind one that waits would wait, too: riders who only read."""
+    (tmp_path / "0001_rides.sql").write_text("CREATE TABLE IF NOT EXISTS rides (id int)")
+    migrations.apply(empty_database, tmp_path)
+    (tmp_path / "0002_laps.sql").write_text(
+        "-- depends: 0001_rides\nALTER TABLE rides ADD COLUMN IF NOT EXISTS laps int"
+    )
+    waits = list[float]()
+    with psycopg.connect(empty_database) as report, psycopg.connect(empty_database) as rider:
+        report.execute("SELECT FROM rides")
+
+        def wait(seconds: float) -> None:
+            rider.execute("SET lock_timeout = 1000")
+            rider.execute("SELECT FROM rides")
+            rider.rollback()
+            if len(waits) == 1:
+                report.rollback()
+            waits.append(seconds)
+
+        assert migrations.apply(empty_database, tmp_path, wait) == ["0002_laps"]
+    assert len(waits) == 2
+
+
 def test_a_half_marked_migration_heals(empty_database: str) -> None:
     """yoyo marks in a transaction of its own: a crash between leaves tables without the mark."""
     migrations.apply(empty_database)

@@ -1,9 +1,11 @@
 """A backup brings back what was in PostgreSQL and what was still waiting for it."""
 
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -13,11 +15,11 @@ import pytest
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
-from ops.admin.backup import back_up, restore
+from ops.backups.backup import back_up, restore
 from ops.embedded.servers import embedded_servers
 from ops.processes import ProcessFailed
 from shared.connections import Database, Redis, open_database, open_redis
-from shared.redis_keys import BATCH_FIELD, samples_key
+from shared.redis_keys import BATCH_FIELD, EPOCH, samples_key
 from shared.samples import stream_codec
 from shared.samples.columns import Samples
 from shared.settings import Settings, read_settings
@@ -25,6 +27,7 @@ from tests.conftest import reachable_folder
 from worker.jobs.fold import fold
 
 T0 = 1_700_000_000_000
+MANIFEST = "manifest.json"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +113,15 @@ def back_up_of(settings: Settings, waiting: int = 1) -> dict[str, bytes]:
 
 
 def packed(files: dict[str, bytes]) -> io.BytesIO:
+    """A backup of these files, whose manifest has their checksums: whoever forges one can count."""
+    told = json.loads(files["manifest.json"])
+    told["sha256"] = {
+        name: sha256(content).hexdigest() for name, content in files.items() if name != MANIFEST
+    }
+    return tar_of({**files, MANIFEST: json.dumps(told).encode()})
+
+
+def tar_of(files: dict[str, bytes]) -> io.BytesIO:
     backup = io.BytesIO()
     with tarfile.open(fileobj=backup, mode="w") as archive:
         for name, content in files.items():
@@ -118,6 +130,10 @@ def packed(files: dict[str, bytes]) -> io.BytesIO:
             archive.addfile(member, io.BytesIO(content))
     backup.seek(0)
     return backup
+
+
+def changed_manifest(files: dict[str, bytes], **members: object) -> io.BytesIO:
+    return tar_of({**files, MANIFEST: json.dumps(json.loads(files[MANIFEST]) | members).encode()})
 
 
 def state(settings: Settings) -> tuple[object, object]:
@@ -163,7 +179,11 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(own_settings: Settings
         io.BytesIO(b"no tar"),
         io.BytesIO(packed(files).getvalue()[:-12_000]),
         packed({**files, "../../etc/passwd": b""}),
-        packed({"database.dump": dump}),
+        tar_of({"database.dump": dump}),
+        tar_of({**files, "streams.ndjson": files["streams.ndjson"] + b"\n"}),
+        tar_of({**files, MANIFEST: b"{}"}),
+        changed_manifest(files, service="another"),
+        changed_manifest(files, format=2),
         packed({**files, "database.dump": b"no dump"}),
         packed({**files, "database.dump": dump[: len(dump) // 2]}),
     ):
@@ -232,6 +252,35 @@ def test_a_dump_that_lies_about_what_it_does_runs_no_program(
         restore(own_settings.database_url, own_settings.redis_url, packed(files))
     assert not target.exists()
     assert state(own_settings) == before
+
+
+def test_rows_that_are_not_those_of_the_manifest_change_nothing(own_settings: Settings) -> None:
+    files, before = back_up_of(own_settings), state(own_settings)
+    tables = json.loads(files[MANIFEST])["tables"]
+    assert tables["users"]["rows"] == 1
+    tables["users"]["checksum"] = "1"
+    with pytest.raises(ProcessFailed, match=r"nothing was changed.*users: 1 rows"):
+        restore(
+            own_settings.database_url,
+            own_settings.redis_url,
+            changed_manifest(files, tables=tables),
+        )
+    assert state(own_settings) == before
+
+
+def test_a_backup_of_before_there_was_a_manifest_is_restored(own_settings: Settings) -> None:
+    files, (users, _) = back_up_of(own_settings), state(own_settings)
+    del files[MANIFEST]
+    assert restore(own_settings.database_url, own_settings.redis_url, tar_of(files)) > 0
+    assert state(own_settings)[0] != users
+
+
+def test_devices_hear_that_something_was_lost(own_settings: Settings) -> None:
+    files = back_up_of(own_settings)
+    with open_redis(own_settings) as client:
+        client.set(EPOCH, "before")
+        restore(own_settings.database_url, own_settings.redis_url, packed(files))
+        assert client.get(EPOCH) != b"before"
 
 
 def test_a_backup_of_an_older_version_is_migrated(own_settings: Settings) -> None:

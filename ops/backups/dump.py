@@ -1,0 +1,138 @@
+"""Dumps of PostgreSQL, checked before they are run, and run in one transaction."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from ops.admin import migrations
+from ops.backups.programs import find_dumper, find_program, first_error, run, server_version
+from ops.processes import ProcessFailed
+
+# A line of `pg_restore --list`: "2761; 0 16404 TABLE DATA public users tracker".
+_ENTRY: Final = re.compile(
+    r"\d+; \d+ \d+ (TABLE|TABLE DATA|VIEW|TYPE|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT"
+    r"|CONSTRAINT|FK CONSTRAINT|INDEX|COMMENT) public "
+)
+# Functions and triggers of ours are not restored: what they do is not for a dump to say. The
+# migrations that make them are applied anew, and may be repeated.
+_MADE_ANEW: Final = re.compile(
+    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query)\("
+    r"|TRIGGER public workouts workouts_words )"
+)
+_MAKERS: Final = ["0021_search_words"]
+_END_OF_ROWS: Final = b"\\.\n"
+_RELATIONS: Final = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind::text = ANY(%s)
+"""
+_FORGET_MAKERS: Final = "DELETE FROM public._yoyo_migration WHERE migration_id = ANY(%s)"
+_TYPES: Final = """
+    SELECT typname FROM pg_type
+    WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
+"""
+
+
+def dump_database(connection: psycopg.Connection, database_url: str, path: Path) -> None:
+    """Dump what the connection's transaction sees, which must be of REPEATABLE READ."""
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    program = find_dumper(server_version(connection))
+    same = ["--snapshot", str(row[0])] if row else []
+    run([program, "-Fc", "--no-owner", *same, "-f", str(path), database_url])
+
+
+def check_dump(dump: Path) -> None:
+    """Refuses what no backup of ours has, as other functions; and what a newer version wrote."""
+    for line in _entries(dump):
+        if not (_ENTRY.match(line) or _MADE_ANEW.match(line)):
+            raise ProcessFailed(f"{dump.name} has what no backup of this service has: {line}")
+    with _script(dump, "--data-only", "--table", "_yoyo_migration") as script:
+        applied = {line.split(b"\t")[1].decode() for line in script if line.count(b"\t") == 2}
+    if not applied:
+        raise ProcessFailed(f"{dump.name} is of no database of this service: it names no migration")
+    if newer := sorted(applied - migrations.known()):
+        raise ProcessFailed(f"the backup is of a newer version, with the migration {newer[-1]}")
+    with _script(dump) as script:  # to its end: all of its data can be read
+        for _ in script:
+            pass
+
+
+def replace_database(
+    database_url: str, dump: Path, inspect: Callable[[psycopg.Connection], None]
+) -> None:
+    """Replace all there is by a dump, in one transaction: if it breaks off, all is as it was.
+
+    ``inspect`` sees what was restored before anybody else does, and may raise. The statements are
+    run by us, not by psql, for which a dump may hold commands of a shell.
+    """
+    chosen = dump.with_suffix(".list")
+    chosen.write_text("\n".join(each for each in _entries(dump) if _ENTRY.match(each)))
+    restored = _script(dump, "--use-list", str(chosen))
+    try:
+        with psycopg.connect(database_url) as connection, restored as script:
+            _drop_everything(connection)
+            _run_script(connection, script)
+            inspect(connection)
+            connection.execute(_FORGET_MAKERS, [_MAKERS])
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise ProcessFailed(
+            f"{dump.name} cannot be restored, nothing was changed: {reason}"
+        ) from error
+
+
+def _run_script(connection: psycopg.Connection, script: Iterator[bytes]) -> None:
+    """Run what pg_restore wrote: statements, and rows between COPY and ``\\.``."""
+    statements = list[bytes]()
+    for line in script:
+        if line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
+            connection.execute(b"".join(statements))
+            statements.clear()
+            with connection.cursor() as cursor, cursor.copy(line) as copy:
+                for row in iter(lambda: next(script), _END_OF_ROWS):
+                    copy.write(row)
+        elif not line.startswith(b"\\"):  # for psql
+            statements.append(line)
+    connection.execute(b"".join(statements))
+
+
+def _drop_everything(connection: psycopg.Connection) -> None:
+    """Also what a backup of an older version does not have."""
+    for kind, relations in (("VIEW", "v"), ("TABLE", "rp"), ("SEQUENCE", "S"), ("TYPE", "")):
+        query = _TYPES if kind == "TYPE" else _RELATIONS
+        found = connection.execute(query, None if kind == "TYPE" else [list(relations)])
+        if names := [sql.Identifier("public", name) for (name,) in found]:
+            drop = sql.SQL(f"DROP {kind} {{}}")
+            connection.execute(drop.format(sql.SQL(", ").join(names)))
+
+
+def _entries(dump: Path) -> list[str]:
+    """What pg_restore would restore, a line each."""
+    listed = run(_restoring("--list", str(dump))).splitlines()
+    return [line for line in listed if line and not line.startswith(";")]
+
+
+@contextmanager
+def _script(dump: Path, *arguments: str) -> Iterator[Iterator[bytes]]:
+    """What pg_restore would run, line by line. Raises ProcessFailed if it cannot read the dump."""
+    command = _restoring("--file", "-", *arguments, str(dump))
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        yield process.stdout or iter(())
+        if process.wait():
+            errors.seek(0)
+            raise ProcessFailed(first_error(command, errors.read().decode(errors="replace")))
+
+
+def _restoring(*arguments: str) -> list[str]:
+    return [find_program("pg_restore"), "--no-owner", "--no-privileges", *arguments]

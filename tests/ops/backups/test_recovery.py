@@ -1,0 +1,87 @@
+"""A database that is lost comes back as it was at a named moment."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from ops.backups.base import bases_in, take_base
+from ops.commands import main
+from ops.embedded.servers import embedded_servers
+
+
+@pytest.fixture
+def archive(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where WAL is archived, in a folder whose name a shell would take apart."""
+    folder = data_dir.parent / "100% a'b c"
+    monkeypatch.setenv("WAL_ARCHIVE", str(folder))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return folder
+
+
+def write(url: str, word: str) -> datetime:
+    """Add a word; when that was there for good."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
+        connection.execute("INSERT INTO words VALUES (%s)", [word])
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
+
+
+def words(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {word for (word,) in connection.execute("SELECT word FROM words")}
+
+
+def restore_to(data_dir: Path, moment: datetime | str) -> Result:
+    arguments = ["--data-dir", str(data_dir), "restore-to", "--time", str(moment)]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_lost_database_comes_back_as_it_was_at_a_named_moment(
+    data_dir: Path, archive: Path
+) -> None:
+    with embedded_servers(data_dir) as urls:
+        url = urls["DATABASE_URL"]
+        early = write(url, "early")
+        base = take_base(url, archive)
+        good = write(url, "good")
+        write(url, "bad")
+        busy = restore_to(data_dir, good)
+        assert "are running: stop `make run`" in str(busy.exception)
+    home = (data_dir / "postgres").resolve()
+    shutil.rmtree(home / "cluster")
+
+    done = restore_to(data_dir, good.astimezone(UTC).replace(tzinfo=None))
+    assert done.exception is None, done.output
+    with embedded_servers(data_dir) as urls:
+        url = urls["DATABASE_URL"]
+        assert words(url) == {"early", "good"}
+        first = "000000010000000000000001.gz"
+        assert (archive / "wal" / first).exists()
+        newer = take_base(url, archive, keep=1)
+        assert bases_in(archive) == [newer] != [base]
+        assert not (archive / "wal" / first).exists()
+        with psycopg.connect(url) as connection:
+            connection.execute("DROP TABLE words")
+
+    # The cluster is there this time, and is moved aside; what it had archived is of a new timeline.
+    too_early = restore_to(data_dir, early)
+    assert "has no base backup of before" in str(too_early.exception)
+    never = restore_to(data_dir, "2999-01-01")
+    assert "ended before configured recovery target" in str(never.exception)
+    (newer / "base.tar.gz").write_bytes((newer / "base.tar.gz").read_bytes()[:-1000])
+    damaged = restore_to(data_dir, "2999-01-01")
+    assert f"{newer} is damaged" in str(damaged.exception)
+    with embedded_servers(data_dir) as urls, psycopg.connect(urls["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('words')").fetchone() == (None,)
+
+
+@pytest.mark.usefixtures("archive")
+def test_what_is_no_time_is_told(data_dir: Path) -> None:
+    assert "is no time: 2026-05-01 12:00" in restore_to(data_dir, "noon").output
