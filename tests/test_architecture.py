@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
-    "shared": ["samples", "files"],
+    "shared": ["samples", "files", "monitoring"],
     "api": [
         *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
         *("season", "sharing", "export", "clients", "pages"),

@@ -100,7 +100,9 @@ async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Ent
         state["ride_sizes"].taking(workout_id, user_id, entry.samples),
         state["waiting"].taking(user_id, workout_id, len(entry.batch)),
     ):
-        return await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+        epoch = await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+    state["counts"].note_batch(entry.samples)
+    return epoch
 
 
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:

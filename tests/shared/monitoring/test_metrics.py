@@ -1,0 +1,148 @@
+"""/metrics of an API process and a worker that share one port."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import httpx2
+import pytest
+
+from ops.admin.accounts import create_account
+from ops.processes import Process, spawn, stop
+from tests.api.answers import T0
+from tests.api.serving import serving
+from tests.conftest import ROOT, Rider
+from tests.shared.monitoring.scraping import Reading, free_port, scrape, total
+from tests.worker.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Service:
+    """An API process and a worker, and where their figures are."""
+
+    rider: Rider
+    metrics: str
+    environ: dict[str, str]
+
+    def read(self) -> list[Reading]:
+        return scrape(self.metrics)
+
+
+@pytest.fixture(scope="module")
+def watched(urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """On a Redis database of its own, so that no other worker is counted."""
+    folder, port = tmp_path_factory.mktemp("watched"), free_port()
+    own = {
+        "DATABASE_URL": urls["DATABASE_URL"],
+        "REDIS_URL": f"{urls['REDIS_URL']}?db=3",
+        "METRICS_PORT": str(port),
+        "METRICS_DIR": str(folder / "metrics"),
+        "DATA_DIR": str(folder),
+        "BACKUP_DIR": str(folder / "backups"),
+    }
+    account = create_account(urls["DATABASE_URL"], f"{token_hex(6)}@example.com", "test")
+    worker = start_worker(own, folder / "worker.log")
+    try:
+        with serving(own, folder / "api.log") as client:
+            client.headers["X-API-Key"] = account.api_key
+            metrics = f"http://127.0.0.1:{port}/metrics"
+            eventually(lambda: is_served(metrics))
+            yield Service(Rider(account, client), metrics, own)
+    finally:
+        stop(worker)
+
+
+def start_worker(own: Mapping[str, str], log: Path) -> Process:
+    environ = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
+    return spawn([sys.executable, "-m", "worker"], log=log, environ=environ)
+
+
+def is_served(url: str) -> bool:
+    try:
+        return httpx2.get(url).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def test_a_ride_is_counted_from_its_first_batch_to_its_fold(watched: Service) -> None:
+    before = watched.read()
+    ride = watched.rider.start()
+    for second in range(3):
+        samples = [{"timestamp": T0 + second * 2000 + k, "power": 200} for k in (0, 1000)]
+        assert watched.rider.upload(ride, samples).status_code == 202
+    watched.rider.complete(ride)
+    path = "/api/workouts/{id}/telemetry"
+
+    def gained(name: str, **labels: str) -> float:
+        return total(watched.read(), name, **labels) - total(before, name, **labels)
+
+    eventually(lambda: gained("bpt_job_seconds_count", kind="fold", outcome="done") >= 1)
+    eventually(lambda: gained("bpt_batches_total") == 3)
+    assert gained("bpt_samples_total") == 6
+    assert gained("bpt_requests_total", method="POST", route=path, status="202") == 3
+    assert gained("bpt_requests_total", route="/api/workouts/{id}/complete", status="200") == 1
+    assert 0 < gained("bpt_job_seconds_sum", kind="fold") < 60
+    assert gained("bpt_pool_requests_total", process="api") > 0
+    assert gained("bpt_pool_requests_total", process="worker") > 0
+
+
+def test_no_path_method_or_status_of_a_stranger_makes_a_series(watched: Service) -> None:
+    client = watched.rider.client
+    for number in range(5):
+        client.get(f"/nothing/{number}")
+        client.request(f"M{number}", "/health/live")
+        client.get(f"/api/workouts/{number}")
+    found = [each for each in watched.read() if each.name == "bpt_requests_total"]
+    eventually(lambda: total(watched.read(), "bpt_requests_total", route="none") >= 5)
+    assert not [each for each in found if any(digit in each.labels["route"] for digit in "01234")]
+    methods = {each.labels["method"] for each in watched.read() if "method" in each.labels}
+    assert methods <= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
+
+
+def test_the_servers_are_told_of(watched: Service) -> None:
+    readings = watched.read()
+    assert total(readings, "bpt_server_up", server="redis") == 1
+    assert total(readings, "bpt_server_up", server="postgresql") == 1
+    assert total(readings, "bpt_workers") == 1
+    assert total(readings, "bpt_redis_memory_bytes") > 0
+    assert total(readings, "bpt_redis_memory_limit_bytes") == 1024**3
+    for folder in ("data", "backups"):
+        free = total(readings, "bpt_disk_free_bytes", folder=folder)
+        assert 0 < free <= total(readings, "bpt_disk_size_bytes", folder=folder)
+    queues = {each.labels["queue"] for each in readings if each.name == "bpt_queue_events"}
+    assert queues == {"prompt", "checkpoints", "imports", "recomputes"}
+    waiting = {each.labels["what"] for each in readings if each.name == "bpt_waiting"}
+    assert waiting == {"completions", "imports", "recomputes"}
+    eventually(lambda: total(watched.read(), "bpt_sweeps_total") >= 1)
+
+
+def test_what_a_worker_counted_outlives_it_and_its_successor_goes_on(
+    watched: Service, tmp_path: Path
+) -> None:
+    """A restart must not leave a file more each time."""
+    folder = Path(watched.environ["METRICS_DIR"])
+
+    def files() -> set[str]:
+        return {path.name for path in folder.glob("*.db")}
+
+    second = start_worker(watched.environ, tmp_path / "second.log")
+    eventually(lambda: total(watched.read(), "bpt_workers") == 2)
+    eventually(lambda: "counter_3.db" in files())
+    stop(second)
+    known, folds = files(), total(watched.read(), "bpt_job_seconds_count", kind="fold")
+    third = start_worker(watched.environ, tmp_path / "third.log")
+    eventually(lambda: total(watched.read(), "bpt_workers") == 2)
+    assert total(watched.read(), "bpt_job_seconds_count", kind="fold") >= folds
+    stop(third)
+    assert files() == known
+
+
+def test_without_a_port_nothing_listens_and_uploads_count_all_the_same(
+    urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    with serving(urls, tmp_path / "api.log") as client:
+        assert client.get("/metrics").status_code == 404
+    assert "serving figures" not in (tmp_path / "api.log").read_text()
