@@ -57,7 +57,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except InvalidSettings as error:
         sys.exit(f"cannot start: {error}")
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     if settings.allow_anonymous:
         logger.warning("ALLOW_ANONYMOUS: whoever reaches this address acts as one local user")
     # uvicorn raises the signal once more when it has shut down; by then all is well.

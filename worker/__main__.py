@@ -89,7 +89,7 @@ def main() -> None:
         settings = read_settings(os.environ)
     except InvalidSettings as error:
         sys.exit(f"cannot start: {error}")
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     stop = Event()
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, lambda *_: stop.set())

@@ -18,11 +18,13 @@ from api.web.query import require_known
 from api.web.revalidation import answer_unless_held
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
+from shared.logs import remember
 
 Scope = Annotated[Literal["upload", "read", "admin"], Meta(title="Scope")]
 # An Idempotency-Key: a token, or the quoted string that the draft asks for; too long to guess.
 _TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
 KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
+_OF_WORKOUT: Final = "/api/workouts/{id}"
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
@@ -134,6 +136,7 @@ class Endpoint:
             return await operation.handler(request)
         in_query = operation.key_in_query
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
+        remember(user=caller.user_id, **_workout_of(request, operation))
         _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
@@ -144,6 +147,12 @@ class Endpoint:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))
         return TimedStream.of(response, request.state["settings"].body_timeout)
+
+
+def _workout_of(request: Request[Any], operation: Operation) -> dict[str, str]:
+    """The id in the path of a workout, for the log."""
+    ids = request.path_params if operation.path.startswith(_OF_WORKOUT) else {}
+    return {"workout": ids["id"]} if "id" in ids else {}
 
 
 def _require_known_query(request: Request[Any], operation: Operation) -> None:

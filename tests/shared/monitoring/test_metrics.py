@@ -1,70 +1,24 @@
 """/metrics of an API process and a worker that share one port."""
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
-import httpx2
 import pytest
 
-from ops.admin.accounts import create_account
-from ops.processes import Process, spawn, stop
+from ops.processes import stop
 from tests.api.answers import T0
 from tests.api.serving import serving
-from tests.conftest import ROOT, Rider
-from tests.shared.monitoring.scraping import Reading, free_port, scrape, total
+from tests.shared.monitoring.scraping import total
+from tests.shared.monitoring.service import Service, start_worker, watched_service
 from tests.worker.waiting import eventually
-
-
-@dataclass(frozen=True)
-class Service:
-    """An API process and a worker, and where their figures are."""
-
-    rider: Rider
-    metrics: str
-    environ: dict[str, str]
-
-    def read(self) -> list[Reading]:
-        return scrape(self.metrics)
 
 
 @pytest.fixture(scope="module")
 def watched(urls: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """On a Redis database of its own, so that no other worker is counted."""
-    folder, port = tmp_path_factory.mktemp("watched"), free_port()
-    own = {
-        "DATABASE_URL": urls["DATABASE_URL"],
-        "REDIS_URL": f"{urls['REDIS_URL']}?db=3",
-        "METRICS_PORT": str(port),
-        "METRICS_DIR": str(folder / "metrics"),
-        "DATA_DIR": str(folder),
-        "BACKUP_DIR": str(folder / "backups"),
-    }
-    account = create_account(urls["DATABASE_URL"], f"{token_hex(6)}@example.com", "test")
-    worker = start_worker(own, folder / "worker.log")
-    try:
-        with serving(own, folder / "api.log") as client:
-            client.headers["X-API-Key"] = account.api_key
-            metrics = f"http://127.0.0.1:{port}/metrics"
-            eventually(lambda: is_served(metrics))
-            yield Service(Rider(account, client), metrics, own)
-    finally:
-        stop(worker)
-
-
-def start_worker(own: Mapping[str, str], log: Path) -> Process:
-    environ = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
-    return spawn([sys.executable, "-m", "worker"], log=log, environ=environ)
-
-
-def is_served(url: str) -> bool:
-    try:
-        return httpx2.get(url).is_success
-    except httpx2.TransportError:
-        return False
+    own = {**urls, "REDIS_URL": f"{urls['REDIS_URL']}?db=3"}
+    with watched_service(own, tmp_path_factory.mktemp("watched")) as service:
+        yield service
 
 
 def test_a_ride_is_counted_from_its_first_batch_to_its_fold(watched: Service) -> None:
