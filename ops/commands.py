@@ -21,6 +21,7 @@ from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
 from ops.embedded.servers import servers
+from ops.monitoring import commands as monitoring
 from ops.private_files import create_private
 from ops.processes import Supervisor, spawn, stop_on_signals
 from shared.credentials import SCOPES
@@ -35,6 +36,10 @@ LETTER = click.IntRange(1, 2**63 - 1)
 def main(context: click.Context, data_dir: Path) -> None:
     """Bike Power Tracker operations."""
     context.obj = data_dir.resolve()
+
+
+for _command in monitoring.COMMANDS:
+    main.add_command(_command)
 
 
 @contextmanager
@@ -60,7 +65,7 @@ def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None
 def api(context: click.Context) -> None:
     """Run one API process."""
     with _servers(context) as environ:
-        _serve("api", 1, environ)
+        _serve("api", 1, environ, context.obj)
 
 
 @main.command()
@@ -69,7 +74,7 @@ def api(context: click.Context) -> None:
 def worker(context: click.Context, count: int) -> None:
     """Run worker processes."""
     with _servers(context) as environ:
-        _serve("worker", count, environ)
+        _serve("worker", count, environ, context.obj)
 
 
 @main.command()
@@ -418,9 +423,13 @@ def _open_private(file: str) -> IO[bytes]:
     return create_private(Path(file))
 
 
-def _serve(module: str, count: int, environ: dict[str, str]) -> None:
-    """Run processes of ours in the foreground until a signal comes."""
+def _serve(module: str, count: int, environ: dict[str, str], data_dir: Path) -> None:
+    """Run processes of ours in the foreground until a signal comes.
+
+    Those of this checkout share METRICS_PORT, if it is set.
+    """
     stop_on_signals()
+    environ = {"METRICS_DIR": str(data_dir / "metrics"), "DATA_DIR": str(data_dir), **environ}
     with Supervisor() as supervisor:
         for _ in range(count):
             supervisor.start(
