@@ -162,7 +162,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e ID -e ALL -e API_URL
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e ID -e ALL
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \

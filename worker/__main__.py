@@ -19,6 +19,7 @@ from shared.logs import start_logging
 from shared.monitoring.figures import Figures
 from shared.monitoring.server import monitored
 from shared.settings import Settings, read_settings
+from shared.tracing import start_tracing
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.jobs.importing import ImportJob
@@ -87,6 +88,7 @@ def main() -> None:
     """Read the settings, then work; SIGTERM and SIGINT finish the event in hand."""
     try:
         settings = read_settings(os.environ)
+        start_tracing(os.environ, "worker")
     except InvalidSettings as error:
         sys.exit(f"cannot start: {error}")
     start_logging(settings.log_level, settings.log_format)

@@ -29,6 +29,7 @@ from api.web.problems import Fault, Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
+from shared import tracing
 from shared.samples import stream_codec
 
 PATH: Final = "/api/workouts/{id}/telemetry"
@@ -99,6 +100,7 @@ async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Ent
     with (
         state["ride_sizes"].taking(workout_id, user_id, entry.samples),
         state["waiting"].taking(user_id, workout_id, len(entry.batch)),
+        tracing.span("append to Redis", workout_id),
     ):
         epoch = await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
     state["counts"].note_batch(entry.samples)

@@ -50,6 +50,8 @@ class Figures:
         self._requests: RequestCounts | None = None
         self._pools: list[PoolStats] = []
         self._carrying = Lock()
+        for labels in _FROM_THE_START.get(process, ()):
+            self.add(*labels, by=0)  # else its first increase would go unseen
 
     def watch_requests(self, counts: RequestCounts) -> None:
         """Carry these over from now on."""
@@ -108,6 +110,9 @@ _COUNTERS: Final = [
     ("bpt_imports", "Files that were read, by what became of them", ["status"]),
     ("bpt_sweeps", "Sweeps: looks for overdue work", []),
 ]
+_FROM_THE_START: Final = {
+    "worker": [("bpt_imports", status) for status in ("done", "duplicate", "failed")]
+}
 
 
 def _share_files(folder: Path, registry: CollectorRegistry) -> IO[bytes]:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,9 @@ from shared.monitoring.system import SystemCollector
 from shared.settings import Settings
 
 _INTERVAL: Final = 0.25  # seconds between looks at the plain numbers, and at a port that is taken
+# Seconds between a worker's looks: an API process that is started anew is to have the port first,
+# as it answers whatever becomes of the workers.
+_OF_WORKER: Final = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -28,7 +32,8 @@ def monitored(settings: Settings, process: str) -> Iterator[Figures]:
         yield figures
         return
     figures.registry.register(SystemCollector(settings))
-    serving = _Serving(figures, settings)
+    patience = _OF_WORKER if settings.metrics_dir and process == "worker" else 0
+    serving = _Serving(figures, settings, patience)
     serving.start()
     try:
         yield figures
@@ -64,15 +69,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Serving(threading.Thread):
-    """Serves as soon as the port is free, and carries the plain numbers over all the while."""
+    """Serves when the port is free, and carries the plain numbers over all the while.
 
-    def __init__(self, figures: Figures, settings: Settings) -> None:
+    ``patience``: seconds before each try.
+    """
+
+    def __init__(self, figures: Figures, settings: Settings, patience: float) -> None:
         super().__init__(name="metrics", daemon=True)
         self._figures = figures
         self._address = (settings.metrics_host, settings.metrics_port)
         self._shared = bool(settings.metrics_dir)
         self._stopped = threading.Event()
         self._has_said = False
+        self._patience = patience
+        self._try_at = time.monotonic() + patience
 
     def run(self) -> None:
         """Until ``stop``."""
@@ -94,6 +104,9 @@ class _Serving(threading.Thread):
             self._figures.carry_over()
 
     def _bind(self) -> _Server | None:
+        if time.monotonic() < self._try_at:
+            return None
+        self._try_at = time.monotonic() + self._patience
         try:
             server = _Server(self._address, _Handler)
         except OSError as error:

@@ -1,12 +1,16 @@
 """A job whose runs are counted, timed and told in the worker's heartbeat."""
 
 import time
+from typing import Final
 
-from shared.events import Fields
+from shared import tracing
+from shared.events import ASKED_BY, Fields
 from shared.monitoring.figures import Figures
 from worker.queue.dead_letters import DeadLetter
 from worker.queue.heartbeat import Pulse
 from worker.queue.jobs import Job
+
+_ASKED_BY: Final = ASKED_BY.encode()
 
 
 class WatchedJob:
@@ -16,6 +20,7 @@ class WatchedJob:
         self._job = job
         self._figures = figures
         self._pulse = pulse
+        figures.add("bpt_given_up", self._label, by=0)  # else the first one would go unseen
 
     @property
     def kind(self) -> str:
@@ -32,7 +37,8 @@ class WatchedJob:
         subject = (self.subject_of(event) or b"").decode(errors="replace")
         self._pulse.at(f"{self.kind} {subject}")
         try:
-            outcome = "done" if self._job.run(event) else "nothing to do"
+            with tracing.span(self._label, subject, event.get(_ASKED_BY, b"").decode() or None):
+                outcome = "done" if self._job.run(event) else "nothing to do"
         finally:
             self._pulse.at(None)
             self._figures.note_job(self._label, outcome, time.perf_counter() - began)

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -26,6 +26,7 @@ class Service:
     metrics: str
     environ: dict[str, str]
     worker: Process
+    stop_api: Callable[[], None]
 
     def read(self) -> list[Reading]:
         return scrape(self.metrics)
@@ -45,16 +46,17 @@ def watched_service(urls: Mapping[str, str], folder: Path) -> Iterator[Service]:
         "BACKUP_DIR": str(folder / "backups"),
     }
     account = create_account(urls["DATABASE_URL"], f"{token_hex(6)}@example.com", "test")
-    worker = start_worker(own, folder / "worker.log")
-    try:
-        with serving(own, folder / "api.log") as client:
-            client.headers["X-API-Key"] = account.api_key
-            metrics = f"http://127.0.0.1:{port}/metrics"
-            eventually(lambda: is_served(metrics))
+    metrics = f"http://127.0.0.1:{port}/metrics"
+    with ExitStack() as running:
+        client = running.enter_context(serving(own, folder / "api.log"))
+        client.headers["X-API-Key"] = account.api_key
+        eventually(lambda: is_served(metrics))
+        worker = start_worker(own, folder / "worker.log")
+        try:
             eventually(lambda: client.get("/health/ready").json()["workers"] == 1)
-            yield Service(Rider(account, client), metrics, own, worker)
-    finally:
-        stop(worker)
+            yield Service(Rider(account, client), metrics, own, worker, running.close)
+        finally:
+            stop(worker)
 
 
 def start_worker(own: Mapping[str, str], log: Path, *before: str) -> Process:

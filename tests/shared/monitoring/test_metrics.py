@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from ops.processes import stop
 from tests.api.answers import T0
-from tests.api.serving import serving
 from tests.shared.monitoring.scraping import total
-from tests.shared.monitoring.service import Service, start_worker, watched_service
+from tests.shared.monitoring.service import Service, is_served, start_worker, watched_service
 from tests.worker.waiting import eventually
 
 
@@ -94,9 +94,16 @@ def test_what_a_worker_counted_outlives_it_and_its_successor_goes_on(
     assert files() == known
 
 
-def test_without_a_port_nothing_listens_and_uploads_count_all_the_same(
-    urls: Mapping[str, str], tmp_path: Path
-) -> None:
-    with serving(urls, tmp_path / "api.log") as client:
-        assert client.get("/metrics").status_code == 404
-    assert "serving figures" not in (tmp_path / "api.log").read_text()
+def test_the_api_s_own_port_has_no_figures(service: str) -> None:
+    assert httpx2.get(f"{service}/metrics").status_code == 404
+
+
+def test_when_the_api_ends_a_worker_goes_on_telling_what_it_counted(watched: Service) -> None:
+    """The last test here: no other one would find the API."""
+    requests = total(watched.read(), "bpt_requests_total")
+    log = Path(watched.environ["DATA_DIR"], "worker.log")
+    assert "serving figures" not in log.read_text()
+    watched.stop_api()
+    eventually(lambda: is_served(watched.metrics))
+    assert total(watched.read(), "bpt_requests_total") >= requests > 0
+    assert "serving figures" in log.read_text()
