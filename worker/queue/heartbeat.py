@@ -19,12 +19,16 @@ logger = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Beats from a thread, as a fold may take minutes; ``at`` says which event is in hand."""
+    """Beats from a thread, as a fold may take minutes; ``at`` says which event is in hand.
 
-    def __init__(self, client: Redis, consumer: str) -> None:
+    ``every``: so many seconds.
+    """
+
+    def __init__(self, client: Redis, consumer: str, every: float = BEAT_EVERY) -> None:
         self._redis = client
         self._key = alive_key(consumer)
         self._beat = Heartbeat(VERSION, this_host(), os.getpid(), time.time())
+        self._every = every
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
@@ -47,7 +51,7 @@ class Pulse:
         while True:
             with suppress(redis.RedisError):  # the loop says so
                 self._tell()
-            if self._closed.wait(BEAT_EVERY):
+            if self._closed.wait(self._every):
                 return
 
     def _tell(self) -> None:
