@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -106,6 +106,20 @@ dead-letters: ## Show what the workers gave up on, and why (ID=… shows all of 
 	@$(call ops,dead-letters)
 replay: ## Give dead letters back to the workers (ID=… or ALL=1)
 	@$(call ops,replay)
+doctor: ## Look at everything, say what is wrong and what to do (API_URL=…)
+	@$(call ops,doctor)
+status: ## Show who runs, and how much waits
+	@$(call ops,status)
+lag: ## Show how far the workers are behind
+	@$(call ops,lag)
+slow-queries: ## Show the statements that took the most time (needs pg_stat_statements)
+	@$(call ops,slow-queries)
+table-sizes: ## Show the size of each table
+	@$(call ops,table-sizes)
+connections: ## Show who is connected to PostgreSQL
+	@$(call ops,connections)
+vacuum: ## Clean the tables up, and count their rows for the planner
+	@$(call ops,vacuum)
 psql: ## Open psql on the database
 	@$(call ops,psql)
 redis-cli: ## Open a Redis prompt

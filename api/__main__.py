@@ -17,6 +17,7 @@ from api.web.security_headers import API_HEADERS
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
+from shared.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,10 @@ def main() -> None:
     """Read the settings, then serve; a wrong setting stops the process at once."""
     try:
         settings = read_settings(os.environ)
+        start_tracing(os.environ, "api")
     except InvalidSettings as error:
         sys.exit(f"cannot start: {error}")
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     if settings.allow_anonymous:
         logger.warning("ALLOW_ANONYMOUS: whoever reaches this address acts as one local user")
     # uvicorn raises the signal once more when it has shut down; by then all is well.

@@ -5,9 +5,8 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import psycopg
@@ -62,6 +61,7 @@ from api.web import docs, problem_pages
 from api.web.access_log import AccessLog
 from api.web.body import BodyBudget
 from api.web.cors import AllowOrigins
+from api.web.counting import CountRequests
 from api.web.layers import LayerHeaders
 from api.web.openapi import openapi_json
 from api.web.paths import Paths
@@ -73,9 +73,13 @@ from api.web.state import Request
 from api.workouts import chart, laps, measuring, remedies, starting, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
+from shared import tracing
 from shared.connections import AsyncDatabase, open_async_database, open_async_redis
+from shared.monitoring.counts import RequestCounts
+from shared.monitoring.server import monitored
 from shared.originals import open_originals
 from shared.settings import Settings
+from shared.version import VERSION
 
 NOTE_KEY_USE_EVERY = 180.0  # seconds
 COUNT_SAMPLES_EVERY = 1.0  # seconds
@@ -150,7 +154,8 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     routed.router.redirect_slashes = False
     told = [each.path for each in every if isinstance(each, Route) and each.path not in _UNTOLD]
     refuse = routed.router.default = Paths(told, [uploads.PATH]).refuse
-    return _guarded(_UploadsFirst(endpoints[uploads.PATH], routed, refuse), settings)
+    served = _UploadsFirst(endpoints[uploads.PATH], routed, refuse)
+    return CountRequests(_guarded(served, settings), uploads.PATH)
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
@@ -169,16 +174,22 @@ async def _open_state(
     """What the handlers share, for as long as the process serves."""
     epochs = Epochs()
     async with (
+        AsyncExitStack() as opened,
         open_async_redis(settings) as redis,
         open_async_redis(settings, bounded=False, greet=epochs.greet) as uploads,
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
+        counts = RequestCounts()
+        figures = opened.enter_context(monitored(settings, "api"))
+        figures.watch_requests(counts)
+        figures.watch_pool(database.get_stats)
         ride_sizes = RideSizes(settings.max_ride_samples)
         ingest = IngestState(
             settings=settings,
             database=database,
             redis=redis,
+            counts=counts,
             authenticator=Authenticator(
                 database,
                 allow_anonymous=settings.allow_anonymous,
@@ -221,9 +232,9 @@ async def _open_state(
 
 
 def _open_fast_lane(state: IngestState) -> FastLane | None:
-    """None where each request is to be logged, which an ASGI layer does."""
+    """None where each request is to be logged, or traced, which is done on the usual way."""
     settings = state["settings"]
-    if settings.access_log or not settings.fast_lane:
+    if settings.access_log or tracing.is_on() or not settings.fast_lane:
         return None
     return FastLane(state, uploads.PATH, LayerHeaders(settings))
 
@@ -298,7 +309,7 @@ class _UploadsFirst:
 
 
 def _document_routes() -> list[BaseRoute]:
-    document = openapi_json(SUBJECTS, _version())
+    document = openapi_json(SUBJECTS, VERSION)
 
     async def openapi(_: Request[Any]) -> Response:
         return Response(document, media_type="application/json")
@@ -310,13 +321,6 @@ def _document_routes() -> list[BaseRoute]:
         Route(f"{DOCS_PATH}/page.css", docs.style),
         Mount(f"{DOCS_PATH}/assets", docs.assets()),
     ]
-
-
-def _version() -> str:
-    try:
-        return version("bike-power-tracker")
-    except PackageNotFoundError:  # run from a checkout, as it usually is
-        return "0.1.0"
 
 
 async def _keep_noting_key_use(authenticator: Authenticator) -> None:

@@ -1,7 +1,7 @@
 """Draws the picture in docs/architecture.md: which room imports which, read from the imports.
 
 A room is a folder of ``api``, ``worker``, ``ops`` or ``shared``. The modules beside the folders are
-one room together, but each that a folder of the same package imports is one by itself. Rooms that
+one room together, but each that a folder of the same package stands on is one by itself. Rooms that
 import each other in a circle have no picture.
 """
 
@@ -25,9 +25,10 @@ def rooms(root: Path = ROOT) -> Arrows:
     folder_of = {module: _folder(module, root) for module in modules}
     beneath = {
         each
-        for module, imported in modules.items()
-        for each in imported
-        if folder_of[module] and not folder_of[each] and _package(module) == _package(each)
+        for module in modules
+        if folder_of[module]
+        for each in _reached_from(module, modules)
+        if not folder_of[each] and _package(module) == _package(each)
     }
     room_of = {
         module: folder or (module if module in beneath else _package(module))

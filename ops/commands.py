@@ -18,9 +18,10 @@ from ops.admin.accounts import create_account
 from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
-from ops.backups.commands import COMMANDS
+from ops.backups import commands as backups
 from ops.backups.programs import find_program
 from ops.embedded.servers import servers
+from ops.monitoring import commands as monitoring
 from ops.processes import Supervisor, spawn, stop_on_signals
 from ops.variables import Address, RideFile, variable
 from shared.credentials import SCOPES
@@ -61,7 +62,7 @@ def run(data_dir: Path, port: int | None, ride: Path | None, once: bool) -> None
 def api(context: click.Context) -> None:
     """Run one API process."""
     with _servers(context) as environ:
-        _serve("api", 1, environ)
+        _serve("api", 1, environ, context.obj)
 
 
 @main.command()
@@ -70,7 +71,7 @@ def api(context: click.Context) -> None:
 def worker(context: click.Context, count: int) -> None:
     """Run worker processes."""
     with _servers(context) as environ:
-        _serve("worker", count, environ)
+        _serve("worker", count, environ, context.obj)
 
 
 @main.command()
@@ -395,13 +396,17 @@ def redis_cli(context: click.Context, command: tuple[str, ...]) -> None:
         sys.exit(open_prompt(environ["REDIS_URL"], command))
 
 
-for command in COMMANDS:
+for command in (*backups.COMMANDS, *monitoring.COMMANDS):
     main.add_command(command)
 
 
-def _serve(module: str, count: int, environ: dict[str, str]) -> None:
-    """Run processes of ours in the foreground until a signal comes."""
+def _serve(module: str, count: int, environ: dict[str, str], data_dir: Path) -> None:
+    """Run processes of ours in the foreground until a signal comes.
+
+    Those of this checkout share METRICS_PORT, if it is set.
+    """
     stop_on_signals()
+    environ = {"METRICS_DIR": str(data_dir / "metrics"), "DATA_DIR": str(data_dir), **environ}
     with Supervisor() as supervisor:
         for _ in range(count):
             supervisor.start(

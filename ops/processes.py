@@ -1,7 +1,9 @@
 """Child processes that end when we do, and in the order we choose."""
 
 import ctypes
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,13 +16,15 @@ from pwd import struct_passwd
 from types import FrameType
 from typing import Final, NoReturn, Self
 
-from ops.private_files import append_private
+from ops.private_files import append_private, create_private
 from shared.errors import TrackerError
 
 _PR_SET_PDEATHSIG = 1
 _RESTART_INTERVAL: Final = 1.0  # seconds
 _LONG_LIFE: Final = 30.0  # seconds after which a process that ends is started anew at once
 _LONGEST_PAUSE: Final = 30.0  # seconds before another try
+MOST_LOG: Final = 16 * 1024 * 1024  # bytes after which a log is begun anew
+OLDER_LOGS: Final = 3
 
 Process = subprocess.Popen[bytes]
 
@@ -112,7 +116,10 @@ class _Supervised:
 
 
 class Supervisor:
-    """Runs processes, starts anew the ones that end, and stops them all when it is left."""
+    """Runs processes, starts anew the ones that end, and stops them all when it is left.
+
+    Their logs are kept from growing without end.
+    """
 
     def __init__(self) -> None:
         self._supervised: list[_Supervised] = []
@@ -153,6 +160,8 @@ class Supervisor:
         """Start anew what has ended, and say so; what ends again and again waits ever longer."""
         now = time.monotonic()
         for each in self._supervised:
+            if each.log:
+                rotate(each.log)
             if each.process.poll() is None:
                 continue
             if each.restart_at is None:
@@ -181,6 +190,27 @@ def stop(process: Process, how: signal.Signals = signal.SIGTERM, grace: float = 
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def rotate(log: Path, most: int = MOST_LOG, older: int = OLDER_LOGS) -> None:
+    """Begin a log anew once it is large; of what was before, the newest ``older`` parts are kept.
+
+    Whoever writes it has it open, so it is copied and emptied in place: what is written between
+    the two is lost. It must be open for appending, as ``spawn`` opens it.
+    """
+    if not log.exists() or log.stat().st_size < most:
+        return
+    for number in range(older, 1, -1):
+        part = _part(log, number - 1)
+        if part.exists():
+            part.rename(_part(log, number))
+    with create_private(_part(log, 1)) as copy, log.open("rb") as source:
+        shutil.copyfileobj(source, copy)
+    os.truncate(log, 0)
+
+
+def _part(log: Path, number: int) -> Path:
+    return log.with_name(f"{log.name}.{number}")
 
 
 def tail(log: Path, lines: int = 20) -> str:

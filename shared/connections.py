@@ -131,6 +131,17 @@ def open_database(settings: Settings) -> Database:
     )
 
 
+def connect_database(settings: Settings) -> DatabaseConnection:
+    """One connection, for a look now and then. Raises psycopg.OperationalError."""
+    return psycopg.connect(
+        settings.database_url,
+        row_factory=dict_row,
+        prepare_threshold=None,
+        connect_timeout=max(int(settings.service_timeout), 2),
+        application_name="bike-power-tracker monitoring",
+    )
+
+
 def open_async_database(settings: Settings) -> AsyncDatabase:
     """A closed pool for an API process, each statement its own transaction."""
     bounded = {"time_limit": settings.service_timeout}

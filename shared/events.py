@@ -5,8 +5,8 @@ announcement is told once to whoever listens at that moment, so nothing may depe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -14,18 +14,24 @@ import msgspec
 from shared.errors import MalformedEntry
 
 Fields = Mapping[bytes, bytes]
+ASKED_BY: Final = "traceparent"
 
 
 @dataclass(frozen=True)
 class FoldRequest:
-    """Fold this workout's waiting batches into PostgreSQL."""
+    """Fold this workout's waiting batches into PostgreSQL.
+
+    ``asked_by``: the step of a trace that asks, see shared.tracing.
+    """
 
     KIND: ClassVar = "fold"
     workout_id: UUID
+    asked_by: str | None = field(default=None, compare=False)
 
     def fields(self) -> dict[Any, Any]:
         """The request as a stream entry."""
-        return {"kind": self.KIND, "workout": str(self.workout_id)}
+        trace = {ASKED_BY: self.asked_by} if self.asked_by else {}
+        return {"kind": self.KIND, "workout": str(self.workout_id), **trace}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "FoldRequest":

@@ -12,6 +12,7 @@
 | ``epoch``            | string  | random; another one says that Redis was emptied or replaced   |
 | ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper  |
 | ``probe``            | string  | written by each look whether Redis takes samples              |
+| ``alive:CONSUMER``   | string  | that worker lives, what it is at: see monitoring.workers      |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
 | ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
 | ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already, or   |
@@ -94,6 +95,11 @@ def samples_key(workout_id: UUID) -> str:
 def sealed_key(workout_id: UUID) -> str:
     """Set once a workout is over: from then on each upload asks for a fold."""
     return f"{{w:{workout_id}}}:sealed"
+
+
+def alive_key(consumer: str) -> str:
+    """Set, for a while each time, by a worker that lives."""
+    return f"alive:{consumer}"
 
 
 def asked_key(subject: UUID, queue: Queue) -> str:

@@ -37,6 +37,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # A line in the log of the API for each request, at the level info.
     access_log: bool = False
+    # Lines for people, or a JSON object a line for what collects logs.
+    log_format: Literal["text", "json"] = "text"
+    # Where figures for Prometheus are served; port 0 for none. Processes of one machine that share
+    # a folder for them serve those of all, at one port.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    metrics_dir: str = ""
+    # Whose free space is watched, and where backups are looked for.
+    data_dir: str = ".data"
+    backup_dir: str = ".data/backups"
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
     # Of one ride: a day of 4 Hz is 345,600.

@@ -11,13 +11,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # The rooms of each package, each standing on those before it.
 ROOMS = {
-    "shared": ["samples", "files"],
+    "shared": ["samples", "files", "monitoring"],
     "api": [
         *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
         *("season", "sharing", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
-    "ops": ["embedded", "admin", "backups", "importing", "demo", "live", "simulation"],
+    "ops": [
+        *("embedded", "admin", "backups", "monitoring", "importing", "demo", "live"),
+        "simulation",
+    ],
 }
 FORBIDDEN = {
     "api": {"worker", "ops", "tests", "bench"},

@@ -12,7 +12,8 @@ import redis
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from api.health.store import is_migrated
+from api.health.store import count_completions, is_migrated
+from api.health.workers import count_workers
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
@@ -33,10 +34,15 @@ class Health(Struct):
 
 
 class Readiness(Struct):
-    """`problems` names everything that keeps uploads from being safe."""
+    """`problems` names everything that is wrong.
 
-    status: Annotated[Literal["ready", "not ready"], Meta(title="ReadinessStatus")]
+    `not ready` (503): uploads are not safe here. `degraded` (200): they are, so traffic should go
+    on, but no worker computes what they give. `workers`: how many live; null if Redis does not say.
+    """
+
+    status: Annotated[Literal["ready", "degraded", "not ready"], Meta(title="ReadinessStatus")]
     problems: list[str]
+    workers: int | None
 
 
 class Liveness(Struct):
@@ -70,11 +76,34 @@ async def get_liveness(_: Request[State]) -> Response:
 
 
 async def get_readiness(request: Request[State]) -> Response:
-    """200 if uploads are safe here now, else 503 naming what is wrong."""
-    problems = await _database_problems(request.state) + await _redis_problems(request.state)
+    """200 if uploads are safe here now, else 503 naming what is wrong.
+
+    Without workers they are: rides wait in Redis and PostgreSQL until there is one. To cut the
+    traffic for that would only lose more, so it is 200, and `degraded`.
+    """
+    state = request.state
+    problems = await _database_problems(state) + await _redis_problems(state)
+    workers = await _count_workers(state)
     if problems:
-        return json_response(Readiness("not ready", problems), HTTPStatus.SERVICE_UNAVAILABLE)
-    return json_response(Readiness("ready", []))
+        refused = Readiness("not ready", problems, workers)
+        return json_response(refused, HTTPStatus.SERVICE_UNAVAILABLE)
+    if workers == 0:
+        return json_response(Readiness("degraded", [await _without_workers(state)], 0))
+    return json_response(Readiness("ready", [], workers))
+
+
+async def _count_workers(state: State) -> int | None:
+    """None if Redis does not answer, which is told already."""
+    try:
+        return await count_workers(state["redis"])
+    except (redis.RedisError, OSError):
+        return None
+
+
+async def _without_workers(state: State) -> str:
+    rides = await count_completions(state["database"])
+    waits = "no ride waits yet" if not rides else f"rides wait: {rides}"
+    return f"no worker lives, so nothing is computed, and {waits}; start workers"
 
 
 async def _database_problems(state: State) -> list[str]:

@@ -7,6 +7,7 @@ them; whatever else an upload may be, the usual way sees to it.
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
@@ -52,8 +53,10 @@ class FastLane:
     """Stores batches, or leaves them alone."""
 
     def __init__(self, state: IngestState, path: str, layers: LayerHeaders) -> None:
+        self._path = path
         self._before, self._after = path.split("{id}")
         self._layers = layers
+        self._counts = state["counts"]
         self._authenticator = state["authenticator"]
         self._ownerships = state["ownerships"]
         self._first_batches = state["first_batches"]
@@ -107,9 +110,14 @@ class FastLane:
 
     def take(self, upload: Upload, body: bytes, reply: Reply) -> bool:
         """Store a batch, and answer once Redis has it; False to leave it alone."""
+        began = time.perf_counter()
 
         def settle(outcome: bytes | Exception) -> None:
-            reply(self._answer(upload, outcome) if isinstance(outcome, bytes) else outcome)
+            if isinstance(outcome, bytes):
+                self._counts.note_answer("POST", self._path, HTTPStatus.ACCEPTED, began)
+                reply(self._answer(upload, outcome))
+            else:
+                reply(outcome)
 
         return self.store(upload, body, settle)
 
@@ -125,6 +133,7 @@ class FastLane:
             self.release(upload)
             if isinstance(outcome, str):
                 self._waiting.end(user, ride, size)
+                self._counts.note_batch(batch.samples)
                 settle(msgspec.json.encode(receipt_of(batch, outcome)))
             else:
                 self._quota.give_back(user, batch.samples, minute)
@@ -167,7 +176,7 @@ class FastLane:
         said = self._quota.headers(upload.user_id)
         lines = "".join([f"{name.lower()}: {value}\r\n" for name, value in said.items()])
         length = b"content-length: %d\r\ncontent-type: application/json\r\n" % len(receipt)
-        return Answer(202, lines.encode() + length + upload.beside, receipt)
+        return Answer(HTTPStatus.ACCEPTED, lines.encode() + length + upload.beside, receipt)
 
     def _workout_id(self, path: str) -> UUID | None:
         if not path.startswith(self._before):

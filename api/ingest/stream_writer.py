@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.epochs import READ, Command, Epochs
 from api.web.problems import NotFound
+from shared import tracing
 from shared.connections import AsyncRedis
 from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
@@ -238,7 +239,7 @@ class StreamWriter:
 
 
 def _event(workout_id: UUID) -> Command:
-    fields = FoldRequest(workout_id).fields().items()
+    fields = FoldRequest(workout_id, tracing.current()).fields().items()
     return ("XADD", Queue.PROMPT, "*", *chain.from_iterable(fields))
 
 

@@ -32,6 +32,7 @@ from api.web.problems import Forbidden, NotFound, Unauthorized, answer_to
 from api.web.query import PREFER_LENIENT, is_lenient, workout_id_of
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
+from shared import tracing
 
 PATH: Final = "/api/workouts/{id}/telemetry"
 # Bytes of a WebSocket message. uvicorn holds what it has of one before our budget can count it, so
@@ -72,8 +73,11 @@ async def append(state: IngestState, workout_id: UUID, user_id: UUID, entry: Ent
     with (
         state["ride_sizes"].taking(workout_id, user_id, entry.samples),
         state["waiting"].taking(user_id, workout_id, len(entry.batch)),
+        tracing.span("append to Redis", workout_id),
     ):
-        return await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+        epoch = await state["writer"].append(workout_id, entry.batch, finished=entry.finished)
+    state["counts"].note_batch(entry.samples)
+    return epoch
 
 
 async def upload_telemetry(request: IngestRequest, caller: Caller) -> Response:

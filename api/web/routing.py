@@ -19,11 +19,14 @@ from api.web.query import require_known
 from api.web.revalidation import answer_unless_held
 from api.web.sending import UNCOUNTED, TimedStream
 from api.web.state import Request
+from shared import tracing
+from shared.logs import remember
 
 Scope = Annotated[Literal["upload", "read", "admin"], Meta(title="Scope")]
 # An Idempotency-Key: a token, or the quoted string that the draft asks for; too long to guess.
 _TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
 KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
+_OF_WORKOUT: Final = "/api/workouts/{id}"
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
@@ -132,6 +135,8 @@ class Endpoint:
     def __init__(self, by_method: Mapping[str, Operation], authenticate: Authenticate) -> None:
         self._by_method = by_method
         self._allowed = ", ".join(by_method)
+        self._path = next(iter(by_method.values())).path
+        self._is_of_workout = self._path.startswith(_OF_WORKOUT)
         self._authenticate = authenticate
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -139,10 +144,11 @@ class Endpoint:
         request = Request[Any](scope, receive, send)
         bodies, answers = request.state["bodies"], request.state["answers"]
         with bodies.holding(scope), answers.holding(scope):
-            try:
-                response = await self._respond(request)
-            except Exception as error:
-                response = await answer_to(request, error)
+            with tracing.span(f"{request.method} {self._path}", self._ride_of(request)):
+                try:
+                    response = await self._respond(request)
+                except Exception as error:
+                    response = await answer_to(request, error)
             await response(scope, receive, send)
 
     async def _respond(self, request: Request[Any]) -> Response:
@@ -158,6 +164,7 @@ class Endpoint:
         in_query = operation.key_in_query
         caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
         request.scope["user_id"] = caller.user_id  # for the access log
+        remember(user=caller.user_id, workout=self._ride_of(request))
         _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
@@ -168,6 +175,10 @@ class Endpoint:
             return response
         request.state["answers"].take(request.scope, caller.user_id, len(body))
         return TimedStream.of(response, request.state["settings"].body_timeout)
+
+    def _ride_of(self, request: Request[Any]) -> str | None:
+        """The workout that the path names, for logs and traces."""
+        return request.path_params["id"] if self._is_of_workout else None
 
 
 def _require_known_query(request: Request[Any], operation: Operation) -> None:

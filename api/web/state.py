@@ -7,6 +7,7 @@ from starlette.requests import Request as StarletteRequest
 from api.web.body import BodyBudget
 from api.web.sending import AnswerBudget
 from shared.connections import AsyncDatabase, AsyncRedis
+from shared.monitoring.counts import RequestCounts
 from shared.settings import Settings
 
 
@@ -18,6 +19,7 @@ class State(TypedDict):
     redis: AsyncRedis
     bodies: BodyBudget
     answers: AnswerBudget
+    counts: RequestCounts
 
 
 S = TypeVar("S", bound=State)

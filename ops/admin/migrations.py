@@ -15,8 +15,10 @@ from yoyo.connections import parse_uri
 from yoyo.migrations import MigrationList
 
 from shared.errors import ServiceUnavailable
+from shared.sql import load_queries
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
+QUERIES = load_queries("monitoring")
 _LOCK_ID: Final = 0x6270745F  # "bpt_"
 _LOCK_TIMEOUT: Final = 2000  # ms
 _PAUSE: Final = 3.0  # seconds, in which those who waited behind it go on
@@ -73,6 +75,12 @@ def status(database_url: str) -> list[tuple[str, bool]]:
     with _backend(database_url) as backend:
         missing = {migration.id for migration in backend.to_apply(migrations)}
     return [(migration.id, migration.id not in missing) for migration in migrations]
+
+
+def applied(database_url: str) -> set[str]:
+    """The ids that were applied, those of a newer version too."""
+    with psycopg.connect(database_url) as connection:
+        return {name for (name,) in connection.execute(QUERIES["list_applied"])}
 
 
 def known() -> set[str]:

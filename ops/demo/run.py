@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.demo.front_ride import FRONT_RIDE, share_simulated
+from ops.demo.metrics import metrics_settings, metrics_url
 from ops.demo.report import show
 from ops.demo.requests import ask, attempt, open_client
 from ops.demo.ride_file import Imported, read_efforts, read_file, send_file
@@ -58,7 +59,8 @@ def run(
         applied = migrations.apply(urls["DATABASE_URL"])
         console.print(f"Applying migrations … {len(applied)} applied")
         console.print(f"Starting the API and {WORKERS} workers …")
-        settings = {**urls, "FRONT_RIDE_FILE": str(data_dir / FRONT_RIDE)}
+        figures = metrics_settings(environ, data_dir) if run_file else {}
+        settings = {**urls, **figures, "FRONT_RIDE_FILE": str(data_dir / FRONT_RIDE)}
         url, supervisor = stack.enter_context(start_service(settings, data_dir, port))
         stack.callback(console.print, "Stopping …")
         api_key = _demo_key(urls["DATABASE_URL"], data_dir, url)
@@ -67,7 +69,8 @@ def run(
         link = share_simulated(url, api_key, data_dir / _MARKER, data_dir / FRONT_RIDE)
         _say_how_to_go_on(console, url, api_key, link)
         if run_file:
-            write_private(run_file, json.dumps({"url": url, "apiKey": api_key}))
+            found = {"url": url, "apiKey": api_key, "metricsUrl": metrics_url(figures)}
+            write_private(run_file, json.dumps({k: v for k, v in found.items() if v}))
         if forever:
             console.print(f"Logs  {data_dir / 'logs'}\nServing until Ctrl-C.", soft_wrap=True)
             supervisor.watch(console.print)

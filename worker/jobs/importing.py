@@ -1,6 +1,7 @@
 """Imports: files that users have sent become workouts."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar, Final
 from uuid import UUID
@@ -35,14 +36,21 @@ class ImportJob:
     """Imports the uploads that events ask for. One that is given up is failed.
 
     Reading happens outside any transaction, in a process that can be killed. Then one transaction
-    makes the workouts and ends the upload.
+    makes the workouts and ends the upload. ``note``: is told what became of each.
     """
 
     kind: ClassVar = ImportRequest.KIND
 
-    def __init__(self, database: Database, redis: Redis, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        settings: Settings,
+        note: Callable[[UploadStatus], None] = lambda _: None,
+    ) -> None:
         self._database = database
         self._redis = redis
+        self._note = note
         self._bounds = Bounds(settings.max_ride_samples, settings.max_rides)
         self._originals = open_originals(settings)
         self._slot = SlowSlot(redis, settings.slow_import_seconds)
@@ -176,6 +184,7 @@ class ImportJob:
 
     def _tell(self, upload: Upload, result: Result) -> None:
         logger.info("imported %s: %s", upload.id, result.reason or result.status)
+        self._note(result.status)
         announce(self._redis, Announcement(self.kind, upload.id, result.status))
         if upload.parent_id:
             announce(self._redis, Announcement(self.kind, upload.parent_id, result.status))

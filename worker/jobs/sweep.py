@@ -5,6 +5,7 @@ Any worker may sweep; a lock in PostgreSQL lets one at a time.
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,7 @@ class Sweeper:
     """Sweeps at most once an interval. ``sweep_if_due`` is cheap when nothing is due.
 
     ``scan_step``: how many keys of Redis a sweep looks at; ``dead_after``: the seconds of silence
-    after which a consumer counts as dead.
+    after which a consumer counts as dead; ``note``: is called after each sweep.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Sweeper:
         *,
         scan_step: int = 1000,
         dead_after: float = 3600.0,
+        note: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._redis = client
@@ -46,6 +48,7 @@ class Sweeper:
         self._originals = open_originals(settings)
         self._scan_step = scan_step
         self._dead_after = dead_after
+        self._note = note
         self._due_at = 0.0
         self._scan_cursor = 0
         self._rewritten = ""  # the run of Redis that was asked last
@@ -69,6 +72,7 @@ class Sweeper:
         self._remove_dead_consumers()
         self._rewrite_log()
         self._delete_objects()
+        self._note()
 
     def _complete_silent(self, connection: DatabaseConnection) -> None:
         silence = self._settings.idle_timeout

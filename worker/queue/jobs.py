@@ -16,7 +16,9 @@ _NAME: Final = re.compile(rb"[a-z][a-z-]{0,39}")
 class Job(Protocol):
     """What workers do about events of one kind. Each kind is a module of ``worker.jobs``."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """The kind, in most jobs a constant of the class."""
 
     def subject_of(self, event: Fields, /) -> bytes | None:
         """What the breaker counts failures by; None if the event does not say.

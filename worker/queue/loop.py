@@ -13,6 +13,7 @@ import redis
 from shared.breaker import Breaker
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.failpoints import failpoint
+from shared.logs import about
 from worker.queue.dead_letters import TooManyDeliveries, letter_about
 from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs
@@ -110,7 +111,7 @@ class Worker:
         """Handle the event, or let others have it: all of them, or only newer workers."""
         self._succeeded = False
         try:
-            with self._inbox.lease(delivery):
+            with self._inbox.lease(delivery), about(**_ids_of(delivery)):
                 self._handle(delivery, self._jobs.job_for(delivery.fields))
         except LeaveToNewer as error:
             logger.warning("left event %s to a newer worker: %s", delivery.id.decode(), error)
@@ -177,6 +178,13 @@ class Worker:
         longest = min(0.1 * 2 ** min(failures, 10), self._pace.longest_pause)
         if self._stop.wait(longest * random.uniform(0.5, 1.0)):  # noqa: S311
             raise Stopped
+
+
+def _ids_of(delivery: Delivery) -> dict[str, str]:
+    """What lines of the log are about while the event is in hand."""
+    named = {"kind", "workout", "upload"} & {name.decode() for name in delivery.fields}
+    ids = {name: delivery.fields[name.encode()].decode(errors="replace") for name in named}
+    return {"message": delivery.id.decode(), **ids}
 
 
 def _will_pass(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ import httpx2
 import psycopg
 import pytest
 
+from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.embedded.server import Server
 from ops.embedded.servers import prepare
@@ -44,7 +45,39 @@ def test_a_whole_service_is_ok_and_ready(service: str) -> None:
     body = httpx2.get(f"{service}/health").json()
     assert before <= datetime.fromisoformat(body.pop("timestamp")) <= datetime.now(UTC)
     assert body == {"status": "ok", "redis": "connected", "database": "connected"}
-    assert httpx2.get(f"{service}/health/ready").json() == {"status": "ready", "problems": []}
+    eventually(lambda: httpx2.get(f"{service}/health/ready").json()["workers"] >= 1)
+    ready = httpx2.get(f"{service}/health/ready").json()
+    assert (ready["status"], ready["problems"]) == ("ready", [])
+
+
+def test_without_workers_uploads_go_on_and_readiness_says_how_many_rides_wait(
+    urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    """On a database of its own, where no other ride waits, and a Redis without workers."""
+    own = {
+        "DATABASE_URL": urls["DATABASE_URL"].replace("/tracker?", "/idle?"),
+        "REDIS_URL": f"{urls['REDIS_URL']}?db=4",
+    }
+    with psycopg.connect(urls["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("CREATE DATABASE idle TEMPLATE template0")
+        migrations.apply(own["DATABASE_URL"])
+    account = create_account(own["DATABASE_URL"], "idle@example.com", "test")
+    with serving(own, tmp_path / "api.log") as client:
+        client.headers["X-API-Key"] = account.api_key
+        first = client.get("/health/ready")
+        rider = Rider(account, client)
+        ride = rider.start()
+        assert rider.upload(ride, [{"timestamp": T0, "power": 210}]).status_code == 202
+        client.post(f"/api/workouts/{ride}/complete")
+        then = client.get("/health/ready")
+    idle = "no worker lives, so nothing is computed, and "
+    assert (first.status_code, then.status_code) == (200, 200)
+    assert first.json() == {
+        "status": "degraded",
+        "problems": [f"{idle}no ride waits yet; start workers"],
+        "workers": 0,
+    }
+    assert then.json()["problems"] == [f"{idle}rides wait: 1; start workers"]
 
 
 def test_a_redis_without_append_only_file_is_not_ready(
@@ -53,10 +86,9 @@ def test_a_redis_without_append_only_file_is_not_ready(
     with configured(redis_of_the_service, "appendonly", "no"):
         response = httpx2.get(f"{service}/health/ready")
         assert response.status_code == 503
-        assert response.json() == {
-            "status": "not ready",
-            "problems": ["Redis has no append-only file: set `appendonly yes`"],
-        }
+        body = response.json()
+        assert body["status"] == "not ready"
+        assert body["problems"] == ["Redis has no append-only file: set `appendonly yes`"]
     assert httpx2.get(f"{service}/health/ready").status_code == 200
 
 

@@ -22,6 +22,7 @@ import redis
 from ops.demo.ride_simulator import simulate_ride
 from tests.api.files.ride_files import fit
 from tests.conftest import ROOT, run_ops
+from tests.shared.monitoring.scraping import scrape, total
 
 T0 = 1_700_000_000_000
 
@@ -102,6 +103,10 @@ def test_run_serves_until_told_to_stop_and_plays_its_ride_once(data_dir: Path) -
         assert link is not None
         assert "Simulated ride" in httpx2.get(first["url"] + link).text
         assert shared_address(first).startswith(f"{first['url']}/shared/")
+        figures = scrape(first["metricsUrl"])
+        assert total(figures, "bpt_samples_total") == 3420
+        assert total(figures, "bpt_job_seconds_count", kind="fold", outcome="done") >= 1
+        assert total(figures, "bpt_workers") == 2
     assert not (data_dir / "run.json").exists()
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{first['url']}/health/live")

@@ -1,0 +1,19 @@
+"""Which workers live, asked without holding up other requests."""
+
+from typing import Any
+
+import redis
+
+from shared.connections import AsyncRedis
+from shared.monitoring.workers import keys_of
+from shared.redis_keys import GROUP, Queue
+
+
+async def count_workers(client: AsyncRedis) -> int:
+    """How many do. Raises redis.RedisError."""
+    try:
+        consumers: Any = await client.xinfo_consumers(Queue.PROMPT, GROUP)
+    except redis.ResponseError:  # no stream or no group yet
+        return 0
+    keys = keys_of(consumers)
+    return int(await client.exists(*keys)) if keys else 0

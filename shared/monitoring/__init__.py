@@ -1,0 +1,1 @@
+"""What operators watch: figures for Prometheus, and what the servers hold."""
