@@ -179,7 +179,7 @@ LEFT: dict[str, tuple[Sequence[bytes], dict[str, Any]]] = {
     "another ride": ([KEY], {"ride": "00000000-0000-4000-8000-000000000000"}),
     "no ride": ([KEY], {"ride": "x"}),
     "a stream": ([KEY], {"path": "/api/workouts/stream/telemetry"}),
-    "a preference": ([KEY, b"Prefer: handling=lenient"], {"body": b"[1]"}),
+    "a preference": ([KEY, b"Prefer: handling=lenient"], {}),
     "an origin": ([KEY, b"Origin: https://example.com"], {}),
     "another media type": ([KEY, b"Content-Type: text/csv"], {}),
     "another encoding": ([KEY, b"Content-Encoding: br"], {}),
