@@ -107,6 +107,11 @@ def reachable_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Files are not named by their bytes: in packed ones is the time, and names must be lasting."""
+    return argname if isinstance(val, bytes) and len(val) > 20 else None
+
+
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """For embedded servers of one test."""
