@@ -43,7 +43,7 @@ class Liveness(Struct):
     """The process answers."""
 
     status: str
-    uptime: float
+    uptime: Annotated[float, Meta(description="Seconds")]
 
 
 _STARTED = time.monotonic()

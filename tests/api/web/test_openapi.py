@@ -190,6 +190,21 @@ def conforms(response: httpx2.Response, method: str, path: str) -> None:
     assert errors == []
 
 
+def test_a_number_says_its_unit_unless_it_counts_something(published: dict[str, Any]) -> None:
+    """That W′ is given in joules, while energy is in kilojoules, nobody can guess."""
+    silent = {
+        name
+        for schema in published["components"]["schemas"].values()
+        for name, member in schema.get("properties", {}).items()
+        if re.search('"type":"(integer|number)"', text := msgspec.json.encode(member).decode())
+        and '"description"' not in text
+    }
+    pages, batches = {"limit", "page", "total", "totalPages"}, {"accepted", "droppedCount"}
+    counts = {"index", "sampleCount", "pending", "workouts", "members"}
+    # Of a chart's channel, in the unit of that.
+    assert silent <= {"status", "values", "low", "high"} | pages | batches | counts
+
+
 def test_answers_conform_to_their_schemas(rider: Rider) -> None:
     workout, one = rider.start(title="A"), "/api/workouts/{id}"
     place = f"/api/workouts/{workout}"
