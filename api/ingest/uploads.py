@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -232,16 +233,21 @@ async def _encode(state: IngestState, target: Target, body: bytes) -> _EncodedBa
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
-    is_first = state["first_batches"].has_next(target.workout_id)
-    encode = partial(_encode_body, body, target, limits, is_first=is_first)
+    is_first = partial(state["first_batches"].has_next, target.workout_id)
+    encode = partial(_encode_body, body, target, limits, is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return encode() if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(encode)
 
 
-def _encode_body(body: bytes, target: Target, limits: Limits, *, is_first: bool) -> _EncodedBatch:
+def _encode_body(
+    body: bytes, target: Target, limits: Limits, is_first: Callable[[], bool]
+) -> _EncodedBatch:
     batch = parse_batch(body, target.media_type, limits, lenient=target.lenient)
     encoded = _encode_few(batch) if isinstance(batch, FewSamples) else _encode_many(batch)
-    return replace(encoded, ignored=unknown_names(body, target.media_type)) if is_first else encoded
+    # A batch that is refused or empty is none of the first: its answer lists nothing.
+    if not (encoded.samples and is_first()):
+        return encoded
+    return replace(encoded, ignored=unknown_names(body, target.media_type))
 
 
 def _encode_many(batch: ParsedBatch) -> _EncodedBatch:
