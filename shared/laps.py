@@ -5,7 +5,16 @@ from typing import Annotated, Any, Final, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from shared.files.recording import Figures
+from shared.files.recording import (
+    Beats,
+    Figures,
+    Kilojoules,
+    Metres,
+    MetresPerSecond,
+    Turns,
+    UnixMs,
+    Watts,
+)
 
 MOST_LAPS: Final = 1000  # of a ride
 
@@ -14,17 +23,17 @@ class LapFigures(Struct, frozen=True, kw_only=True, rename="camel"):
     """The figures of a lap, by the definitions and in the units of the summary's."""
 
     duration: Annotated[float, Meta(description="s: from the start to the end of the lap")]
-    avg_power: float | None
-    max_power: float | None
-    normalized_power: float | None
-    total_energy: float | None
-    avg_heartrate: float | None
-    max_heartrate: float | None
-    avg_cadence: float | None
-    max_cadence: float | None
-    total_distance: float | None
-    avg_speed: float | None
-    total_elevation_gain: float | None
+    avg_power: Watts | None
+    max_power: Watts | None
+    normalized_power: Watts | None
+    total_energy: Kilojoules | None
+    avg_heartrate: Beats | None
+    max_heartrate: Beats | None
+    avg_cadence: Turns | None
+    max_cadence: Turns | None
+    total_distance: Metres | None
+    avg_speed: MetresPerSecond | None
+    total_elevation_gain: Metres | None
 
 
 class Lap(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -34,8 +43,8 @@ class Lap(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
     lap itself. ``start`` and ``summary`` are there once the lap was folded.
     """
 
-    start: int | None = None
-    end: int
+    start: UnixMs | None = None
+    end: UnixMs
     implied: bool = False
     device: Figures | None = None
     summary: LapFigures | None = None
@@ -44,8 +53,8 @@ class Lap(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
 class PauseShown(Struct, frozen=True, rename="camel"):
     """The device's timer stood still from ``start`` to ``end``, in ms since the Unix epoch."""
 
-    start: int
-    end: int
+    start: UnixMs
+    end: UnixMs
 
 
 class DeviceShown(Figures, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):

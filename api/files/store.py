@@ -32,7 +32,7 @@ class Upload(Struct, rename="camel"):
 
     id: UUID
     filename: str | None
-    size: int
+    size: Annotated[int, Meta(description="Bytes")]
     sha256: str
     status: UploadStatus
     on_duplicate: OnDuplicate

@@ -49,7 +49,7 @@ class Liveness(Struct):
     """The process answers."""
 
     status: str
-    uptime: float
+    uptime: Annotated[float, Meta(description="Seconds")]
 
 
 _STARTED = time.monotonic()

@@ -29,7 +29,7 @@ class FirstBatches:
         return self._counts.get(workout_id, 0) >= _BATCHES
 
     def has_next(self, workout_id: UUID) -> bool:
-        """Whether the batch that has just come is one of them."""
+        """Whether the batch that has just been read is one of them."""
         count = self._counts.get(workout_id, 0)
         if count >= _BATCHES:
             return False

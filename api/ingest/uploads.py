@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -211,17 +212,19 @@ async def _pack(
     removed = state["ownerships"].removed_from(target.workout_id)
     now, most = time.time_ns() // 1_000_000, state["settings"].max_batch_samples
     limits = Limits.at(now, most, removed)
-    is_first = state["first_batches"].has_next(target.workout_id)
-    pack = partial(_pack_body, body, target, limits, is_first=is_first)
+    is_first = partial(state["first_batches"].has_next, target.workout_id)
+    pack = partial(_pack_body, body, target, limits, is_first)
     # A large body would hold up every other request; a small one is parsed sooner than handed over.
     return pack() if len(body) <= MOST_PARSED_AT_ONCE else await asyncio.to_thread(pack)
 
 
 def _pack_body(
-    body: bytes, target: Target, limits: Limits, *, is_first: bool
+    body: bytes, target: Target, limits: Limits, is_first: Callable[[], bool]
 ) -> tuple[PackedBatch, dict[str, str | None]]:
     batch = pack_batch(body, target.media_type, limits, lenient=target.lenient)
-    return batch, unknown_names(body, target.media_type) if is_first else {}
+    # A batch that is refused or empty is none of the first: its answer lists nothing.
+    is_looked_at = batch.samples and is_first()
+    return batch, unknown_names(body, target.media_type) if is_looked_at else {}
 
 
 OPERATIONS = Operations(

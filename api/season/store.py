@@ -27,10 +27,10 @@ _COMPUTED: Final = ("ftp", "critical_power", "w_prime", "threshold_heartrate", *
 _FIGURES: Final = (*_COMPUTED, "source")
 
 Metric = Annotated[Literal["power", "heartrate", "speed"], Meta(title="Metric")]
-Watts = Annotated[float, Meta(ge=10, le=3000)]
-Beats = Annotated[float, Meta(ge=20, le=300)]
-Joules = Annotated[float, Meta(ge=1000, le=200_000)]
-Kilograms = Annotated[float, Meta(ge=10, le=500)]
+Watts = Annotated[float, Meta(ge=10, le=3000, description="W")]
+Beats = Annotated[float, Meta(ge=20, le=300, description="bpm")]
+Joules = Annotated[float, Meta(ge=1000, le=200_000, description="J")]
+Kilograms = Annotated[float, Meta(ge=10, le=500, description="kg")]
 Source = Annotated[str, Meta(max_length=100, pattern="^[^\x00]*$")]
 
 
@@ -43,7 +43,7 @@ class Record(Struct, rename="camel"):
     sport: str
     metric: Metric
     duration: Annotated[int, Meta(description="Seconds")]
-    value: float
+    value: Annotated[float, Meta(description="In `unit`")]
     workout_id: UUID
     started_at: Instant
     unit: str = ""
@@ -88,7 +88,7 @@ class Totals(Struct, rename="camel"):
     total_distance: Annotated[float | None, Meta(description="Metres")]
     total_elevation_gain: Annotated[float | None, Meta(description="Metres")]
     total_energy: Annotated[float | None, Meta(description="Kilojoules")]
-    training_stress_score: float | None
+    training_stress_score: Annotated[float | None, Meta(description="TSS of them all")]
 
     def __post_init__(self) -> None:
         """Leave the noise out that sums of binary fractions have."""

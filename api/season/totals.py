@@ -86,7 +86,7 @@ class CriticalPower(Struct, rename="camel"):
     sport: str
     critical_power: Annotated[float | None, Meta(description="Watts")]
     w_prime: Annotated[float | None, Meta(description="Joules")]
-    r2: float | None
+    r2: Annotated[float | None, Meta(description="How well the efforts agree with it: 1 is best")]
     bests: list[Best]
     reason: Annotated[str | None, Meta(description="Why there is no fit; null with one")] = None
     watts_per_kilogram: Annotated[
@@ -116,10 +116,10 @@ class FitnessDay(Struct, rename="camel"):
     """
 
     date: date
-    training_stress_score: float | None
-    ctl: float
-    atl: float
-    tsb: float
+    training_stress_score: Annotated[float | None, Meta(description="TSS of the day's workouts")]
+    ctl: Annotated[float, Meta(description="TSS a day")]
+    atl: Annotated[float, Meta(description="TSS a day")]
+    tsb: Annotated[float, Meta(description="TSS a day")]
 
 
 class Fitness(Struct, rename="camel"):

@@ -35,7 +35,7 @@ class Share(Struct, rename="camel"):
 
     id: UUID
     workout_id: UUID
-    hide_metres: int
+    hide_metres: Annotated[int, Meta(description="m")]
     hide_places: bool
     with_description: bool
     created_at: Instant
@@ -69,9 +69,9 @@ class HiddenPlace(Struct):
     """A place that no link shows, nor so many metres around it."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\x00]*$")]
-    lat: Annotated[float, Meta(ge=-90, le=90)]
-    lng: Annotated[float, Meta(ge=-180, le=180)]
-    radius: Annotated[float, Meta(ge=100, le=5000)] = 500
+    lat: Annotated[float, Meta(ge=-90, le=90, description="Degrees")]
+    lng: Annotated[float, Meta(ge=-180, le=180, description="Degrees")]
+    radius: Annotated[float, Meta(ge=100, le=5000, description="m")] = 500
 
 
 class Places(Struct):
@@ -97,7 +97,7 @@ class SharedWorkout(Struct, rename="camel"):
     status: Status
     start_time: Instant
     end_time: Instant | None
-    duration: int | None
+    duration: Annotated[int | None, Meta(description="s: from the first to the last sample")]
     summary: Summary | None
     laps: list[Lap]
     pauses: list[PauseShown]

@@ -12,9 +12,9 @@ import msgspec
 
 from api.web import problems
 from api.web.body import JSON
-from api.web.problems import Fault, Problem, problem_response
+from api.web.problems import Problem, problem_response
 from api.web.routing import Operation
-from api.web.shapes import sentence, wrong_values
+from api.web.shapes import member_names, sentence, unknown, wrong_values
 
 PROBLEM: Final = "application/problem+json"
 # Operation id → status → content type → what was answered.
@@ -33,6 +33,7 @@ _LINES: Final = (
     '{"timestamp": 1700000000000, "power": 210, "cadence": 90}\n'
     '{"timestamp": 1700000001000, "power": 214, "heartrate": 131}\n'
 )
+_ANY_TEXT: Final = "must be text"  # as every parameter is
 _LACKING: Final = {"key": "key", "share": "link", "token": "link", "upload": "upload"}
 # Of each status, where it says the same everywhere.
 _PROBLEMS: Final[Mapping[HTTPStatus, Problem]] = {
@@ -100,10 +101,14 @@ def _problem(operation: Operation, status: HTTPStatus, meaning: str) -> Problem:
 
 
 def _wrong_value(operation: Operation) -> Problem:
-    """Of the first member of the body, or of the first parameter."""
+    """Of the first member or parameter that is not any text; else of a name that nothing has."""
     kinds = (*operation.body.values(), operation.query)
-    fault = next((each for kind in kinds for each in wrong_values(kind)), Fault("is an array"))
-    return problems.Unprocessable(sentence(fault), [fault])
+    faults = (each for kind in kinds for each in wrong_values(kind))
+    if fault := next((each for each in faults if each.detail != _ANY_TEXT), None):
+        return problems.Unprocessable(sentence(fault), [fault])
+    names = member_names(operation.query)
+    fault = unknown("start", names, what="parameter")
+    return problems.UnknownName(sentence(fault), [fault])
 
 
 def _kind_of(status: HTTPStatus) -> type[Problem]:

@@ -24,6 +24,7 @@ MOST_LISTED: Final = 1000  # workouts of a page
 Words = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]  # PostgreSQL knows no NUL
 # A lone `$` would let a last newline pass.
 Sport = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+_TWO_PLACES: Final = "send `page` or `cursor`, not both"
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 Start = Annotated[datetime, Meta(tz=True)]
 
@@ -172,7 +173,12 @@ def filters_of(query: Listing, moments: Moments) -> dict[str, Any]:
 
 
 def place_of(query: Listing) -> dict[str, Any]:
-    """The place as parameters. Raises Unprocessable for a cursor of another order, or of none."""
+    """The place as parameters.
+
+    Raises Unprocessable for a cursor of another order, or of none, and for one beside a page.
+    """
+    if query.cursor and query.page != 1:  # 1 is what a generated client may send of itself
+        raise Unprocessable(_TWO_PLACES, about(_TWO_PLACES, "page"))
     place = _read_cursor(query) if query.cursor else None
     return {
         "after_value": place and place.value,

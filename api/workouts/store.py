@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
@@ -19,6 +19,7 @@ from psycopg.types.range import Range
 from api.workouts.recorded import RecordedSample
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.figures import Summary, complete
+from shared.files.recording import UnixMs
 from shared.laps import DeviceShown, Lap, PauseShown
 from shared.listing import COUNT_WORKOUTS, Order, Sort, list_statement
 from shared.moments import Instant
@@ -36,15 +37,15 @@ SHORT_CURVE: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)  
 class TimeRange(Struct):
     """From one moment to another: ms since the Unix epoch, the end excluded."""
 
-    from_: int = msgspec.field(name="from")
-    to: int
+    from_: UnixMs = msgspec.field(name="from")
+    to: UnixMs
 
 
 class Crop(Struct):
     """What counts of a ride: ms since the Unix epoch, the end excluded; null leaves an end open."""
 
-    from_: int | None = msgspec.field(default=None, name="from")
-    to: int | None = None
+    from_: UnixMs | None = msgspec.field(default=None, name="from")
+    to: UnixMs | None = None
 
 
 class Status(StrEnum):
@@ -79,7 +80,7 @@ class Workout(Struct, rename="camel"):
     status: Status
     start_time: Instant
     end_time: Instant | None
-    duration: int | None
+    duration: Annotated[int | None, Meta(description="s: from the first to the last sample")]
     summary: Summary | None
     excluded: bool
     excluded_ranges: list[TimeRange]

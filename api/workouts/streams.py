@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from api.web.body import refuse_form
-from api.web.problems import BadRequest
+from api.web.problems import BadRequest, about
 from api.web.state import Request
 from api.web.syntax import json_fault
 from api.workouts.store import Workout
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_WRONG_NAME: Final = "must be 1 to 64 characters, each of them alphanumeric, - or _"
 # Of a body that completes a ride: whether its stream goes along.
 ARCHIVES: Final = "archiveTelemetry"
 
@@ -43,7 +44,7 @@ def checked_name(name: object) -> str:
     """A stream's name without what surrounds it. Raises BadRequest."""
     trimmed = name.replace("\0", "").strip() if isinstance(name, str) else ""
     if not _NAME.fullmatch(trimmed):
-        raise BadRequest("streamName must be 1 to 64 characters, each of them alphanumeric, - or _")
+        raise BadRequest(f"streamName {_WRONG_NAME}", about(_WRONG_NAME, "streamName"))
     return trimmed
 
 

@@ -21,7 +21,7 @@ from api.web.query import Moment, read_query, workout_id_of
 from api.web.responses import json_response
 from api.web.revalidation import etag_of, holds, not_modified, tag
 from api.web.routing import Operation, Operations
-from api.web.shapes import shortened
+from api.web.shapes import nearest, shortened
 from api.workouts.answers import require_workout
 from api.workouts.held_samples import HeldSamples
 from api.workouts.reading import READ_REFUSALS, open_times, open_view, stream, version_of
@@ -159,11 +159,16 @@ def channels_of(names: str | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     wanted = tuple(name.strip() for name in names.split(",") if name.strip())
-    if unknown := set(wanted) - set(CHANNEL_NAMES):
-        names = ", ".join(map(shortened, sorted(unknown)))
-        detail = f"{names} unknown; there are {', '.join(CHANNEL_NAMES)}"
+    if unknown := sorted(set(wanted) - set(CHANNEL_NAMES)):
+        detail = f"{', '.join(map(_unknown, unknown))}; there are {', '.join(CHANNEL_NAMES)}"
         raise Unprocessable(f"channels: {detail}", about(detail, "channels"))
     return wanted
+
+
+def _unknown(name: str) -> str:
+    """What is said of a channel that there is not."""
+    meant = nearest(name, CHANNEL_NAMES)
+    return f"{shortened(name)} is {f'spelt {meant}' if meant else 'unknown'}"
 
 
 def _wants_csv(request: IngestRequest) -> bool:

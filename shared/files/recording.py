@@ -1,15 +1,26 @@
 """What a file says of one ride, whatever the format; and why a file is refused."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from shared.errors import TrackerError
 from shared.samples.columns import Samples
 
 EARLIEST_OFFSET: Final = -12 * 3600  # of a time zone, in seconds
 LATEST_OFFSET: Final = 14 * 3600
+
+# What the document says of a number: its unit.
+Watts = Annotated[float, Meta(description="W")]
+Kilojoules = Annotated[float, Meta(description="kJ")]
+Kilocalories = Annotated[float, Meta(description="kcal")]
+Beats = Annotated[float, Meta(description="bpm")]
+Turns = Annotated[float, Meta(description="rpm")]
+Metres = Annotated[float, Meta(description="m")]
+MetresPerSecond = Annotated[float, Meta(description="m/s")]
+Seconds = Annotated[float, Meta(description="s")]
+UnixMs = Annotated[int, Meta(description="ms since the Unix epoch")]
 
 
 class FileRefused(TrackerError):
@@ -30,25 +41,25 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     Named like our own figures, and in their units: seconds, metres, m/s, W, kJ, bpm, rpm.
     """
 
-    elapsed_time: float | None = None
-    timer_time: float | None = None
-    total_distance: float | None = None
-    avg_speed: float | None = None
-    max_speed: float | None = None
-    avg_power: float | None = None
-    max_power: float | None = None
-    normalized_power: float | None = None
-    total_energy: float | None = None
-    training_stress_score: float | None = None
-    intensity_factor: float | None = None
-    threshold_power: float | None = None
-    avg_heartrate: float | None = None
-    max_heartrate: float | None = None
-    avg_cadence: float | None = None
-    max_cadence: float | None = None
-    total_elevation_gain: float | None = None
-    total_elevation_loss: float | None = None
-    calories: float | None = None
+    elapsed_time: Seconds | None = None
+    timer_time: Seconds | None = None
+    total_distance: Metres | None = None
+    avg_speed: MetresPerSecond | None = None
+    max_speed: MetresPerSecond | None = None
+    avg_power: Watts | None = None
+    max_power: Watts | None = None
+    normalized_power: Watts | None = None
+    total_energy: Kilojoules | None = None
+    training_stress_score: Annotated[float | None, Meta(description="TSS")] = None
+    intensity_factor: Annotated[float | None, Meta(description="Normalized Power over FTP")] = None
+    threshold_power: Watts | None = None
+    avg_heartrate: Beats | None = None
+    max_heartrate: Beats | None = None
+    avg_cadence: Turns | None = None
+    max_cadence: Turns | None = None
+    total_elevation_gain: Metres | None = None
+    total_elevation_loss: Metres | None = None
+    calories: Kilocalories | None = None
 
 
 NO_FIGURES: Final = Figures()
@@ -67,8 +78,8 @@ class Lap:
 class Pause:
     """The timer stood still from ``start`` to ``end``, in ms since the Unix epoch."""
 
-    start: int
-    end: int
+    start: UnixMs
+    end: UnixMs
 
 
 @dataclass(frozen=True)
@@ -83,8 +94,8 @@ class Device:
 class Span(Struct, frozen=True):
     """From one moment to another: ms since the Unix epoch, the end excluded."""
 
-    from_: int = field(name="from")
-    to: int
+    from_: UnixMs = field(name="from")
+    to: UnixMs
 
 
 class Remedies(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -10,11 +10,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.files.outgoing import NO_DEVICE, OutgoingRide
 from shared.files.points import moment_of, number_of
@@ -28,6 +28,7 @@ from shared.files.recording import (
     Recording,
     Remedies,
     Span,
+    UnixMs,
     UnreadableFile,
     plausible_offset,
 )
@@ -81,8 +82,8 @@ def json_pieces(ride: OutgoingRide) -> Iterator[bytes]:
 class LapSpan(Struct, frozen=True):
     """A lap, from `start` to before `end`: ms since the Unix epoch."""
 
-    start: int
-    end: int
+    start: UnixMs
+    end: UnixMs
     figures: Figures = NO_FIGURES
 
 
@@ -93,12 +94,12 @@ class RideHead(Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     format: str = "bike-power-tracker"
-    version: int = 1
-    start: int
+    version: Annotated[int, Meta(description="Of the format")] = 1
+    start: UnixMs
     title: str | None = None
     description: str | None = None
     sport: str | None = None
-    utc_offset: int | None = None
+    utc_offset: Annotated[int | None, Meta(description="s: local time less UTC")] = None
     device: Device = NO_DEVICE
     figures: Figures = NO_FIGURES
     laps: tuple[LapSpan, ...] = ()

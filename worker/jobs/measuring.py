@@ -79,10 +79,13 @@ def measure(
 
 
 def _ends(ride: Ride, request: MeasureRequest) -> tuple[int, int]:
-    """From when to before when (ms); an open end is that of the ride, and lies past no other."""
+    """From when to before when (ms). With an open end the part is within the ride, or empty."""
+    if request.start is not None and request.end is not None:
+        return request.start, request.end
     times = ride.timestamps
-    start = request.start if request.start is not None else int(times[0]) if len(times) else 0
-    end = request.end if request.end is not None else int(times[-1]) + 1000 if len(times) else 0
+    first, past = (int(times[0]), int(times[-1]) + 1000) if len(times) else (0, 0)
+    start = first if request.start is None else max(request.start, first)
+    end = past if request.end is None else min(request.end, past)
     return (min(start, end), end) if request.start is None else (start, max(start, end))
 
 

@@ -57,7 +57,9 @@ def test_a_stream_without_a_ride_under_way_has_none(
 @pytest.mark.parametrize("wrong", ["a b", "", "a" * 65, 5])
 def test_a_bad_name_of_a_stream_is_refused(phone: Phone, wrong: Any) -> None:
     response = phone.client.post("/api/workouts", json={"streamName": wrong})
-    assert "alphanumeric" in problem_of(response, 400)["error"]
+    problem = problem_of(response, 400)
+    assert "alphanumeric" in problem["error"]
+    assert [fault["member"] for fault in problem["errors"]] == ["streamName"]
 
 
 def test_starting_again_by_the_same_stream_is_the_same_ride(phone: Phone, name: str) -> None:

@@ -25,6 +25,17 @@ def test_the_first_batches_of_a_ride_tell_what_was_ignored(rider: Rider) -> None
     answers = [rider.upload(workout, [EXTRA]).json() for _ in range(4)]
     assert [answer.get("ignored") for answer in answers] == [IGNORED] * 3 + [None]
     assert "ignored" not in rider.upload(rider.start(), [GOOD]).json()
+
+
+def test_batches_that_are_refused_or_empty_are_none_of_the_first(rider: Rider) -> None:
+    workout = rider.start()
+    for batch in ([], [{**GOOD, "power": -1}], [], [{"timestamp": T0, "heartRate": 130}]):
+        assert "ignored" not in rider.upload(workout, batch).json()
+    assert rider.upload(workout, [EXTRA]).json()["ignored"] == IGNORED
+
+
+def test_each_ride_has_first_batches_of_its_own(rider: Rider) -> None:
+    rider.upload(rider.start(), [EXTRA])
     assert rider.upload(rider.start(), [EXTRA]).json()["ignored"] == IGNORED  # another ride's
 
 

@@ -190,6 +190,39 @@ def conforms(response: httpx2.Response, method: str, path: str) -> None:
     assert errors == []
 
 
+def test_an_example_of_a_refusal_is_one_that_can_be_got(published: dict[str, Any]) -> None:
+    """A parameter is always text, and where no body is read none can be an array."""
+    refused = {
+        (method, path): operation["responses"]["422"]["content"]["application/problem+json"]
+        for path, item in published["paths"].items()
+        for method, operation in item.items()
+        if "422" in operation["responses"]
+    }
+    details = {each: answer["example"]["detail"] for each, answer in refused.items()}
+    invented = ("must be text", "is an array")
+    assert not [each for each, detail in details.items() if detail.endswith(invented)]
+    resolution = details["get", "/api/workouts/{id}/telemetry"]
+    assert resolution == "resolution: must be a whole number from 1 to 86400"
+    keys, figures = details["get", "/api/keys"], details["get", "/api/workouts/{id}/figures"]
+    assert keys == "start: no parameter has this name; there are none"
+    assert figures == "start: no parameter has this name; did you mean `from`?"
+
+
+def test_a_number_says_its_unit_unless_it_counts_something(published: dict[str, Any]) -> None:
+    """That W′ is given in joules, while energy is in kilojoules, nobody can guess."""
+    silent = {
+        name
+        for schema in published["components"]["schemas"].values()
+        for name, member in schema.get("properties", {}).items()
+        if re.search('"type":"(integer|number)"', text := msgspec.json.encode(member).decode())
+        and '"description"' not in text
+    }
+    pages, batches = {"limit", "page", "total", "totalPages"}, {"accepted", "droppedCount"}
+    counts = {"index", "sampleCount", "pending", "workouts", "members"}
+    # Of a chart's channel, in the unit of that.
+    assert silent <= {"status", "values", "low", "high"} | pages | batches | counts
+
+
 def test_answers_conform_to_their_schemas(rider: Rider) -> None:
     workout, one = rider.start(title="A"), "/api/workouts/{id}"
     place = f"/api/workouts/{workout}"

@@ -25,6 +25,8 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
         ("/api/me", "/api/users/me"),
         (f"/api/workouts/{NOBODY}/samples", "/api/workouts/{id}/telemetry"),
         ("/api/activities", "/api/workouts"),
+        (f"/api/workouts/{NOBODY}/stop", "/api/workouts/{id}/complete"),
+        ("/swagger", "/docs"),
         ("/rides/", "/rides"),
     ],
 )

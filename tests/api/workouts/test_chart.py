@@ -95,6 +95,10 @@ def test_an_open_end_of_a_part_is_that_of_the_ride(rider: Rider) -> None:
     assert (whole["avgPower"], whole["duration"]) == (200, 1200)
     half = rider.client.get(path, params={"to": T0 + 600_000}).json()["figures"]
     assert (half["avgPower"], half["duration"]) == (100, 600)
+    # A year before and after would give 31,537,200 s instead of 1,200.
+    for query in ({"from": T0 - 31_536_000_000}, {"to": T0 + 31_536_000_000}):
+        part = rider.client.get(path, params=query).json()["figures"]
+        assert (part["avgPower"], part["duration"]) == (200, 1200)
 
 
 def test_a_ride_without_samples_has_figures_without_values(rider: Rider) -> None:

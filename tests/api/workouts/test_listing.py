@@ -295,3 +295,13 @@ def test_a_page_by_cursor_has_no_number(rider: Rider) -> None:
     query = {"limit": "1", "cursor": first["nextCursor"]}
     second = rider.client.get("/api/workouts", params=query).json()["pagination"]
     assert second == {"limit": 1, "nextCursor": None}
+
+
+def test_a_cursor_and_a_page_are_two_places(rider: Rider) -> None:
+    for _ in range(3):
+        rider.start()
+    place = listed(rider, limit=1)["pagination"]["nextCursor"]
+    refused = rider.client.get("/api/workouts", params={"limit": 1, "cursor": place, "page": 3})
+    assert problem_of(refused, 422)["detail"] == "send `page` or `cursor`, not both"
+    # What a client sends that was made from the document, and sends every default.
+    assert len(ids(listed(rider, limit=1, cursor=place, page=1))) == 1

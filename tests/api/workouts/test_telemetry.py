@@ -194,6 +194,15 @@ def test_a_resolution_gives_means_of_what_was_measured(rider: Rider, ridden: str
     ]
 
 
+def test_a_channel_that_there_is_not_names_the_nearest(rider: Rider, ridden: str) -> None:
+    path = f"/api/workouts/{ridden}/telemetry"
+    refused = rider.client.get(path, params={"channels": "heartRate,gear,power"})
+    assert problem_of(refused, 422)["detail"] == (
+        "channels: gear is unknown, heartRate is spelt heartrate; there are power, cadence, "
+        "heartrate, speed, distance, altitude, lat, lng, temperature, balance"
+    )
+
+
 @pytest.mark.parametrize("held", ["waiting in Redis", "archived"])
 @pytest.mark.parametrize("channels", ["lat,lng", "lat", "lng"])
 def test_a_receiver_without_a_fix_moves_no_mean_position(
