@@ -36,6 +36,7 @@ class AccessWatch:
         self._authenticator = authenticator
         self._ownerships = ownerships
         self._clock = clock
+        self._source = 0
         self._horizon: int | None = None
         self._asked_at = self._purged_at = clock()
 
@@ -48,15 +49,16 @@ class AccessWatch:
             self._ownerships.forget_all()
         else:
             self._forget(changes)
-        self._horizon, self._asked_at = changes.horizon, begun_at
+        self._source, self._horizon, self._asked_at = changes.source, changes.horizon, begun_at
         self._authenticator.confirm(begun_at)
         if begun_at - self._purged_at > _PURGE_EVERY:
             self._purged_at = begun_at
             await purge_access_changes(self._database, _KEPT_FOR)
 
     def _lost_track(self, changes: AccessChanges, now: float) -> bool:
-        """Whether changes may be purged, or PostgreSQL is another one, which counts from less."""
+        """Whether changes may be purged, or a backup was restored, or PostgreSQL is another."""
         is_another = self._horizon is not None and changes.horizon < self._horizon
+        is_another = is_another or changes.source != self._source
         return is_another or now - self._asked_at > _TRUSTED_FOR
 
     def _forget(self, changes: AccessChanges) -> None:

@@ -31,9 +31,11 @@ class Ownership:
 class AccessChanges:
     """Keys, users and workouts that have changed; ``owner_ids``: whose the workouts are.
 
+    ``source``: tells one table of changes from another that a restored backup has brought.
     ``horizon``: the first transaction whose changes may not be among them.
     """
 
+    source: int
     horizon: int
     key_ids: list[str]
     user_ids: list[UUID]

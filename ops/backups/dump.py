@@ -23,10 +23,12 @@ _ENTRY: Final = re.compile(
 # Functions and triggers of ours are not restored: what they do is not for a dump to say. The
 # migrations that make them are applied anew, and may be repeated.
 _MADE_ANEW: Final = re.compile(
-    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query)\("
-    r"|TRIGGER public workouts workouts_words )"
+    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query"
+    r"|note_(key|user|workout)_change|forget_changes_of_user)\("
+    r"|TRIGGER public (workouts workouts_(words|changed)|api_keys api_keys_(changed|deleted)"
+    r"|users users_(changed|deleted)) )"
 )
-_MAKERS: Final = ["0021_search_words"]
+_MAKERS: Final = ["0021_search_words", "0040_access_changes"]
 _END_OF_ROWS: Final = b"\\.\n"
 _RELATIONS: Final = """
     SELECT relname FROM pg_class

@@ -15,6 +15,7 @@ def test_a_user_is_bare_with_an_ftp_and_wrapped(phone: Phone) -> None:
     for path in ("/api/users/me", f"/api/users/{own}"):
         answer = phone.call("GET", path)
         settings, wrapped = answer.pop("settings"), answer.pop("user")
+        assert answer.pop("storage")["originals"] == 0
         assert answer == wrapped
         assert (answer["id"], settings["ftp"]) == (own, None)
 

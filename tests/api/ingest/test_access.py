@@ -116,6 +116,36 @@ def test_what_has_changed_is_forgotten_and_all_else_is_not(
     assert watch(settings, change_one) == [(True, True), kept]
 
 
+RESTORE = """
+    ALTER TABLE access_changes RENAME TO access_changes_before;
+    CREATE TABLE access_changes (LIKE access_changes_before INCLUDING ALL)
+"""
+UNDO = """
+    DROP TABLE access_changes;
+    ALTER TABLE access_changes_before RENAME TO access_changes
+"""
+
+
+def test_everything_is_forgotten_once_a_backup_is_restored(
+    settings: Settings, user: UUID, key: str, ride: UUID
+) -> None:
+    """Its table of changes is another, and says nothing of what is no longer there."""
+
+    async def restore(database: AsyncDatabase) -> list[tuple[bool, bool]]:
+        caches = Caches(database, key, ride, user)
+        await caches.fill()
+        before = await caches.remembered()
+        with psycopg.connect(settings.database_url) as connection:
+            connection.execute(RESTORE)
+        try:
+            return [before, await caches.remembered()]
+        finally:
+            with psycopg.connect(settings.database_url) as connection:
+                connection.execute(UNDO)
+
+    assert watch(settings, restore) == [(True, True), (False, False)]
+
+
 def test_a_change_that_is_committed_late_is_not_missed(
     settings: Settings, user: UUID, key: str, ride: UUID
 ) -> None:
