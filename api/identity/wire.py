@@ -29,9 +29,9 @@ class Storage(Struct):
     is none.
     """
 
-    originals: int
-    samples: int
-    quota: int | None = None
+    originals: Annotated[int, Meta(description="Bytes")]
+    samples: Annotated[int, Meta(description="Bytes")]
+    quota: Annotated[int | None, Meta(description="Bytes")] = None
 
     @property
     def total(self) -> int:

@@ -26,6 +26,7 @@ _BYTES: Final = {
 }
 _UNREADY: Final = {
     "status": "not ready",
+    "workers": 2,
     "problems": ["Redis has no append-only file: set `appendonly yes`"],
 }
 _FORM: Final = {"file": "(the bytes of evening.fit)", "title": "Evening ride"}

@@ -218,7 +218,7 @@ def test_a_number_says_its_unit_unless_it_counts_something(published: dict[str, 
         and '"description"' not in text
     }
     pages, batches = {"limit", "page", "total", "totalPages"}, {"accepted", "droppedCount"}
-    counts = {"index", "sampleCount", "pending", "workouts", "members"}
+    counts = {"index", "sampleCount", "pending", "workouts", "members", "workers"}
     # Of a chart's channel, in the unit of that.
     assert silent <= {"status", "values", "low", "high"} | pages | batches | counts
 
