@@ -351,14 +351,15 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    absent = [(str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))]
-    absent += [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))
+    malformed = [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
         call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id, upload_of(theirs), share), *absent]
+        for place in [(workout, key_id, upload_of(theirs), share), absent, *malformed]
     ]
     for answer in answers:
         problem_of(answer, 404)
+    del answers[2:]  # which may say that the id is none, whoever asks
     assert len({answer.content for answer in answers}) == 1
     unlike = [answer.headers.multi_items() for answer in answers]
     assert len({str([pair for pair in pairs if pair[0] != "date"]) for pairs in unlike}) == 1
