@@ -26,6 +26,8 @@ Row = dict[str, Any]
 
 _TRANSITIONS = {
     ("ACTIVE", "pause"): "PAUSED",
+    ("PAUSED", "pause"): "PAUSED",  # whose answer was lost
+    ("ACTIVE", "resume"): "ACTIVE",
     ("PAUSED", "resume"): "ACTIVE",
     ("ACTIVE", "complete"): "COMPLETED",
     ("PAUSED", "complete"): "COMPLETED",
