@@ -129,4 +129,4 @@ def test_a_chart_has_only_the_channels_that_were_asked_for(rider: Rider) -> None
     rider.upload(workout, rows)
     assert list(chart_of(rider, workout, channels="cadence")["channels"]) == ["cadence"]
     refused = rider.client.get(f"/api/workouts/{workout}/chart", params={"channels": "mood"})
-    assert "mood unknown" in problem_of(refused, 422)["detail"]
+    assert "mood is unknown" in problem_of(refused, 422)["detail"]
