@@ -36,7 +36,7 @@ class AccessWatch:
         self._authenticator = authenticator
         self._ownerships = ownerships
         self._clock = clock
-        self._source = 0
+        self._source = 0  # no table: the first answer is of another
         self._horizon: int | None = None
         self._asked_at = self._purged_at = clock()
 
@@ -44,7 +44,7 @@ class AccessWatch:
         """Ask once. Raises psycopg.OperationalError, psycopg_pool.PoolTimeout."""
         begun_at = self._clock()
         changes = await find_access_changes(self._database, self._horizon)
-        if self._horizon is None or self._lost_track(changes, begun_at):
+        if self._lost_track(changes, begun_at):
             self._authenticator.forget_all()
             self._ownerships.forget_all()
         else:
@@ -57,8 +57,7 @@ class AccessWatch:
 
     def _lost_track(self, changes: AccessChanges, now: float) -> bool:
         """Whether changes may be purged, or a backup was restored, or PostgreSQL is another."""
-        is_another = self._horizon is not None and changes.horizon < self._horizon
-        is_another = is_another or changes.source != self._source
+        is_another = changes.source != self._source or changes.horizon < (self._horizon or 0)
         return is_another or now - self._asked_at > _TRUSTED_FOR
 
     def _forget(self, changes: AccessChanges) -> None:

@@ -34,13 +34,14 @@ def serving(
         transport = httpx2.HTTPTransport(uds=path if unix else None)
         with httpx2.Client(base_url=url, transport=transport, timeout=30) as client:
             try:
-                wait_until(lambda: _lives(client), process, log)
+                wait_until(lambda: lives(client), process, log)
                 yield client
             finally:
                 stop(process)
 
 
-def _lives(client: httpx2.Client) -> bool:
+def lives(client: httpx2.Client) -> bool:
+    """Whether the process answers already."""
     try:
         return client.get("/health/live").is_success
     except httpx2.TransportError:

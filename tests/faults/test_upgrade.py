@@ -18,6 +18,7 @@ from ops.admin.accounts import create_account
 from ops.admin.previous import read_previous
 from ops.embedded.servers import embedded_servers
 from ops.processes import Process, spawn, stop, wait_until
+from tests.api.serving import lives
 from tests.conftest import ROOT, reachable_folder
 from tests.faults.system import IMPATIENT
 from tests.ops.admin.test_expand_only import require_history
@@ -50,17 +51,10 @@ class Version:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             with httpx2.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=30) as client:
                 try:
-                    wait_until(lambda: _lives(client), process, self._logs / "api.log")
+                    wait_until(lambda: lives(client), process, self._logs / "api.log")
                     yield client
                 finally:
                     stop(process)
-
-
-def _lives(client: httpx2.Client) -> bool:
-    try:
-        return client.get("/health/live").is_success
-    except httpx2.TransportError:
-        return False
 
 
 @pytest.fixture

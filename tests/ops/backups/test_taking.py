@@ -1,6 +1,5 @@
 """Backups in their folder: named by time, checked, kept by number, encrypted, again and again."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -169,8 +168,7 @@ def test_a_backup_to_a_key_of_gnupg_is_read_by_its_owner_alone(
 
 
 def test_a_backup_to_a_key_of_age_needs_its_identity(tmp_path: Path) -> None:
-    if not shutil.which("age"):
-        pytest.skip("age is not installed: apt-get install age")
+    need("age")
     identity = tmp_path / "identity"
     subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
     recipient = next(
