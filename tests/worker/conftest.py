@@ -55,6 +55,15 @@ def settings(settings: Settings, database_url: str) -> Settings:
 
 
 @pytest.fixture
+def database(database: Database) -> Iterator[Database]:
+    """Empty at the end of each test: worker processes go on with whatever another one has left."""
+    yield database
+    with database.connection() as connection:
+        connection.execute("DELETE FROM users")
+        connection.execute("DELETE FROM dead_letters")
+
+
+@pytest.fixture
 def workouts(database: Database, redis_client: Redis, settings: Settings) -> Workouts:
     account = create_account(settings.database_url, "rider@example.com", "test")
     return Workouts(database, redis_client, account.user_id)
@@ -132,7 +141,7 @@ def running(open_inbox: OpenInbox, database: Database, redis_client: Redis) -> R
 
 
 @pytest.fixture
-def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+def start_worker(settings: Settings, database: Database, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts worker processes, which log to worker.log."""
     processes = []
     environ = {
