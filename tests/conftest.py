@@ -35,6 +35,11 @@ if TYPE_CHECKING:  # it takes a while to import, and few tests need it
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
+# The processes that tests start are many: each would compile all modules anew, for a second of CPU,
+# where the environment (as of some containers) has Python keep no bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Nor does a busy machine fail a test for the time that its examples take to be made.
 _PATIENT = hypothesis.settings(
     deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
