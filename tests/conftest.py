@@ -25,6 +25,7 @@ from ops.embedded.servers import embedded_servers
 from ops.processes import spawn, stop, wait_until
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
+from tests.forking import run_forked
 
 if TYPE_CHECKING:  # it takes a while to import, and few tests need it
     from playwright.sync_api import Browser
@@ -264,14 +265,8 @@ def manifest(rides_dir: Path) -> dict[str, Any]:
 def run_ops(*arguments: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``python -m ops`` as the Makefile does, on embedded servers in ``data_dir``."""
     environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-    return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=ROOT,
-        env={**environ, "DATA_DIR": str(data_dir), **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environ |= {"DATA_DIR": str(data_dir), **variables}
+    return run_forked("ops", arguments, environ, timeout=120)
 
 
 @pytest.fixture(scope="session")
