@@ -21,7 +21,7 @@ import pytest
 
 from ops.admin import migrations
 from ops.admin.accounts import Account, create_account
-from ops.embedded.servers import embedded_servers
+from ops.embedded.servers import embedded_servers, servers
 from ops.processes import spawn, stop, wait_until
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
@@ -267,6 +267,13 @@ def run_ops(*arguments: str, data_dir: Path, **variables: str) -> subprocess.Com
     environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
     environ |= {"DATA_DIR": str(data_dir), **variables}
     return run_forked("ops", arguments, environ, timeout=120)
+
+
+@contextmanager
+def kept_servers(data_dir: Path) -> Iterator[None]:
+    """The embedded servers of ``run_ops`` run on, from one command to the next."""
+    with servers({}, data_dir):
+        yield
 
 
 @pytest.fixture(scope="session")
