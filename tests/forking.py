@@ -40,6 +40,7 @@ class _Call:
         os.environ.clear()
         os.environ.update(self.environ, **more)
         sys.argv[1:] = self.arguments
+        sys.modules.pop(f"{self.module}.__main__", None)  # it is to run, for the first time
         runpy.run_module(self.module, run_name="__main__", alter_sys=True)
 
     def serve(self, listener: socket.socket | None) -> None:
