@@ -21,10 +21,11 @@ import pytest
 
 from ops.admin import migrations
 from ops.admin.accounts import Account, create_account
-from ops.embedded.servers import embedded_servers
+from ops.embedded.servers import embedded_servers, servers
 from ops.processes import spawn, stop, wait_until
 from shared.connections import Database, Redis, open_database, open_redis
 from shared.settings import Settings, read_settings
+from tests.forking import run_forked
 
 if TYPE_CHECKING:  # it takes a while to import, and few tests need it
     from playwright.sync_api import Browser
@@ -34,6 +35,11 @@ if TYPE_CHECKING:  # it takes a while to import, and few tests need it
 # Each HTTP client reads the machine's certificates, for 50 ms of CPU, and no test speaks TLS.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+
+# The processes that tests start are many: each would compile all modules anew, for a second of CPU,
+# where the environment (as of some containers) has Python keep no bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Nor does a busy machine fail a test for the time that its examples take to be made.
 _PATIENT = hypothesis.settings(
@@ -259,14 +265,15 @@ def manifest(rides_dir: Path) -> dict[str, Any]:
 def run_ops(*arguments: str, data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``python -m ops`` as the Makefile does, on embedded servers in ``data_dir``."""
     environ = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-    return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=ROOT,
-        env={**environ, "DATA_DIR": str(data_dir), **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environ |= {"DATA_DIR": str(data_dir), **variables}
+    return run_forked("ops", arguments, environ, timeout=120)
+
+
+@contextmanager
+def kept_servers(data_dir: Path) -> Iterator[None]:
+    """The embedded servers of ``run_ops`` run on, from one command to the next."""
+    with servers({}, data_dir):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """No key, password or query of anybody's is in any output, however wrong things go."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from shared.settings import read_settings, require_sound
 from tests.api.answers import T0, eventually
 from tests.api.serving import serving
 from tests.conftest import ROOT, Rider
+from tests.forking import run_forked
 
 PASSWORD = "hush-hush"
 NOWHERE = {
@@ -41,15 +41,9 @@ def guarded_urls(urls: Mapping[str, str]) -> dict[str, str]:
 
 def output_of(*command: str, **variables: str) -> str:
     """All that a command that must fail writes."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env={**os.environ, **DEBUG, **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode not in (0, None)
+    module, *arguments = command
+    done = run_forked(module, arguments, {**os.environ, **DEBUG, **variables}, timeout=60)
+    assert done.returncode != 0
     return done.stdout + done.stderr
 
 

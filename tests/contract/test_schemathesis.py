@@ -30,7 +30,7 @@ UNREACHABLE = {
     "GET /api/sign-in/{provider}",
     "GET /api/sign-in/{provider}/callback",
 }
-BOUNDED = ["--generation-deterministic", "--max-examples", "30"]
+BOUNDED = ["--generation-deterministic", "--max-examples", "16"]
 
 
 def schemathesis(

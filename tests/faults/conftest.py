@@ -20,6 +20,7 @@ def system(servers: System) -> Iterator[System]:
     servers.reset()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All on one test process, one after another: a machine that is busy proves little."""
     for item in items:

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,9 +20,10 @@ from ops.embedded.postgres import postgres_server
 from ops.embedded.server import Server as EmbeddedServer
 from ops.embedded.servers import prepare
 from ops.embedded.valkey import valkey_server
-from ops.processes import Process, spawn, stop, wait_until
+from ops.processes import Process, stop, wait_until
 from tests.conftest import ROOT, Rider, reachable_folder
 from tests.faults.proxy import Proxy
+from tests.forking import start
 from tests.worker.waiting import eventually
 
 # Impatient, so that a test need not wait for what a rider would hardly notice.
@@ -150,20 +150,15 @@ class System:
 
     def launch_api(self, **variables: str) -> Process:
         """A new API process beside an earlier one. One with a failpoint may not live to serve."""
-        fd = self._listener.fileno()
+        environ = {**self.environ, **variables}
         log = self.logs / "api.log"
-        environ = {**self.environ, "LISTEN_FD": str(fd), **variables}
-        self.api = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
+        self.api = start("api", log=log, environ=environ, listener=self._listener)
         return self.api
 
     def start_worker(self, **variables: str) -> Process:
-        worker = spawn(
-            [sys.executable, "-m", "worker"],
-            log=self.logs / "worker.log",
-            environ={**self.environ, **variables},
-        )
-        self.workers.append(worker)
-        return worker
+        environ = {**self.environ, **variables}
+        self.workers.append(start("worker", log=self.logs / "worker.log", environ=environ))
+        return self.workers[-1]
 
     def kill_api(self) -> None:
         if self.api:

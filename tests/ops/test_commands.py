@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.credentials import key_id_of
-from tests.conftest import ROOT, run_ops
+from tests.conftest import ROOT, kept_servers, run_ops
 
 
 def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> None:
@@ -17,30 +17,31 @@ def test_commands_share_one_database_from_migration_to_reset(data_dir: Path) -> 
     assert "make migrate" in early.stderr
     assert "applied 0001" in run_ops("migrate", data_dir=data_dir).stdout
     assert "missing" not in run_ops("migrate-status", data_dir=data_dir).stdout
-    first = run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
-    again = run_ops("user", data_dir=data_dir, EMAIL="Me@Example.com")
-    assert key_id_of(first.stdout.strip())
-    assert first.stdout != again.stdout
-    assert "exists" not in first.stderr
-    assert "exists already; this is a further key" in again.stderr
-    keys = run_ops("keys", data_dir=data_dir, EMAIL="me@example.com").stdout.splitlines()
-    ids = {line.split()[0] for line in keys}
-    assert ids == {key_id_of(made.stdout.strip()) for made in (first, again)}
-    assert all("upload,read,admin, never used" in line for line in keys)
-    pointless = run_ops("invite", data_dir=data_dir)
-    assert "REGISTRATION is open: nobody needs a code" in pointless.stderr
-    invited = run_ops("invite", data_dir=data_dir, REGISTRATION="invite", DAYS="3")
-    assert invited.stderr.startswith("makes one account, until ")
-    log = (data_dir / "logs" / "postgres.log").read_text()
-    assert [line for line in log.splitlines() if "ERROR" in line and "yoyo_tmp" in line] == []
-    counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
-    assert counted.stdout.strip() == "1"
-    parts = (
-        "INSERT INTO workouts (user_id) SELECT id FROM users;"
-        "INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)"
-        " SELECT id, part, 'power', 'pco1', 1, '' FROM workouts, generate_series(1, 2) AS part"
-    )
-    assert run_ops("psql", "--", "-c", parts, data_dir=data_dir).returncode == 0
+    with kept_servers(data_dir):
+        first = run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
+        again = run_ops("user", data_dir=data_dir, EMAIL="Me@Example.com")
+        assert key_id_of(first.stdout.strip())
+        assert first.stdout != again.stdout
+        assert "exists" not in first.stderr
+        assert "exists already; this is a further key" in again.stderr
+        keys = run_ops("keys", data_dir=data_dir, EMAIL="me@example.com").stdout.splitlines()
+        ids = {line.split()[0] for line in keys}
+        assert ids == {key_id_of(made.stdout.strip()) for made in (first, again)}
+        assert all("upload,read,admin, never used" in line for line in keys)
+        pointless = run_ops("invite", data_dir=data_dir)
+        assert "REGISTRATION is open: nobody needs a code" in pointless.stderr
+        invited = run_ops("invite", data_dir=data_dir, REGISTRATION="invite", DAYS="3")
+        assert invited.stderr.startswith("makes one account, until ")
+        log = (data_dir / "logs" / "postgres.log").read_text()
+        assert [line for line in log.splitlines() if "ERROR" in line and "yoyo_tmp" in line] == []
+        counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
+        assert counted.stdout.strip() == "1"
+        parts = (
+            "INSERT INTO workouts (user_id) SELECT id FROM users;"
+            "INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)"
+            " SELECT id, part, 'power', 'pco1', 1, '' FROM workouts, generate_series(1, 2) AS part"
+        )
+        assert run_ops("psql", "--", "-c", parts, data_dir=data_dir).returncode == 0
     assert run_ops("reset-db", "--yes", data_dir=data_dir).returncode == 0
     counted = run_ops("psql", "--", "-Atc", "SELECT count(*) FROM users", data_dir=data_dir)
     assert counted.stdout.strip() == "0"

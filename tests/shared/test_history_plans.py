@@ -1,6 +1,6 @@
 """A history is read by index only: the plans over many users' workouts, by the real schema.
 
-Of 100,000 workouts the planner decides as of the million of `make bench`, where the share of the
+Of 50,000 workouts the planner decides as of the million of `make bench`, where the share of the
 user who is asked for is the same: without an index it misses the same ones in both.
 """
 
@@ -18,7 +18,7 @@ from shared.listing import Order, Sort
 from tests.conftest import reachable_folder
 
 pytestmark = pytest.mark.xdist_group("history")  # one process writes the workouts, once
-WORKOUTS = 100_000
+WORKOUTS = 50_000
 NEEDED = {
     "workouts_history": "sorts",
     "workouts_by_avg_power": "sorts",
@@ -44,7 +44,7 @@ def connection() -> Iterator[DatabaseConnection]:
 
 @pytest.fixture(scope="module")
 def asked(connection: DatabaseConnection) -> list[Question]:
-    """Of the user with 500 of the workouts, ten of them deleted."""
+    """Of the user with 250 of the workouts, five of them deleted."""
     write_history(connection, WORKOUTS)
     return questions(connection)
 
@@ -77,4 +77,4 @@ def test_no_plan_is_good_for_having_nothing_to_find(
     assert [len(rows) for rows in ends] == [PAGE] * 2 * len(Sort) * len(Order)
     last_by_cursor = answers["last page", "by startTime desc"]
     assert last_by_cursor == answers["last page, by offset", ""]
-    assert answers["number of workouts", ""] == [{"total": 490}]
+    assert answers["number of workouts", ""] == [{"total": 245}]

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +18,13 @@ import redis
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
-from ops.processes import spawn, stop
+from ops.processes import stop
 from shared.breaker import Breaker
 from shared.connections import Database, Redis, open_redis
 from shared.events import Fields, FoldRequest
 from shared.settings import Settings
 from tests.conftest import ROOT
+from tests.forking import start
 from tests.worker.workouts import Workouts
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
@@ -52,6 +52,15 @@ def settings(settings: Settings, database_url: str) -> Settings:
     url = urlsplit(database_url)._replace(path="/worker").geturl()
     migrations.apply(url)
     return msgspec.structs.replace(settings, database_url=url)
+
+
+@pytest.fixture
+def database(database: Database) -> Iterator[Database]:
+    """Empty at the end of each test: worker processes go on with whatever another one has left."""
+    yield database
+    with database.connection() as connection:
+        connection.execute("DELETE FROM users")
+        connection.execute("DELETE FROM dead_letters")
 
 
 @pytest.fixture
@@ -132,7 +141,7 @@ def running(open_inbox: OpenInbox, database: Database, redis_client: Redis) -> R
 
 
 @pytest.fixture
-def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+def start_worker(settings: Settings, database: Database, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts worker processes, which log to worker.log."""
     processes = []
     environ = {
@@ -143,12 +152,11 @@ def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
         "LEASE": str(LEASE),
     }
 
-    def start(**variables: str) -> "subprocess.Popen[bytes]":
-        argv = [sys.executable, "-m", "worker"]
+    def start_one(**variables: str) -> "subprocess.Popen[bytes]":
         log = tmp_path / "worker.log"
-        processes.append(spawn(argv, log=log, environ={**environ, **variables}))
+        processes.append(start("worker", log=log, environ={**environ, **variables}))
         return processes[-1]
 
-    yield start
+    yield start_one
     for process in processes:
         stop(process)

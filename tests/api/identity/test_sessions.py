@@ -222,17 +222,17 @@ def test_uploads_go_on_while_passwords_are_guessed_by_many(
 
         def guess(n: int) -> None:
             count = 0
-            with httpx2.Client(base_url=url, timeout=30) as client:
+            with httpx2.Client(base_url=url, timeout=60) as client:
                 while not over.is_set():
                     count += 1
                     body = {"email": f"{n}-{count}@example.com", "password": "guess"}
                     answers.append(client.post("/api/sessions", json=body).status_code)
 
-        with ThreadPoolExecutor(24) as pool, httpx2.Client(timeout=30) as client:
-            guessing = [pool.submit(guess, n) for n in range(24)]
+        with ThreadPoolExecutor(18) as pool, httpx2.Client(timeout=60) as client:
+            guessing = [pool.submit(guess, n) for n in range(18)]
             uploads = 0
             try:
-                while answers.count(401) < 20:
+                while answers.count(401) < 10:
                     response = client.post(path, json=seconds_of(200, 1), headers=headers)
                     assert response.status_code == 202
                     uploads += 1
@@ -241,5 +241,5 @@ def test_uploads_go_on_while_passwords_are_guessed_by_many(
         for done in guessing:
             done.result()
     # On the event loop, each upload would wait for a hash of every guesser.
-    assert uploads > 20
+    assert uploads > 10
     assert set(answers) == {401, 503}  # beyond a short queue, guesses wait

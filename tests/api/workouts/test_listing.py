@@ -223,7 +223,7 @@ def test_words_of_any_length_and_number_are_searched(rider: Rider) -> None:
 @example("-\u0301" * 100)
 @example("-\u30e9" * 100)
 @example("or " * 66)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_words_are_a_fault_of_ours(rider: Rider, words: str) -> None:
     """A NOT for each hyphen would be one too many for PostgreSQL after 32 of them."""
     assert rider.client.get("/api/workouts", params={"q": words}).status_code == 200

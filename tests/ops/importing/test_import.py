@@ -22,7 +22,7 @@ from ops.importing.sources import Found, files_at, paths_of
 from shared.files.takeouts import File
 from tests.api.answers import T0, eventually, seconds_of
 from tests.api.files.ride_files import WAIT, fit, gpx, tcx, zip_of
-from tests.conftest import ROOT, Rider, run_ops
+from tests.conftest import ROOT, Rider, kept_servers, run_ops
 
 HOUR = 3_600_000
 Import = Callable[..., subprocess.CompletedProcess[str]]
@@ -72,22 +72,25 @@ def test_a_first_import_needs_nothing_but_a_user(data_dir: Path, tmp_path: Path)
     early = run_ops("import", data_dir=data_dir, FILES=str(folder))
     assert "make migrate" in early.stderr
     run_ops("migrate", data_dir=data_dir)
-    nobody = run_ops("import", data_dir=data_dir, FILES=str(folder))
-    assert "make user EMAIL=" in nobody.stderr
-    run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
-    done = run_ops("import", data_dir=data_dir, FILES=str(folder))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert said(done) == {"new": 3, "failed": 1}
-    keys = "SELECT count(*) FROM api_keys WHERE name = 'make import' AND revoked_at IS NULL"
-    left = run_ops("psql", "--", "-Atc", keys, data_dir=data_dir)
-    assert left.stdout.strip() == "0"
-    run_ops("user", data_dir=data_dir, EMAIL="you@example.com")
-    whose = run_ops("import", data_dir=data_dir, FILES=str(folder))
-    assert "USER=… of me@example.com, you@example.com" in whose.stderr
-    unknown = run_ops("import", "--user", "no@example.com", data_dir=data_dir, FILES=str(folder))
-    assert "there is no user 'no@example.com'" in unknown.stderr
-    again = run_ops("import", "--user", "me@example.com", data_dir=data_dir, FILES=str(folder))
-    assert said(again) == {"already in": 3, "failed": 1}
+    with kept_servers(data_dir):
+        nobody = run_ops("import", data_dir=data_dir, FILES=str(folder))
+        assert "make user EMAIL=" in nobody.stderr
+        run_ops("user", data_dir=data_dir, EMAIL="me@example.com")
+        done = run_ops("import", data_dir=data_dir, FILES=str(folder))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert said(done) == {"new": 3, "failed": 1}
+        keys = "SELECT count(*) FROM api_keys WHERE name = 'make import' AND revoked_at IS NULL"
+        left = run_ops("psql", "--", "-Atc", keys, data_dir=data_dir)
+        assert left.stdout.strip() == "0"
+        run_ops("user", data_dir=data_dir, EMAIL="you@example.com")
+        whose = run_ops("import", data_dir=data_dir, FILES=str(folder))
+        assert "USER=… of me@example.com, you@example.com" in whose.stderr
+        unknown = run_ops(
+            "import", "--user", "no@example.com", data_dir=data_dir, FILES=str(folder)
+        )
+        assert "there is no user 'no@example.com'" in unknown.stderr
+        again = run_ops("import", "--user", "me@example.com", data_dir=data_dir, FILES=str(folder))
+        assert said(again) == {"already in": 3, "failed": 1}
 
 
 def test_files_folders_patterns_and_zips_of_zips_go_in_once(

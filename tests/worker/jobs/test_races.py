@@ -59,7 +59,7 @@ def riders(settings: Settings, redis_client: Redis, tmp_path: Path) -> Iterator[
 def test_every_accepted_sample_is_in_the_result_whatever_the_race(riders: list[Rider]) -> None:
     chance, here = Random(7), riders[0]
     with ThreadPoolExecutor(4) as threads:
-        rides = [_race(riders, chance, threads) for _ in range(200)]
+        rides = [_race(riders, chance, threads) for _ in range(100)]
     eventually(lambda: all(_count(here, ride) == 10 for ride in rides))
     assert {here.workout(ride)["status"] for ride in rides} == {"COMPLETED"}
 
