@@ -1,6 +1,5 @@
 """Processes of ours that need not start: each is forked from one that has imported everything."""
 
-import ctypes
 import multiprocessing
 import os
 import runpy
@@ -9,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from ops.processes import Process, spawn
 _ROOT = Path(__file__).resolve().parents[1]
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["api.__main__", "ops.commands", "worker.__main__", __name__])
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,15 @@ class _Call:
         """Likewise, as ``ops.processes.spawn`` does it, and on that socket."""
         os.setsid()
         os.umask(0o077)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        threading.Thread(target=_end_with_the_test, daemon=True).start()
         self.run(**({"LISTEN_FD": str(listener.detach())} if listener else {}))
+
+
+def _end_with_the_test() -> None:
+    """Ask ourselves to end once the process that runs the tests has, even if it was killed."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Forked(subprocess.Popen[bytes]):
