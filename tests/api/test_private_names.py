@@ -9,10 +9,12 @@ import re
 from inspect import getsource, signature
 from typing import Any
 
+import redis
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.ingest.redis_pipe import RedisPipe
 from api.web.fast_lane import _Post
 from shared.connections import open_async_redis
 from shared.settings import Settings
@@ -100,3 +102,28 @@ def test_redis_py_has_replies_that_came_together_in_a_reader_of_its_parser(
             return replies
 
     assert asyncio.run(read()) == [b"PONG", b"PONG", True]
+
+
+def test_redis_py_opens_a_connection_whose_socket_can_be_taken_over_and_given_back(
+    settings: Settings,
+) -> None:
+    """`api/ingest/redis_pipe.py`: ``open``, and ``connection_lost`` for the driver to close it."""
+
+    async def ping() -> list[Any]:
+        replies, answered = list[Any](), asyncio.Event()
+
+        def answer(given: list[Any] | Exception) -> None:
+            replies.append(given)
+            answered.set()
+
+        async with asyncio.timeout(30), open_async_redis(settings) as client:
+            pipe = RedisPipe(client, 5)
+            await pipe.open()
+            pipe.send(b"PING\r\nNONE\r\n", 2, answer)
+            await answered.wait()
+        assert not pipe.is_open
+        return replies
+
+    [[pong, error]] = asyncio.run(ping())
+    assert pong == b"PONG"
+    assert isinstance(error, redis.ResponseError)
