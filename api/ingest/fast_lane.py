@@ -19,7 +19,7 @@ from httptools import parse_url
 from api.identity.auth import Caller, key_in
 from api.ingest.batch import NDJSON, Limits, PackedBatch
 from api.ingest.parsing import pack_fast
-from api.ingest.receipts import receipt_of
+from api.ingest.receipts import Receipt
 from api.ingest.state import IngestState
 from api.web.body import JSON
 from api.web.cache import Entry
@@ -184,7 +184,7 @@ class FastLane:
             if isinstance(outcome, str):
                 self._waiting.end(user, ride, size)
                 self._counts.note_batch(batch.samples)
-                settle(_encode(receipt_of(batch, outcome)))
+                settle(_encode(Receipt(batch.samples, batch.latest, outcome)))
             else:
                 self._quota.give_back(user, batch.samples, minute)
                 self._ride_sizes.add(ride, -batch.samples)
@@ -222,10 +222,9 @@ class FastLane:
         return True
 
     def _answer(self, upload: Upload, receipt: bytes) -> Answer:
-        said = self._quota.headers(upload.sender.user_id)
-        lines = "".join([f"{name.lower()}: {value}\r\n" for name, value in said.items()])
+        said = self._quota.header_lines(upload.sender.user_id)
         length = b"content-length: %d\r\ncontent-type: application/json\r\n" % len(receipt)
-        return Answer(HTTPStatus.ACCEPTED, lines.encode() + length + upload.beside, receipt)
+        return Answer(HTTPStatus.ACCEPTED, said + length + upload.beside, receipt)
 
     def _workout_id(self, url: bytes) -> UUID | None:
         """The ride to which an address is; None for one of anything else, or with a query."""
