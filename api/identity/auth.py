@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from api.identity import store
 from api.identity.cookies import CSRF_HEADER, key_of_page
-from api.web.cache import Cache
+from api.web.cache import Cache, Entry
 from api.web.cors import is_from_elsewhere
 from api.web.headers import header
 from api.web.problems import Forbidden, MissingScope, Unauthorized
@@ -97,15 +97,20 @@ class Authenticator:
         self._used.add(caller.key_id)
         return caller
 
-    def remembered(self, text: str, scope: str) -> Caller | None:
+    def remembered(self, text: str, scope: str) -> Entry[Caller] | None:
         """As ``open``, where that needs no look and raises nothing; None says nothing."""
-        caller = self._callers.fresh(hash_key(text))
-        if caller is None or scope not in caller.scopes:
-            return None
+        entry = self._callers.fresh(hash_key(text))
+        return entry if entry and scope in entry.value.scopes and self.is_open(entry) else None
+
+    def is_open(self, entry: Entry[Caller]) -> bool:
+        """Whether ``remembered`` would give this once more: the key is used again."""
+        caller = entry.value
+        if not self._callers.is_fresh(entry):
+            return False
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-            return None
+            return False
         self._used.add(caller.key_id)
-        return caller
+        return True
 
     def _may_be_local(self, request: HTTPConnection[Any]) -> bool:
         """Not a page of ours either: it would go on as another user when its session has ended."""

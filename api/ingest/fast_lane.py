@@ -5,21 +5,25 @@ them; whatever else an upload may be, the usual way sees to it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
+from httptools import parse_url
 
-from api.identity.auth import key_in
+from api.identity.auth import Caller, key_in
 from api.ingest.batch import NDJSON, Limits, PackedBatch
 from api.ingest.parsing import pack_fast
-from api.ingest.receipts import receipt_of
+from api.ingest.receipts import Receipt
 from api.ingest.state import IngestState
 from api.web.body import JSON
-from api.web.fast_lane import Answer, Reply
+from api.web.cache import Entry
+from api.web.fast_lane import Answer, Client, Headers, Reply
 from api.web.layers import LayerHeaders
 from api.web.problems import NotFound, Problem
 from api.web.query import workout_id_in
@@ -29,22 +33,43 @@ from shared.errors import ServiceUnavailable
 MOST_PARSED_AT_ONCE: Final = 256 * 1024
 # Headers that ask for something out of the ordinary.
 _UNUSUAL: Final = frozenset((b"content-encoding", b"prefer", b"expect", b"origin", b"upgrade"))
+# Those that say who sends what.
+_TOLD: Final = (b"authorization", b"x-api-key", b"content-type")
 _TYPES: Final = (JSON, NDJSON)
+_MOST_SENDERS: Final = 100_000
+_SENDER: Final = "sender"  # a scope's name for what was found out about a WebSocket
+_encode: Final = msgspec.json.Encoder().encode
 Settle = Callable[[bytes | Exception], None]
 
 
-class Upload:
-    """An upload that the lane may take: by whom, to which ride, of which media type."""
+class Sender:
+    """A key, a ride and a media type that uploads come with: what was found out about them."""
 
-    __slots__ = ("beside", "finished", "held", "media_type", "user_id", "workout_id")
+    __slots__ = ("key", "media_type", "removed", "ride", "user_id", "workout_id")
 
     def __init__(
-        self, workout_id: UUID, user_id: UUID, media_type: str, *, finished: bool, beside: bytes
+        self,
+        key: Entry[Caller],
+        workout_id: UUID,
+        ride: Entry[bool],
+        removed: Sequence[int],
+        media_type: str,
     ) -> None:
+        self.key = key
+        self.user_id = key.value.user_id
         self.workout_id = workout_id
-        self.user_id = user_id
+        self.ride = ride
+        self.removed = removed
         self.media_type = media_type
-        self.finished = finished
+
+
+class Upload:
+    """An upload that the lane may take."""
+
+    __slots__ = ("beside", "held", "sender")
+
+    def __init__(self, sender: Sender, beside: bytes) -> None:
+        self.sender = sender
         self.beside = beside  # headers that the answer has as well
         self.held = 0  # bytes of the body
 
@@ -67,37 +92,61 @@ class FastLane:
         self._bodies = state["bodies"]
         self._most_samples = state["settings"].max_batch_samples
         self._largest = min(MOST_PARSED_AT_ONCE, state["settings"].max_body_bytes)
+        self._senders: dict[bytes, Sender] = {}  # by a hash: keys are not kept
 
-    def admit(self, scope: Any) -> Upload | None:
-        """The upload that a request of this head is; None for one that is no, or unusual."""
-        if not scope["path"].endswith(self._after) or scope["method"] != "POST":
+    def admit(self, url: bytes, headers: Headers, client: Client, scheme: str) -> Upload | None:
+        """The upload that a POST with this head is; None for one that is no, or unusual."""
+        given = dict(reversed(headers))  # of two headers of a name, the first
+        if not _UNUSUAL.isdisjoint(given):
             return None
-        given = dict(reversed(scope["headers"]))  # of two headers of a name, the first
-        media_type = _media_type(given.get(b"content-type", b""))
-        if media_type is None or not _UNUSUAL.isdisjoint(given):
-            return None
-        return self._find(scope, given, media_type)
+        sender = self._find(url, given)
+        return Upload(sender, self._layers.of(headers, client, scheme)) if sender else None
 
     def admit_message(self, scope: Any) -> Upload | None:
         """The upload that a message of a WebSocket is; None for an unusual one."""
-        given = dict(reversed(scope["headers"]))
-        return None if b"prefer" in given else self._find(scope, given, JSON)
+        sender: Sender | None = scope.get(_SENDER)
+        if not (sender and self._is_true(sender)):
+            sender = scope[_SENDER] = self._find_of(scope)
+        return Upload(sender, b"") if sender else None
 
-    def _find(self, scope: Any, given: dict[bytes, bytes], media_type: str) -> Upload | None:
+    def _find_of(self, scope: Any) -> Sender | None:
+        given = {**dict(reversed(scope["headers"])), b"content-type": JSON.encode()}
+        if b"prefer" in given or scope["query_string"]:
+            return None
+        return self._find(scope["raw_path"], given)
+
+    def _find(self, url: bytes, given: Mapping[bytes, bytes]) -> Sender | None:
+        told = b"\n".join([url, *[given.get(name, b"") for name in _TOLD]])
+        digest = sha256(told).digest()
+        sender = self._senders.get(digest)
+        if sender is None or not self._is_true(sender):
+            self._senders.pop(digest, None)
+            if sender := self._look_up(url, given):
+                if len(self._senders) >= _MOST_SENDERS:
+                    del self._senders[next(iter(self._senders))]
+                self._senders[digest] = sender
+        return sender
+
+    def _is_true(self, sender: Sender) -> bool:
+        """Whether it would be found once more: neither the key nor the ride has changed."""
+        return self._authenticator.is_open(sender.key) and self._ownerships.is_known(sender.ride)
+
+    def _look_up(self, url: bytes, given: Mapping[bytes, bytes]) -> Sender | None:
+        media_type = _media_type(given.get(b"content-type", b""))
         key = key_in(_text(given, b"authorization"), _text(given, b"x-api-key"))
-        workout_id = self._workout_id(scope["path"])
-        if scope["query_string"] or not (key and workout_id):
+        workout_id = self._workout_id(url)
+        if not (media_type and key and workout_id):
             return None
         caller = self._authenticator.remembered(key, "upload")
-        finished = self._ownerships.remembered(workout_id, caller.user_id) if caller else None
-        if caller is None or finished is None or not self._first_batches.are_past(workout_id):
+        ride = self._ownerships.remembered(workout_id, caller.value.user_id) if caller else None
+        if not (caller and ride and self._first_batches.are_past(workout_id)):
             return None
-        beside = self._layers.of(scope)
-        return Upload(workout_id, caller.user_id, media_type, finished=finished, beside=beside)
+        removed = self._ownerships.removed_from(workout_id)
+        return Sender(caller, workout_id, ride, removed, media_type)
 
     def hold(self, upload: Upload, size: int) -> bool:
         """Whether so many bytes of the body may be held until the rest has come."""
-        if not self._bodies.has_room(size - upload.held) or not self._has_room(upload, 1, 1):
+        if not self._bodies.has_room(size - upload.held) or not self._has_room(upload.sender, 1, 1):
             return False
         self._bodies.hold(size - upload.held)
         upload.held = size
@@ -123,18 +172,19 @@ class FastLane:
 
     def store(self, upload: Upload, body: bytes, settle: Settle) -> bool:
         """As ``take``; ``settle`` gets the receipt, or why there is none."""
-        batch = self._pack(upload, body)
+        sender = upload.sender
+        ride, user = sender.workout_id, sender.user_id
+        batch = self._pack(sender, body)
         size = len(batch.entry) if batch else 0
-        if not batch or not size or not self._has_room(upload, batch.samples, size):
+        if not batch or not size or not self._has_room(sender, batch.samples, size):
             return False
-        ride, user = upload.workout_id, upload.user_id
 
         def end(outcome: str | Exception) -> None:
             self.release(upload)
             if isinstance(outcome, str):
                 self._waiting.end(user, ride, size)
                 self._counts.note_batch(batch.samples)
-                settle(msgspec.json.encode(receipt_of(batch, outcome)))
+                settle(_encode(Receipt(batch.samples, batch.latest, outcome)))
             else:
                 self._quota.give_back(user, batch.samples, minute)
                 self._ride_sizes.add(ride, -batch.samples)
@@ -142,7 +192,7 @@ class FastLane:
                 settle(outcome)
 
         try:
-            self._writer.add(ride, batch.entry, end, finished=upload.finished)
+            self._writer.add(ride, batch.entry, end, finished=sender.ride.value)
         except ServiceUnavailable:
             return False
         minute = self._quota.take(user, batch.samples)
@@ -152,34 +202,35 @@ class FastLane:
         upload.held = len(body)
         return True
 
-    def _pack(self, upload: Upload, body: bytes) -> PackedBatch | None:
+    def _pack(self, sender: Sender, body: bytes) -> PackedBatch | None:
         """None for what is not right in every way."""
         if len(body) > self._largest or not self._bodies.has_room(len(body)):
             return None
-        removed = self._ownerships.removed_from(upload.workout_id)
-        limits = Limits.at(time.time_ns() // 1_000_000, self._most_samples, removed)
+        limits = Limits.at(time.time_ns() // 1_000_000, self._most_samples, sender.removed)
         try:
-            return pack_fast(body, upload.media_type, limits)
+            return pack_fast(body, sender.media_type, limits)
         except Problem:
             return None
 
-    def _has_room(self, upload: Upload, samples: int, size: int) -> bool:
+    def _has_room(self, sender: Sender, samples: int, size: int) -> bool:
         try:
-            self._quota.require(upload.user_id, samples)
-            self._ride_sizes.require(upload.workout_id, upload.user_id, samples)
-            self._waiting.require(upload.user_id, size)
+            self._quota.require(sender.user_id, samples)
+            self._ride_sizes.require(sender.workout_id, sender.user_id, samples)
+            self._waiting.require(sender.user_id, size)
         except Problem:
             return False
         return True
 
     def _answer(self, upload: Upload, receipt: bytes) -> Answer:
-        said = self._quota.headers(upload.user_id)
-        lines = "".join([f"{name.lower()}: {value}\r\n" for name, value in said.items()])
+        said = self._quota.header_lines(upload.sender.user_id)
         length = b"content-length: %d\r\ncontent-type: application/json\r\n" % len(receipt)
-        return Answer(HTTPStatus.ACCEPTED, lines.encode() + length + upload.beside, receipt)
+        return Answer(HTTPStatus.ACCEPTED, said + length + upload.beside, receipt)
 
-    def _workout_id(self, path: str) -> UUID | None:
-        if not path.startswith(self._before):
+    def _workout_id(self, url: bytes) -> UUID | None:
+        """The ride to which an address is; None for one of anything else, or with a query."""
+        parts = parse_url(url)
+        path = unquote(parts.path.decode("ascii"))
+        if parts.query or not (path.startswith(self._before) and path.endswith(self._after)):
             return None
         try:
             return workout_id_in(path[len(self._before) : -len(self._after)])
@@ -194,5 +245,5 @@ def _media_type(named: bytes) -> str | None:
     return found if found in _TYPES else None
 
 
-def _text(given: dict[bytes, bytes], name: bytes) -> str:
+def _text(given: Mapping[bytes, bytes], name: bytes) -> str:
     return given.get(name, b"").decode("latin-1")

@@ -17,6 +17,7 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.epochs import READ, Command, Epochs
+from api.ingest.redis_pipe import RedisPipe
 from api.web.problems import NotFound
 from shared import tracing
 from shared.connections import AsyncRedis
@@ -67,10 +68,10 @@ class _Sent:
 class StreamWriter:
     """Appends batches, those of concurrent requests in one pipeline.
 
-    One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
-    writes in large groups, and with ``appendfsync always`` a group shares one fsync. A group is
-    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply. Its
-    connections are greeted by ``epochs``.
+    One pipeline is under way at a time, by a connection of its own; what arrives meanwhile forms
+    the next. So a busy process writes in large groups, and with ``appendfsync always`` a group
+    shares one fsync. A group is given ``time_limit`` seconds as a whole: ``client`` need not watch
+    over every reply. Its connections are greeted by ``epochs``.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class StreamWriter:
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
-        self._flusher: asyncio.Task[None] | None = None
+        self._pipe = RedisPipe(client, time_limit)
+        self._is_busy = False
+        self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
 
     async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> str:
         """Store a batch; returns once Redis has it, and a fold is asked for if the ride is over.
@@ -106,8 +109,8 @@ class StreamWriter:
             raise ServiceUnavailable("too many uploads are waiting for Redis")
         self._pending.append(_Append(workout_id, entry, finished, settle))
         self._pending_bytes += len(entry)
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
+        if not self._is_busy and len(self._pending) == 1:  # the others of this turn join
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def epoch(self) -> str:
         """The epoch of what was read before. Raises redis.RedisError."""
@@ -181,39 +184,75 @@ class StreamWriter:
         except TimeoutError:
             raise redis.TimeoutError("Redis does not answer") from None
 
-    async def _flush(self) -> None:
-        while self._pending:
-            count = min(len(self._pending), _MOST_AT_ONCE)
-            group = [self._pending.popleft() for _ in range(count)]
-            try:
-                outcomes = await self._write(group)
-            except Exception as error:  # whatever it was, every waiting request gets its answer
-                logger.warning("could not write %d batches: %r", count, error)
-                outcomes = list[str | Exception]([_unavailable(error)] * count)
-            self._pending_bytes -= sum(len(append.entry) for append in group)
-            for append, outcome in zip(group, outcomes, strict=True):
-                append.settle(outcome)
+    def _flush(self) -> None:
+        """Write the next group, unless one is under way."""
+        if self._is_busy or not self._pending:
+            return
+        self._is_busy = True
+        count = min(len(self._pending), _MOST_AT_ONCE)
+        group = [self._pending.popleft() for _ in range(count)]
+        if self._pipe.is_open:
+            self._write(group)
+        else:
+            self._task = asyncio.create_task(self._open_and_write(group))
 
-    async def _write(self, group: list[_Append]) -> list[str | Exception]:
-        """Append a group; for each batch the epoch in which it was stored, or why it was not.
+    async def _open_and_write(self, group: list[_Append]) -> None:
+        try:
+            await self._pipe.open()
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            self._fail(group, error)
+        else:
+            self._write(group)
 
-        The epoch is read first: if Redis is emptied before the batches are there, they are told to
-        be of the one before, and are sent once more than need be; the other way round they would be
-        told to be of the new one, and be lost.
-        """
-        appends: list[Command] = [
-            ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
-            for append in group
-        ]
-        seals: Command = ("MGET", *(sealed_key(append.workout_id) for append in group))
-        sent = await self._send_in_epoch([*appends, seals])
-        secret, *added, sealed = sent.replies
+    def _write(self, group: list[_Append]) -> None:
+        packed = [hiredis.pack_command(command) for command in (READ, *_commands(group))]
+        self._pipe.send(b"".join(packed), len(packed), partial(self._written, group))
+
+    def _written(self, group: list[_Append], replies: list[Any] | Exception) -> None:
+        """Give each batch the epoch in which it was stored, or why it was not."""
+        if isinstance(replies, Exception):
+            self._fail(group, replies)
+            return
+        secret, *added, sealed = replies
         failpoint("after-append")
         if isinstance(sealed, Exception):
-            raise sealed
-        await self._note_late(group, sealed)
-        epoch = self._epochs.tell(sent.run, secret)
-        return [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            self._fail(group, sealed)
+        elif secret is None or any(sealed) or any(append.finished for append in group):
+            self._task = asyncio.create_task(self._finish(group, replies))
+        else:
+            epoch = self._epochs.tell(self._epochs.run_of(self._pipe.connection), secret)
+            self._settle(
+                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            )
+
+    async def _finish(self, group: list[_Append], replies: list[Any]) -> None:
+        """What more there is to be done: for an epoch, or for rides that are over."""
+        try:
+            sent = _Sent(replies, self._epochs.run_of(self._pipe.connection))
+            if replies[0] is None:
+                sent = await self._send_in_epoch(_commands(group))
+            secret, *added, sealed = sent.replies
+            if isinstance(sealed, Exception):
+                raise sealed
+            await self._note_late(group, sealed)
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            self._fail(group, error)
+        else:
+            epoch = self._epochs.tell(sent.run, secret)
+            self._settle(
+                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            )
+
+    def _fail(self, group: list[_Append], error: Exception) -> None:
+        logger.warning("could not write %d batches: %r", len(group), error)
+        self._settle(group, [_unavailable(error)] * len(group))
+
+    def _settle(self, group: list[_Append], outcomes: Sequence[str | Exception]) -> None:
+        self._is_busy = False
+        self._pending_bytes -= sum([len(append.entry) for append in group])
+        for append, outcome in zip(group, outcomes, strict=True):
+            append.settle(outcome)
+        self._flush()
 
     async def _send_in_epoch(self, commands: Sequence[Command]) -> "_Sent":
         """The reply to ``READ``, and then those to the commands.
@@ -236,6 +275,19 @@ class StreamWriter:
         }
         if over:
             await self._carry_out(_note_late(over))
+
+
+def _commands(group: list[_Append]) -> list[Command]:
+    """What stores a group, and tells which of its rides are over.
+
+    The epoch is read before: if Redis is emptied before the batches are there, they are told to be
+    of the one before, and are sent once more than need be; the other way round they would be told
+    to be of the new one, and be lost.
+    """
+    appends: list[Command] = [
+        ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry) for append in group
+    ]
+    return [*appends, ("MGET", *[sealed_key(append.workout_id) for append in group])]
 
 
 def _event(workout_id: UUID) -> Command:

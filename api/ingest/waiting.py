@@ -56,8 +56,9 @@ class WaitingBytes:
 
     def __init__(self, share: int) -> None:
         self._share = share
-        self._measured: dict[UUID, int] = {}
-        self._added: defaultdict[UUID, _Added] = defaultdict(_Added)
+        # By the numbers of the users' ids, as the hash of a UUID is a Python function.
+        self._measured: dict[int, int] = {}
+        self._added: defaultdict[int, _Added] = defaultdict(_Added)
         self._due: set[UUID] = set()  # to be measured
 
     def require(self, user_id: UUID, size: int = 1) -> None:
@@ -87,15 +88,15 @@ class WaitingBytes:
 
     def begin(self, user_id: UUID, size: int) -> None:
         """A batch for which there is room is on its way to Redis."""
-        self._added[user_id].under_way += size
+        self._added[user_id.int].under_way += size
 
     def give_up(self, user_id: UUID, size: int) -> None:
         """It has not got there."""
-        self._added[user_id].under_way -= size
+        self._added[user_id.int].under_way -= size
 
     def end(self, user_id: UUID, workout_id: UUID, size: int) -> None:
         """It has."""
-        added = self._added[user_id]
+        added = self._added[user_id.int]
         added.under_way -= size
         added.size += size
         added.streams.add(samples_key(workout_id))
@@ -107,8 +108,8 @@ class WaitingBytes:
 
         Raises redis.RedisError: then it is done the next time.
         """
-        due = {user_id: list(self._added[user_id].streams) for user_id in self._due}
-        sizes = {user_id: self._added[user_id].size for user_id in due}
+        due = {user_id: list(self._added[user_id.int].streams) for user_id in self._due}
+        sizes = {user_id: self._added[user_id.int].size for user_id in due}
         async with redis.pipeline(transaction=False) as pipe:
             for user_id, streams in due.items():
                 key = waiting_key(user_id)
@@ -126,21 +127,21 @@ class WaitingBytes:
 
     def _note(self, user_id: UUID, total: int, size: int, streams: list[str]) -> None:
         self._due.discard(user_id)
-        self._measured[user_id] = total
-        added = self._added[user_id]
+        self._measured[user_id.int] = total
+        added = self._added[user_id.int]
         added.size -= size
         added.streams.difference_update(streams)
 
     def _forget_idle(self) -> None:
         """Forget users without an upload in progress; under 1/64 of the share goes uncounted."""
-        for user_id in [each for each, added in self._added.items() if not added.under_way]:
-            del self._added[user_id]
-            self._measured.pop(user_id, None)
+        for user in [each for each, added in self._added.items() if not added.under_way]:
+            del self._added[user]
+            self._measured.pop(user, None)
 
     def _used(self, user_id: UUID) -> int:
-        added = self._added.get(user_id)
+        added = self._added.get(user_id.int)
         here = added.size + added.under_way if added else 0
-        return self._measured.get(user_id, 0) + here
+        return self._measured.get(user_id.int, 0) + here
 
 
 async def keep_shares(waiting: WaitingBytes, redis: AsyncRedis, database: AsyncDatabase) -> None:

@@ -135,13 +135,21 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
         super().on_message_complete()
 
     def on_headers_complete(self) -> None:
-        """The last header of a request: some paths are answered with headers of their own."""
+        """The last header of a request."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
-        path = self.scope["path"] if self.cycle else _API
+        self.headers = _NoTrailers(self.headers)
+
+    def begin_cycle(self) -> None:
+        """Have the application asked. Some paths are answered with headers of their own."""
+        before = self.cycle
+        super().begin_cycle()
+        if self.cycle is before:  # a WebSocket
+            return
+        path = self.scope["path"]
         if not path.startswith(_API) or path.startswith(_OF_THEIR_OWN):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
             own = [
@@ -149,9 +157,8 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
                 for name, value in headers_of(path, self._tiles_url())
             ]
             self.cycle.default_headers = [*date, *own]
-        if self.cycle and self.scope["method"] in ("GET", "HEAD"):
+        if self.scope["method"] in ("GET", "HEAD"):
             self.cycle.default_headers = _Defaults(self.cycle.default_headers)
-        self.headers = _NoTrailers(self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, with the headers of every answer: no application sees it."""

@@ -14,7 +14,7 @@ does not decode is malformed. So a new channel needs no new version, and anythin
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
@@ -71,22 +71,35 @@ def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
 
     ``values``: of CHANNELS in their order, within their bounds, None where missing.
     """
-    layout, types, numbers = bytearray(), "<qB", list[float]()
-    for code, value in enumerate(values):
+    layout, numbers = b"", list[float]()
+    for columns, factor, value in zip(_COLUMN, _FACTORS, values, strict=False):
         if value is None:
             continue
-        factor = _FACTORS[code]
         whole = round(value * factor)
-        if whole / factor == value and (whole or math.copysign(1, value) > 0):
-            kind = _narrowest(whole, whole)
+        if whole > 0 and whole / factor == value:
+            layout += columns[_UNSIGNED[whole.bit_length()]]
             numbers.append(whole)
         else:
-            kind = _FLOAT
-            numbers.append(value)
-        layout += _COLUMN[code][kind]
-        types += _TYPES[kind]
-    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0)
-    return head + layout + struct.pack(types, timestamp, 0, *numbers)
+            kind, number = _seldom(value, whole, factor)
+            layout += columns[kind]
+            numbers.append(number)
+    head, pack = _packer_of(layout)
+    return head + pack(timestamp, 0, *numbers)
+
+
+def _seldom(value: float, whole: int, factor: float) -> tuple[int, float]:
+    """The kind of a value that is none above zero with the usual decimals, and what is packed."""
+    if whole / factor == value and (whole or math.copysign(1, value) > 0):
+        return _narrowest(whole, whole), whole
+    return _FLOAT, value
+
+
+@lru_cache(4096)
+def _packer_of(layout: bytes) -> tuple[bytes, Callable[..., bytes]]:
+    """Of one sample with these columns: what its entry begins with, and what packs the rest."""
+    types = "".join([_TYPES[kind] for kind in layout[1::2]])
+    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0) + layout
+    return head, struct.Struct(f"<qB{types}").pack
 
 
 def encode_table(timestamps: IntArray, codes: tuple[int, ...], values: FloatArray) -> bytes | None:

@@ -22,6 +22,7 @@ from api.__main__ import configure
 from api.app import create_app
 from ops.admin.accounts import create_account
 from shared.connections import open_redis
+from shared.credentials import key_id_of
 from shared.redis_keys import sealed_key
 from shared.settings import Settings
 from tests.api.answers import T0, eventually
@@ -340,3 +341,15 @@ def test_answers_have_the_headers_of_every_layer(
             fast, usual = (way.ask(way.request(*headers)) for way in ways)
             assert fast == usual
         assert ways[0].count(ways[0].request(KEY, b"X-Forwarded-Proto: https")) == 0
+
+
+def test_what_the_lane_knows_of_a_key_ends_with_the_key(
+    settings: Settings, database_url: str
+) -> None:
+    with serving(msgspec.structs.replace(settings, fast_lane=True)) as way:
+        begin(way, database_url)
+        assert way.count(way.request(KEY)) == 0
+        base = "http://{}:{}".format(*way.address)
+        with httpx2.Client(base_url=base, headers={"X-API-Key": way.key}, timeout=60) as client:
+            assert client.delete(f"/api/keys/{key_id_of(way.key)}").is_success
+        assert way.ask(way.request(KEY)).startswith(b"HTTP/1.1 401 ")

@@ -1,7 +1,9 @@
 """The only writer of streams, against a real Redis."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -22,13 +24,16 @@ GONE = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis:/
 
 
 def write(
-    settings: Settings, writing: Callable[[StreamWriter], Awaitable[T]], limit: int = LIMIT
+    settings: Settings,
+    writing: Callable[[StreamWriter], Awaitable[T]],
+    limit: int = LIMIT,
+    time_limit: float = 5,
 ) -> T:
     async def run() -> T:
         epochs = Epochs()
         opened = open_async_redis(settings, bounded=False, greet=epochs.greet)
         async with asyncio.timeout(30), opened as client:
-            return await writing(StreamWriter(client, epochs, limit, 5))
+            return await writing(StreamWriter(client, epochs, limit, time_limit))
 
     return asyncio.run(run())
 
@@ -189,3 +194,30 @@ def test_a_request_given_up_leaves_the_writer_working(
 
     write(settings, give_up_one)
     assert stored(redis_client, workout) == [b"1", b"2"]
+
+
+def test_a_lost_connection_fails_at_most_the_group_that_is_under_way(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+
+    async def append_around_a_loss(writer: StreamWriter) -> None:
+        await writer.append(workout, b"1", finished=False)
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+        with suppress(ServiceUnavailable):  # unless the loss is noticed before it is sent
+            await writer.append(workout, b"2", finished=False)
+        await writer.append(workout, b"3", finished=False)
+
+    write(settings, append_around_a_loss)
+    assert stored(redis_client, workout)[-1] == b"3"
+
+
+def test_a_redis_that_does_not_answer_is_given_up_in_time() -> None:
+    async def append(writer: StreamWriter) -> str:
+        return await writer.append(uuid4(), b"1", finished=False)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        told = {"DATABASE_URL": "postgresql://none", "REDIS_URL": address}
+        with pytest.raises(ServiceUnavailable):
+            write(read_settings(told), append, time_limit=0.1)
