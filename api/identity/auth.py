@@ -1,6 +1,8 @@
 """Who calls: API keys, found by id, compared in constant time, cached while they are true."""
 
 import hmac
+import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,17 +102,16 @@ class Authenticator:
     def remembered(self, text: str, scope: str) -> Entry[Caller] | None:
         """As ``open``, where that needs no look and raises nothing; None says nothing."""
         entry = self._callers.fresh(hash_key(text))
-        return entry if entry and scope in entry.value.scopes and self.is_open(entry) else None
+        return entry if entry and scope in entry.value.scopes and _seconds_left(entry) else None
 
-    def is_open(self, entry: Entry[Caller]) -> bool:
-        """Whether ``remembered`` would give this once more: the key is used again."""
-        caller = entry.value
-        if not self._callers.is_fresh(entry):
-            return False
-        if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-            return False
-        self._used.add(caller.key_id)
-        return True
+    def open_until(self, entry: Entry[Caller]) -> float:
+        """Until when ``remembered`` would give this once more, unless it is dropped: it is used.
+
+        By the monotonic clock.
+        """
+        self._used.add(entry.value.key_id)
+        ends_at = time.monotonic() + _seconds_left(entry)
+        return min(self._callers.fresh_until(entry), ends_at)
 
     def _may_be_local(self, request: HTTPConnection[Any]) -> bool:
         """Not a page of ours either: it would go on as another user when its session has ended."""
@@ -216,6 +217,14 @@ def key_in(authorization: str, x_api_key: str) -> str:
     """The key in these headers, each of which may be empty; empty without one."""
     bearer = _bearer_in(authorization)
     return x_api_key.strip() if bearer is None else bearer
+
+
+def _seconds_left(entry: Entry[Caller]) -> float:
+    """Of the key; 0 once it has expired."""
+    expires_at = entry.value.expires_at
+    if expires_at is None:
+        return math.inf
+    return max((expires_at - datetime.now(UTC)).total_seconds(), 0)
 
 
 def _bearer_in(authorization: str) -> str | None:

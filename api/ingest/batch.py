@@ -88,6 +88,11 @@ class PackedBatch(NamedTuple):
     latest: int | None  # the latest timestamp
     dropped: Sequence[Fault] = ()
 
+    @property
+    def most_bytes(self) -> int:
+        """Of the entry."""
+        return len(self.entry)
+
 
 @dataclass(frozen=True)
 class ParsedBatch:

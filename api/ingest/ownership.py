@@ -42,9 +42,9 @@ class Ownerships:
         """As ``is_finished``, where that needs no look; None says nothing."""
         return self._finished.fresh((workout_id, user_id))
 
-    def is_known(self, entry: Entry[bool]) -> bool:
-        """Whether ``remembered`` would give this once more."""
-        return self._finished.is_fresh(entry)
+    def known_until(self, entry: Entry[bool]) -> float:
+        """Until when ``remembered`` would give this once more, unless it is dropped."""
+        return self._finished.fresh_until(entry)
 
     def removed_from(self, workout_id: UUID) -> list[int]:
         """Where ranges begin and end (ms), in turn, that were removed from the ride for good."""

@@ -25,6 +25,8 @@ class Quota:
         self._limit = limit
         self._clock = clock
         self._minute = 0
+        self._lines = b'ratelimit-policy: "samples";q=%d;w=%d\r\n' % (limit, WINDOW)
+        self._lines += b'ratelimit: "samples";r=%d;t=%d\r\n'
         # By the numbers of the users' ids, as the hash of a UUID is a Python function.
         self._counted: dict[int, int] = {}  # Redis was told
         self._pending: dict[int, int] = {}  # used here since
@@ -32,28 +34,27 @@ class Quota:
     def require(self, user_id: UUID, samples: int = 1) -> None:
         """Raises TooManyRequests if that many are not left."""
         if self._used(user_id) + samples > self._limit:
-            wait = {"Retry-After": str(self._seconds_left())}
-            raise TooManyRequests(
-                f"a user may upload {self._limit} samples a minute, by all keys together",
-                headers={**self.headers(user_id), **wait},
-            )
+            raise self._exceeded(user_id)
 
     @contextmanager
     def taking(self, user_id: UUID, samples: int) -> Iterator[None]:
         """Use samples; they are given back if the block fails. Raises TooManyRequests."""
-        self.require(user_id, samples)
         minute = self.take(user_id, samples)
+        if minute is None:
+            raise self._exceeded(user_id)
         try:
             yield
         except BaseException:
             self.give_back(user_id, samples, minute)
             raise
 
-    def take(self, user_id: UUID, samples: int) -> int:
-        """Use samples that are left; returns the minute to which they count."""
-        minute = self._current_minute()
-        user = user_id.int
-        self._pending[user] = self._pending.get(user, 0) + samples
+    def take(self, user_id: UUID, samples: int) -> int | None:
+        """Use samples: the minute to which they count; None if that many are not left."""
+        minute, user = self._current_minute(), user_id.int
+        pending = self._pending.get(user, 0) + samples
+        if self._counted.get(user, 0) + pending > self._limit:
+            return None
+        self._pending[user] = pending
         return minute
 
     def give_back(self, user_id: UUID, samples: int, minute: int) -> None:
@@ -72,12 +73,7 @@ class Quota:
     def header_lines(self, user_id: UUID) -> bytes:
         """The same as lines, each with its end."""
         left = max(self._limit - self._used(user_id), 0)
-        return b'ratelimit-policy: "samples";q=%d;w=%d\r\nratelimit: "samples";r=%d;t=%d\r\n' % (
-            self._limit,
-            WINDOW,
-            left,
-            self._seconds_left(),
-        )
+        return self._lines % (left, WINDOW - int(self._clock()) % WINDOW)
 
     async def publish(self, redis: AsyncRedis) -> None:
         """Add what was used to the counts in Redis. Raises redis.RedisError."""
@@ -95,6 +91,13 @@ class Quota:
             totals = (await pipe.execute())[1::2]
         if minute == self._current_minute():
             self._counted.update(zip(added, totals, strict=True))
+
+    def _exceeded(self, user_id: UUID) -> TooManyRequests:
+        wait = {"Retry-After": str(self._seconds_left())}
+        return TooManyRequests(
+            f"a user may upload {self._limit} samples a minute, by all keys together",
+            headers={**self.headers(user_id), **wait},
+        )
 
     def _used(self, user_id: UUID) -> int:
         self._current_minute()

@@ -43,29 +43,34 @@ class RideSizes:
     def require(self, workout_id: UUID, user_id: UUID, samples: int = 1) -> None:
         """Raises Conflict if the ride has no room for that many."""
         if self._size(workout_id.int) + samples > self._limit:
-            self._refused[workout_id.int] = user_id
-            raise LimitReached(
-                f"a workout may have {self._limit} samples, and this one has no room for more:"
-                " complete it and start another"
-            )
+            raise self._full(workout_id, user_id)
 
     @contextmanager
     def taking(self, workout_id: UUID, user_id: UUID, samples: int) -> Iterator[None]:
         """Add samples to a ride; they are taken back if the block fails. Raises Conflict."""
-        self.require(workout_id, user_id, samples)
-        self.add(workout_id, samples)
+        if not self.take(workout_id, samples):
+            raise self._full(workout_id, user_id)
         try:
             yield
         except BaseException:
-            self.add(workout_id, -samples)
+            self.give_back(workout_id, samples)
             raise
 
-    def add(self, workout_id: UUID, samples: int) -> None:
-        """Add samples to a ride that has room for them; or take them back, if negative."""
+    def take(self, workout_id: UUID, samples: int) -> bool:
+        """Add samples to a ride; False if it has no room for them."""
         ride = workout_id.int
-        pending = self._pending[ride] = self._pending.get(ride, 0) + samples
+        pending = self._pending.get(ride, 0) + samples
+        if self._known.get(ride, 0) + pending > self._limit:
+            return False
+        self._pending[ride] = pending
         if pending >= self._step:
             self._due.add(ride)
+        return True
+
+    def give_back(self, workout_id: UUID, samples: int) -> None:
+        """Samples of a ride were not stored after all."""
+        ride = workout_id.int
+        self._pending[ride] = self._pending.get(ride, 0) - samples
 
     async def publish(self, redis: AsyncRedis) -> None:
         """Add what was taken to the counts in Redis, and learn them. Raises redis.RedisError."""
@@ -97,6 +102,13 @@ class RideSizes:
                 await redis.set(size_key(workout_id), found.archived, ex=SIZE_KEPT_FOR)
                 self._known[ride] = found.archived
                 self._pending.pop(ride, None)
+
+    def _full(self, workout_id: UUID, user_id: UUID) -> LimitReached:
+        self._refused[workout_id.int] = user_id
+        return LimitReached(
+            f"a workout may have {self._limit} samples, and this one has no room for more:"
+            " complete it and start another"
+        )
 
     def _size(self, ride: int) -> int:
         return self._known.get(ride, 0) + self._pending.get(ride, 0)

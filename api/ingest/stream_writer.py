@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import hiredis
@@ -17,11 +17,13 @@ from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.epochs import READ, Command, Epochs
+from api.ingest.parsing import pack_all
 from api.ingest.redis_pipe import RedisPipe
+from api.ingest.table import Rows
 from api.web.problems import NotFound
 from shared import tracing
 from shared.connections import AsyncRedis
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TrackerError
 from shared.events import FoldRequest
 from shared.failpoints import failpoint
 from shared.redis_keys import (
@@ -49,12 +51,35 @@ logger = logging.getLogger(__name__)
 Settle = Callable[[str | Exception], None]
 
 
+class Place(NamedTuple):
+    """Where the batches of a ride go, and what says that it is over."""
+
+    workout_id: UUID
+    stream: str
+    sealed: str
+
+
+def place_of(workout_id: UUID) -> Place:
+    """The place of a ride."""
+    return Place(workout_id, samples_key(workout_id), sealed_key(workout_id))
+
+
+class NotRight(TrackerError):
+    """Something is wrong with the rows of a batch, of which nothing was stored."""
+
+
 @dataclass(slots=True)
 class _Append:
-    workout_id: UUID
-    entry: bytes
+    place: Place
+    batch: bytes | Rows
+    size: int  # bytes
     finished: bool  # known to be over, whatever its sealed key says
     settle: Settle
+
+    @property
+    def entry(self) -> bytes:
+        """The batch in its stream form; of rows, once they are packed."""
+        return self.batch if isinstance(self.batch, bytes) else self.batch.entry
 
 
 @dataclass(frozen=True)
@@ -69,9 +94,9 @@ class StreamWriter:
     """Appends batches, those of concurrent requests in one pipeline.
 
     One pipeline is under way at a time, by a connection of its own; what arrives meanwhile forms
-    the next. So a busy process writes in large groups, and with ``appendfsync always`` a group
-    shares one fsync. A group is given ``time_limit`` seconds as a whole: ``client`` need not watch
-    over every reply. Its connections are greeted by ``epochs``.
+    the next. So a busy process packs and writes in large groups, and with ``appendfsync always`` a
+    group shares one fsync. A group is given ``time_limit`` seconds as a whole: ``client`` need not
+    watch over every reply. Its connections are greeted by ``epochs``.
     """
 
     def __init__(
@@ -96,19 +121,26 @@ class StreamWriter:
         batch or did not say so: sending it again is then right, and harmless.
         """
         done = asyncio.get_running_loop().create_future()
-        self.add(workout_id, entry, partial(settle, done), finished=finished)
+        if not self.has_room(len(entry)):
+            raise ServiceUnavailable("too many uploads are waiting for Redis")
+        place, told = place_of(workout_id), partial(settle, done)
+        self.add(place, entry, len(entry), told, finished=finished)
         epoch: str = await done
         return epoch
 
-    def add(self, workout_id: UUID, entry: bytes, settle: Settle, *, finished: bool) -> None:
-        """As ``append``; ``settle`` is called with what that returns or would raise.
+    def has_room(self, size: int) -> bool:
+        """Whether a batch of so many bytes may wait, too."""
+        return self._pending_bytes + size <= self._max_pending_bytes
 
-        Raises ServiceUnavailable if too much waits: then it is not called.
+    def add(
+        self, place: Place, batch: bytes | Rows, size: int, settle: Settle, *, finished: bool
+    ) -> None:
+        """As ``append``, of a batch for which there is room, or of rows that may take its size.
+
+        ``settle`` is called with what that returns or would raise, and with NotRight for rows.
         """
-        if self._pending_bytes + len(entry) > self._max_pending_bytes:
-            raise ServiceUnavailable("too many uploads are waiting for Redis")
-        self._pending.append(_Append(workout_id, entry, finished, settle))
-        self._pending_bytes += len(entry)
+        self._pending.append(_Append(place, batch, size, finished, settle))
+        self._pending_bytes += size
         if not self._is_busy and len(self._pending) == 1:  # the others of this turn join
             asyncio.get_running_loop().call_soon(self._flush)
 
@@ -190,11 +222,24 @@ class StreamWriter:
             return
         self._is_busy = True
         count = min(len(self._pending), _MOST_AT_ONCE)
-        group = [self._pending.popleft() for _ in range(count)]
-        if self._pipe.is_open:
+        group = self._pack([self._pending.popleft() for _ in range(count)])
+        if not group:
+            self._settle([], [])
+        elif self._pipe.is_open:
             self._write(group)
         else:
             self._task = asyncio.create_task(self._open_and_write(group))
+
+    def _pack(self, group: list[_Append]) -> list[_Append]:
+        """Pack all rows together. Those in which something is wrong are told so, and left out."""
+        rows = [append.batch for append in group if isinstance(append.batch, Rows)]
+        if pack_all(rows, time.time_ns() // 1_000_000):
+            return group
+        for append in group:
+            if not append.entry:
+                self._pending_bytes -= append.size
+                append.settle(NotRight())
+        return [append for append in group if append.entry]
 
     async def _open_and_write(self, group: list[_Append]) -> None:
         try:
@@ -249,7 +294,7 @@ class StreamWriter:
 
     def _settle(self, group: list[_Append], outcomes: Sequence[str | Exception]) -> None:
         self._is_busy = False
-        self._pending_bytes -= sum([len(append.entry) for append in group])
+        self._pending_bytes -= sum([append.size for append in group])
         for append, outcome in zip(group, outcomes, strict=True):
             append.settle(outcome)
         self._flush()
@@ -269,7 +314,7 @@ class StreamWriter:
     async def _note_late(self, group: list[_Append], sealed: list[Any]) -> None:
         """Have rides that are over folded once more, soon; however many batches ask for it."""
         over = {
-            append.workout_id
+            append.place.workout_id
             for append, seal in zip(group, sealed, strict=True)
             if append.finished or seal == SEALED_COMPLETED
         }
@@ -285,9 +330,9 @@ def _commands(group: list[_Append]) -> list[Command]:
     to be of the new one, and be lost.
     """
     appends: list[Command] = [
-        ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry) for append in group
+        ("XADD", append.place.stream, "*", BATCH_FIELD, append.entry) for append in group
     ]
-    return [*appends, ("MGET", *[sealed_key(append.workout_id) for append in group])]
+    return [*appends, ("MGET", *[append.place.sealed for append in group])]
 
 
 def _event(workout_id: UUID) -> Command:

@@ -84,7 +84,12 @@ class Cache(Generic[K, V]):
 
     def is_fresh(self, entry: Entry[V]) -> bool:
         """Whether ``get`` would give the value of an entry of this cache without a load."""
-        return not entry.is_dropped and self._age(entry) < self._fresh_for
+        return self._clock() < self.fresh_until(entry)
+
+    def fresh_until(self, entry: Entry[V]) -> float:
+        """When that ends by the clock, unless the entry is dropped or confirmed before."""
+        since = max(entry.loaded_at, self._confirmed_at)
+        return -math.inf if entry.is_dropped else since + self._fresh_for
 
     def confirm(self, at: float) -> None:
         """Every value loaded before this moment of the clock was true then: others are dropped."""

@@ -3,12 +3,17 @@
 It refuses nothing. A request that it does not take, for whatever reason, is left to the application
 as it has come, and that answers. One that it took and could not carry out is left to the
 application, too, with the reason.
+
+A device sends the same head again and again, but for the length of the body. A request that has
+come whole and with such a head is not parsed once more.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -23,6 +28,7 @@ FAST_LANE: Final = "fast_lane"
 FAILURE: Final = "failure"
 # Seconds for which the lane waits for a body that comes in pieces; the application waits longer.
 _PATIENCE: Final = 1.0
+_find_length: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,9})\r\n").search
 
 
 class Answer(NamedTuple):
@@ -35,7 +41,7 @@ class Answer(NamedTuple):
 
 Headers = list[tuple[bytes, bytes]]
 Client = tuple[str, int] | None
-Reply = Callable[[Answer | Exception], None]
+Reply = Callable[[Answer | Exception | None], None]
 
 
 class Lane(Protocol):
@@ -44,14 +50,20 @@ class Lane(Protocol):
     def admit(self, url: bytes, headers: Headers, client: Client, scheme: str) -> Any:
         """What is to be done, for a POST with this head; None for one that it does not take."""
 
+    def remember(self, head: bytes, task: Any) -> None:
+        """A head without the length of its body, which is of such a request."""
+
+    def recall(self, head: bytes) -> Any:
+        """As ``admit``, of a head that is remembered; None for any other."""
+
     def hold(self, task: Any, size: int) -> bool:
         """Whether so many bytes of the body may be held until the rest has come."""
 
     def release(self, task: Any) -> None:
         """Nothing is held any more."""
 
-    def take(self, task: Any, body: bytes, reply: Reply) -> bool:
-        """Begin, and call ``reply`` once it is done; False to leave the request alone."""
+    def take(self, task: Any, body: bytes, reply: Reply) -> None:
+        """Carry it out, and call ``reply``; with None to leave the request alone."""
 
 
 class FastLaneProtocol(HttpToolsProtocol):
@@ -66,10 +78,51 @@ class FastLaneProtocol(HttpToolsProtocol):
     _held_since = 0.0
     _hold_ends: asyncio.TimerHandle | None = None
     _reads_head = False
+    is_between = True  # two requests, or before the first
+    _whole_head = b""  # of a request that came whole, without the length
+    _peer = b""
     _head: tuple[Headers, int, bytes] = ([], 0, b"")
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        super().connection_made(_of_any_type(transport))
+        self.url, self.headers = b"", []
+        self._peer = f"{self.client[0] if self.client else ''}\n".encode()
+
     def data_received(self, data: bytes) -> None:
-        """Bytes of a head or a body."""
+        """Bytes of a head or a body, or of both."""
+        if self.app_state.get(FAST_LANE) and self._is_idle():
+            head, end = self._head_of_whole(data)
+            if head and (task := self._lane.recall(head)):
+                self.begin_known(_Post.of_whole(data[:end], data[end:]), task)
+                return
+            self._whole_head = head
+        self.parse(data)
+        self._whole_head = b""
+
+    def _is_idle(self) -> bool:
+        """Whether every request that came before is answered, and another one may follow."""
+        before = self.cycle
+        is_over = before is None or (before.response_complete and before.keep_alive)
+        return is_over and self.is_between
+
+    def _head_of_whole(self, data: bytes) -> tuple[bytes, int]:
+        """Who sends which head, without its length, if a body of just that follows; and its end."""
+        end = data.find(b"\r\n\r\n") + 4
+        found = _find_length(data, 0, end)
+        if found is None or end + int(found[1]) != len(data):
+            return b"", end
+        start, stop = found.span(1)
+        return b"".join((self._peer, data[:start], data[stop:end])), end
+
+    def begin_known(self, post: "_Post", task: Any) -> None:
+        """Take a request without parsing it."""
+        self._unset_keepalive_if_required()
+        self.cycle = _of_any_type(post)
+        self._try(post, task)
+
+    def parse(self, data: bytes) -> None:
+        """Have bytes parsed."""
         super().data_received(data)
         if self._held:  # the end of its body was not among them
             self._wait_for_body(*self._held)
@@ -82,13 +135,14 @@ class FastLaneProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request. A scope is made for those that the application gets."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.is_between = False
 
     def on_headers_complete(self) -> None:
         """The last header of a request."""
         if not self._may_be_taken():
             self.begin_cycle()
             return
-        before, post = self.cycle, _of_any_type(_Post(self))
+        before, post = self.cycle, _of_any_type(_Post.of(self))
         self.cycle = post
         if before is None or before.response_complete:
             self._reads_head = True
@@ -119,6 +173,7 @@ class FastLaneProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
+        self.is_between = True
         super().on_message_complete()
         if held := self._let_go():
             self._try(*held)
@@ -141,6 +196,7 @@ class FastLaneProtocol(HttpToolsProtocol):
 
         Others may have come behind it.
         """
+        post.read_head()
         now = self.parser, self.cycle, self.url, self.headers
         self.cycle = _of_any_type(None)
         self.parser, self.url, self.headers = _of_any_type(post), post.url, post.headers
@@ -155,14 +211,18 @@ class FastLaneProtocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def _try(self, post: "_Post", task: Any) -> None:
-        def reply(answer: Answer | Exception) -> None:
+        def reply(answer: Answer | Exception | None) -> None:
             if isinstance(answer, Answer):
                 self._write(post, answer)
             else:
-                self._begin_usual(post, **{FAILURE: answer})
+                self._begin_usual(post, **({FAILURE: answer} if answer else {}))
 
-        if self.flow.write_paused or not self._lane.take(task, post.body, reply):
+        if self._whole_head and post.is_lasting():
+            self._lane.remember(self._whole_head, task)
+        if self.flow.write_paused:
             self._begin_usual(post)
+        else:
+            self._lane.take(task, post.body, reply)
 
     def _write(self, post: "_Post", answer: Answer) -> None:
         post.response_complete = True
@@ -230,18 +290,54 @@ class _Post:
 
     __slots__ = (
         *("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete"),
-        *("url", "version"),
+        *("unread", "url", "version"),
     )
     message_event: Final = _Nobody()
     scope: Final[dict[str, Any]] = {}
 
-    def __init__(self, connection: HttpToolsProtocol) -> None:
-        self.url, self.headers = connection.url, connection.headers
-        self.version = connection.parser.get_http_version()
-        self.keep_alive = self.version != "1.0" and connection.parser.should_keep_alive()
-        self.body = b""
-        self.more_body = True
+    def __init__(self, version: str, *, keep_alive: bool, more_body: bool) -> None:
+        self.url = b""
+        self.headers: Headers = []
+        self.version = version
+        self.keep_alive = keep_alive
+        self.body = self.unread = b""
+        self.more_body = more_body
         self.disconnected = self.response_complete = False
+
+    @classmethod
+    def of(cls, connection: HttpToolsProtocol) -> "_Post":
+        """The request of which the last header has come."""
+        version = connection.parser.get_http_version()
+        keep_alive = version != "1.0" and connection.parser.should_keep_alive()
+        post = cls(version, keep_alive=keep_alive, more_body=True)
+        post.url, post.headers = connection.url, connection.headers
+        return post
+
+    @classmethod
+    def of_whole(cls, head: bytes, body: bytes) -> "_Post":
+        """A request with a head that is like one that was parsed."""
+        post = cls("1.1", keep_alive=True, more_body=False)
+        post.unread, post.body = head, body
+        return post
+
+    def is_lasting(self) -> bool:
+        """Whether another request with such a head may follow, and ends where its length says."""
+        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        return self.keep_alive and self.version == "1.1" and not is_chunked
+
+    def read_head(self) -> None:
+        """Parse the head, if nobody has."""
+        if self.unread:
+            HttpRequestParser(self).feed_data(self.unread)
+            self.unread = b""
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address."""
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """As uvicorn keeps it."""
+        self.headers.append((name.lower(), value))
 
     def get_http_version(self) -> str:
         """As of the parser."""

@@ -92,7 +92,6 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
     # From the connection, or the first byte of a further request, to the last header.
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
-    _awaits_end = False  # of a request, its body included
     _framing = 0  # bytes of this request that were no body, but for those of its first piece
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,10 +104,16 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
         super().connection_lost(exc)
         self._disarm()
 
-    def data_received(self, data: bytes) -> None:
+    def begin_known(self, post: Any, task: Any) -> None:
+        """A whole request, with a head that is no larger than another was."""
+        self._awaits_head = False
+        self._disarm()
+        super().begin_known(post, task)
+
+    def parse(self, data: bytes) -> None:
         """Bytes of a head or a body. Most heads arrive whole, and need no timer."""
         self._framing += len(data)
-        super().data_received(data)
+        super().parse(data)
         if self._framing > (MOST_HEAD if self._awaits_head else MOST_FRAMING):
             self._refuse("The head is too large.")
         if not self._owes():
@@ -125,14 +130,9 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self._awaits_head = self._awaits_end = True
+        self._awaits_head = True
         self._framing = 0
         super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """The last byte of a request."""
-        self._awaits_end = False
-        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         """The last header of a request."""
@@ -197,7 +197,7 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
         uvicorn would keep such a connection for ever. A body that is read has its own time limit.
         """
         is_answered = self.cycle is not None and self.cycle.response_complete
-        return self._awaits_head or (self._awaits_end and is_answered)
+        return self._awaits_head or (is_answered and not self.is_between)
 
     def _announces_body(self) -> bool:
         announced = {name: value for name, value in self.headers if name in _BODY_HEADERS}
