@@ -57,6 +57,15 @@ def test_uvicorn_asks_of_a_cycle_what_the_one_of_the_fast_lane_has() -> None:
     ]
 
 
+def test_uvicorn_begins_a_request_by_no_more_than_what_the_fast_lane_does_of_a_known_head() -> None:
+    """`api/web/fast_lane.py`: ``begin_known`` takes a request past ``data_received``."""
+    received = getsource(HttpToolsProtocol.data_received)
+    assert re.findall(r"self\.(\w+)\(", received.partition("try:")[0]) == [
+        "_unset_keepalive_if_required"
+    ]
+    assert {"keep_alive", "response_complete"} <= {*RequestResponseCycle.__init__.__code__.co_names}
+
+
 def test_a_cycle_of_uvicorn_has_what_the_fast_lane_sets() -> None:
     """`api/web/fast_lane.py`: ``_write`` does what ``send`` does of a whole answer."""
     names = {*RequestResponseCycle.__init__.__code__.co_names}
