@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 from httptools import parse_url
+from msgspec import Struct
 
 from api.identity.auth import Caller, key_in
 from api.ingest.batch import NDJSON, Limits, PackedBatch
@@ -37,6 +38,7 @@ _UNUSUAL: Final = frozenset((b"content-encoding", b"prefer", b"expect", b"origin
 _TYPES: Final = (JSON, NDJSON)
 _MOST_HEADS: Final = 100_000  # remembered by one process
 _SENDER: Final = "sender"  # a scope's name for what was found out about a WebSocket
+_ACCEPTED: Final = HTTPStatus.ACCEPTED.value
 _encode: Final = msgspec.json.Encoder().encode
 Settle = Callable[[bytes | Exception | None], None]
 
@@ -66,15 +68,12 @@ class Sender:
         )
 
 
-class Upload:
+class Upload(Struct):
     """An upload that the lane may take."""
 
-    __slots__ = ("beside", "held", "sender")
-
-    def __init__(self, sender: Sender, beside: bytes) -> None:
-        self.sender = sender
-        self.beside = beside  # headers that the answer has as well
-        self.held = 0  # bytes of the body
+    sender: Sender
+    beside: bytes  # headers that the answer has as well
+    held: int = 0  # bytes of the body
 
 
 class FastLane:
@@ -177,7 +176,7 @@ class FastLane:
 
         def settle(outcome: bytes | Exception | None) -> None:
             if isinstance(outcome, bytes):
-                self._counts.note_answer("POST", self._path, HTTPStatus.ACCEPTED, began)
+                self._counts.note_answer("POST", self._path, _ACCEPTED, began)
                 reply(self._answer(upload, outcome))
             else:
                 reply(outcome)
@@ -257,7 +256,7 @@ class FastLane:
     def _answer(self, upload: Upload, receipt: bytes) -> Answer:
         said = self._quota.header_lines(upload.sender.user_id)
         length = b"content-length: %d\r\ncontent-type: application/json\r\n" % len(receipt)
-        return Answer(HTTPStatus.ACCEPTED, said + length + upload.beside, receipt)
+        return Answer(_ACCEPTED, said + length + upload.beside, receipt)
 
     def _workout_id(self, url: bytes) -> UUID | None:
         """The ride to which an address is; None for one of anything else, or with a query."""

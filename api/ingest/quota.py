@@ -72,8 +72,7 @@ class Quota:
 
     def header_lines(self, user_id: UUID) -> bytes:
         """The same as lines, each with its end."""
-        left = max(self._limit - self._used(user_id), 0)
-        return self._lines % (left, WINDOW - int(self._clock()) % WINDOW)
+        return self._lines % (max(self._limit - self._used(user_id), 0), self._seconds_left())
 
     async def publish(self, redis: AsyncRedis) -> None:
         """Add what was used to the counts in Redis. Raises redis.RedisError."""

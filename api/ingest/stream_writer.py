@@ -13,6 +13,7 @@ from uuid import UUID
 
 import hiredis
 import redis
+from msgspec import Struct
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 
@@ -68,8 +69,7 @@ class NotRight(TrackerError):
     """Something is wrong with the rows of a batch, of which nothing was stored."""
 
 
-@dataclass(slots=True)
-class _Append:
+class _Append(Struct):
     place: Place
     batch: bytes | Rows
     size: int  # bytes

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from api.ingest.batch import Sample
@@ -25,28 +26,19 @@ _WHOLE, _FLOAT, _NULL = 0xCF, 0xCB, 0xC0
 _FEW, _MANY = 15, 65_535
 
 
-class Rows:
+class Rows(Struct):
     """The rows of a batch, encoded: as long as they are if all have the channels of the first.
 
     ``single``: the time and the values of a batch of one. ``entry`` and ``latest``: its stream form
     and its latest timestamp, once it is packed.
     """
 
-    __slots__ = ("encoded", "entry", "latest", "samples", "shape", "single")
-
-    def __init__(
-        self,
-        samples: int,
-        shape: "_Shape",
-        encoded: bytes,
-        single: tuple[int, Sequence[Any]] | None,
-    ) -> None:
-        self.samples = samples
-        self.shape = shape
-        self.encoded = encoded
-        self.single = single
-        self.entry = b""
-        self.latest = 0
+    samples: int
+    shape: "_Shape"
+    encoded: bytes
+    single: tuple[int, Sequence[Any]] | None
+    entry: bytes = b""
+    latest: int = 0
 
     @property
     def most_bytes(self) -> int:

@@ -11,9 +11,10 @@ come whole and with such a head is not parsed once more.
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from httptools import HttpRequestParser
+from msgspec import Struct
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -31,7 +32,7 @@ _PATIENCE: Final = 1.0
 _find_length: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,9})\r\n").search
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True):
     """``headers``: lines, each with its end, beside those that every answer has."""
 
     status: int
@@ -281,44 +282,36 @@ class _Nobody:
         """Nothing follows."""
 
 
-class _Post:
+class _Post(Struct):
     """A request that the lane may take, in place of the cycle that uvicorn would begin.
 
     To uvicorn it is a cycle and, once the request is left to the application, the parser as it was
     at the last header: by then that may be at another request.
     """
 
-    __slots__ = (
-        *("body", "disconnected", "headers", "keep_alive", "more_body", "response_complete"),
-        *("unread", "url", "version"),
-    )
-    message_event: Final = _Nobody()
-    scope: Final[dict[str, Any]] = {}
-
-    def __init__(self, version: str, *, keep_alive: bool, more_body: bool) -> None:
-        self.url = b""
-        self.headers: Headers = []
-        self.version = version
-        self.keep_alive = keep_alive
-        self.body = self.unread = b""
-        self.more_body = more_body
-        self.disconnected = self.response_complete = False
+    version: str
+    keep_alive: bool
+    more_body: bool
+    url: bytes = b""
+    headers: Headers = []
+    body: bytes = b""
+    unread: bytes = b""  # the head, where nobody has parsed it
+    disconnected: bool = False
+    response_complete: bool = False
+    message_event: ClassVar[_Nobody] = _Nobody()
+    scope: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def of(cls, connection: HttpToolsProtocol) -> "_Post":
         """The request of which the last header has come."""
         version = connection.parser.get_http_version()
         keep_alive = version != "1.0" and connection.parser.should_keep_alive()
-        post = cls(version, keep_alive=keep_alive, more_body=True)
-        post.url, post.headers = connection.url, connection.headers
-        return post
+        return cls(version, keep_alive, True, connection.url, connection.headers)
 
     @classmethod
     def of_whole(cls, head: bytes, body: bytes) -> "_Post":
         """A request with a head that is like one that was parsed."""
-        post = cls("1.1", keep_alive=True, more_body=False)
-        post.unread, post.body = head, body
-        return post
+        return cls("1.1", True, False, body=body, unread=head)
 
     def is_lasting(self) -> bool:
         """Whether another request with such a head may follow, and ends where its length says."""
