@@ -233,8 +233,11 @@ class StreamWriter:
     def _pack(self, group: list[_Append]) -> list[_Append]:
         """Pack all rows together. Those in which something is wrong are told so, and left out."""
         rows = [append.batch for append in group if isinstance(append.batch, Rows)]
-        if pack_all(rows, time.time_ns() // 1_000_000):
-            return group
+        try:
+            if pack_all(rows, time.time_ns() // 1_000_000):
+                return group
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            logger.warning("could not pack %d batches: %r", len(rows), error)
         for append in group:
             if not append.entry:
                 self._pending_bytes -= append.size

@@ -7,19 +7,26 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
+from api.ingest.batch import Limits
 from api.ingest.epochs import Epochs
-from api.ingest.stream_writer import StreamWriter
+from api.ingest.parsing import read_fast
+from api.ingest.stream_writer import NotRight, StreamWriter, place_of
+from api.ingest.table import Rows
+from api.web.body import JSON
 from api.web.problems import NotFound
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
 from shared.redis_keys import BATCH_FIELD, DUE, Queue, samples_key, sealed_key
 from shared.settings import Settings, read_settings
+from tests.api.answers import T0
 
 T = TypeVar("T")
 LIMIT = 1_000_000
+NOW = Limits.at(T0, 100)
 GONE = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
 
 
@@ -168,6 +175,29 @@ def test_more_bytes_than_may_wait_are_refused_at_once(
     assert isinstance(third, str)
     assert isinstance(second, ServiceUnavailable)
     assert [len(batch) for batch in stored(redis_client, workout)] == [60, 40, 100]
+
+
+def test_rows_that_cannot_be_packed_are_told_so_and_hold_up_no_others(
+    settings: Settings, redis_client: Redis
+) -> None:
+    """The second has fewer bytes than its rows take, as none that was parsed has."""
+    workout = uuid4()
+    right = read_fast(
+        b'[{"timestamp":%d,"power":1},{"timestamp":%d,"power":2}]' % (T0, T0), JSON, NOW
+    )
+    assert isinstance(right, Rows)
+    wrong = msgspec.structs.replace(right, samples=3, encoded=b"short")
+
+    async def append_all(writer: StreamWriter) -> list[Any]:
+        told = list[Any]()
+        for rows in (wrong, right, wrong):
+            writer.add(place_of(workout), rows, rows.most_bytes, told.append, finished=False)
+        await writer.append(workout, b"bytes", finished=False)
+        return told
+
+    first, second, third = write(settings, append_all)
+    assert [type(each) for each in (first, second, third)] == [NotRight, NotRight, str]
+    assert stored(redis_client, workout) == [right.entry, b"bytes"]
 
 
 def test_every_waiting_request_hears_that_redis_is_gone() -> None:
