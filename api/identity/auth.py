@@ -1,6 +1,8 @@
 """Who calls: API keys, found by id, compared in constant time, cached while they are true."""
 
 import hmac
+import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from api.identity import store
 from api.identity.cookies import CSRF_HEADER, key_of_page
-from api.web.cache import Cache
+from api.web.cache import Cache, Entry
 from api.web.cors import is_from_elsewhere
 from api.web.headers import header
 from api.web.problems import Forbidden, MissingScope, Unauthorized
@@ -97,15 +99,19 @@ class Authenticator:
         self._used.add(caller.key_id)
         return caller
 
-    def remembered(self, text: str, scope: str) -> Caller | None:
+    def remembered(self, text: str, scope: str) -> Entry[Caller] | None:
         """As ``open``, where that needs no look and raises nothing; None says nothing."""
-        caller = self._callers.fresh(hash_key(text))
-        if caller is None or scope not in caller.scopes:
-            return None
-        if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-            return None
-        self._used.add(caller.key_id)
-        return caller
+        entry = self._callers.fresh(hash_key(text))
+        return entry if entry and scope in entry.value.scopes and _seconds_left(entry) else None
+
+    def open_until(self, entry: Entry[Caller]) -> float:
+        """Until when ``remembered`` would give this once more, unless it is dropped: it is used.
+
+        By the monotonic clock.
+        """
+        self._used.add(entry.value.key_id)
+        ends_at = time.monotonic() + _seconds_left(entry)
+        return min(self._callers.fresh_until(entry), ends_at)
 
     def _may_be_local(self, request: HTTPConnection[Any]) -> bool:
         """Not a page of ours either: it would go on as another user when its session has ended."""
@@ -211,6 +217,14 @@ def key_in(authorization: str, x_api_key: str) -> str:
     """The key in these headers, each of which may be empty; empty without one."""
     bearer = _bearer_in(authorization)
     return x_api_key.strip() if bearer is None else bearer
+
+
+def _seconds_left(entry: Entry[Caller]) -> float:
+    """Of the key; 0 once it has expired."""
+    expires_at = entry.value.expires_at
+    if expires_at is None:
+        return math.inf
+    return max((expires_at - datetime.now(UTC)).total_seconds(), 0)
 
 
 def _bearer_in(authorization: str) -> str | None:

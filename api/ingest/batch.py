@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from api.web.problems import Fault
 from shared.allowed import in_words
@@ -59,8 +59,7 @@ Batch: Any = msgspec.defstruct(
 )
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """``latest``: the newest timestamp to believe, in ms; ``samples``: the most of a batch.
 
     ``removed``: where ranges begin and end, in turn and in order, that the rider has removed.
@@ -87,6 +86,11 @@ class PackedBatch(NamedTuple):
     samples: int
     latest: int | None  # the latest timestamp
     dropped: Sequence[Fault] = ()
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the entry."""
+        return len(self.entry)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from api.ingest.ride_sizes import RideSizes
 from api.ingest.store import find_ownership
-from api.web.cache import Cache
+from api.web.cache import Cache, Entry
 from api.web.problems import NotFound
 from shared.connections import AsyncDatabase
 
@@ -38,9 +38,13 @@ class Ownerships:
         load = partial(self._look_up, workout_id, user_id)
         return await self._finished.get((workout_id, user_id), load, allow_stale=True)
 
-    def remembered(self, workout_id: UUID, user_id: UUID) -> bool | None:
+    def remembered(self, workout_id: UUID, user_id: UUID) -> Entry[bool] | None:
         """As ``is_finished``, where that needs no look; None says nothing."""
         return self._finished.fresh((workout_id, user_id))
+
+    def known_until(self, entry: Entry[bool]) -> float:
+        """Until when ``remembered`` would give this once more, unless it is dropped."""
+        return self._finished.fresh_until(entry)
 
     def removed_from(self, workout_id: UUID) -> list[int]:
         """Where ranges begin and end (ms), in turn, that were removed from the ride for good."""

@@ -5,8 +5,7 @@ is looked at again, member by member, to say exactly what is wrong (or, lenientl
 right); so a bad batch costs more, and the usual one nothing.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from api.ingest.batch import (
     milliseconds,
 )
 from api.ingest.inspection import inspect
-from api.ingest.table import channels_of, table_of
+from api.ingest.table import Rows, Table, channels_of, rows_of, table_of
 from api.ingest.unknown import has_sample_without_channel
 from api.web.body import JSON, require_text
 from api.web.problems import TooLarge, UnsupportedMediaType
@@ -34,7 +33,7 @@ from shared.samples.columns import IntArray, Samples, no_samples
 _decode_any: Final = msgspec.json.Decoder(list[Sample] | Batch).decode
 _decode_lines: Final = msgspec.json.Decoder(Sample).decode_lines
 _times_of: Final = attrgetter("timestamp")
-_NOTHING: Final = (None,) * len(CHANNEL_NAMES)
+_FEW: Final = 4  # batches of one sample, which cost less one by one
 
 
 def pack_batch(
@@ -56,13 +55,66 @@ def pack_fast(body: bytes, media_type: str, limits: Limits) -> PackedBatch | Non
     Raises TooLarge, UnsupportedMediaType, and BadRequest for what is no text.
     """
     decoded = _decode(body, media_type)
-    has_unknown = partial(has_sample_without_channel, body, media_type)
-    if packed := _pack_rows(decoded, limits, has_unknown):
-        return packed
+    rows = _rows_in(decoded, limits)
+    if rows and _pack_alike([rows], limits):
+        return PackedBatch(rows.entry, rows.samples, rows.latest)
+    return _pack_any(decoded, body, media_type, limits)
+
+
+def read_fast(body: bytes, media_type: str, limits: Limits) -> Rows | PackedBatch | None:
+    """As ``pack_fast``, but that it leaves rows for ``pack_all``, unless some were removed."""
+    if limits.removed:
+        return pack_fast(body, media_type, limits)
+    decoded = _decode(body, media_type)
+    return _rows_in(decoded, limits) or _pack_any(decoded, body, media_type, limits)
+
+
+def _pack_any(decoded: Any, body: bytes, media_type: str, limits: Limits) -> PackedBatch | None:
     batch = _parse(decoded, limits)
-    if batch is None or (batch.has_bare and has_unknown()):
+    if batch is None or (batch.has_bare and has_sample_without_channel(body, media_type)):
         return None
     return _pack(batch)
+
+
+def pack_all(batches: Sequence[Rows], now_ms: int) -> bool:
+    """Give each its entry; False if some have none, as something is wrong with them.
+
+    Those that are alike in each numpy call: they come at the same moment, and the calls cost more
+    than the numbers.
+    """
+    alike: dict[tuple[int, int], list[Rows]] = {}
+    for rows in batches:
+        alike.setdefault((id(rows.shape), rows.samples), []).append(rows)
+    limits = Limits.at(now_ms, 0)
+    return min((_pack_alike(group, limits) for group in alike.values()), default=True)
+
+
+def _pack_alike(group: list[Rows], limits: Limits) -> bool:
+    """Give entries to rows of one shape and length."""
+    if group[0].single and len(group) < _FEW:
+        return min(_pack_one(rows, limits) for rows in group)  # not all(), which would end early
+    table = table_of(group)
+    if table and _timely(table.timestamps, limits):
+        _pack_table(group, table)
+        return True
+    return len(group) > 1 and min(_pack_alike([rows], limits) for rows in group)
+
+
+def _pack_one(rows: Rows, limits: Limits) -> bool:
+    time, values = rows.single or (0, ())
+    if not EARLIEST_TIMESTAMP <= time <= limits.latest:
+        return False
+    if limits.removed and limits.is_removed(time):
+        return False
+    rows.entry, rows.latest = stream_codec.encode_one(time, values), time
+    return True
+
+
+def _pack_table(group: list[Rows], table: Table) -> None:
+    latest, entries = table.timestamps.max(axis=1).tolist(), stream_codec.encode_tables(*table)
+    for at, rows in enumerate(group):
+        rows.entry = entries[at] or stream_codec.encode(table.samples(at))
+        rows.latest = latest[at]
 
 
 def _pack(batch: ParsedBatch) -> PackedBatch:
@@ -84,38 +136,15 @@ def _decode(body: bytes, media_type: str) -> Any:
         return None
 
 
-def _pack_rows(decoded: Any, limits: Limits, has_unknown: Callable[[], bool]) -> PackedBatch | None:
-    """None for what is not in rows, all of the same channels, or not right in every way."""
+def _rows_in(decoded: Any, limits: Limits) -> Rows | None:
+    """None for what is not in rows, all of the same channels and some."""
     rows = decoded
     if isinstance(decoded, Batch):
         rows = decoded.samples if decoded.timestamp is None else None
     if not rows or len(rows) > limits.samples:
         return None
-    pack = _pack_one if len(rows) == 1 else _pack_table
-    return pack(rows, limits, has_unknown)
-
-
-def _pack_one(
-    rows: Sequence[Any], limits: Limits, has_unknown: Callable[[], bool]
-) -> PackedBatch | None:
-    time, values = rows[0].timestamp, channels_of(rows[0])
-    if type(time) is not int or not EARLIEST_TIMESTAMP <= time <= limits.latest:
-        return None
-    if (limits.removed and limits.is_removed(time)) or (values == _NOTHING and has_unknown()):
-        return None
-    return PackedBatch(stream_codec.encode_one(time, values), 1, time)
-
-
-def _pack_table(
-    rows: Sequence[Any], limits: Limits, has_unknown: Callable[[], bool]
-) -> PackedBatch | None:
-    table = table_of(rows)
-    if table is None or not _timely(table.timestamps, limits):
-        return None
-    if not table.codes and has_unknown():
-        return None
-    entry = stream_codec.encode_table(*table) or stream_codec.encode(table.samples())
-    return PackedBatch(entry, len(rows), int(np.maximum.reduce(table.timestamps)))
+    found = rows_of(rows)
+    return found if found and found.shape.codes else None
 
 
 def _parse(decoded: Any, limits: Limits) -> ParsedBatch | None:
@@ -165,7 +194,7 @@ def _from_columns(batch: Any) -> Samples | None:
 def _timely(times: IntArray, limits: Limits) -> bool:
     if not len(times):
         return True
-    if np.minimum.reduce(times) < EARLIEST_TIMESTAMP or np.maximum.reduce(times) > limits.latest:
+    if times.min() < EARLIEST_TIMESTAMP or times.max() > limits.latest:
         return False
     if not limits.removed:
         return True

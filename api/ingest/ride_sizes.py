@@ -27,42 +27,50 @@ class RideSizes:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._step = max(limit // _STEPS, 1)
-        self._known: dict[UUID, int] = {}  # the ride heard of first is the first
-        self._pending: dict[UUID, int] = {}  # taken here since
-        self._due: set[UUID] = set()  # to be counted in Redis
-        self._refused: dict[UUID, UUID] = {}  # with their users; to be counted in PostgreSQL
+        # By the numbers of the rides' ids, as the hash of a UUID is a Python function.
+        self._known: dict[int, int] = {}  # the ride heard of first is the first
+        self._pending: dict[int, int] = {}  # taken here since
+        self._due: set[int] = set()  # to be counted in Redis
+        self._refused: dict[int, UUID] = {}  # with their users; to be counted in PostgreSQL
 
     def learn(self, workout_id: UUID, archived: int) -> None:
         """Note how many samples PostgreSQL has of a ride."""
-        if workout_id not in self._known and len(self._known) >= _MOST_RIDES:
+        ride = workout_id.int
+        if ride not in self._known and len(self._known) >= _MOST_RIDES:
             self._forget(next(iter(self._known)))
-        self._known[workout_id] = max(self._known.get(workout_id, 0), archived)
+        self._known[ride] = max(self._known.get(ride, 0), archived)
 
     def require(self, workout_id: UUID, user_id: UUID, samples: int = 1) -> None:
         """Raises Conflict if the ride has no room for that many."""
-        if self._size(workout_id) + samples > self._limit:
-            self._refused[workout_id] = user_id
-            raise LimitReached(
-                f"a workout may have {self._limit} samples, and this one has no room for more:"
-                " complete it and start another"
-            )
+        if self._size(workout_id.int) + samples > self._limit:
+            raise self._full(workout_id, user_id)
 
     @contextmanager
     def taking(self, workout_id: UUID, user_id: UUID, samples: int) -> Iterator[None]:
         """Add samples to a ride; they are taken back if the block fails. Raises Conflict."""
-        self.require(workout_id, user_id, samples)
-        self.add(workout_id, samples)
+        if not self.take(workout_id, samples):
+            raise self._full(workout_id, user_id)
         try:
             yield
         except BaseException:
-            self.add(workout_id, -samples)
+            self.give_back(workout_id, samples)
             raise
 
-    def add(self, workout_id: UUID, samples: int) -> None:
-        """Add samples to a ride that has room for them; or take them back, if negative."""
-        pending = self._pending[workout_id] = self._pending.get(workout_id, 0) + samples
+    def take(self, workout_id: UUID, samples: int) -> bool:
+        """Add samples to a ride; False if it has no room for them."""
+        ride = workout_id.int
+        pending = self._pending.get(ride, 0) + samples
+        if self._known.get(ride, 0) + pending > self._limit:
+            return False
+        self._pending[ride] = pending
         if pending >= self._step:
-            self._due.add(workout_id)
+            self._due.add(ride)
+        return True
+
+    def give_back(self, workout_id: UUID, samples: int) -> None:
+        """Samples of a ride were not stored after all."""
+        ride = workout_id.int
+        self._pending[ride] = self._pending.get(ride, 0) - samples
 
     async def publish(self, redis: AsyncRedis) -> None:
         """Add what was taken to the counts in Redis, and learn them. Raises redis.RedisError."""
@@ -70,10 +78,10 @@ class RideSizes:
         if not due:
             return
         async with redis.pipeline(transaction=False) as pipe:
-            for workout_id in due:
-                key, before = size_key(workout_id), self._known.get(workout_id, 0)
-                taken = self._pending.pop(workout_id, 0)
-                self._known[workout_id] = before + taken
+            for ride in due:
+                key, before = size_key(UUID(int=ride)), self._known.get(ride, 0)
+                taken = self._pending.pop(ride, 0)
+                self._known[ride] = before + taken
                 pipe.set(key, before, nx=True, ex=SIZE_KEPT_FOR)
                 pipe.incrby(key, taken)
                 pipe.expire(key, SIZE_KEPT_FOR)
@@ -86,19 +94,27 @@ class RideSizes:
         Raises redis.RedisError, psycopg.OperationalError, psycopg_pool.PoolTimeout.
         """
         refused, self._refused = self._refused, {}
-        for workout_id, user_id in refused.items():
+        for ride, user_id in refused.items():
+            workout_id = UUID(int=ride)
             if await redis.exists(samples_key(workout_id)):
                 continue
             if found := await find_ownership(database, workout_id, user_id):
                 await redis.set(size_key(workout_id), found.archived, ex=SIZE_KEPT_FOR)
-                self._known[workout_id] = found.archived
-                self._pending.pop(workout_id, None)
+                self._known[ride] = found.archived
+                self._pending.pop(ride, None)
 
-    def _size(self, workout_id: UUID) -> int:
-        return self._known.get(workout_id, 0) + self._pending.get(workout_id, 0)
+    def _full(self, workout_id: UUID, user_id: UUID) -> LimitReached:
+        self._refused[workout_id.int] = user_id
+        return LimitReached(
+            f"a workout may have {self._limit} samples, and this one has no room for more:"
+            " complete it and start another"
+        )
 
-    def _forget(self, workout_id: UUID) -> None:
-        self._known.pop(workout_id)
-        self._pending.pop(workout_id, None)
-        self._due.discard(workout_id)
-        self._refused.pop(workout_id, None)
+    def _size(self, ride: int) -> int:
+        return self._known.get(ride, 0) + self._pending.get(ride, 0)
+
+    def _forget(self, ride: int) -> None:
+        self._known.pop(ride)
+        self._pending.pop(ride, None)
+        self._due.discard(ride)
+        self._refused.pop(ride, None)

@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import hiredis
 import redis
+from msgspec import Struct
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.epochs import READ, Command, Epochs
+from api.ingest.parsing import pack_all
+from api.ingest.redis_pipe import RedisPipe
+from api.ingest.table import Rows
 from api.web.problems import NotFound
 from shared import tracing
 from shared.connections import AsyncRedis
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TrackerError
 from shared.events import FoldRequest
 from shared.failpoints import failpoint
 from shared.redis_keys import (
@@ -48,12 +52,34 @@ logger = logging.getLogger(__name__)
 Settle = Callable[[str | Exception], None]
 
 
-@dataclass(slots=True)
-class _Append:
+class Place(NamedTuple):
+    """Where the batches of a ride go, and what says that it is over."""
+
     workout_id: UUID
-    entry: bytes
+    stream: str
+    sealed: str
+
+
+def place_of(workout_id: UUID) -> Place:
+    """The place of a ride."""
+    return Place(workout_id, samples_key(workout_id), sealed_key(workout_id))
+
+
+class NotRight(TrackerError):
+    """Something is wrong with the rows of a batch, of which nothing was stored."""
+
+
+class _Append(Struct):
+    place: Place
+    batch: bytes | Rows
+    size: int  # bytes
     finished: bool  # known to be over, whatever its sealed key says
     settle: Settle
+
+    @property
+    def entry(self) -> bytes:
+        """The batch in its stream form; of rows, once they are packed."""
+        return self.batch if isinstance(self.batch, bytes) else self.batch.entry
 
 
 @dataclass(frozen=True)
@@ -67,10 +93,10 @@ class _Sent:
 class StreamWriter:
     """Appends batches, those of concurrent requests in one pipeline.
 
-    One pipeline is under way at a time; what arrives meanwhile forms the next. So a busy process
-    writes in large groups, and with ``appendfsync always`` a group shares one fsync. A group is
-    given ``time_limit`` seconds as a whole: ``client`` need not watch over every reply. Its
-    connections are greeted by ``epochs``.
+    One pipeline is under way at a time, by a connection of its own; what arrives meanwhile forms
+    the next. So a busy process packs and writes in large groups, and with ``appendfsync always`` a
+    group shares one fsync. A group is given ``time_limit`` seconds as a whole: ``client`` need not
+    watch over every reply. Its connections are greeted by ``epochs``.
     """
 
     def __init__(
@@ -82,7 +108,9 @@ class StreamWriter:
         self._max_pending_bytes = max_pending_bytes
         self._pending: deque[_Append] = deque()
         self._pending_bytes = 0
-        self._flusher: asyncio.Task[None] | None = None
+        self._pipe = RedisPipe(client, time_limit)
+        self._is_busy = False
+        self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
 
     async def append(self, workout_id: UUID, entry: bytes, *, finished: bool) -> str:
         """Store a batch; returns once Redis has it, and a fold is asked for if the ride is over.
@@ -93,21 +121,28 @@ class StreamWriter:
         batch or did not say so: sending it again is then right, and harmless.
         """
         done = asyncio.get_running_loop().create_future()
-        self.add(workout_id, entry, partial(settle, done), finished=finished)
+        if not self.has_room(len(entry)):
+            raise ServiceUnavailable("too many uploads are waiting for Redis")
+        place, told = place_of(workout_id), partial(settle, done)
+        self.add(place, entry, len(entry), told, finished=finished)
         epoch: str = await done
         return epoch
 
-    def add(self, workout_id: UUID, entry: bytes, settle: Settle, *, finished: bool) -> None:
-        """As ``append``; ``settle`` is called with what that returns or would raise.
+    def has_room(self, size: int) -> bool:
+        """Whether a batch of so many bytes may wait, too."""
+        return self._pending_bytes + size <= self._max_pending_bytes
 
-        Raises ServiceUnavailable if too much waits: then it is not called.
+    def add(
+        self, place: Place, batch: bytes | Rows, size: int, settle: Settle, *, finished: bool
+    ) -> None:
+        """As ``append``, of a batch for which there is room, or of rows that may take its size.
+
+        ``settle`` is called with what that returns or would raise, and with NotRight for rows.
         """
-        if self._pending_bytes + len(entry) > self._max_pending_bytes:
-            raise ServiceUnavailable("too many uploads are waiting for Redis")
-        self._pending.append(_Append(workout_id, entry, finished, settle))
-        self._pending_bytes += len(entry)
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
+        self._pending.append(_Append(place, batch, size, finished, settle))
+        self._pending_bytes += size
+        if not self._is_busy and len(self._pending) == 1:  # the others of this turn join
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def epoch(self) -> str:
         """The epoch of what was read before. Raises redis.RedisError."""
@@ -181,39 +216,91 @@ class StreamWriter:
         except TimeoutError:
             raise redis.TimeoutError("Redis does not answer") from None
 
-    async def _flush(self) -> None:
-        while self._pending:
-            count = min(len(self._pending), _MOST_AT_ONCE)
-            group = [self._pending.popleft() for _ in range(count)]
-            try:
-                outcomes = await self._write(group)
-            except Exception as error:  # whatever it was, every waiting request gets its answer
-                logger.warning("could not write %d batches: %r", count, error)
-                outcomes = list[str | Exception]([_unavailable(error)] * count)
-            self._pending_bytes -= sum(len(append.entry) for append in group)
-            for append, outcome in zip(group, outcomes, strict=True):
-                append.settle(outcome)
+    def _flush(self) -> None:
+        """Write the next group, unless one is under way."""
+        if self._is_busy or not self._pending:
+            return
+        self._is_busy = True
+        count = min(len(self._pending), _MOST_AT_ONCE)
+        group = self._pack([self._pending.popleft() for _ in range(count)])
+        if not group:
+            self._settle([], [])
+        elif self._pipe.is_open:
+            self._write(group)
+        else:
+            self._task = asyncio.create_task(self._open_and_write(group))
 
-    async def _write(self, group: list[_Append]) -> list[str | Exception]:
-        """Append a group; for each batch the epoch in which it was stored, or why it was not.
+    def _pack(self, group: list[_Append]) -> list[_Append]:
+        """Pack all rows together. Those in which something is wrong are told so, and left out."""
+        rows = [append.batch for append in group if isinstance(append.batch, Rows)]
+        try:
+            if pack_all(rows, time.time_ns() // 1_000_000):
+                return group
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            logger.warning("could not pack %d batches: %r", len(rows), error)
+        for append in group:
+            if not append.entry:
+                self._pending_bytes -= append.size
+                append.settle(NotRight())
+        return [append for append in group if append.entry]
 
-        The epoch is read first: if Redis is emptied before the batches are there, they are told to
-        be of the one before, and are sent once more than need be; the other way round they would be
-        told to be of the new one, and be lost.
-        """
-        appends: list[Command] = [
-            ("XADD", samples_key(append.workout_id), "*", BATCH_FIELD, append.entry)
-            for append in group
-        ]
-        seals: Command = ("MGET", *(sealed_key(append.workout_id) for append in group))
-        sent = await self._send_in_epoch([*appends, seals])
-        secret, *added, sealed = sent.replies
+    async def _open_and_write(self, group: list[_Append]) -> None:
+        try:
+            await self._pipe.open()
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            self._fail(group, error)
+        else:
+            self._write(group)
+
+    def _write(self, group: list[_Append]) -> None:
+        packed = [hiredis.pack_command(command) for command in (READ, *_commands(group))]
+        self._pipe.send(b"".join(packed), len(packed), partial(self._written, group))
+
+    def _written(self, group: list[_Append], replies: list[Any] | Exception) -> None:
+        """Give each batch the epoch in which it was stored, or why it was not."""
+        if isinstance(replies, Exception):
+            self._fail(group, replies)
+            return
+        secret, *added, sealed = replies
         failpoint("after-append")
         if isinstance(sealed, Exception):
-            raise sealed
-        await self._note_late(group, sealed)
-        epoch = self._epochs.tell(sent.run, secret)
-        return [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            self._fail(group, sealed)
+        elif secret is None or any(sealed) or any(append.finished for append in group):
+            self._task = asyncio.create_task(self._finish(group, replies))
+        else:
+            epoch = self._epochs.tell(self._epochs.run_of(self._pipe.connection), secret)
+            self._settle(
+                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            )
+
+    async def _finish(self, group: list[_Append], replies: list[Any]) -> None:
+        """What more there is to be done: for an epoch, or for rides that are over."""
+        try:
+            sent = _Sent(replies, self._epochs.run_of(self._pipe.connection))
+            if replies[0] is None:
+                sent = await self._send_in_epoch(_commands(group))
+            secret, *added, sealed = sent.replies
+            if isinstance(sealed, Exception):
+                raise sealed
+            await self._note_late(group, sealed)
+        except Exception as error:  # whatever it was, every waiting request gets its answer
+            self._fail(group, error)
+        else:
+            epoch = self._epochs.tell(sent.run, secret)
+            self._settle(
+                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
+            )
+
+    def _fail(self, group: list[_Append], error: Exception) -> None:
+        logger.warning("could not write %d batches: %r", len(group), error)
+        self._settle(group, [_unavailable(error)] * len(group))
+
+    def _settle(self, group: list[_Append], outcomes: Sequence[str | Exception]) -> None:
+        self._is_busy = False
+        self._pending_bytes -= sum([append.size for append in group])
+        for append, outcome in zip(group, outcomes, strict=True):
+            append.settle(outcome)
+        self._flush()
 
     async def _send_in_epoch(self, commands: Sequence[Command]) -> "_Sent":
         """The reply to ``READ``, and then those to the commands.
@@ -230,12 +317,25 @@ class StreamWriter:
     async def _note_late(self, group: list[_Append], sealed: list[Any]) -> None:
         """Have rides that are over folded once more, soon; however many batches ask for it."""
         over = {
-            append.workout_id
+            append.place.workout_id
             for append, seal in zip(group, sealed, strict=True)
             if append.finished or seal == SEALED_COMPLETED
         }
         if over:
             await self._carry_out(_note_late(over))
+
+
+def _commands(group: list[_Append]) -> list[Command]:
+    """What stores a group, and tells which of its rides are over.
+
+    The epoch is read before: if Redis is emptied before the batches are there, they are told to be
+    of the one before, and are sent once more than need be; the other way round they would be told
+    to be of the new one, and be lost.
+    """
+    appends: list[Command] = [
+        ("XADD", append.place.stream, "*", BATCH_FIELD, append.entry) for append in group
+    ]
+    return [*appends, ("MGET", *[append.place.sealed for append in group])]
 
 
 def _event(workout_id: UUID) -> Command:

@@ -143,8 +143,9 @@ async def _store_fast(socket: WebSocket, body: bytes) -> bytes | None:
     upload = lane and lane.admit_message(socket.scope)
     if not (lane and upload):
         return None
-    done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    return await done if lane.store(upload, body, partial(settle, done)) else None
+    done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    lane.store(upload, body, partial(settle, done))
+    return await done
 
 
 async def _store_message(socket: WebSocket, body: bytes) -> bytes:

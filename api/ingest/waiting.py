@@ -56,8 +56,9 @@ class WaitingBytes:
 
     def __init__(self, share: int) -> None:
         self._share = share
-        self._measured: dict[UUID, int] = {}
-        self._added: defaultdict[UUID, _Added] = defaultdict(_Added)
+        # By the numbers of the users' ids, as the hash of a UUID is a Python function.
+        self._measured: dict[int, int] = {}
+        self._added: defaultdict[int, _Added] = defaultdict(_Added)
         self._due: set[UUID] = set()  # to be measured
 
     def require(self, user_id: UUID, size: int = 1) -> None:
@@ -65,40 +66,40 @@ class WaitingBytes:
 
         Where nothing waits there is room for any batch.
         """
-        used = self._used(user_id)
+        used = self._used(user_id.int)
         if used and used + size > self._share:
-            self._due.add(user_id)
-            raise TooManyRequests(
-                "your samples arrive faster than they are archived; what was accepted is kept",
-                headers={"Retry-After": _RETRY_AFTER},
-            )
+            raise self._exceeded(user_id)
 
     @contextmanager
     def taking(self, user_id: UUID, workout_id: UUID, size: int) -> Iterator[None]:
         """Append a batch in the block; it counts unless that fails. Raises TooManyRequests."""
-        self.require(user_id, size)
-        self.begin(user_id, size)
+        if not self.begin(user_id, size):
+            raise self._exceeded(user_id)
         try:
             yield
         except BaseException:
             self.give_up(user_id, size)
             raise
-        self.end(user_id, workout_id, size)
+        self.end(user_id, samples_key(workout_id), size, size)
 
-    def begin(self, user_id: UUID, size: int) -> None:
-        """A batch for which there is room is on its way to Redis."""
-        self._added[user_id].under_way += size
+    def begin(self, user_id: UUID, size: int) -> bool:
+        """A batch is on its way to Redis; False if the user's share has no room for it."""
+        used = self._used(user_id.int)
+        if used and used + size > self._share:
+            return False
+        self._added[user_id.int].under_way += size
+        return True
 
     def give_up(self, user_id: UUID, size: int) -> None:
         """It has not got there."""
-        self._added[user_id].under_way -= size
+        self._added[user_id.int].under_way -= size
 
-    def end(self, user_id: UUID, workout_id: UUID, size: int) -> None:
-        """It has."""
-        added = self._added[user_id]
-        added.under_way -= size
+    def end(self, user_id: UUID, stream: str, begun: int, size: int) -> None:
+        """A batch that began with so many bytes is in its stream, where it has this size."""
+        added = self._added[user_id.int]
+        added.under_way -= begun
         added.size += size
-        added.streams.add(samples_key(workout_id))
+        added.streams.add(stream)
         if added.size * _STEPS >= self._share:
             self._due.add(user_id)
 
@@ -107,8 +108,8 @@ class WaitingBytes:
 
         Raises redis.RedisError: then it is done the next time.
         """
-        due = {user_id: list(self._added[user_id].streams) for user_id in self._due}
-        sizes = {user_id: self._added[user_id].size for user_id in due}
+        due = {user_id: list(self._added[user_id.int].streams) for user_id in self._due}
+        sizes = {user_id: self._added[user_id.int].size for user_id in due}
         async with redis.pipeline(transaction=False) as pipe:
             for user_id, streams in due.items():
                 key = waiting_key(user_id)
@@ -119,28 +120,35 @@ class WaitingBytes:
         totals = replies[::3]
         for (user_id, streams), total in zip(due.items(), totals, strict=True):
             self._note(user_id, total, sizes[user_id], streams)
-        near = [user_id for user_id in due if 2 * self._used(user_id) >= self._share]
+        near = [user_id for user_id in due if 2 * self._used(user_id.int) >= self._share]
         if len(self._added) > _MOST_USERS:
             self._forget_idle()
         return near
 
     def _note(self, user_id: UUID, total: int, size: int, streams: list[str]) -> None:
         self._due.discard(user_id)
-        self._measured[user_id] = total
-        added = self._added[user_id]
+        self._measured[user_id.int] = total
+        added = self._added[user_id.int]
         added.size -= size
         added.streams.difference_update(streams)
 
     def _forget_idle(self) -> None:
         """Forget users without an upload in progress; under 1/64 of the share goes uncounted."""
-        for user_id in [each for each, added in self._added.items() if not added.under_way]:
-            del self._added[user_id]
-            self._measured.pop(user_id, None)
+        for user in [each for each, added in self._added.items() if not added.under_way]:
+            del self._added[user]
+            self._measured.pop(user, None)
 
-    def _used(self, user_id: UUID) -> int:
-        added = self._added.get(user_id)
+    def _exceeded(self, user_id: UUID) -> TooManyRequests:
+        self._due.add(user_id)
+        return TooManyRequests(
+            "your samples arrive faster than they are archived; what was accepted is kept",
+            headers={"Retry-After": _RETRY_AFTER},
+        )
+
+    def _used(self, user: int) -> int:
+        added = self._added.get(user)
         here = added.size + added.under_way if added else 0
-        return self._measured.get(user_id, 0) + here
+        return self._measured.get(user, 0) + here
 
 
 async def keep_shares(waiting: WaitingBytes, redis: AsyncRedis, database: AsyncDatabase) -> None:

@@ -15,6 +15,17 @@ V = TypeVar("V")
 _OUTAGE: Final = (psycopg.OperationalError, psycopg_pool.PoolTimeout)
 
 
+class Entry(Generic[V]):
+    """A cached value, for those who keep it at hand: ``Cache.is_fresh`` says whether it holds."""
+
+    __slots__ = ("is_dropped", "loaded_at", "value")
+
+    def __init__(self, value: V, loaded_at: float) -> None:
+        self.value = value
+        self.loaded_at = loaded_at
+        self.is_dropped = False
+
+
 class Cache(Generic[K, V]):
     """Values by key, loaded when they are asked for and fresh for ``fresh_for`` seconds.
 
@@ -43,7 +54,7 @@ class Cache(Generic[K, V]):
         self._kept_for = kept_for
         self._patience = patience
         self._clock = clock
-        self._entries = OrderedDict[K, tuple[V, float]]()  # the one used last is the last
+        self._entries = OrderedDict[K, Entry[V]]()  # the one used last is the last
         self._confirmed_at = -math.inf
         self._loads: dict[K, asyncio.Task[V]] = {}
         self._down = False  # whether PostgreSQL left the last load without an answer
@@ -55,22 +66,30 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return await asyncio.shield(self._load(key, load))
-        value, loaded_at = entry
-        age = self._age(loaded_at)
+        age = self._age(entry)
         if age < self._fresh_for:
             self._entries.move_to_end(key)
-            return value
+            return entry.value
         if not allow_stale or age >= self._kept_for:
             return await asyncio.shield(self._load(key, load))
-        return await self._refresh(key, load, value)
+        return await self._refresh(key, load, entry.value)
 
-    def fresh(self, key: K) -> V | None:
-        """The value of a key, if ``get`` would give it without a load."""
+    def fresh(self, key: K) -> Entry[V] | None:
+        """The entry of a key, if ``get`` would give its value without a load."""
         entry = self._entries.get(key)
-        if entry is None or self._age(entry[1]) >= self._fresh_for:
+        if entry is None or not self.is_fresh(entry):
             return None
         self._entries.move_to_end(key)
-        return entry[0]
+        return entry
+
+    def is_fresh(self, entry: Entry[V]) -> bool:
+        """Whether ``get`` would give the value of an entry of this cache without a load."""
+        return self._clock() < self.fresh_until(entry)
+
+    def fresh_until(self, entry: Entry[V]) -> float:
+        """When that ends by the clock, unless the entry is dropped or confirmed before."""
+        since = max(entry.loaded_at, self._confirmed_at)
+        return -math.inf if entry.is_dropped else since + self._fresh_for
 
     def confirm(self, at: float) -> None:
         """Every value loaded before this moment of the clock was true then: others are dropped."""
@@ -78,24 +97,28 @@ class Cache(Generic[K, V]):
 
     def put(self, key: K, value: V, loaded_at: float | None = None) -> None:
         """Store a value that is known without loading it; the least used makes room for it."""
-        self._entries.pop(key, None)
+        self._drop(key)
         if len(self._entries) >= self._size:
-            self._entries.popitem(last=False)
-        self._entries[key] = (value, self._clock() if loaded_at is None else loaded_at)
+            self._drop(next(iter(self._entries)))
+        self._entries[key] = Entry(value, self._clock() if loaded_at is None else loaded_at)
 
     def drop(self, key: K) -> None:
         """Forget a value: the next caller loads it, even if a load is under way."""
-        self._entries.pop(key, None)
+        self._drop(key)
         self._loads.pop(key, None)
 
     def drop_where(self, holds: Callable[[V], bool]) -> None:
         """Forget every value for which ``holds`` is true."""
-        for key in [key for key, (value, _) in self._entries.items() if holds(value)]:
-            del self._entries[key]
+        for key in [key for key, entry in self._entries.items() if holds(entry.value)]:
+            self._drop(key)
         self._loads.clear()  # nobody knows yet what they bring
 
-    def _age(self, loaded_at: float) -> float:
-        return self._clock() - max(loaded_at, self._confirmed_at)
+    def _drop(self, key: K) -> None:
+        if entry := self._entries.pop(key, None):
+            entry.is_dropped = True
+
+    def _age(self, entry: Entry[V]) -> float:
+        return self._clock() - max(entry.loaded_at, self._confirmed_at)
 
     async def _refresh(self, key: K, load: Callable[[], Awaitable[V]], stale: V) -> V:
         if self._down and self._loads:

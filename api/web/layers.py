@@ -7,6 +7,7 @@ from typing import Any, Final
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.web.cors import headers_for
+from api.web.fast_lane import Client, Headers
 from api.web.security_headers import HSTS
 from shared.settings import Settings
 
@@ -22,13 +23,13 @@ class LayerHeaders:
         self._proxies = settings.trusted_proxies
         self._scheme = lru_cache(1000)(self._look_up_scheme)
 
-    def of(self, scope: Any) -> bytes:
+    def of(self, headers: Headers, client: Client, scheme: str) -> bytes:
         """Those of the answer to a request that names no origin."""
         if not self._proxies:
             return self._allows
-        host = scope["client"][0] if scope["client"] else None
-        scheme = self._scheme(host, scope["scheme"], dict(scope["headers"]).get(_PROTO))
-        return self._strictly if scheme in ("https", "wss") else self._allows
+        host = client[0] if client else None
+        found = self._scheme(host, scheme, dict(headers).get(_PROTO))
+        return self._strictly if found in ("https", "wss") else self._allows
 
     def _look_up_scheme(self, host: str | None, scheme: str, said: bytes | None) -> str:
         """By which scheme a client came to a proxy that is trusted, as uvicorn sees it."""

@@ -92,7 +92,6 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
     # From the connection, or the first byte of a further request, to the last header.
     _deadline: asyncio.TimerHandle | None = None
     _awaits_head = True
-    _awaits_end = False  # of a request, its body included
     _framing = 0  # bytes of this request that were no body, but for those of its first piece
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,10 +104,16 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
         super().connection_lost(exc)
         self._disarm()
 
-    def data_received(self, data: bytes) -> None:
+    def begin_known(self, post: Any, task: Any) -> None:
+        """A whole request, with a head that is no larger than another was."""
+        self._awaits_head = False
+        self._disarm()
+        super().begin_known(post, task)
+
+    def parse(self, data: bytes) -> None:
         """Bytes of a head or a body. Most heads arrive whole, and need no timer."""
         self._framing += len(data)
-        super().data_received(data)
+        super().parse(data)
         if self._framing > (MOST_HEAD if self._awaits_head else MOST_FRAMING):
             self._refuse("The head is too large.")
         if not self._owes():
@@ -125,23 +130,26 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self._awaits_head = self._awaits_end = True
+        self._awaits_head = True
         self._framing = 0
         super().on_message_begin()
 
-    def on_message_complete(self) -> None:
-        """The last byte of a request."""
-        self._awaits_end = False
-        super().on_message_complete()
-
     def on_headers_complete(self) -> None:
-        """The last header of a request: some paths are answered with headers of their own."""
+        """The last header of a request."""
         self._awaits_head = False
         super().on_headers_complete()
         if self.parser.should_upgrade() and self._should_upgrade() and self._announces_body():
             # The handshake would wait for a body that nobody reads.
             self._refuse("A WebSocket handshake has no body.")
-        path = self.scope["path"] if self.cycle else _API
+        self.headers = _NoTrailers(self.headers)
+
+    def begin_cycle(self) -> None:
+        """Have the application asked. Some paths are answered with headers of their own."""
+        before = self.cycle
+        super().begin_cycle()
+        if self.cycle is before:  # a WebSocket
+            return
+        path = self.scope["path"]
         if not path.startswith(_API) or path.startswith(_OF_THEIR_OWN):
             date = [each for each in self.cycle.default_headers if each[0] == b"date"]
             own = [
@@ -149,9 +157,8 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
                 for name, value in headers_of(path, self._tiles_url())
             ]
             self.cycle.default_headers = [*date, *own]
-        if self.cycle and self.scope["method"] in ("GET", "HEAD"):
+        if self.scope["method"] in ("GET", "HEAD"):
             self.cycle.default_headers = _Defaults(self.cycle.default_headers)
-        self.headers = _NoTrailers(self.headers)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, with the headers of every answer: no application sees it."""
@@ -190,7 +197,7 @@ class HttpProtocol(_Deadlines, FastLaneProtocol):
         uvicorn would keep such a connection for ever. A body that is read has its own time limit.
         """
         is_answered = self.cycle is not None and self.cycle.response_complete
-        return self._awaits_head or (self._awaits_end and is_answered)
+        return self._awaits_head or (is_answered and not self.is_between)
 
     def _announces_body(self) -> bool:
         announced = {name: value for name, value in self.headers if name in _BODY_HEADERS}

@@ -14,10 +14,10 @@ does not decode is malformed. So a new channel needs no new version, and anythin
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ _HEAD: Final = struct.Struct("<BIBB")
 # The kind that holds numbers of so many bits, without their sign.
 _UNSIGNED: Final = bytes([0] * 9 + [2] * 8 + [4] * 16 + [6] * 31)
 _SIGNED: Final = bytes([1] * 8 + [3] * 8 + [5] * 16 + [6] * 32)
+# The most that a kind of so many bytes can hold: one, two and four of them.
+_MOST: Final = np.array([0xFF, 0xFFFF, 0xFFFF_FFFF])
 _DECIMALS: Final = np.array([[channel.decimals] for channel in CHANNELS])
 _FACTORS: Final = tuple(10.0**channel.decimals for channel in CHANNELS)
 _TYPES: Final = "BbHhIiqd"  # as struct calls them, in the order of _KINDS
@@ -71,42 +73,62 @@ def encode_one(timestamp: int, values: Iterable[float | None]) -> bytes:
 
     ``values``: of CHANNELS in their order, within their bounds, None where missing.
     """
-    layout, types, numbers = bytearray(), "<qB", list[float]()
-    for code, value in enumerate(values):
+    layout, numbers = b"", list[float]()
+    for columns, factor, value in zip(_COLUMN, _FACTORS, values, strict=False):
         if value is None:
             continue
-        factor = _FACTORS[code]
         whole = round(value * factor)
-        if whole / factor == value and (whole or math.copysign(1, value) > 0):
-            kind = _narrowest(whole, whole)
+        if whole > 0 and whole / factor == value:
+            layout += columns[_UNSIGNED[whole.bit_length()]]
             numbers.append(whole)
         else:
-            kind = _FLOAT
-            numbers.append(value)
-        layout += _COLUMN[code][kind]
-        types += _TYPES[kind]
-    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0)
-    return head + layout + struct.pack(types, timestamp, 0, *numbers)
+            kind, number = _seldom(value, whole, factor)
+            layout += columns[kind]
+            numbers.append(number)
+    head, pack = _packer_of(layout)
+    return head + pack(timestamp, 0, *numbers)
 
 
-def encode_table(timestamps: IntArray, codes: tuple[int, ...], values: FloatArray) -> bytes | None:
-    """As ``encode``, of (channels, n) values within their bounds, none of them missing.
+def _seldom(value: float, whole: int, factor: float) -> tuple[int, float]:
+    """The kind of a value that is none above zero with the usual decimals, and what is packed."""
+    if whole / factor == value and (whole or math.copysign(1, value) > 0):
+        return _narrowest(whole, whole), whole
+    return _FLOAT, value
 
-    None where a value has further decimals than devices send: then nothing here is of use.
+
+@lru_cache(4096)
+def _packer_of(layout: bytes) -> tuple[bytes, Callable[..., bytes]]:
+    """Of one sample with these columns: what its entry begins with, and what packs the rest."""
+    types = "".join([_TYPES[kind] for kind in layout[1::2]])
+    head = _HEAD.pack(VERSION, 1, len(layout) // 2, 0) + layout
+    return head, struct.Struct(f"<qB{types}").pack
+
+
+def encode_tables(
+    timestamps: IntArray, codes: tuple[int, ...], values: FloatArray
+) -> list[bytes | None]:
+    """As ``encode``, of batches of equally many samples and the same channels.
+
+    All of them in each numpy call, for the reason there. ``timestamps``: (batches, n). ``values``:
+    (channels, batches, n), within their bounds, none missing. None in place of a batch that has
+    values with further decimals than devices send.
     """
-    numbers = np.empty((len(codes) + 1, len(timestamps)), np.int64)
-    first = int(timestamps[0])
-    np.subtract(timestamps, first, out=numbers[0])
+    numbers = np.empty((len(codes) + 1, *timestamps.shape), np.int64)
+    np.subtract(timestamps, timestamps[:, :1], out=numbers[0])
     factors = _factors_of(codes)
     numbers[1:] = np.rint(values * factors)
-    if (numbers[1:] / factors).tobytes() != values.tobytes():
-        return None
-    lows, highs = np.minimum.reduce(numbers, axis=1), np.maximum.reduce(numbers, axis=1)
-    kinds = tuple(map(_narrowest, lows.tolist(), highs.tolist()))
-    layout, runs = _plan(codes, kinds)
-    body = [numbers[rows].astype(dtype).tobytes() for rows, dtype in runs]
-    head = _HEAD.pack(VERSION, len(timestamps), len(codes), kinds[0])
-    return b"".join((head, layout, first.to_bytes(8, "little", signed=True), *body))
+    entries = list[bytes | None]([None]) * len(timestamps)
+    for kinds, positions in _by_kinds(numbers).items():
+        form = _form_of(codes, kinds, timestamps.shape[1])
+        for position, entry in zip(
+            positions, form.fill(timestamps, numbers, positions), strict=True
+        ):
+            entries[position] = entry
+    # Bit by bit, as a zero below zero is to come back, too.
+    back, sent = (numbers[1:] / factors).view(np.int64), values.view(np.int64)
+    for position in np.flatnonzero((back != sent).any(axis=(0, 2))).tolist():
+        entries[position] = None
+    return entries
 
 
 def decode(entries: Sequence[bytes]) -> Samples:
@@ -145,25 +167,60 @@ def count(entries: Iterable[bytes]) -> int:
 
 @lru_cache(1024)
 def _factors_of(codes: tuple[int, ...]) -> FloatArray:
-    """By what the values of channels, (channels, n), are multiplied to be whole."""
-    return np.array([[_FACTORS[code]] for code in codes]).reshape(len(codes), 1)
+    """By what the values of channels, (channels, batches, n), are multiplied to be whole."""
+    return np.array([_FACTORS[code] for code in codes]).reshape(len(codes), 1, 1)
+
+
+def _by_kinds(numbers: IntArray) -> dict[bytes, list[int]]:
+    """Which batches have their time offsets and their channels in the same kinds."""
+    lows, highs = numbers.min(axis=2), numbers.max(axis=2)
+    signed = (lows < 0).astype(np.int64)
+    spread = np.maximum(highs, ~lows) << signed | signed  # the sign takes a bit
+    kinds = np.minimum(2 * np.searchsorted(_MOST, spread) + signed, 6).astype(np.uint8)
+    width, every = len(numbers), kinds.T.tobytes()
+    groups: dict[bytes, list[int]] = {}
+    for position in range(numbers.shape[1]):
+        groups.setdefault(every[position * width : (position + 1) * width], []).append(position)
+    return groups
+
+
+class _Form(NamedTuple):
+    """What entries of the same layout begin with, and where their columns go.
+
+    ``runs``: those of one kind in a row, by the name of their place.
+    """
+
+    dtype: np.dtype[np.void]
+    head: Rows
+    runs: list[tuple[str, slice]]
+
+    def fill(
+        self, timestamps: IntArray, numbers: IntArray, positions: list[int]
+    ) -> Iterator[bytes]:
+        """The entries of some of the batches."""
+        if len(positions) < len(timestamps):
+            timestamps, numbers = timestamps[positions], numbers[:, positions]
+        entries = np.empty(len(positions), self.dtype)
+        entries["head"], entries["first"] = self.head, timestamps[:, 0]
+        for name, rows in self.runs:
+            entries[name] = numbers[rows].transpose(1, 0, 2)
+        every, width = entries.tobytes(), self.dtype.itemsize
+        return (every[at : at + width] for at in range(0, len(every), width))
 
 
 @lru_cache(4096)
-def _plan(
-    codes: tuple[int, ...], kinds: tuple[int, ...]
-) -> tuple[bytes, list[tuple[slice, np.dtype[Any]]]]:
-    """The layout of channels, and the rows to pack together: those of one kind in a row.
-
-    ``kinds``: of the time offsets, and of the channels.
-    """
-    runs, start = list[tuple[slice, np.dtype[Any]]](), 0
+def _form_of(codes: tuple[int, ...], kinds: bytes, count: int) -> _Form:
+    """``kinds``: of the time offsets, and of the channels."""
+    layout = b"".join(_COLUMN[code][kind] for code, kind in zip(codes, kinds[1:], strict=True))
+    head = _HEAD.pack(VERSION, count, len(codes), kinds[0]) + layout
+    fields: list[Any] = [("head", "u1", len(head)), ("first", "<i8")]
+    runs, start = list[tuple[str, slice]](), 0
     for kind, run in groupby(kinds):
-        end = start + len(list(run))
-        runs.append((slice(start, end), _KINDS[kind]))
-        start = end
-    layout = (_COLUMN[code][kind] for code, kind in zip(codes, kinds[1:], strict=True))
-    return b"".join(layout), runs
+        rows = slice(start, start + len(list(run)))
+        runs.append((f"from {start}", rows))
+        fields.append((f"from {start}", _KINDS[kind], (rows.stop - start, count)))
+        start = rows.stop
+    return _Form(np.dtype(fields), np.frombuffer(head, np.uint8), runs)
 
 
 def _pack_channels(samples: Samples, layout: bytearray, body: list[bytes]) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import httpx2
@@ -22,7 +23,8 @@ from api.__main__ import configure
 from api.app import create_app
 from ops.admin.accounts import create_account
 from shared.connections import open_redis
-from shared.redis_keys import sealed_key
+from shared.credentials import key_id_of
+from shared.redis_keys import DUE, sealed_key
 from shared.settings import Settings
 from tests.api.answers import T0, eventually
 
@@ -73,10 +75,7 @@ class Way:
                 connection.sendall(piece)
                 eventually(lambda: self._has_some(connection) or self.app.requests > before)
             connection.sendall(pieces[-1])
-            received = b""
-            while not _are_whole(received, answers) and (data := connection.recv(65_536)):
-                received += data
-        return VARIES.sub(b"", received)
+            return read_answers(connection, answers)
 
     def count(self, *pieces: bytes, answers: int = 1) -> int:
         """How many requests come to the application."""
@@ -84,10 +83,23 @@ class Way:
         self.ask(*pieces, answers=answers)
         return self.app.requests - before
 
-    def _has_some(self, connection: socket.socket) -> bool:
+    def of(self, connection: socket.socket) -> Any:
+        """What serves a connection; None before it is accepted."""
         peers: Any = self.server.server_state.connections
-        ours = [each for each in peers if each.client == connection.getsockname()]
-        return any(each.cycle and each.cycle.body for each in ours)
+        ours = (each for each in peers if each.client == connection.getsockname())
+        return next(ours, None)
+
+    def _has_some(self, connection: socket.socket) -> bool:
+        serving = self.of(connection)
+        return bool(serving and serving.cycle and serving.cycle.body)
+
+
+def read_answers(connection: socket.socket, count: int) -> bytes:
+    """So many answers, but for what depends on the moment."""
+    received = b""
+    while not _are_whole(received, count) and (data := connection.recv(65_536)):
+        received += data
+    return VARIES.sub(b"", received)
 
 
 def _are_whole(received: bytes, count: int) -> bool:
@@ -340,3 +352,139 @@ def test_answers_have_the_headers_of_every_layer(
             fast, usual = (way.ask(way.request(*headers)) for way in ways)
             assert fast == usual
         assert ways[0].count(ways[0].request(KEY, b"X-Forwarded-Proto: https")) == 0
+
+
+HEADS: dict[str, list[bytes]] = {
+    "a key": [KEY],
+    "a length in lower case": [KEY, b"content-length: %n"],
+    "a length before the key": [b"Content-Length: %n", KEY],
+    "chunks": [KEY, CHUNKED],
+    "the last request": [KEY, b"Connection: close"],
+}
+
+
+@pytest.mark.parametrize("row", HEADS)
+def test_requests_whose_head_has_come_before_are_answered_alike(
+    ways: tuple[Way, Way], row: str
+) -> None:
+    """One connection each; what follows a head is of another length each time, or is not right."""
+    bodies = [GOOD, MANY, GOOD, b"[", b"", b"[" + GOOD[1:-1] + b"  ]", GOOD[:-2], MANY]
+    if row == "chunks":
+        bodies = [b"%x\r\n%s\r\n0\r\n\r\n" % (len(each), each) for each in bodies if each]
+
+    def send(way: Way, body: bytes) -> bytes:
+        headers = [each.replace(b"%n", b"%d" % len(body)) for each in HEADS[row]]
+        return way.request(*headers, body=body)
+
+    for body in bodies:
+        fast, usual = (way.ask(send(way, body)) for way in ways)
+        assert fast == usual
+    if row != "the last request":
+        for part in (bodies, bodies[::-1]):
+            answers = [talk(way, [send(way, body) for body in part]) for way in ways]
+            assert answers[0] == answers[1]
+
+
+def talk(way: Way, requests: Sequence[bytes]) -> list[bytes]:
+    """The answers to requests over one connection, each sent once the one before is answered."""
+    answers = []
+    with socket.create_connection(way.address, timeout=60) as connection:
+        for request in requests:
+            connection.sendall(request)
+            answers.append(read_answers(connection, 1))
+    return answers
+
+
+def test_a_head_that_has_come_before_says_nothing_of_what_is_not_whole(
+    ways: tuple[Way, Way],
+) -> None:
+    """In pieces, with more behind it, or itself behind another request that is not answered yet."""
+
+    def pieces(way: Way) -> list[bytes]:
+        whole, bad = way.request(KEY, body=MANY), way.request(KEY, body=b"[")
+        received = [way.ask(whole), way.ask(whole[:500], whole[500:1000], whole[1000:])]
+        received.append(way.ask(whole + bad + whole, answers=3))
+        received.append(way.ask(whole[:-5], whole[-5:] + whole, answers=2))
+        return received
+
+    fast, usual = map(pieces, ways)
+    assert fast == usual
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_body_that_reads_like_a_request_is_none(ways: tuple[Way, Way], at: int) -> None:
+    """It comes once its request is refused; the next answer is that to the next request."""
+    way = ways[at]
+    whole = way.request(KEY)
+    way.ask(whole)
+    with socket.create_connection(way.address, timeout=60) as connection:
+        connection.sendall(way.request(b"Content-Length: %d" % len(whole), body=b""))
+        assert read_answers(connection, 1).startswith(b"HTTP/1.1 401 ")
+        assert not way.of(connection).is_between
+        connection.sendall(whole)
+        eventually(lambda: way.of(connection).is_between)
+        connection.sendall(way.request(KEY, body=b"["))
+        assert read_answers(connection, 1).startswith(b"HTTP/1.1 400 ")
+
+
+def test_one_batch_that_is_not_right_holds_up_none_of_those_packed_with_it(
+    ways: tuple[Way, Way],
+) -> None:
+    late = b'[{"timestamp":99999999999999,"power":1}]'
+    mixed = b'[{"timestamp":%d,"power":1},{"timestamp":%d,"cadence":1}]' % (T0, T0)
+    exact = b'[{"timestamp":%d,"power":1.23456789}]' % T0
+    bodies = (GOOD, late, MANY, mixed, GOOD, exact, GOOD, late, GOOD, MANY, mixed)
+
+    def at_once(way: Way) -> list[bytes]:
+        with ExitStack() as stack:
+            connections = [
+                stack.enter_context(socket.create_connection(way.address, timeout=60))
+                for _ in bodies
+            ]
+            for connection, body in zip(connections, bodies, strict=True):
+                connection.sendall(way.request(KEY, body=body))
+            return [read_answers(connection, 1) for connection in connections]
+
+    fast, usual = map(at_once, ways)
+    assert fast == usual
+    statuses = [each[9:12] for each in fast]
+    assert statuses == [b"422" if body == late else b"202" for body in bodies]
+
+
+def test_what_the_lane_knows_of_a_ride_ends_with_a_change_of_it(settings: Settings) -> None:
+    changes = (("POST", "/pause", b"202"), ("POST", "/complete", b"202"), ("DELETE", "", b"404"))
+    with both(settings) as ways, open_redis(settings) as redis:
+        for elsewhere, (method, action, status) in product((None, ways[1]), changes):
+            for way in ways:
+                begin(way, settings.database_url)
+                before = [way.ask(way.request(KEY)) for _ in range(3)]
+                assert [each[9:12] for each in before] == [b"202"] * 3
+                base = "http://{}:{}".format(*(elsewhere or way).address)
+                with httpx2.Client(base_url=base, headers={"X-API-Key": way.key}) as client:
+                    assert client.request(method, f"/api/workouts/{way.ride}{action}").is_success
+            fast, usual = (way.ask(way.request(KEY)) for way in ways)
+            assert fast == usual
+            assert fast[9:12] == status
+            due = [redis.zscore(DUE, way.ride) is not None for way in ways]
+            assert due == [action != "/pause"] * 2  # what came late is folded, or purged
+
+
+def test_what_the_lane_knows_of_a_key_ends_with_it_in_another_process(settings: Settings) -> None:
+    with both(settings) as (fast, usual):
+        assert fast.count(fast.request(KEY)) == 0
+        base = "http://{}:{}".format(*usual.address)
+        with httpx2.Client(base_url=base, headers={"X-API-Key": fast.key}, timeout=60) as client:
+            assert client.delete(f"/api/keys/{key_id_of(fast.key)}").is_success
+        eventually(lambda: fast.ask(fast.request(KEY)).startswith(b"HTTP/1.1 401 "))
+
+
+def test_what_the_lane_knows_of_a_key_ends_with_the_key(
+    settings: Settings, database_url: str
+) -> None:
+    with serving(msgspec.structs.replace(settings, fast_lane=True)) as way:
+        begin(way, database_url)
+        assert [way.count(way.request(KEY)) for _ in range(3)] == [0, 0, 0]  # and is remembered
+        base = "http://{}:{}".format(*way.address)
+        with httpx2.Client(base_url=base, headers={"X-API-Key": way.key}, timeout=60) as client:
+            assert client.delete(f"/api/keys/{key_id_of(way.key)}").is_success
+        assert way.ask(way.request(KEY)).startswith(b"HTTP/1.1 401 ")

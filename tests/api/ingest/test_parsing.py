@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from api.ingest.batch import NDJSON, Limits, PackedBatch, ParsedBatch
 from api.ingest.inspection import inspect
-from api.ingest.parsing import pack_batch, pack_fast
+from api.ingest.parsing import pack_all, pack_batch, pack_fast, read_fast
+from api.ingest.table import Rows
 from api.web.body import JSON
 from api.web.problems import BadRequest, Problem, TooLarge, Unprocessable, UnsupportedMediaType
 from shared.samples import stream_codec
@@ -422,6 +423,32 @@ def assert_packed_alike(body: bytes, media: str) -> None:
     assert fast is not None
     assert fast.entry == (stream_codec.encode(slow) if len(slow) else b"")
     assert exactly(whole(fast).samples) == exactly(slow)
+
+
+def test_batches_of_one_moment_are_packed_as_each_alone_and_a_wrong_one_is_left_out() -> None:
+    """Five of one sample and four of two, of which one time is late and one shape is mixed."""
+    late = [{"timestamp": LIMITS.latest + 1, "power": 1}]
+    mixed = [{"timestamp": T0, "power": 1}, {"timestamp": T0, "cadence": 1}]
+    right = [
+        *([{"timestamp": T0 + at, "power": at}] for at in range(4)),
+        *(
+            [{"timestamp": T0, "power": at}, {"timestamp": T0 + 300, "power": 0.5}]
+            for at in (1, 900)
+        ),
+        [{"timestamp": T0, "power": 1.23456789}, {"timestamp": T0, "power": 2}],
+    ]
+    bodies = [json.dumps(rows).encode() for rows in (*right, late, mixed)]
+    batches = [read_fast(body, JSON, LIMITS) for body in bodies]
+    rows = [batch for batch in batches if isinstance(batch, Rows)]
+    assert len(rows) == len(bodies)
+    assert not pack_all(rows, T0 + 1_000_000)
+    assert [batch.entry for batch in rows[-2:]] == [b"", b""]
+    for body, batch in zip(bodies[:-2], rows, strict=False):
+        packed = pack_fast(body, JSON, LIMITS)
+        assert packed is not None
+        assert (batch.entry, batch.samples, batch.latest) == packed[:3]
+        assert len(batch.entry) <= batch.most_bytes
+    assert pack_all(rows[:-2], T0 + 1_000_000)
 
 
 anything: st.SearchStrategy[Any] = st.recursive(

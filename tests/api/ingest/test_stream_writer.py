@@ -1,34 +1,46 @@
 """The only writer of streams, against a real Redis."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
+from api.ingest.batch import Limits
 from api.ingest.epochs import Epochs
-from api.ingest.stream_writer import StreamWriter
+from api.ingest.parsing import read_fast
+from api.ingest.stream_writer import NotRight, StreamWriter, place_of
+from api.ingest.table import Rows
+from api.web.body import JSON
 from api.web.problems import NotFound
 from shared.connections import Redis, open_async_redis
 from shared.errors import ServiceUnavailable
 from shared.events import FoldRequest
 from shared.redis_keys import BATCH_FIELD, DUE, Queue, samples_key, sealed_key
 from shared.settings import Settings, read_settings
+from tests.api.answers import T0
 
 T = TypeVar("T")
 LIMIT = 1_000_000
+NOW = Limits.at(T0, 100)
 GONE = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": "redis://127.0.0.1:1"})
 
 
 def write(
-    settings: Settings, writing: Callable[[StreamWriter], Awaitable[T]], limit: int = LIMIT
+    settings: Settings,
+    writing: Callable[[StreamWriter], Awaitable[T]],
+    limit: int = LIMIT,
+    time_limit: float = 5,
 ) -> T:
     async def run() -> T:
         epochs = Epochs()
         opened = open_async_redis(settings, bounded=False, greet=epochs.greet)
         async with asyncio.timeout(30), opened as client:
-            return await writing(StreamWriter(client, epochs, limit, 5))
+            return await writing(StreamWriter(client, epochs, limit, time_limit))
 
     return asyncio.run(run())
 
@@ -165,6 +177,29 @@ def test_more_bytes_than_may_wait_are_refused_at_once(
     assert [len(batch) for batch in stored(redis_client, workout)] == [60, 40, 100]
 
 
+def test_an_error_in_packing_leaves_its_rows_unstored_and_the_writer_working(
+    settings: Settings, redis_client: Redis
+) -> None:
+    """One has fewer bytes than its rows take, as none that was parsed has."""
+    workout = uuid4()
+    right = read_fast(
+        b'[{"timestamp":%d,"power":1},{"timestamp":%d,"power":2}]' % (T0, T0), JSON, NOW
+    )
+    assert isinstance(right, Rows)
+    wrong = msgspec.structs.replace(right, samples=3, encoded=b"short")
+
+    async def append_all(writer: StreamWriter) -> list[Any]:
+        told = list[Any]()
+        for rows in (wrong, right):
+            writer.add(place_of(workout), rows, rows.most_bytes, told.append, finished=False)
+        await writer.append(workout, b"bytes", finished=False)
+        return told
+
+    told = write(settings, append_all)
+    assert [type(each) for each in told] == [NotRight, NotRight]
+    assert stored(redis_client, workout) == [b"bytes"]
+
+
 def test_every_waiting_request_hears_that_redis_is_gone() -> None:
     async def append_many(writer: StreamWriter) -> list[Any]:
         return await asyncio.gather(
@@ -189,3 +224,30 @@ def test_a_request_given_up_leaves_the_writer_working(
 
     write(settings, give_up_one)
     assert stored(redis_client, workout) == [b"1", b"2"]
+
+
+def test_a_lost_connection_fails_at_most_the_group_that_is_under_way(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout = uuid4()
+
+    async def append_around_a_loss(writer: StreamWriter) -> None:
+        await writer.append(workout, b"1", finished=False)
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+        with suppress(ServiceUnavailable):  # unless the loss is noticed before it is sent
+            await writer.append(workout, b"2", finished=False)
+        await writer.append(workout, b"3", finished=False)
+
+    write(settings, append_around_a_loss)
+    assert stored(redis_client, workout)[-1] == b"3"
+
+
+def test_a_redis_that_does_not_answer_is_given_up_in_time() -> None:
+    async def append(writer: StreamWriter) -> str:
+        return await writer.append(uuid4(), b"1", finished=False)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        told = {"DATABASE_URL": "postgresql://none", "REDIS_URL": address}
+        with pytest.raises(ServiceUnavailable):
+            write(read_settings(told), append, time_limit=0.1)

@@ -270,9 +270,13 @@ def test_what_is_confirmed_counts_as_loaded_then() -> None:
     clock.now = 4.0
     cache.confirm(3.0)
     clock.now = 7.9
-    assert cache.fresh("key") == "good"
+    entry = cache.fresh("key")
+    assert entry
+    assert entry.value == "good"
+    assert cache.is_fresh(entry)
     clock.now = 8.0
     assert cache.fresh("key") is None
+    assert not cache.is_fresh(entry)
 
 
 def test_an_outage_is_outlasted_from_when_a_value_was_confirmed() -> None:
@@ -291,6 +295,26 @@ def test_the_value_that_was_used_least_lately_makes_room() -> None:
     cache = Cache[str, str](2, 5, 60)
     cache.put("one", "1")
     cache.put("two", "2")
-    assert cache.fresh("one") == "1"
+    two, one = cache.fresh("two"), cache.fresh("one")
     cache.put("three", "3")
-    assert [cache.fresh(key) for key in ("one", "two", "three")] == ["1", None, "3"]
+    assert [cache.fresh(key) is not None for key in ("one", "two", "three")] == [True, False, True]
+    assert one
+    assert cache.is_fresh(one)
+    assert two
+    assert not cache.is_fresh(two)
+
+
+def test_an_entry_at_hand_holds_until_it_is_dropped_or_replaced() -> None:
+    cache = Cache[str, str](10, 5, 60)
+
+    def end_by(ending: Callable[[], None]) -> bool:
+        cache.put("key", "good")
+        entry = cache.fresh("key")
+        assert entry
+        assert cache.is_fresh(entry)
+        ending()
+        return not cache.is_fresh(entry)
+
+    assert end_by(lambda: cache.drop("key"))
+    assert end_by(lambda: cache.drop_where(lambda value: value == "good"))
+    assert end_by(lambda: cache.put("key", "better"))

@@ -222,6 +222,32 @@ def test_a_single_sample_is_packed_like_any_batch(reading: tuple[Any, ...]) -> N
     assert stream_codec.encode_one(time, values) == entry
 
 
+def three_readings() -> st.SearchStrategy[list[tuple[int, float, float]]]:
+    """Of distance and altitude, now and then with further decimals than devices send."""
+    times = st.integers(T0, T0 + 300) | st.integers(T0 - 10**10, T0 + 10**10)
+    metres = st.integers(0, 300) | st.integers(0, 10**8)
+    heights = st.integers(-500, 9000) | st.just(0.001) | st.just(-0.0)
+    reading = st.tuples(times, metres.map(lambda whole: whole / 100), heights.map(float))
+    return st.lists(reading, min_size=3, max_size=3)
+
+
+@given(st.lists(three_readings(), min_size=1, max_size=6))
+def test_batches_together_are_packed_as_each_alone(
+    batches: list[list[tuple[int, float, float]]],
+) -> None:
+    times = np.array([[time for time, *_ in batch] for batch in batches])
+    values = np.array([[[*each[1:]] for each in batch] for batch in batches]).transpose(2, 0, 1)
+    names = ("distance", "altitude")
+    codes = tuple(CHANNEL_NAMES.index(name) for name in names)
+    packed = stream_codec.encode_tables(times, codes, np.ascontiguousarray(values))
+    for at, entry in enumerate(packed):
+        alone = Samples(times[at], dict(zip(names, values[:, at], strict=True)))
+        is_usual = all(
+            height not in (0.001, -0.0) or repr(height) == "0.0" for *_, height in batches[at]
+        )
+        assert entry == (stream_codec.encode(alone) if is_usual else None)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "width"),
     [
@@ -233,8 +259,8 @@ def test_a_single_sample_is_packed_like_any_batch(reading: tuple[Any, ...]) -> N
 def test_whole_numbers_take_the_fewest_bytes_that_hold_them(
     low: int, high: int, width: int
 ) -> None:
-    times, metres = np.array([T0, T0 + 255]), np.array([[low / 100, high / 100]])
-    entry = stream_codec.encode_table(times, (CHANNEL_NAMES.index("distance"),), metres)
+    times, metres = np.array([[T0, T0 + 255]]), np.array([[[low / 100, high / 100]]])
+    [entry] = stream_codec.encode_tables(times, (CHANNEL_NAMES.index("distance"),), metres)
     assert entry is not None
     assert len(entry) == 7 + 2 + 8 + 2 * 1 + 2 * width  # head, layout, first time, offsets, values
     assert readings_of(stream_codec.decode([entry])) == [
