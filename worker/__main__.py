@@ -15,6 +15,7 @@ from shared.connections import Database, Redis, open_database, open_redis
 from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
+from shared.watchdog import Watchdog
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob
 from worker.jobs.importing import ImportJob
@@ -59,6 +60,7 @@ def work(settings: Settings, stop: Event) -> None:
             ],
             stop=stop,
             pace=pace,
+            alive=Watchdog(settings.max_job_seconds).beat,
         )
         logger.info("started worker %s", consumer)
         worker.run()
