@@ -13,12 +13,19 @@ from yoyo import default_migration_table, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TrackerError
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK_ID: Final = 0x6270745F  # "bpt_"
 
 logger = logging.getLogger(__name__)
+
+
+class PoolerBetween(TrackerError):
+    """The lock of a migrator belongs to its session, and a pooler shares sessions."""
+
+    def __str__(self) -> str:
+        return "DATABASE_URL leads to a pooler: migrations need the address of PostgreSQL itself"
 
 
 def apply(database_url: str) -> list[str]:
@@ -79,6 +86,7 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
     It dies with its connection, so that yoyo's own lock row can only be a killed migrator's.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
+        _refuse_pooler(connection)
         deadline = time.monotonic() + timeout
         while not _try_lock(connection):
             if time.monotonic() > deadline:
@@ -88,6 +96,13 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
             backend.break_lock()
             with backend.lock():
                 yield backend
+
+
+def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:
+    """Raises PoolerBetween. A pooler tells a process id of its own, which no server process has."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row != (connection.info.backend_pid,):
+        raise PoolerBetween
 
 
 def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:
