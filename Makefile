@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup restore import clean
+	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin psql redis-cli backup restore import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -125,8 +125,9 @@ NEED_COMPOSE = $(COMPOSE) version >/dev/null 2>&1 || { echo "this needs a Docker
 (docs.docker.com/compose/install); without one, \`make run\` starts everything here"; exit 1; }
 
 ## Deploy: compose.yaml on a Docker engine
-up: ## Build and start the stack, and wait until it is healthy
+up: ## Build and start the stack, and wait until it is healthy (DOMAIN=power.example.com in .env)
 	@$(NEED_COMPOSE)
+	@$(PYTHON) -m ops.server.stack secrets
 	@$(COMPOSE) up --build --detach --wait
 down: ## Stop the stack; its data stays
 	@$(NEED_COMPOSE)
@@ -137,6 +138,9 @@ logs: ## Follow the logs of the stack
 scale: ## Run so many workers in the stack (N=4)
 	@$(NEED_COMPOSE)
 	@$(COMPOSE) up --detach --no-recreate --scale worker=$(or $(N),2) worker
+pin: ## Name the stack's images by the digests that their tags lead to now, in .env
+	@$(NEED_COMPOSE)
+	@$(PYTHON) -m ops.server.stack pin
 
 ## Housekeeping
 setup: ## Install what running needs into .venv

@@ -1,6 +1,7 @@
 -- Run once by the image of PostgreSQL, as its superuser, when a volume is new.
 -- The role of the service: it owns its database, and is no superuser.
-CREATE ROLE tracker LOGIN PASSWORD 'tracker';
+\set password `cat /run/secrets/database_password`
+CREATE ROLE tracker LOGIN PASSWORD :'password';
 CREATE DATABASE tracker OWNER tracker;
 -- From now on the superuser gets in by the socket inside the container alone.
 ALTER ROLE postgres PASSWORD NULL;

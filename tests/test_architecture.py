@@ -17,7 +17,7 @@ ROOMS = {
         *("season", "sharing", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
-    "ops": ["embedded", "admin", "importing", "demo", "live", "simulation"],
+    "ops": ["embedded", "admin", "server", "importing", "demo", "live", "simulation"],
 }
 FORBIDDEN = {
     "api": {"worker", "ops", "tests", "bench"},
