@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin psql redis-cli backup restore import clean
+	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup restore import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -141,6 +141,16 @@ scale: ## Run so many workers in the stack (N=4)
 pin: ## Name the stack's images by the digests that their tags lead to now, in .env
 	@$(NEED_COMPOSE)
 	@$(PYTHON) -m ops.server.stack pin
+
+## Deploy: systemd, on this machine
+install: ## Install units, a user and this version (PREFIX=/opt/bike-power-tracker API_PORTS="8001 8002" WORKERS=2)
+	@$(PYTHON) -m ops.server.install install
+uninstall: ## Take that away; settings and backups stay (PURGE=1 deletes them)
+	@$(PYTHON) -m ops.server.install uninstall
+upgrade: ## Bring what runs, by systemd or compose, to this version; back, if that fails
+	@if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
+	    $(MAKE) --no-print-directory backup && COMPOSE="$(COMPOSE)" $(PYTHON) -m ops.server.stack upgrade; \
+	else $(PYTHON) -m ops.server.upgrade; fi
 
 ## Housekeeping
 setup: ## Install what running needs into .venv

@@ -23,6 +23,9 @@ IMAGES: Final = {
     "PYTHON_IMAGE": "python:3.13-slim",
     "DEBIAN_IMAGE": "debian:trixie-slim",
 }
+_IMAGE: Final = "bike-power-tracker"
+# Workers first: what they cannot do yet waits, and no rider sees it.
+_IN_TURN: Final = ("worker", "api")
 _DERIVED: Final[dict[str, str]] = {
     "database_url": "postgresql://tracker:{database}@pgbouncer:6432/tracker",
     "direct_database_url": "postgresql://tracker:{database}@postgres:5432/tracker",
@@ -86,13 +89,43 @@ def _digest_of(image: str) -> str:
     return subprocess.check_output(asked, text=True).strip()
 
 
+def upgrade() -> None:
+    """Bring the stack that is up to this checkout: the new image, the schema, one after the other.
+
+    If that fails, the image of before runs again. The schema stays: migrations suit it.
+    """
+    _docker("tag", _IMAGE, f"{_IMAGE}:before")
+    try:
+        _compose("build")
+        _compose("run", "--rm", "--no-deps", "migrate")
+        for service in _IN_TURN:
+            _compose("up", "--detach", "--wait", "--no-deps", "--no-build", service)
+    except subprocess.CalledProcessError:
+        print("failed; going back to the version before")
+        _docker("tag", f"{_IMAGE}:before", _IMAGE)
+        _compose("up", "--detach", "--wait", "--no-deps", "--no-build", *_IN_TURN)
+        raise
+    _compose("up", "--detach", "--wait", "--no-build")
+
+
+def _docker(*arguments: str) -> None:
+    subprocess.run([os.environ.get("DOCKER") or "docker", *arguments], check=True)
+
+
+def _compose(*arguments: str) -> None:
+    command = (os.environ.get("COMPOSE") or "docker compose").split()
+    subprocess.run([*command, *arguments], check=True)
+
+
 def main(command: str) -> None:
-    """``secrets`` or ``pin``."""
+    """``secrets``, ``pin`` or ``upgrade``."""
     if command == "secrets":
         for name in make_secrets():
             print(f"wrote secrets/{name}")
     elif command == "pin":
         print("\n".join(pin(Path(".env"), _digest_of)))
+    elif command == "upgrade":
+        upgrade()
     else:
         sys.exit(f"no such command: {command}")
 
