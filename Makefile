@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup restore import clean
+	rollback reset-db migration recompute dead-letters replay user users key keys revoke disable-user invite reset-password picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup restore import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -46,6 +46,8 @@ audit: setup-dev ## Ask PyPI what is known against the packages of the lock file
 	@$(PY) -m ops.audit
 figures: setup-dev ## Write the table of figures into docs/metrics.md, from shared/figures.py
 	@$(PY) -m tests.shared.figures_table
+settings: setup-dev ## Write the table of settings into docs/operating.md, from the code and .env.example
+	@$(PY) -m docs.settings_table
 picture: setup-dev ## Draw which room imports which, from the imports, into docs/architecture.md
 	@$(PY) -m docs.picture
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
