@@ -12,6 +12,7 @@ try:
 
     from ops.commands import main
     from shared.errors import TrackerError
+    from shared.settings import with_files
 except KeyboardInterrupt:
     sys.exit(130)
 except ModuleNotFoundError as missing:
@@ -30,9 +31,17 @@ def _in_words(error: click.ClickException) -> str:
     return f"{said}: {error.message}"
 
 
-if __name__ == "__main__":
+def _read_environment() -> None:
+    """With .env, and with the content of files that are named in place of values."""
     load_dotenv(Path(__file__).resolve().parents[1] / ".env")
+    complete = with_files(os.environ)
+    os.environ.clear()
+    os.environ.update(complete)
+
+
+if __name__ == "__main__":
     try:
+        _read_environment()
         main(standalone_mode=False)
     except click.Abort:
         sys.exit("given up")

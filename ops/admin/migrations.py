@@ -21,13 +21,6 @@ _LOCK_ID: Final = 0x6270745F  # "bpt_"
 logger = logging.getLogger(__name__)
 
 
-class PoolerBetween(TrackerError):
-    """The lock of a migrator belongs to its session, and a pooler shares sessions."""
-
-    def __str__(self) -> str:
-        return "DATABASE_URL leads to a pooler: migrations need the address of PostgreSQL itself"
-
-
 def apply(database_url: str) -> list[str]:
     """Apply what is missing; the ids applied."""
     with _locked_backend(database_url) as backend:
@@ -96,6 +89,13 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
             backend.break_lock()
             with backend.lock():
                 yield backend
+
+
+class PoolerBetween(TrackerError):
+    """The lock of a migrator belongs to its session, and a pooler shares sessions."""
+
+    def __str__(self) -> str:
+        return "DATABASE_URL leads to a pooler: migrations need the address of PostgreSQL itself"
 
 
 def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:

@@ -12,7 +12,7 @@ from ops.embedded.valkey import valkey_server
 from ops.private_files import make_private, private_folder, shut_all
 from ops.processes import Supervisor, wait_until
 from shared.errors import InvalidSettings
-from shared.settings import require_sound, with_files
+from shared.settings import require_sound
 
 _KEYS: Final = ("DATABASE_URL", "REDIS_URL")
 _FOLDERS: Final = ("logs", "postgres", "valkey")
@@ -32,7 +32,6 @@ def servers(
     keeper process (ops.embedded.keeper), which stops them when the last user has left.
     ``report`` is told whenever one had to be started anew.
     """
-    environ = with_files(environ)
     named = [key for key in _KEYS if environ.get(key)]
     if len(named) == 1:
         raise InvalidSettings(f"{named[0]} is set: set {' and '.join(_KEYS)} both, or neither")

@@ -124,7 +124,7 @@ def test_no_secret_is_in_the_file_or_in_an_environment() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             assert not re.search("PASSWORD|SECRET|_URL", name) or name.endswith(
-                ("_FILE", "PUBLIC_URL")
+                ("_FILE", "PUBLIC_URL", "API_URL")
             )
             if str(value).startswith("/run/secrets/"):
                 assert Path(value).name in service["secrets"]
