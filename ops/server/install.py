@@ -17,7 +17,6 @@ from typing import Final
 from ops.server.layout import NAME, PREFIX, SYSTEMCTL, Layout
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-UNITS: Final = ROOT / "ops" / "systemd"
 _SYSUSERS: Final = "systemd-sysusers"
 # Of the checkout, what a release has.
 _CODE: Final = ("api", "docs", "migrations", "ops", "requirements", "shared", "worker")
@@ -52,9 +51,9 @@ def install(layout: Layout, wanted: Wanted, release: Path) -> None:
 
     ``release``: what ``add_release`` made.
     """
-    write_units(layout, wanted.instances)
+    write_units(layout, wanted.instances, release)
     layout.sysusers.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(UNITS / "sysusers.conf", layout.sysusers)
+    shutil.copyfile(release / "ops" / "systemd" / "sysusers.conf", layout.sysusers)
     layout.backups.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.backups.chmod(0o700)
     if not layout.environment.exists():
@@ -65,10 +64,19 @@ def install(layout: Layout, wanted: Wanted, release: Path) -> None:
 def add_release(layout: Layout, now: datetime, venv: Path | None = None) -> Path:
     """Copy the code of this checkout, and install what it stands on beside it; the folder.
 
-    ``venv``: an environment that has all of that already.
+    ``venv``: an environment that has all of that already. What could not be made whole is gone.
     """
     release = layout.releases / f"{now:%Y%m%dT%H%M%SZ}"
     release.mkdir(parents=True, mode=0o755)
+    try:
+        _fill(release, venv)
+    except BaseException:
+        shutil.rmtree(release)
+        raise
+    return release
+
+
+def _fill(release: Path, venv: Path | None) -> None:
     ignored = shutil.ignore_patterns("__pycache__", ".*")
     for name in _CODE:
         shutil.copytree(ROOT / name, release / name, ignore=ignored)
@@ -80,7 +88,6 @@ def add_release(layout: Layout, now: datetime, venv: Path | None = None) -> Path
     else:
         subprocess.run([sys.executable, release / "ops" / "setup.py", "embedded"], check=True)
     _open_to_all(release)
-    return release
 
 
 def _open_to_all(release: Path) -> None:
@@ -91,9 +98,9 @@ def _open_to_all(release: Path) -> None:
                 path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def write_units(layout: Layout, instances: Sequence[str]) -> None:
-    """The units, and the links that start them with the machine; links of before are gone."""
-    for source in UNITS.glob(f"{NAME}*"):
+def write_units(layout: Layout, instances: Sequence[str], release: Path) -> None:
+    """A release's units, and the links that start them with the machine, in place of any before."""
+    for source in (release / "ops" / "systemd").glob(f"{NAME}*"):
         text = source.read_text().replace(str(PREFIX), str(layout.prefix))
         target = layout.units / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -167,6 +174,14 @@ def main(command: str) -> None:
         _uninstall(layout, is_real=is_real)
 
 
+def hidden_python(program: str) -> str:
+    """What is wrong with a Python that the service's user will not reach, else nothing."""
+    real = Path(program).resolve()
+    if real.parts[1] in ("home", "root"):
+        return f"{real} is in a home, which the service may not enter: say PYTHON=/usr/bin/python3"
+    return ""
+
+
 def layout_of(environ: Mapping[str, str]) -> Layout:
     """By DESTDIR and PREFIX."""
     root = Path(environ.get("DESTDIR") or "/").resolve()
@@ -176,6 +191,8 @@ def layout_of(environ: Mapping[str, str]) -> Layout:
 def _install(layout: Layout, *, is_real: bool) -> None:
     if layout.current.is_symlink():
         sys.exit(f"{layout.prefix} is there already: run `make upgrade`")
+    if is_real and (problem := hidden_python(sys.executable)):
+        sys.exit(problem)
     ports = tuple(int(port) for port in (os.environ.get("API_PORTS") or "8001 8002").split())
     wanted = Wanted(ports, int(os.environ.get("WORKERS") or 2))
     venv = os.environ.get("VENV")
@@ -205,5 +222,5 @@ def _uninstall(layout: Layout, *, is_real: bool) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"failed: {error}")

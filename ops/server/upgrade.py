@@ -148,6 +148,7 @@ class SystemdServices:
     """What the target wants."""
 
     def __init__(self, layout: Layout, settled: float = _SETTLED) -> None:
+        self._layout = layout
         self._wants = layout.units / f"{NAME}.target.wants"
         self._settled = settled
 
@@ -155,6 +156,11 @@ class SystemdServices:
         """Workers first: what they cannot do yet waits, and no rider sees it."""
         found = sorted(link.name for link in self._wants.iterdir())
         return sorted(found, key=lambda name: "-api@" in name)
+
+    def take_units(self, release: Path) -> None:
+        """Have systemd know a release's units; what runs, runs on."""
+        write_units(self._layout, self.names(), release)
+        subprocess.run([SYSTEMCTL, "daemon-reload"], check=True)
 
     def restart(self, name: str) -> None:
         """As systemd does: it is stopped within its grace."""
@@ -190,9 +196,14 @@ def main() -> None:
         sys.exit(f"this writes to {layout.prefix}: run it as root (sudo make upgrade)")
     release = add_release(layout, datetime.now(UTC))
     services = SystemdServices(layout)
-    write_units(layout, services.names())
-    subprocess.run([SYSTEMCTL, "daemon-reload"], check=True)
-    Upgrade(layout, release, services, os.environ, NAME).run()
+    before = layout.current.resolve()
+    services.take_units(release)
+    try:
+        Upgrade(layout, release, services, os.environ, NAME).run()
+    except UpgradeFailed:
+        services.take_units(before)
+        shutil.rmtree(release)
+        raise
     remove_old(layout)
     print(f"upgraded to {release.name}")
 

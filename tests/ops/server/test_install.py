@@ -5,10 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ops.server.install import add_release, hidden_python
+from ops.server.layout import Layout
 from shared.settings import read_settings
 from tests.conftest import ROOT, need
 
@@ -150,6 +153,19 @@ def test_an_uninstalled_machine_keeps_its_data_unless_it_is_purged(tmp_path: Pat
     make("install", tmp_path)
     assert "kept" not in make("uninstall", tmp_path, PURGE="1")
     assert [p for p in tmp_path.rglob("*") if not p.is_dir()] == []
+
+
+def test_a_python_in_a_home_is_refused_as_the_service_may_not_enter_it() -> None:
+    assert "PYTHON=/usr/bin/python3" in hidden_python("/root/.pyenv/versions/3.11/bin/python")
+    assert hidden_python("/usr/bin/python3") == ""
+
+
+def test_a_release_that_cannot_be_made_whole_is_gone(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises((OSError, RuntimeError)):
+        add_release(layout, datetime(2026, 5, 1, tzinfo=UTC), tmp_path / "loop")
+    assert list(layout.releases.iterdir()) == []
 
 
 def test_settings_that_are_there_are_kept(tmp_path: Path) -> None:

@@ -158,8 +158,7 @@ def test_systemd_restarts_workers_first_and_tells_which_process_fails(
 ) -> None:
     """By a systemctl that only says what it was told."""
     layout = Layout(tmp_path)
-    (layout.releases / "one").mkdir(parents=True)
-    install(layout, Wanted((8001,), 1), layout.releases / "one")
+    install(layout, Wanted((8001,), 1), add_release(layout, FIRST, VENV))
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(
         '#!/bin/sh\necho "$@" >> "$0.log"\n'
@@ -173,6 +172,14 @@ def test_systemd_restarts_workers_first_and_tells_which_process_fails(
         "bike-power-tracker-worker@1.service",
         "bike-power-tracker-api@8001.service",
     )
+    newer = add_release(layout, FIRST + timedelta(days=1), VENV)
+    unit = newer / "ops" / "systemd" / "bike-power-tracker-worker@.service"
+    unit.write_text("[Unit]\nDescription=Newer\n")
+    services.take_units(newer)
+    assert (layout.units / unit.name).read_text() == unit.read_text()
+    assert services.names() == [worker, api]
     services.restart(worker)
     assert services.problem(worker) == f"is activating: see journalctl -u {worker}"
-    assert Path(f"{systemctl}.log").read_text().startswith(f"restart {worker}\nshow ")
+    assert (
+        Path(f"{systemctl}.log").read_text().startswith(f"daemon-reload\nrestart {worker}\nshow ")
+    )
