@@ -57,7 +57,7 @@ def install(layout: Layout, wanted: Wanted, release: Path) -> None:
     layout.backups.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.backups.chmod(0o700)
     if not layout.environment.exists():
-        _write_settings(layout.environment)
+        _write_settings(layout.environment, wanted)
     layout.switch(release)
 
 
@@ -120,10 +120,11 @@ def _link(link: Path, unit: str) -> None:
     link.symlink_to(f"../{unit}")
 
 
-def _write_settings(file: Path) -> None:
+def _write_settings(file: Path, wanted: Wanted) -> None:
     """The example of the settings, with what differs here; nobody else may read it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    given = "".join(f"{name}={value}\n" for name, value in _SETTINGS.items())
+    values = {**_SETTINGS, "API_URL": f"http://127.0.0.1:{wanted.ports[0]}"}
+    given = "".join(f"{name}={value}\n" for name, value in values.items())
     text = (ROOT / ".env.example").read_text()
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as settings:
         settings.write(f"# Of this machine.\n{given}\n{text}")

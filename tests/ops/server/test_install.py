@@ -61,6 +61,7 @@ def test_settings_are_their_owner_s_and_are_those_that_the_code_reads(installed:
     values = dict(line.split("=", 1) for line in lines)
     assert values["REGISTRATION"] == "closed"
     assert values["BACKUP_DIR"] == f"/var/backups/{NAME}"
+    assert values["API_URL"] == "http://127.0.0.1:8001"  # where `make doctor` looks
     servers = {"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://x"}
     assert read_settings({**values, **servers}).trusted_proxies == ("127.0.0.1",)
     assert (installed / "var" / "backups" / NAME).stat().st_mode & 0o777 == 0o700
