@@ -36,10 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    # A line in the log of the API for each request, at the level info.
-    access_log: bool = False
     # Lines for people, or a JSON object a line for what collects logs.
     log_format: Literal["text", "json"] = "text"
+    # A line in the log of the API for each request, at the level info.
+    access_log: bool = False
     # Where figures for Prometheus are served; port 0 for none. Processes of one machine that share
     # a folder for them serve those of all, at one port.
     metrics_host: str = "127.0.0.1"
