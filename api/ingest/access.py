@@ -37,6 +37,7 @@ class AccessWatch:
         self._ownerships = ownerships
         self._clock = clock
         self._horizon: int | None = None
+        self._table_id: int | None = None
         self._asked_at = self._purged_at = clock()
 
     async def look(self) -> None:
@@ -48,16 +49,21 @@ class AccessWatch:
             self._ownerships.forget_all()
         else:
             self._forget(changes)
-        self._horizon, self._asked_at = changes.horizon, begun_at
+        self._horizon, self._table_id = changes.horizon, changes.table_id
+        self._asked_at = begun_at
         self._authenticator.confirm(begun_at)
         if begun_at - self._purged_at > _PURGE_EVERY:
             self._purged_at = begun_at
             await purge_access_changes(self._database, _KEPT_FOR)
 
     def _lost_track(self, changes: AccessChanges, now: float) -> bool:
-        """Whether changes may be purged, or PostgreSQL is another one, which counts from less."""
+        """Whether changes may be purged, or a backup was restored, or PostgreSQL is another one.
+
+        Another one counts from less; what a restore does is noted nowhere, but its table is new.
+        """
         is_another = self._horizon is not None and changes.horizon < self._horizon
-        return is_another or now - self._asked_at > _TRUSTED_FOR
+        is_restored = changes.table_id != self._table_id
+        return is_another or is_restored or now - self._asked_at > _TRUSTED_FOR
 
     def _forget(self, changes: AccessChanges) -> None:
         if changes.key_ids or changes.user_ids:

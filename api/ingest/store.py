@@ -31,10 +31,12 @@ class Ownership:
 class AccessChanges:
     """Keys, users and workouts that have changed; ``owner_ids``: whose the workouts are.
 
-    ``horizon``: the first transaction whose changes may not be among them.
+    ``horizon``: the first transaction whose changes may not be among them. ``table_id``: of the
+    table that has them.
     """
 
     horizon: int
+    table_id: int
     key_ids: list[str]
     user_ids: list[UUID]
     workout_ids: list[UUID]

@@ -28,9 +28,11 @@ RETURNING id
 
 -- name: find_access_changes
 -- What may have ended who may upload where, by any transaction that an earlier question may not have
--- seen: those from its horizon on. And the horizon for the next question.
+-- seen: those from its horizon on. And the horizon for the next question, and which table this is:
+-- that of a restored backup is another one.
 SELECT
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
+    'access_changes'::regclass::oid::bigint AS table_id,
     coalesce(array_agg(key_id) FILTER (WHERE key_id IS NOT NULL), '{}') AS key_ids,
     coalesce(array_agg(workout_id ORDER BY id) FILTER (WHERE workout_id IS NOT NULL), '{}')
         AS workout_ids,

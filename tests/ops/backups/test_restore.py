@@ -1,5 +1,6 @@
 """A backup brings back what was in PostgreSQL and what was still waiting for it."""
 
+import asyncio
 import io
 import json
 import re
@@ -13,12 +14,16 @@ import numpy as np
 import psycopg
 import pytest
 
+from api.identity.auth import Authenticator
+from api.ingest.access import AccessWatch
+from api.ingest.ownership import Ownerships
+from api.ingest.ride_sizes import RideSizes
 from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.backups.backup import back_up, restore
 from ops.embedded.servers import embedded_servers
 from ops.processes import ProcessFailed
-from shared.connections import Database, Redis, open_database, open_redis
+from shared.connections import Database, Redis, open_async_database, open_database, open_redis
 from shared.redis_keys import BATCH_FIELD, EPOCH, samples_key
 from shared.samples import stream_codec
 from shared.samples.columns import Samples
@@ -230,6 +235,41 @@ def test_functions_of_ours_are_made_anew_whatever_the_dump_says(own_settings: Se
         restore(own_settings.database_url, own_settings.redis_url, packed(files))
         rode = "UPDATE workouts SET title = 'home/work' RETURNING words @@ search_query('work')"
         assert connection.execute(rode.encode()).fetchone() == (True,)
+
+
+def test_triggers_of_ours_are_made_anew(own_settings: Settings) -> None:
+    query = b"""
+        SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal
+    """
+    with psycopg.connect(own_settings.database_url, autocommit=True) as connection:
+        before = set(connection.execute(query))
+        restore(own_settings.database_url, own_settings.redis_url, packed(back_up_of(own_settings)))
+        assert set(connection.execute(query)) == before
+    assert ("api_keys", "api_keys_changed", "A") in before
+
+
+def test_a_key_that_a_restore_has_taken_away_is_forgotten_by_an_api_that_runs_meanwhile(
+    own_settings: Settings,
+) -> None:
+    files = back_up_of(own_settings)
+    key = create_account(own_settings.database_url, "later@example.com", "test").api_key
+
+    async def remembered() -> list[bool]:
+        async with open_async_database(own_settings) as database:
+            keys = Authenticator(database)
+            watch = AccessWatch(database, keys, Ownerships(database, RideSizes(1000)))
+            await watch.look()
+            await keys.open(key, "upload")
+            found = []
+            for is_restored in (False, True):
+                if is_restored:
+                    urls = own_settings.database_url, own_settings.redis_url
+                    await asyncio.to_thread(restore, *urls, packed(files))
+                await watch.look()
+                found.append(keys.remembered(key, "upload") is not None)
+        return found
+
+    assert asyncio.run(remembered()) == [True, False]
 
 
 def test_a_dump_that_lies_about_what_it_does_runs_no_program(
