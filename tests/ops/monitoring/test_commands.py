@@ -29,7 +29,7 @@ def test_without_servers_doctor_says_so_and_what_it_can_say_all_the_same(tmp_pat
 @pytest.mark.parametrize(
     ("variables", "wrong"),
     [
-        ({"LEASE": "never"}, "LEASE='never' is wrong"),
+        ({"LEASE": "never"}, "LEASE must be a number above 0, not 'never'"),
         ({"REDIS_URL": "redis://127.0.0.1:1"}, "REDIS_URL is set: set DATABASE_URL and REDIS_URL"),
     ],
 )
