@@ -12,6 +12,7 @@ import pytest
 
 from ops.server.install import add_release, hidden_python
 from ops.server.layout import Layout
+from ops.server.upgrade import SystemdServices
 from shared.settings import read_settings
 from tests.conftest import ROOT, need
 
@@ -133,6 +134,18 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Path, tmp_path: P
         text=True,
     )
     assert [line for line in done.stderr.splitlines() if NAME in line] == []
+
+
+def test_a_further_process_is_enabled_for_good_by_systemctl(tmp_path: Path) -> None:
+    """As the guide says under Scale: the next upgrade restarts it, too."""
+    need("systemctl", "systemd")
+    make("install", tmp_path)
+    more = [f"{NAME}-worker@3.service", f"{NAME}-api@8003.service"]
+    done = subprocess.run(
+        ["systemctl", f"--root={tmp_path}", "enable", *more], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(more) <= set(SystemdServices(Layout(tmp_path)).names())
 
 
 def test_another_prefix_is_in_every_unit(tmp_path: Path) -> None:
