@@ -32,6 +32,13 @@ STOPSIGNAL SIGTERM
 CMD ["python", "-m", "api"]
 
 FROM production AS ops
+# Encrypts backups where BACKUP_RECIPIENT is a key of its.
+USER 0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends age \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001
 COPY --from=ops-packages /venv /venv
 
 FROM ${DEBIAN_IMAGE} AS pgbouncer

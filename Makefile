@@ -132,7 +132,7 @@ backup-every: setup ## Back up again and again, here (HOURS=24 KEEP=14)
 	@$(OPS) backup-every
 restore: ## Replace the database by a backup (FILE=…, one that has rides only with FORCE=1)
 	@$(call ops,restore)
-restore-drill: ## Restore the newest backup, or FILE=…, beside the database, and compare
+restore-drill: ## Restore the newest of BACKUP_DIR, or FILE=…, beside the database, and compare
 	@$(call ops,restore-drill)
 restore-to: setup ## Bring the embedded PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=…)
 	@$(OPS) restore-to
@@ -191,7 +191,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL
+IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \
@@ -204,9 +204,9 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
     restore) [ -n "$$FILE" ] || { echo "say FILE=…"; exit 1; }; \
         $(PYTHON) -m ops.backups.folder check "$$FILE" && \
         $(IN_STACK) --no-TTY ops restore --file - <"$$FILE" ;; \
-    restore-drill) file="$${FILE:-$$($(PYTHON) -m ops.backups.folder newest "$$folder")}" && \
-        $(PYTHON) -m ops.backups.folder check "$$file" && \
-        $(IN_STACK) --no-TTY ops restore-drill --file - <"$$file" ;; \
+    restore-drill) [ -n "$$FILE" ] || exec $(IN_STACK) $$tty ops restore-drill; \
+        $(PYTHON) -m ops.backups.folder check "$$FILE" && \
+        $(IN_STACK) --no-TTY ops restore-drill --file - <"$$FILE" ;; \
     import) key="$$($(IN_STACK) --no-TTY ops import-key $(wordlist 2,9,$(1)))" && \
         $(PYTHON) ops/setup.py embedded && \
         IMPORT_KEY="$$key" IMPORT_URL="http://127.0.0.1:$${PORT:-8000}" $(OPS) $(1) ;; \

@@ -21,6 +21,7 @@ import redis
 import yaml
 
 from ops.admin import migrations
+from ops.backups.folder import backups_in
 from ops.commands import main
 from ops.embedded.postgres import programs, superuser_url
 from ops.embedded.servers import embedded_servers
@@ -104,6 +105,10 @@ def test_only_the_proxy_is_reachable_from_outside() -> None:
     assert STACK["networks"]["back"] == {"internal": True}
     for name in ("postgres", "redis", "pgbouncer"):
         assert SERVICES[name]["networks"] == ["back"]
+    *tls, plain = SERVICES["proxy"]["ports"]
+    assert tls == ["80:80", "443:443", "443:443/udp"]
+    assert plain == "127.0.0.1:${PORT:-8000}:8000"
+    assert SERVICES["proxy"]["environment"]["LOCAL_ADDRESS"] == "0.0.0.0"
 
 
 def test_nothing_writes_outside_its_volumes_grows_without_end_or_takes_all_of_the_machine() -> None:
@@ -344,7 +349,6 @@ def test_the_service_gets_healthy_and_stops_within_its_grace(service: str, secre
         stop(process)
 
 
-@pytest.mark.skipif("backup-every" not in main.commands, reason="no such command in this version")
 def test_the_backup_command_writes_a_backup(secrets: Path, tmp_path: Path) -> None:
     environ = environ_of("backup", secrets, BACKUP_DIR=str(tmp_path / "backups"))
     environ["TMPDIR"] = str(tmp_path)
@@ -355,6 +359,42 @@ def test_the_backup_command_writes_a_backup(secrets: Path, tmp_path: Path) -> No
         wait_for(lambda: any((tmp_path / "backups").glob("bpt-*.backup*")))
     finally:
         stop(process)
+
+
+def test_what_make_gives_to_a_command_arrives_in_the_stack() -> None:
+    """A backup by a recipient that did not arrive would be in the clear."""
+    makefile = (ROOT / "Makefile").read_text()
+    passed = set(re.findall(r"-e ([A-Z_]+)", makefile))
+    here = {"FILE", "KEEP", "BACKUP_DIR"}  # done by make, for files of this machine
+    for name in set(re.findall(r"\$\(call ops,([a-z-]+)", makefile)) - {"import"}:
+        for option in main.commands[name].params:
+            names = {option.envvar} if isinstance(option.envvar, str) else set(option.envvar or [])
+            assert names - here - {"BACKUP_IDENTITY"} <= passed, name
+
+
+def in_stack(tmp_path: Path, target: str, **variables: str) -> list[str]:
+    """What make has the stack run, which is up and says nothing."""
+    stack = 'case "$1" in ps) echo postgres ;; run) shift; echo "$@" >> "$LOG" ;; esac'
+    given = {"COMPOSE": str(script(tmp_path / "compose", stack)), "LOG": str(tmp_path / "log")}
+    given |= {"PYTHON": sys.executable, "BACKUP_DIR": str(tmp_path / "backups"), **variables}
+    command = ["make", "--no-print-directory", target, *(f"{k}={v}" for k, v in given.items())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = (tmp_path / "log").read_text().splitlines()
+    return [line.partition(" ops ")[2] for line in run]
+
+
+def test_a_backup_of_the_stack_is_a_file_of_this_machine(tmp_path: Path) -> None:
+    assert in_stack(tmp_path, "backup") == ["backup --file -"]
+    (backup,) = backups_in(tmp_path / "backups")
+    assert backup.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "log").unlink()
+    drill = in_stack(tmp_path, "restore-drill", FILE=str(backup))
+    assert drill == ["restore-drill --file -"]
+
+
+def test_the_drill_of_a_stack_is_of_the_newest_backup_of_its_own_schedule(tmp_path: Path) -> None:
+    assert in_stack(tmp_path, "restore-drill") == ["restore-drill"]
 
 
 def script(path: Path, text: str) -> Path:
