@@ -37,7 +37,7 @@ class Services(Protocol):
         """In the order in which they are to be restarted."""
 
     def restart(self, name: str) -> None:
-        """Of what ``current`` leads to now."""
+        """Of what ``current`` leads to now. Raises UpgradeFailed if it cannot even be started."""
 
     def problem(self, name: str) -> str:
         """Waits until it serves; what keeps it from that, else nothing."""
@@ -163,8 +163,10 @@ class SystemdServices:
         subprocess.run([SYSTEMCTL, "daemon-reload"], check=True)
 
     def restart(self, name: str) -> None:
-        """As systemd does: it is stopped within its grace."""
-        subprocess.run([SYSTEMCTL, "restart", name], check=True)
+        """As systemd does: it is stopped within its grace. Raises UpgradeFailed."""
+        done = subprocess.run([SYSTEMCTL, "restart", name], capture_output=True, text=True)
+        if done.returncode:
+            raise UpgradeFailed(f"{name}: {done.stderr.strip() or 'systemctl failed'}")
 
     def problem(self, name: str) -> str:
         """An API must be ready; a worker must have run for a while without a restart."""

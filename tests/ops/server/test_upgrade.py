@@ -15,6 +15,7 @@ from ops.processes import Process, spawn, stop
 from ops.server.install import Wanted, add_release, install
 from ops.server.layout import Layout
 from ops.server.upgrade import (
+    Services,
     SystemdServices,
     Upgrade,
     UpgradeFailed,
@@ -78,10 +79,16 @@ def machine() -> Iterator[tuple[Layout, Processes]]:
                 stop(process)
 
 
-def upgrade(machine: tuple[Layout, Processes], release: Path, **more: str) -> list[str]:
+def upgrade(
+    machine: tuple[Layout, Processes],
+    release: Path,
+    services: Services | None = None,
+    **more: str,
+) -> list[str]:
     layout, processes = machine
     said = list[str]()
-    Upgrade(layout, release, processes, {**processes.environ, **more}, say=said.append).run()
+    environ = {**processes.environ, **more}
+    Upgrade(layout, release, services or processes, environ, say=said.append).run()
     return said
 
 
@@ -125,6 +132,30 @@ def test_a_version_that_does_not_get_ready_gives_way_to_the_one_before(
         upgrade(machine, release)
     assert processes.problem("api") == ""
     assert {processes.release_of(name) for name in processes.names()} == {"20260501T000000Z"}
+
+
+def test_a_process_that_systemd_cannot_start_brings_the_version_before_back(
+    machine: tuple[Layout, Processes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the newer version's program were not there."""
+    layout = Layout(tmp_path / "machine")
+    install(layout, Wanted((8001,), 1), add_release(layout, FIRST, VENV))
+    (layout.units / "bike-power-tracker.target.wants/bike-power-tracker-api@8001.service").unlink()
+    newer = add_release(layout, FIRST + timedelta(days=1), VENV)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(
+        "#!/bin/sh\n"
+        f'case "$1 $(readlink {layout.current})" in\n'
+        f'    "restart releases/{newer.name}") echo "no such program" >&2; exit 1 ;;\n'
+        '    show*) printf "ActiveState=active\\nNRestarts=0\\n" ;;\n'
+        "esac\n"
+    )
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _, processes = machine
+    with pytest.raises(UpgradeFailed, match=r"no such program\. 20260501T000000Z runs again"):
+        upgrade((layout, processes), newer, SystemdServices(layout, settled=0))
+    assert layout.current.resolve().name == "20260501T000000Z"
 
 
 def test_without_a_backup_nothing_is_touched(machine: tuple[Layout, Processes]) -> None:
