@@ -14,7 +14,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import MigrationList
 
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TrackerError
 from shared.sql import load_queries
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
@@ -116,6 +116,7 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
     It dies with its connection, so that yoyo's own lock row can only be a killed migrator's.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
+        _refuse_pooler(connection)
         deadline = time.monotonic() + timeout
         while not _try_lock(connection):
             if time.monotonic() > deadline:
@@ -125,6 +126,20 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
             backend.break_lock()
             with backend.lock():
                 yield backend
+
+
+class PoolerBetween(TrackerError):
+    """The lock of a migrator belongs to its session, and a pooler shares sessions."""
+
+    def __str__(self) -> str:
+        return "DATABASE_URL leads to a pooler: migrations need the address of PostgreSQL itself"
+
+
+def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:
+    """Raises PoolerBetween. A pooler tells a process id of its own, which no server process has."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row != (connection.info.backend_pid,):
+        raise PoolerBetween
 
 
 def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:

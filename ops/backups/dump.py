@@ -22,13 +22,20 @@ _ENTRY: Final = re.compile(
 )
 # Functions and triggers of ours are not restored: what they do is not for a dump to say. The
 # migrations that make them are applied anew, and may be repeated.
-_MADE_ANEW: Final = re.compile(
-    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query"
-    r"|note_(key|user|workout)_change|forget_changes_of_user)\("
-    r"|TRIGGER public (workouts workouts_(words|changed)|api_keys api_keys_(changed|deleted)"
-    r"|users users_(changed|deleted)) )"
-)
 _MAKERS: Final = ["0021_search_words", "0040_access_changes"]
+_FUNCTIONS: Final = (
+    *("fill_words", "search_words", "search_vector", "search_query"),
+    *("note_key_change", "note_user_change", "note_workout_change", "forget_changes_of_user"),
+)
+_TRIGGERS: Final = (
+    *("workouts workouts_words", "workouts workouts_changed"),
+    *("users users_changed", "users users_deleted"),
+    *("api_keys api_keys_changed", "api_keys api_keys_deleted"),
+)
+_MADE_ANEW: Final = re.compile(
+    rf"\d+; \d+ \d+ (FUNCTION public ({'|'.join(_FUNCTIONS)})\("
+    rf"|TRIGGER public ({'|'.join(_TRIGGERS)}) )"
+)
 _END_OF_ROWS: Final = b"\\.\n"
 _RELATIONS: Final = """
     SELECT relname FROM pg_class

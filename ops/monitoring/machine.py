@@ -4,7 +4,7 @@ import re
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,8 +25,15 @@ _LEAST_FREE: Final = 0.1  # of a disk
 _CERTIFICATE_DUE: Final = 14 * 86_400.0  # seconds before its end
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)([^\\]*)", re.MULTILINE)
-# Of `make`, and of what else reads the same file.
-_OTHER_KEYS: Final = {"API_URL", "N", "RIDE", "COMPOSE_PROJECT_NAME", "DOMAIN"}
+# Of `make`, of compose.yaml, and of what else reads the same file.
+_OTHER_KEYS: Final = {
+    *("API_URL", "N", "RIDE", "URL", "KEY", "EMAIL", "USER"),
+    *("FILE", "FILES", "WATCH", "RIDES", "RIDERS"),
+    *("KEEP", "HOURS", "BACKUP_RECIPIENT", "BACKUP_IDENTITY", "WAL_ARCHIVE"),
+    *("COMPOSE_PROJECT_NAME", "DOMAIN", "WORKERS", "BACKUP_HOURS", "BACKUP_KEEP"),
+    *("REDIS_MEMORY", "POSTGRES_MEMORY", "POSTGRES_SHARED_BUFFERS"),
+    *(f"{name}_IMAGE" for name in ("POSTGRES", "VALKEY", "CADDY", "PYTHON", "DEBIAN")),
+}
 
 
 def check_settings(patient: Patient) -> Iterator[Finding]:
@@ -42,18 +49,31 @@ def check_settings(patient: Patient) -> Iterator[Finding]:
             "PUBLIC_URL is https, and TRUSTED_PROXIES names no proxy: all clients count as one",
             "set TRUSTED_PROXIES to the address of the proxy that speaks TLS",
         )
-    known = {name.upper() for name in Settings.__struct_fields__} | _OTHER_KEYS
-    for key in sorted(dotenv_values(patient.env_file).keys() - known):
-        meant = get_close_matches(key, known, 1, 0.8)
-        if meant:
-            yield Finding(f"{key} in .env is no setting", f"did you mean {meant[0]}?")
+    yield from _check_names(dotenv_values(patient.env_file).keys())
+
+
+def _check_names(names: Iterable[str]) -> Iterator[Finding]:
+    """Those that are nearly a setting's; any other may be somebody else's."""
+    settings = {name.upper() for name in Settings.__struct_fields__}
+    known = settings | {f"{name}_FILE" for name in settings} | _OTHER_KEYS
+    for name in sorted(set(names) - known):
+        if meant := get_close_matches(name, known, 1, 0.8):
+            yield Finding(f"{name} in .env is no setting", f"did you mean {meant[0]}?")
 
 
 def check_secrets(patient: Patient) -> Iterator[Finding]:
     """Whether others on this machine may read what only we should."""
     for path in (patient.env_file, patient.data_dir / "run.json", patient.data_dir / "demo-key"):
-        if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            yield Finding(f"others on this machine may read {path}", f"chmod 600 {path}")
+        others = _others_who_read(path.stat().st_mode, path.stat().st_uid) if path.exists() else ""
+        if others:
+            yield Finding(f"others on this machine may read {path}", f"chmod {others}= {path}")
+
+
+def _others_who_read(mode: int, owner: int) -> str:
+    """As chmod names them. The group of a file of root's is whom root lets read it."""
+    if owner == 0:
+        return "o" if mode & stat.S_IROTH else ""
+    return "go" if mode & (stat.S_IRGRP | stat.S_IROTH) else ""
 
 
 def check_packages(patient: Patient) -> Iterator[Finding]:

@@ -232,6 +232,17 @@ def test_functions_of_ours_are_made_anew_whatever_the_dump_says(own_settings: Se
         assert connection.execute(rode.encode()).fetchone() == (True,)
 
 
+def test_triggers_of_ours_are_made_anew(own_settings: Settings) -> None:
+    query = b"""
+        SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal
+    """
+    with psycopg.connect(own_settings.database_url, autocommit=True) as connection:
+        before = set(connection.execute(query))
+        restore(own_settings.database_url, own_settings.redis_url, packed(back_up_of(own_settings)))
+        assert set(connection.execute(query)) == before
+    assert ("api_keys", "api_keys_changed", "A") in before
+
+
 def test_a_dump_that_lies_about_what_it_does_runs_no_program(
     own_settings: Settings, tmp_path: Path
 ) -> None:
