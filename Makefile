@@ -68,7 +68,7 @@ format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff format .
 lock: setup-dev ## Resolve the dependencies of pyproject.toml anew
 	@for set in dev embedded production; do \
-	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded --extra s3" ;; *) extras="--extra s3" ;; esac; \
+	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded --extra s3 --extra tracing" ;; *) extras="--extra s3 --extra tracing" ;; esac; \
 	    $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	        $$extras $$([ $$set = dev ] || echo -c requirements/dev.txt) \
@@ -178,7 +178,7 @@ uninstall: ## Take that away; settings and backups stay (PURGE=1 deletes them)
 	@$(PYTHON) -m ops.server.install uninstall
 upgrade: ## Bring what runs, by systemd or compose, to this version; back, if that fails
 	@if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
-	    $(MAKE) --no-print-directory backup && COMPOSE="$(COMPOSE)" $(PYTHON) -m ops.server.stack upgrade; \
+	    $(MAKE) --no-print-directory BUILD= backup && COMPOSE="$(COMPOSE)" $(PYTHON) -m ops.server.stack upgrade; \
 	else $(PYTHON) -m ops.server.upgrade; fi
 
 ## Housekeeping
@@ -191,7 +191,9 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
+# An upgrade says BUILD= to back up by the version before.
+BUILD = --build
+IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \
@@ -201,7 +203,7 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
         umask 077 && mkdir -p "$$(dirname "$$file")" && \
         $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
         $(PYTHON) -m ops.backups.folder finish "$$file" && echo "wrote $$file" ;; \
-    restore) [ -n "$$FILE" ] || { echo "say FILE=…"; exit 1; }; \
+    restore) [ -n "$$FILE" ] || { echo "say FILE=…" >&2; exit 2; }; \
         $(PYTHON) -m ops.backups.folder check "$$FILE" && \
         $(IN_STACK) --no-TTY ops restore --file - <"$$FILE" ;; \
     restore-drill) [ -n "$$FILE" ] || exec $(IN_STACK) $$tty ops restore-drill; \
@@ -210,6 +212,8 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
     import) key="$$($(IN_STACK) --no-TTY ops import-key $(wordlist 2,9,$(1)))" && \
         $(PYTHON) ops/setup.py embedded && \
         IMPORT_KEY="$$key" IMPORT_URL="http://127.0.0.1:$${PORT:-8000}" $(OPS) $(1) ;; \
+    doctor) well=0; $(PYTHON) -m ops.server.stack check || well=1; \
+        $(IN_STACK) $$tty ops doctor && exit $$well ;; \
     *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
 else \

@@ -6,3 +6,6 @@ CREATE ROLE tracker LOGIN CREATEDB PASSWORD :'password';
 CREATE DATABASE tracker OWNER tracker;
 -- From now on the superuser gets in by the socket inside the container alone.
 ALTER ROLE postgres PASSWORD NULL;
+-- Counts the time of every statement, for `make slow-queries`.
+\connect tracker
+CREATE EXTENSION pg_stat_statements;

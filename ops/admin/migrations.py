@@ -12,7 +12,7 @@ from psycopg import sql
 from yoyo import default_migration_table, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
-from yoyo.migrations import MigrationList
+from yoyo.migrations import MigrationList, read_sql_migration
 
 from shared.errors import ServiceUnavailable, TrackerError
 from shared.sql import load_queries
@@ -86,6 +86,12 @@ def applied(database_url: str) -> set[str]:
 def known() -> set[str]:
     """The ids of the migrations that there are."""
     return {migration.id for migration in read_migrations(str(FOLDER))}
+
+
+def statements_of(migration: str) -> list[str]:
+    """The statements of a migration, as yoyo takes it apart."""
+    _, _, statements = read_sql_migration(str(FOLDER / f"{migration}.sql"))
+    return list(statements)
 
 
 def empty(database_url: str) -> None:

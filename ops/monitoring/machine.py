@@ -17,10 +17,9 @@ from dotenv import dotenv_values
 
 from ops.monitoring.findings import Finding, Patient, in_bytes, in_words
 from shared.monitoring.backups import backups_in, newest_backup
-from shared.monitoring.system import read_disk
+from shared.monitoring.system import backup_due, read_disk
 from shared.settings import Settings
 
-BACKUP_DUE: Final = 26 * 3600.0  # seconds: a day, and some hours for it to take
 _LEAST_FREE: Final = 0.1  # of a disk
 _CERTIFICATE_DUE: Final = 14 * 86_400.0  # seconds before its end
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
@@ -30,9 +29,10 @@ _OTHER_KEYS: Final = {
     *("API_URL", "N", "RIDE", "URL", "KEY", "EMAIL", "USER"),
     *("FILE", "FILES", "WATCH", "RIDES", "RIDERS"),
     *("KEEP", "HOURS", "BACKUP_RECIPIENT", "BACKUP_IDENTITY", "WAL_ARCHIVE"),
-    *("COMPOSE_PROJECT_NAME", "DOMAIN", "WORKERS", "BACKUP_HOURS", "BACKUP_KEEP"),
-    *("REDIS_MEMORY", "POSTGRES_MEMORY", "POSTGRES_SHARED_BUFFERS"),
-    *(f"{name}_IMAGE" for name in ("POSTGRES", "VALKEY", "CADDY", "PYTHON", "DEBIAN")),
+    *("COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "DOMAIN", "WORKERS", "BACKUP_KEEP"),
+    *("REDIS_MEMORY", "POSTGRES_MEMORY", "POSTGRES_SHARED_BUFFERS", "PROMETHEUS_PORT"),
+    *("POSTGRES_IMAGE", "VALKEY_IMAGE", "CADDY_IMAGE", "PROMETHEUS_IMAGE"),
+    *("PYTHON_IMAGE", "DEBIAN_IMAGE"),
 }
 
 
@@ -104,7 +104,7 @@ def check_disks(patient: Patient) -> Iterator[Finding]:
 
 
 def check_backups(patient: Patient, in_use_for: float) -> Iterator[Finding]:
-    """A backup a day, finished. ``in_use_for``: seconds since there was something to back up."""
+    """One in time, finished. ``in_use_for``: seconds since there was something to back up."""
     folder = Path(patient.settings.backup_dir)
     found, newest = backups_in(folder), newest_backup(folder)
     if found and not max(found, key=lambda each: each.made_at).has_checksum:
@@ -113,15 +113,18 @@ def check_backups(patient: Patient, in_use_for: float) -> Iterator[Finding]:
             "look why, then make backup",
         )
     age = patient.clock() - newest.made_at if newest else in_use_for
-    if age > BACKUP_DUE:
+    if age > backup_due(patient.settings):
         since = f"the newest is {in_words(age)} old" if newest else "there is none"
-        yield Finding(f"no backup of the last day in {folder}: {since}", "make backup")
+        every = in_words(patient.settings.backup_hours * 3600)
+        yield Finding(f"no backup of the last {every} in {folder}: {since}", "make backup")
 
 
 def check_certificate(patient: Patient) -> Iterator[Finding]:
     """That of the proxy, where clients come by TLS."""
     url = urlsplit(patient.settings.public_url)
     if url.scheme != "https" or url.hostname is None:
+        return
+    if url.netloc == "localhost":  # the stack without DOMAIN: its proxy signs that itself
         return
     where = f"{url.hostname}:{url.port or 443}"
     try:

@@ -100,6 +100,9 @@ def _open_to_all(release: Path) -> None:
 
 def write_units(layout: Layout, instances: Sequence[str], release: Path) -> None:
     """A release's units, and the links that start them with the machine, in place of any before."""
+    for left in layout.units.glob(f"{NAME}*"):
+        if left.is_file():
+            left.unlink()
     for source in (release / "ops" / "systemd").glob(f"{NAME}*"):
         text = source.read_text().replace(str(PREFIX), str(layout.prefix))
         target = layout.units / source.name

@@ -8,7 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,12 @@ IMAGES: Final = {
     "POSTGRES_IMAGE": "postgres:18",
     "VALKEY_IMAGE": "valkey/valkey:9",
     "CADDY_IMAGE": "caddy:2",
+    "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
     "PYTHON_IMAGE": "python:3.13-slim",
     "DEBIAN_IMAGE": "debian:trixie-slim",
 }
-_IMAGE: Final = "bike-power-tracker"
+# What the Dockerfile makes.
+_OURS: Final = ("bike-power-tracker", "bike-power-tracker-ops", "bike-power-tracker-pgbouncer")
 # Workers first: what they cannot do yet waits, and no rider sees it.
 _IN_TURN: Final = ("worker", "api")
 _DERIVED: Final[dict[str, str]] = {
@@ -69,6 +71,11 @@ def _write(file: Path, text: str) -> None:
     fresh.rename(file)
 
 
+def open_to_others(paths: Sequence[Path]) -> list[Path]:
+    """Those that others on this machine may enter or read."""
+    return [path for path in paths if path.exists() and path.stat().st_mode & 0o077]
+
+
 def pin(environment: Path, digest_of: Callable[[str], str]) -> list[str]:
     """Name the images by digest in ``.env``, in place of what it had; the lines written."""
     lines = [f"{name}={digest_of(image)}" for name, image in IMAGES.items()]
@@ -90,22 +97,24 @@ def _digest_of(image: str) -> str:
 
 
 def upgrade() -> None:
-    """Bring the stack that is up to this checkout: the new image, the schema, one after the other.
+    """Bring the stack that is up to this checkout: the new images, the schema, one after the other.
 
-    If that fails, the image of before runs again. The schema stays: migrations suit it.
+    If that fails, the images of before run again. The schema stays: migrations suit them.
     """
-    _docker("tag", _IMAGE, f"{_IMAGE}:before")
+    for image in _OURS:
+        _docker("tag", image, f"{image}:before")
     try:
         _compose("build")
         _compose("run", "--rm", "--no-deps", "migrate")
         for service in _IN_TURN:
             _compose("up", "--detach", "--wait", "--no-deps", "--no-build", service)
+        _compose("up", "--detach", "--wait", "--no-build")
     except subprocess.CalledProcessError:
         print("failed; going back to the version before")
-        _docker("tag", f"{_IMAGE}:before", _IMAGE)
-        _compose("up", "--detach", "--wait", "--no-deps", "--no-build", *_IN_TURN)
+        for image in _OURS:
+            _docker("tag", f"{image}:before", image)
+        _compose("up", "--detach", "--wait", "--no-build")
         raise
-    _compose("up", "--detach", "--wait", "--no-build")
 
 
 def _docker(*arguments: str) -> None:
@@ -118,16 +127,28 @@ def _compose(*arguments: str) -> None:
 
 
 def main(command: str) -> None:
-    """``secrets``, ``pin`` or ``upgrade``."""
-    if command == "secrets":
-        for name in make_secrets():
-            print(f"wrote secrets/{name}")
-    elif command == "pin":
-        print("\n".join(pin(Path(".env"), _digest_of)))
-    elif command == "upgrade":
-        upgrade()
-    else:
-        sys.exit(f"no such command: {command}")
+    """``secrets``, ``check``, ``pin`` or ``upgrade``."""
+    match command:
+        case "secrets":
+            for name in make_secrets():
+                print(f"wrote secrets/{name}")
+        case "check":
+            _check()
+        case "pin":
+            print("\n".join(pin(Path(".env"), _digest_of)))
+        case "upgrade":
+            upgrade()
+        case _:
+            sys.exit(f"no such command: {command}")
+
+
+def _check() -> None:
+    """For `make doctor`, whose container does not see them."""
+    found = open_to_others([FOLDER, Path(".env")])
+    for path in found:
+        print(f"WRONG  secrets: others on this machine may read {path}")
+        print(f"       → chmod go= {path}")
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":

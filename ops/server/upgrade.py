@@ -36,6 +36,9 @@ class Services(Protocol):
     def names(self) -> Sequence[str]:
         """In the order in which they are to be restarted."""
 
+    def take_units(self, release: Path) -> None:
+        """Have whoever starts them know how a release wants to be run; what runs, runs on."""
+
     def restart(self, name: str) -> None:
         """Of what ``current`` leads to now. Raises UpgradeFailed if it cannot even be started."""
 
@@ -59,13 +62,11 @@ class Upgrade:
         before = self.layout.current.resolve()
         self._back_up(before)
         self._migrate()
-        self.layout.switch(self.release)
         try:
-            self._restart_all()
+            self._run_as(self.release)
         except UpgradeFailed as error:
-            self.layout.switch(before)
             self.say(f"{error}; going back to {before.name}")
-            self._restart_all()
+            self._run_as(before)
             raise UpgradeFailed(
                 f"{error}. {before.name} runs again; the schema stays as it is, which suits it"
             ) from None
@@ -95,7 +96,10 @@ class Upgrade:
         lines = self._ops(self.release, "migrate-status").splitlines()
         return [line for line in lines if line.startswith("applied")]
 
-    def _restart_all(self) -> None:
+    def _run_as(self, release: Path) -> None:
+        """Restart all as a release has it: its code, by its own units."""
+        self.layout.switch(release)
+        self.services.take_units(release)
         for name in self.services.names():
             self.say(f"restarting {name}")
             self.services.restart(name)
@@ -158,7 +162,7 @@ class SystemdServices:
         return sorted(found, key=lambda name: "-api@" in name)
 
     def take_units(self, release: Path) -> None:
-        """Have systemd know a release's units; what runs, runs on."""
+        """In place of those of any other release."""
         write_units(self._layout, self.names(), release)
         subprocess.run([SYSTEMCTL, "daemon-reload"], check=True)
 
@@ -197,13 +201,9 @@ def main() -> None:
     if os.geteuid() != 0:
         sys.exit(f"this writes to {layout.prefix}: run it as root (sudo make upgrade)")
     release = add_release(layout, datetime.now(UTC))
-    services = SystemdServices(layout)
-    before = layout.current.resolve()
-    services.take_units(release)
     try:
-        Upgrade(layout, release, services, os.environ, NAME).run()
+        Upgrade(layout, release, SystemdServices(layout), os.environ, NAME).run()
     except UpgradeFailed:
-        services.take_units(before)
         shutil.rmtree(release)
         raise
     remove_old(layout)

@@ -27,7 +27,7 @@ from ops.embedded.postgres import programs, superuser_url
 from ops.embedded.servers import embedded_servers
 from ops.embedded.valkey import server_program
 from ops.processes import stop
-from ops.server.stack import IMAGES, make_secrets, pin
+from ops.server.stack import IMAGES, make_secrets, open_to_others, pin
 from shared.settings import read_settings
 from tests.conftest import ROOT, need
 
@@ -157,6 +157,29 @@ def test_images_are_pinned_in_the_environment_of_the_stack(tmp_path: Path) -> No
     assert lines[0] == "DOMAIN=power.example.com"
     assert "CADDY_IMAGE=caddy@sha256:new" in lines
     assert len(lines) == 1 + len(IMAGES)
+
+
+def test_secrets_that_others_may_read_are_found_on_this_machine(tmp_path: Path) -> None:
+    """The container in which the doctor runs does not see them."""
+    make_secrets(tmp_path / "secrets")
+    (tmp_path / ".env").touch(0o640)
+    both = [tmp_path / "secrets", tmp_path / ".env"]
+    assert open_to_others(both) == [tmp_path / ".env"]
+    (tmp_path / "secrets").chmod(0o755)
+    assert open_to_others(both) == both
+
+
+def test_prometheus_asks_each_container_that_has_figures() -> None:
+    mounts = dict(mount.split(":")[:2] for mount in SERVICES["prometheus"]["volumes"])
+    (file,) = (source for source, target in mounts.items() if target.endswith("prometheus.yml"))
+    config = yaml.safe_load((ROOT / file).read_text())
+    assert [mounts.get("./ops/monitoring/alerts.yml")] == ["/etc/prometheus/alerts.yml"]
+    assert config["rule_files"] == ["alerts.yml"]
+    ((asked,),) = (job["dns_sd_configs"] for job in config["scrape_configs"])
+    assert asked["names"] == ["api", "worker"]
+    for name in asked["names"]:
+        assert SERVICES[name]["environment"]["METRICS_PORT"] == str(asked["port"])
+        assert set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"])
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -300,6 +323,7 @@ def test_the_service_s_role_owns_its_database_and_is_no_superuser(
         superuser = superuser_url(urls["DATABASE_URL"])
         renamed = script.replace("tracker", "stack")  # as the server has that role already
         renamed = renamed.replace("/run/secrets", str(secrets))
+        renamed = renamed.replace("pg_stat_statements", "vector")  # which the wheel has
         done = subprocess.run(
             [programs() / "psql", "-v", "ON_ERROR_STOP=1", superuser], input=renamed, text=True
         )

@@ -285,6 +285,17 @@ def missed_backup(service: Service, folder: Path) -> Iterator[Service]:
     yield service.changed(backup_dir=str(folder / "backups"))
 
 
+def test_backups_are_due_as_often_as_they_are_made(healthy: Service, tmp_path: Path) -> None:
+    """The newest is 30 hours old, and one is made every two days."""
+    with missed_backup(healthy, tmp_path) as service:
+        assert service.changed(backup_hours=48.0).findings() == set()
+
+
+def test_the_stack_without_a_domain_has_no_certificate_of_an_authority(healthy: Service) -> None:
+    own = healthy.changed(public_url="https://localhost", trusted_proxies=("127.0.0.1",))
+    assert own.findings() == set()
+
+
 @contextmanager
 def unfinished_backup(service: Service, folder: Path) -> Iterator[Service]:
     back_up(folder / "backups", 2 * HOUR)
@@ -397,7 +408,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
         "work: 1 rides wait for their figures, the oldest for",
     ),
     "a dead letter": (dead_letter, "work: dead letters wait for somebody to look at them: 1"),
-    "a missed backup": (missed_backup, "backups: no backup of the last day"),
+    "a missed backup": (missed_backup, "backups: no backup of the last 24 h"),
     "an unfinished backup": (unfinished_backup, "backups: the newest backup in"),
     "a clock that is fast": (another_clock, "Redis: the clock of Redis is 60 s from ours"),
     "another package": (other_package, "packages: packages differ from the lock file: numpy"),

@@ -34,28 +34,27 @@ def upgrade(programs: Path, fails: str = "nothing") -> tuple[int, list[str]]:
     return done.returncode, log.read_text().splitlines()
 
 
-UP = "compose up --detach --wait --no-deps --no-build"
+UP = "compose up --detach --wait --no-build"
+IMAGES = ["bike-power-tracker", "bike-power-tracker-ops", "bike-power-tracker-pgbouncer"]
 
 
 def test_the_stack_is_built_migrated_and_replaced_service_by_service(programs: Path) -> None:
+    one = "compose up --detach --wait --no-deps --no-build"
     assert upgrade(programs) == (
         0,
         [
-            "docker tag bike-power-tracker bike-power-tracker:before",
+            *(f"docker tag {image} {image}:before" for image in IMAGES),
             "compose build",
             "compose run --rm --no-deps migrate",
-            f"{UP} worker",
-            f"{UP} api",
-            "compose up --detach --wait --no-build",
+            f"{one} worker",
+            f"{one} api",
+            UP,
         ],
     )
 
 
-@pytest.mark.parametrize("fails", ["run*migrate", "*no-build api"])
-def test_what_fails_brings_the_image_of_before_back(programs: Path, fails: str) -> None:
+@pytest.mark.parametrize("fails", ["run*migrate", "*no-build api", "up --detach --wait --no-build"])
+def test_what_fails_brings_the_images_of_before_back(programs: Path, fails: str) -> None:
     code, run = upgrade(programs, fails)
     assert code == 1
-    assert run[-2:] == [
-        "docker tag bike-power-tracker:before bike-power-tracker",
-        f"{UP} worker api",
-    ]
+    assert run[-4:] == [*(f"docker tag {image}:before {image}" for image in IMAGES), UP]

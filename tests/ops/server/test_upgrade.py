@@ -37,9 +37,13 @@ class Processes:
     environ: Mapping[str, str]
     port: int
     running: dict[str, Process] = field(default_factory=dict)
+    units_of: str = ""  # the release
 
     def names(self) -> list[str]:
         return ["worker", "api"]
+
+    def take_units(self, release: Path) -> None:
+        self.units_of = release.name
 
     def restart(self, name: str) -> None:
         if name in self.running:
