@@ -28,18 +28,29 @@ logger = logging.getLogger(__name__)
 
 
 def apply(
-    database_url: str, folder: Path = FOLDER, wait: Callable[[float], object] = time.sleep
+    database_url: str,
+    folder: Path = FOLDER,
+    wait: Callable[[float], object] = time.sleep,
+    *,
+    all_or_none: bool = False,
 ) -> list[str]:
     """Apply what is missing; the ids applied.
 
     While riders upload: a migration that waits for a lock has others wait behind it, and so gives
     up after two seconds, and tries again later. Raises ServiceUnavailable after a few minutes.
+    ``all_or_none``: if one fails, those before it are rolled back, too. Nobody has used them yet.
     """
+    done = list[Any]()
     with _locked_backend(database_url) as backend:
-        missing = backend.to_apply(read_migrations(str(folder)))
-        for migration in missing:
-            _apply_one(backend, migration, wait)
-        return [migration.id for migration in missing]
+        try:
+            for migration in backend.to_apply(read_migrations(str(folder))):
+                _apply_one(backend, migration, wait)
+                done.append(migration)
+        except (psycopg.Error, TrackerError):
+            if all_or_none:
+                backend.rollback_migrations(MigrationList(reversed(done)))
+            raise
+        return [migration.id for migration in done]
 
 
 def _apply_one(backend: Any, migration: Any, wait: Callable[[float], object]) -> None:

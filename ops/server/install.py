@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from ops.server.layout import NAME, PREFIX, SYSTEMCTL, Layout
 
@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _SYSUSERS: Final = "systemd-sysusers"
 # Of the checkout, what a release has.
 _CODE: Final = ("api", "docs", "migrations", "ops", "requirements", "shared", "worker")
+_COMPILED: Final = ("api", "ops", "shared", "worker")
 _FILES: Final = (".env.example", "Makefile", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md")
 # What an installation says otherwise than a checkout.
 _SETTINGS: Final = {
@@ -77,7 +78,7 @@ def add_release(layout: Layout, now: datetime, venv: Path | None = None) -> Path
 
 
 def _fill(release: Path, venv: Path | None) -> None:
-    ignored = shutil.ignore_patterns("__pycache__", ".*")
+    ignored = shutil.ignore_patterns(".*", "*.pyc.*")  # the latter are being written
     for name in _CODE:
         shutil.copytree(ROOT / name, release / name, ignore=ignored)
     for name in _FILES:
@@ -87,6 +88,9 @@ def _fill(release: Path, venv: Path | None) -> None:
         (release / ".venv").symlink_to(venv.resolve())
     else:
         subprocess.run([sys.executable, release / "ops" / "setup.py", "embedded"], check=True)
+    # The service may write nothing there: it would compile all of it at every start.
+    python = release / ".venv" / "bin" / "python"
+    subprocess.run([python, "-m", "compileall", "-q", *_COMPILED], cwd=release, check=True)
     _open_to_all(release)
 
 
@@ -192,13 +196,28 @@ def layout_of(environ: Mapping[str, str]) -> Layout:
     return Layout(root, Path(environ.get("PREFIX") or PREFIX))
 
 
+def wanted_of(environ: Mapping[str, str]) -> Wanted:
+    """By API_PORTS and WORKERS. A wrong one costs a line, and the exit code 2."""
+    given = (environ.get("API_PORTS") or "8001 8002").split()
+    workers = environ.get("WORKERS") or "2"
+    if not all(port.isdecimal() and 0 < int(port) < 2**16 for port in given):
+        _refuse(f"API_PORTS must be ports such as 8001 8002, not {' '.join(given)!r}")
+    if not workers.isdecimal():
+        _refuse(f"WORKERS must be a whole number, not {workers!r}")
+    return Wanted(tuple(map(int, given)), int(workers))
+
+
+def _refuse(wrong: str) -> NoReturn:
+    print(wrong, file=sys.stderr)
+    sys.exit(2)
+
+
 def _install(layout: Layout, *, is_real: bool) -> None:
     if layout.current.is_symlink():
         sys.exit(f"{layout.prefix} is there already: run `make upgrade`")
     if is_real and (problem := hidden_python(sys.executable)):
         sys.exit(problem)
-    ports = tuple(int(port) for port in (os.environ.get("API_PORTS") or "8001 8002").split())
-    wanted = Wanted(ports, int(os.environ.get("WORKERS") or 2))
+    wanted = wanted_of(os.environ)
     venv = os.environ.get("VENV")
     install(layout, wanted, add_release(layout, datetime.now(UTC), Path(venv) if venv else None))
     if is_real:

@@ -28,6 +28,7 @@ IMAGES: Final = {
 _OURS: Final = ("bike-power-tracker", "bike-power-tracker-ops", "bike-power-tracker-pgbouncer")
 # Workers first: what they cannot do yet waits, and no rider sees it.
 _IN_TURN: Final = ("worker", "api")
+_MIGRATE: Final = ("python", "-m", "ops", "migrate", "--all-or-none")
 _DERIVED: Final[dict[str, str]] = {
     "database_url": "postgresql://tracker:{database}@pgbouncer:6432/tracker",
     "direct_database_url": "postgresql://tracker:{database}@postgres:5432/tracker",
@@ -105,7 +106,7 @@ def upgrade() -> None:
         _docker("tag", image, f"{image}:before")
     try:
         _compose("build")
-        _compose("run", "--rm", "--no-deps", "migrate")
+        _compose("run", "--rm", "--no-deps", "migrate", *_MIGRATE)
         for service in _IN_TURN:
             _compose("up", "--detach", "--wait", "--no-deps", "--no-build", service)
         _compose("up", "--detach", "--wait", "--no-build")

@@ -78,23 +78,9 @@ class Upgrade:
             self._ops(before, "backup")
 
     def _migrate(self) -> None:
-        """A migration that fails is undone by itself, and those before it are by us.
-
-        Nobody has used them yet, so nothing is lost with them.
-        """
         self.say("migrating")
-        applied = self._applied()
         with self._named("migrating failed, and the schema is as it was"):
-            try:
-                self._ops(self.release, "migrate")
-            except UpgradeFailed:
-                for _ in range(len(self._applied()) - len(applied)):
-                    self._ops(self.release, "rollback")
-                raise
-
-    def _applied(self) -> list[str]:
-        lines = self._ops(self.release, "migrate-status").splitlines()
-        return [line for line in lines if line.startswith("applied")]
+            self._ops(self.release, "migrate", "--all-or-none")
 
     def _run_as(self, release: Path) -> None:
         """Restart all as a release has it: its code, by its own units."""
@@ -113,11 +99,11 @@ class Upgrade:
         except UpgradeFailed as error:
             raise UpgradeFailed(f"{what}: {error}") from None
 
-    def _ops(self, release: Path, command: str) -> str:
+    def _ops(self, release: Path, *command: str) -> None:
         """Run one of a release's own commands. Raises UpgradeFailed with what it said last."""
         python = release / ".venv" / "bin" / "python"
         done = subprocess.run(
-            [python, "-m", "ops", command],
+            [python, "-m", "ops", *command],
             cwd=release,
             env=dict(self.environ),
             user=self.user,
@@ -129,7 +115,6 @@ class Upgrade:
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
             raise UpgradeFailed(said[-1])
-        return done.stdout
 
 
 def ready_problem(port: int, within: float = _READY_WITHIN) -> str:

@@ -20,11 +20,9 @@ import pytest
 import redis
 import yaml
 
-from ops.admin import migrations
 from ops.backups.folder import backups_in
 from ops.commands import main
 from ops.embedded.postgres import programs, superuser_url
-from ops.embedded.servers import embedded_servers
 from ops.embedded.valkey import server_program
 from ops.processes import stop
 from ops.server.stack import IMAGES, make_secrets, open_to_others, pin
@@ -101,7 +99,10 @@ def test_the_dockerfile_is_as_hadolint_wants_it() -> None:
 
 
 def test_only_the_proxy_is_reachable_from_outside() -> None:
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert list(published) == ["proxy", "prometheus"]
+    assert published["prometheus"] == ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"]
+    assert SERVICES["prometheus"]["profiles"] == ["monitoring"]
     assert STACK["networks"]["back"] == {"internal": True}
     for name in ("postgres", "redis", "pgbouncer"):
         assert SERVICES[name]["networks"] == ["back"]
@@ -315,32 +316,49 @@ def test_the_health_check_of_postgresql_asks_it(service: str, urls: Mapping[str,
 
 
 def test_the_service_s_role_owns_its_database_and_is_no_superuser(
-    data_dir: Path, secrets: Path
+    urls: Mapping[str, str], secrets: Path
 ) -> None:
     (mount,) = (v for v in SERVICES["postgres"]["volumes"] if "initdb.d" in v)
     script = (ROOT / mount.split(":")[0]).read_text()
-    with embedded_servers(data_dir) as urls:
-        superuser = superuser_url(urls["DATABASE_URL"])
-        renamed = script.replace("tracker", "stack")  # as the server has that role already
-        renamed = renamed.replace("/run/secrets", str(secrets))
-        renamed = renamed.replace("pg_stat_statements", "vector")  # which the wheel has
-        done = subprocess.run(
-            [programs() / "psql", "-v", "ON_ERROR_STOP=1", superuser], input=renamed, text=True
-        )
-        assert done.returncode == 0
-        own = urls["DATABASE_URL"].replace("tracker@/tracker", "stack@/stack")
-        assert migrations.apply(own)
-        for url in (own, urls["DATABASE_URL"]):
-            with psycopg.connect(url) as connection:
-                row = connection.execute(
-                    "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-                ).fetchone()
-                assert row == (False,)
-        with psycopg.connect(superuser) as connection:
-            verifier = "SELECT left(rolpassword, 14) FROM pg_authid WHERE rolname = 'stack'"
-            assert connection.execute(verifier).fetchone() == ("SCRAM-SHA-256$",)
-            secret = "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'"
-            assert connection.execute(secret).fetchone() == (None,)
+    superuser = superuser_url(urls["DATABASE_URL"])
+    renamed = script.replace("tracker", "stack")  # as the server has that role already
+    renamed = renamed.replace("/run/secrets", str(secrets))
+    renamed = renamed.replace("pg_stat_statements", "vector")  # which the wheel has
+    command = [str(programs() / "psql"), "-v", "ON_ERROR_STOP=1", superuser]
+    assert subprocess.run(command, input=renamed, text=True).returncode == 0
+    with psycopg.connect(urls["DATABASE_URL"].replace("tracker@/tracker", "stack@/stack")) as own:
+        own.execute("CREATE TABLE of_its_own ()")
+        rights = "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+        assert own.execute(rights).fetchone() == (False, True)
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        passwords = "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolname = ANY(%s)"
+        found = connection.execute(passwords, [["stack", "postgres"]]).fetchall()
+        assert set(found) == {("stack", "SCRAM-SHA-256$"), ("postgres", None)}
+        connection.execute("DROP DATABASE stack")
+        connection.execute("DROP ROLE stack")
+
+
+def test_new_volumes_are_given_to_postgresql(tmp_path: Path) -> None:
+    """The first step of the container is root's, and ends in that of the image."""
+    shell, flag, text, name = SERVICES["postgres"]["entrypoint"]
+    for program in ("chown", "docker-entrypoint.sh"):
+        script(tmp_path / program, f'echo "${{0##*/}} $@" >> {tmp_path}/log')
+    command = [shell, flag, text.replace("$$", "$"), name, "postgres", "-c", "a=b c"]
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PGDATA": f"{tmp_path}/18/docker"}
+    subprocess.run(command, env=environ, check=True)
+    assert (tmp_path / "log").read_text().splitlines() == [
+        f"chown postgres /wal {tmp_path}/18",
+        "docker-entrypoint.sh postgres -c a=b c",
+    ]
+
+
+def test_wal_is_archived_where_copies_of_the_server_are(tmp_path: Path) -> None:
+    """tests/ops/test_archive.py runs both."""
+    server, bases = SERVICES["postgres"], SERVICES["bases"]
+    assert server["environment"]["WAL_ARCHIVE"] == bases["environment"]["WAL_ARCHIVE"] == "/wal"
+    assert set(bases["volumes"]) < set(server["volumes"])
+    assert [bases["entrypoint"], bases["command"][0]] == [["archive"], "bases"]
+    assert os.access(ROOT / "ops" / "postgres" / "archive", os.X_OK)
 
 
 def test_the_migrate_command_migrates(secrets: Path) -> None:
@@ -415,6 +433,21 @@ def test_a_backup_of_the_stack_is_a_file_of_this_machine(tmp_path: Path) -> None
     (tmp_path / "log").unlink()
     drill = in_stack(tmp_path, "restore-drill", FILE=str(backup))
     assert drill == ["restore-drill --file -"]
+
+
+def test_the_stack_is_stopped_while_it_goes_back_to_a_moment(tmp_path: Path) -> None:
+    stack = 'echo "$@" >> "$LOG"; case "$1" in ps) echo postgres ;; run) exit 3 ;; esac'
+    given = {"COMPOSE": script(tmp_path / "compose", stack), "LOG": tmp_path / "log"}
+    for moment in ("", "2026-05-01 12:00"):
+        command = ["make", "restore-to", f"TIME={moment}", *(f"{k}={v}" for k, v in given.items())]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2
+    assert "Error 3" in done.stderr  # of what has failed, though the stack runs again
+    assert (tmp_path / "log").read_text().splitlines()[2:] == [
+        "stop",
+        "run --rm --no-deps --user postgres --entrypoint archive postgres restore 2026-05-01 12:00",
+        "up --detach --wait",
+    ]
 
 
 def test_the_drill_of_a_stack_is_of_the_newest_backup_of_its_own_schedule(tmp_path: Path) -> None:

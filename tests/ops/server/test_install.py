@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.server.install import add_release, hidden_python
+from ops.server.install import add_release, hidden_python, wanted_of
 from ops.server.layout import Layout
 from ops.server.upgrade import SystemdServices
 from shared.settings import read_settings
@@ -40,6 +40,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = make("install", root, API_PORTS="8001 8002 8003", WORKERS="4")
     assert f"name the servers in {root}/etc/{NAME}/environment" in said
     return root
+
+
+@pytest.mark.parametrize("wrong", [{"API_PORTS": "8001 http"}, {"WORKERS": "many"}])
+def test_what_is_no_port_or_number_is_refused_in_a_line(
+    wrong: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        wanted_of(wrong)
+    assert refused.value.code == 2
+    ((name, value),) = wrong.items()
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name} must be ")
+    assert said.endswith(f", not {value!r}\n")
 
 
 def test_each_process_is_started_with_the_machine(installed: Path) -> None:
@@ -136,37 +149,37 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Path, tmp_path: P
     assert [line for line in done.stderr.splitlines() if NAME in line] == []
 
 
-def test_a_further_process_is_enabled_for_good_by_systemctl(tmp_path: Path) -> None:
-    """As the guide says under Scale: the next upgrade restarts it, too."""
-    need("systemctl", "systemd")
+def test_an_installation_keeps_its_data_whatever_becomes_of_it_until_it_is_purged(
+    tmp_path: Path,
+) -> None:
     make("install", tmp_path)
-    more = [f"{NAME}-worker@3.service", f"{NAME}-api@8003.service"]
-    done = subprocess.run(
-        ["systemctl", f"--root={tmp_path}", "enable", *more], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(more) <= set(SystemdServices(Layout(tmp_path)).names())
-
-
-def test_another_prefix_is_in_every_unit(tmp_path: Path) -> None:
-    make("install", tmp_path, PREFIX="/srv/rides")
-    for unit in (tmp_path / UNITS).glob(f"{NAME}*.service"):
-        assert "/opt/" not in unit.read_text()
-        assert "/srv/rides/current/.venv/bin/python" in unit.read_text()
-
-
-def test_an_uninstalled_machine_keeps_its_data_unless_it_is_purged(tmp_path: Path) -> None:
-    make("install", tmp_path)
+    settings = tmp_path / "etc" / NAME / "environment"
+    settings.write_text("DATABASE_URL=postgresql:///mine\n")
     backup = tmp_path / "var/backups" / NAME / "bpt-20260501T000000Z.backup"
     backup.write_bytes(b"rides")
     assert f"kept {tmp_path}/etc/{NAME}" in make("uninstall", tmp_path)
-    assert {p for p in tmp_path.rglob("*") if p.is_file()} == {
-        backup,
-        tmp_path / "etc" / NAME / "environment",
-    }
-    make("install", tmp_path)
-    assert "kept" not in make("uninstall", tmp_path, PURGE="1")
+    assert {p for p in tmp_path.rglob("*") if p.is_file()} == {backup, settings}
+
+    elsewhere = {"PREFIX": "/srv/rides"}
+    make("install", tmp_path, **elsewhere)
+    assert settings.read_text() == "DATABASE_URL=postgresql:///mine\n"
+    for unit in (tmp_path / UNITS).glob(f"{NAME}*.service"):
+        assert "/opt/" not in unit.read_text()
+        assert "/srv/rides/current/.venv/bin/python" in unit.read_text()
+    _enable_more(tmp_path)
+    assert "kept" not in make("uninstall", tmp_path, PURGE="1", **elsewhere)
     assert [p for p in tmp_path.rglob("*") if not p.is_dir()] == []
+
+
+def _enable_more(root: Path) -> None:
+    """As the guide says under Scale: the next upgrade restarts them, too."""
+    need("systemctl", "systemd")
+    more = [f"{NAME}-worker@3.service", f"{NAME}-api@8003.service"]
+    done = subprocess.run(
+        ["systemctl", f"--root={root}", "enable", *more], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(more) <= set(SystemdServices(Layout(root)).names())
 
 
 def test_a_python_in_a_home_is_refused_as_the_service_may_not_enter_it() -> None:
@@ -180,12 +193,3 @@ def test_a_release_that_cannot_be_made_whole_is_gone(tmp_path: Path) -> None:
     with pytest.raises((OSError, RuntimeError)):
         add_release(layout, datetime(2026, 5, 1, tzinfo=UTC), tmp_path / "loop")
     assert list(layout.releases.iterdir()) == []
-
-
-def test_settings_that_are_there_are_kept(tmp_path: Path) -> None:
-    make("install", tmp_path)
-    settings = tmp_path / "etc" / NAME / "environment"
-    settings.write_text("DATABASE_URL=postgresql:///mine\n")
-    make("uninstall", tmp_path)
-    make("install", tmp_path)
-    assert settings.read_text() == "DATABASE_URL=postgresql:///mine\n"

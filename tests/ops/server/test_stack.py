@@ -45,7 +45,7 @@ def test_the_stack_is_built_migrated_and_replaced_service_by_service(programs: P
         [
             *(f"docker tag {image} {image}:before" for image in IMAGES),
             "compose build",
-            "compose run --rm --no-deps migrate",
+            "compose run --rm --no-deps migrate python -m ops migrate --all-or-none",
             f"{one} worker",
             f"{one} api",
             UP,
@@ -53,7 +53,9 @@ def test_the_stack_is_built_migrated_and_replaced_service_by_service(programs: P
     )
 
 
-@pytest.mark.parametrize("fails", ["run*migrate", "*no-build api", "up --detach --wait --no-build"])
+@pytest.mark.parametrize(
+    "fails", ["run*migrate*", "*no-build api", "up --detach --wait --no-build"]
+)
 def test_what_fails_brings_the_images_of_before_back(programs: Path, fails: str) -> None:
     code, run = upgrade(programs, fails)
     assert code == 1

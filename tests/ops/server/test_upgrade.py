@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from ops.admin import migrations
-from ops.embedded.servers import embedded_servers
 from ops.processes import Process, spawn, stop
 from ops.server.install import Wanted, add_release, install
 from ops.server.layout import Layout
@@ -23,6 +22,7 @@ from ops.server.upgrade import (
     remove_old,
 )
 from tests.conftest import ROOT, reachable_folder
+from tests.ops.databases import own_database
 from tests.ops.ports import free_ports
 
 FIRST = datetime(2026, 5, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ VENV = ROOT / ".venv"
 
 @dataclass
 class Processes:
-    """An API and a worker of what is current, started as systemd would start them."""
+    """An API of what is current, started as systemd would start it."""
 
     layout: Layout
     environ: Mapping[str, str]
@@ -40,7 +40,7 @@ class Processes:
     units_of: str = ""  # the release
 
     def names(self) -> list[str]:
-        return ["worker", "api"]
+        return ["api"]
 
     def take_units(self, release: Path) -> None:
         self.units_of = release.name
@@ -54,9 +54,10 @@ class Processes:
         self.running[name] = spawn(command, log=self.layout.root / f"{name}.log", environ=environ)
 
     def problem(self, name: str) -> str:
-        if name == "worker":
-            return ""
-        return ready_problem(self.port, within=20)
+        while self.running[name].poll() is None:
+            if not ready_problem(self.port, within=0.2):
+                return ""
+        return ready_problem(self.port, within=0)
 
     def release_of(self, name: str) -> str:
         """From which release a process comes."""
@@ -65,13 +66,13 @@ class Processes:
 
 
 @pytest.fixture(scope="module")
-def machine() -> Iterator[tuple[Layout, Processes]]:
-    """The first version, installed and running."""
-    with reachable_folder() as folder, embedded_servers(folder / "data") as urls:
+def machine(urls: Mapping[str, str]) -> Iterator[tuple[Layout, Processes]]:
+    """The first version, installed and running, on a database of its own."""
+    with reachable_folder() as folder, own_database(urls, "upgrade") as own:
         layout = Layout(folder / "machine")
         install(layout, Wanted(), add_release(layout, FIRST, VENV))
-        migrations.apply(urls["DATABASE_URL"])
-        environ = {**os.environ, **urls, "BACKUP_DIR": str(folder), "FILE": str(folder / "backup")}
+        migrations.apply(own["DATABASE_URL"])
+        environ = {**os.environ, **own, "BACKUP_DIR": str(folder), "FILE": str(folder / "backup")}
         processes = Processes(layout, environ, free_ports(1)[0])
         try:
             for name in processes.names():
@@ -138,30 +139,6 @@ def test_a_version_that_does_not_get_ready_gives_way_to_the_one_before(
     assert {processes.release_of(name) for name in processes.names()} == {"20260501T000000Z"}
 
 
-def test_a_process_that_systemd_cannot_start_brings_the_version_before_back(
-    machine: tuple[Layout, Processes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As if the newer version's program were not there."""
-    layout = Layout(tmp_path / "machine")
-    install(layout, Wanted((8001,), 1), add_release(layout, FIRST, VENV))
-    (layout.units / "bike-power-tracker.target.wants/bike-power-tracker-api@8001.service").unlink()
-    newer = add_release(layout, FIRST + timedelta(days=1), VENV)
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(
-        "#!/bin/sh\n"
-        f'case "$1 $(readlink {layout.current})" in\n'
-        f'    "restart releases/{newer.name}") echo "no such program" >&2; exit 1 ;;\n'
-        '    show*) printf "ActiveState=active\\nNRestarts=0\\n" ;;\n'
-        "esac\n"
-    )
-    systemctl.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    _, processes = machine
-    with pytest.raises(UpgradeFailed, match=r"no such program\. 20260501T000000Z runs again"):
-        upgrade((layout, processes), newer, SystemdServices(layout, settled=0))
-    assert layout.current.resolve().name == "20260501T000000Z"
-
-
 def test_without_a_backup_nothing_is_touched(machine: tuple[Layout, Processes]) -> None:
     layout, _ = machine
     release = add_release(layout, FIRST + timedelta(days=3), VENV)
@@ -179,7 +156,7 @@ def test_an_upgrade_leaves_a_backup_the_new_schema_and_the_new_version(
     backup = Path(processes.environ["FILE"])
     backup.unlink(missing_ok=True)
     said = upgrade(machine, release)
-    assert said == ["backing up", "migrating", "restarting worker", "restarting api"]
+    assert said == ["backing up", "migrating", "restarting api"]
     assert backup.stat().st_size > 0
     assert "here_to_stay" in tables(processes)
     assert {processes.release_of(name) for name in processes.names()} == {"20260505T000000Z"}
@@ -188,33 +165,57 @@ def test_an_upgrade_leaves_a_backup_the_new_schema_and_the_new_version(
     assert left == ["20260504T000000Z", "20260505T000000Z"]
 
 
-def test_systemd_restarts_workers_first_and_tells_which_process_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a systemctl that only says what it was told."""
-    layout = Layout(tmp_path)
-    install(layout, Wanted((8001,), 1), add_release(layout, FIRST, VENV))
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(
-        '#!/bin/sh\necho "$@" >> "$0.log"\n'
-        '[ "$1" = restart ] || printf "ActiveState=activating\\nNRestarts=3\\n"\n'
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """An API and a worker, installed where systemctl notes what it is told, and by whose units.
+
+    What the releases run succeeds at once. They cannot be restarted as of the day after the first.
+    """
+    layout = Layout(tmp_path / "machine")
+    write(tmp_path / "venv" / "bin" / "python", "exit 0")
+    install(layout, Wanted((8001,), 1), add_release(layout, FIRST, tmp_path / "venv"))
+    unit = layout.units / "bike-power-tracker-worker@.service"
+    write(
+        tmp_path / "systemctl",
+        f'echo "$@" "by units of $(sed -n s/^Description=//p "{unit}")" >> {tmp_path}/log\n'
+        f'case "$1 $(readlink {layout.current})" in\n'
+        '    "restart releases/20260502"*) echo "no such program" >&2; exit 1 ;;\n'
+        '    show*) printf "ActiveState=activating\\nNRestarts=3\\n" ;;\n'
+        "esac",
     )
-    systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    services = SystemdServices(layout, settled=0)
+    return layout
+
+
+def write(program: Path, text: str) -> None:
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
+def test_systemd_starts_workers_first_and_the_version_before_by_its_own_units(
+    systemd: Layout, tmp_path: Path
+) -> None:
+    """As if the newer version's program were not there."""
+    newer = add_release(systemd, FIRST + timedelta(days=1), tmp_path / "venv")
+    unit = newer / "ops" / "systemd" / "bike-power-tracker-worker@.service"
+    unit.write_text("[Unit]\nDescription=Newer\n")
+    (unit.parent / "bike-power-tracker-newer.service").touch()
+    services = SystemdServices(systemd, settled=0)
     worker, api = services.names()
     assert (worker, api) == (
         "bike-power-tracker-worker@1.service",
         "bike-power-tracker-api@8001.service",
     )
-    newer = add_release(layout, FIRST + timedelta(days=1), VENV)
-    unit = newer / "ops" / "systemd" / "bike-power-tracker-worker@.service"
-    unit.write_text("[Unit]\nDescription=Newer\n")
-    services.take_units(newer)
-    assert (layout.units / unit.name).read_text() == unit.read_text()
+    with pytest.raises(UpgradeFailed, match=r"is activating: see journalctl -u .*worker@1"):
+        Upgrade(systemd, newer, services, os.environ, say=lambda _: None).run()
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "daemon-reload by units of Newer",
+        f"restart {worker} by units of Newer",
+        "daemon-reload by units of Bike Power Tracker worker %i",
+        f"restart {worker} by units of Bike Power Tracker worker %i",
+        f"show --property=ActiveState,NRestarts {worker} by units of Bike Power Tracker worker %i",
+    ]
+    assert systemd.current.resolve().name == "20260501T000000Z"
     assert services.names() == [worker, api]
-    services.restart(worker)
-    assert services.problem(worker) == f"is activating: see journalctl -u {worker}"
-    assert (
-        Path(f"{systemctl}.log").read_text().startswith(f"daemon-reload\nrestart {worker}\nshow ")
-    )
+    assert not (systemd.units / "bike-power-tracker-newer.service").exists()
