@@ -137,7 +137,7 @@ restore-drill: ## Restore the newest of BACKUP_DIR, or FILE=…, beside the data
 restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=… of the embedded one)
 	@if $(COMPOSE) ps --all --services 2>/dev/null | grep -qx postgres; then \
 	    [ -n "$$TIME" ] || { echo 'say TIME="2026-05-01 12:00"' >&2; exit 2; }; \
-	    $(COMPOSE) stop && { $(COMPOSE) run --rm --no-deps --user postgres --entrypoint archive \
+	    $(COMPOSE) stop && { $(COMPOSE) run --no-TTY --rm --no-deps --user postgres --entrypoint archive \
 	        postgres restore "$$TIME"; code=$$?; $(COMPOSE) up --detach --wait && exit $$code; }; \
 	else $(PYTHON) ops/setup.py embedded && $(OPS) restore-to; fi
 api: setup ## Run one API process, here

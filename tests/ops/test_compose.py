@@ -445,7 +445,8 @@ def test_the_stack_is_stopped_while_it_goes_back_to_a_moment(tmp_path: Path) -> 
     assert "Error 3" in done.stderr  # of what has failed, though the stack runs again
     assert (tmp_path / "log").read_text().splitlines()[2:] == [
         "stop",
-        "run --rm --no-deps --user postgres --entrypoint archive postgres restore 2026-05-01 12:00",
+        "run --no-TTY --rm --no-deps --user postgres --entrypoint archive"
+        " postgres restore 2026-05-01 12:00",
         "up --detach --wait",
     ]
 
