@@ -37,13 +37,12 @@ class Processes:
     environ: Mapping[str, str]
     port: int
     running: dict[str, Process] = field(default_factory=dict)
-    units_of: str = ""  # the release
 
     def names(self) -> list[str]:
         return ["api"]
 
     def take_units(self, release: Path) -> None:
-        self.units_of = release.name
+        """There are none: see the tests of systemd below."""
 
     def restart(self, name: str) -> None:
         if name in self.running:
