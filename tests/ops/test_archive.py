@@ -24,8 +24,6 @@ from tests.conftest import ROOT
 from tests.ops.test_compose import SERVICES, interpolate
 from tests.worker.waiting import eventually
 
-FIRST = "000000010000000000000001.gz"
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -147,13 +145,23 @@ def test_a_lost_database_of_the_stack_comes_back_as_it_was_at_a_named_moment(
         assert words(machine.url) == {"early", "good"}
         (old,) = bases(machine)
         old.rename(old.with_name("base-20260501T000000Z"))
+        first = min(segments.glob(f"{24 * '?'}.gz"))
         assert machine.run("base", "1").returncode == 0
-        assert [base.name > "base-2026" for base in bases(machine)] == [True]
-        assert not (segments / FIRST).exists()
+        assert [base.name > "base-20260501T000000Z" for base in bases(machine)] == [True]
+        assert not first.exists()
 
         segments.rename(machine.archive / "aside")
         segments.touch()
-        write(machine.url, "later")
+        later = write(machine.url, "later")
+        write(machine.url, "too late")
         urls = {"DATABASE_URL": machine.url, "REDIS_URL": "redis://nowhere"}
         patient = Patient(read_settings(urls), machine.folder)
         eventually(lambda: any("cannot archive" in f.wrong for f in check_database(patient)))
+
+    # What was not archived is taken from the cluster that was there.
+    segments.unlink()
+    (machine.archive / "aside").rename(segments)
+    done = machine.run("restore", later.isoformat())
+    assert done.returncode == 0, done.stderr
+    with machine.running():
+        assert words(machine.url) == {"early", "good", "later"}
