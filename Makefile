@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures device-truth chaos fuzz bench bench-history bench-decade up down logs scale psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -46,6 +46,8 @@ audit: setup-dev ## Ask PyPI what is known against the packages of the lock file
 	@$(PY) -m ops.audit
 figures: setup-dev ## Write the table of figures into docs/metrics.md, from shared/figures.py
 	@$(PY) -m tests.shared.figures_table
+settings: setup-dev ## Write the table of settings into docs/operating.md, from the code and .env.example
+	@$(PY) -m docs.settings_table
 picture: setup-dev ## Draw which room imports which, from the imports, into docs/architecture.md
 	@$(PY) -m docs.picture
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
@@ -66,7 +68,7 @@ format: setup-dev ## Format the code, and mend what lint can mend
 	@$(PY) -m ruff format .
 lock: setup-dev ## Resolve the dependencies of pyproject.toml anew
 	@for set in dev embedded production; do \
-	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded --extra s3" ;; *) extras="--extra s3" ;; esac; \
+	    case $$set in dev) extras=--all-extras ;; embedded) extras="--extra embedded --extra s3 --extra tracing" ;; *) extras="--extra s3 --extra tracing" ;; esac; \
 	    $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	        $$extras $$([ $$set = dev ] || echo -c requirements/dev.txt) \
@@ -130,10 +132,14 @@ backup-every: setup ## Back up again and again, here (HOURS=24 KEEP=14)
 	@$(OPS) backup-every
 restore: ## Replace the database by a backup (FILE=…, one that has rides only with FORCE=1)
 	@$(call ops,restore)
-restore-drill: ## Restore the newest backup, or FILE=…, beside the database, and compare
+restore-drill: ## Restore the newest of BACKUP_DIR, or FILE=…, beside the database, and compare
 	@$(call ops,restore-drill)
-restore-to: setup ## Bring the embedded PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=…)
-	@$(OPS) restore-to
+restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=… of the embedded one)
+	@if $(COMPOSE) ps --all --services 2>/dev/null | grep -qx postgres; then \
+	    [ -n "$$TIME" ] || { echo 'say TIME="2026-05-01 12:00"' >&2; exit 2; }; \
+	    $(COMPOSE) stop && { $(COMPOSE) run --no-TTY --rm --no-deps --user postgres --entrypoint archive \
+	        postgres restore "$$TIME"; code=$$?; $(COMPOSE) up --detach --wait && exit $$code; }; \
+	else $(PYTHON) ops/setup.py embedded && $(OPS) restore-to; fi
 api: setup ## Run one API process, here
 	@$(OPS) api
 worker: setup ## Run worker processes, here (N=4)
@@ -151,8 +157,9 @@ NEED_COMPOSE = $(COMPOSE) version >/dev/null 2>&1 || { echo "this needs a Docker
 (docs.docker.com/compose/install); without one, \`make run\` starts everything here"; exit 1; }
 
 ## Deploy: compose.yaml on a Docker engine
-up: ## Build and start the stack, and wait until it is healthy
+up: ## Build and start the stack, and wait until it is healthy (DOMAIN=power.example.com in .env)
 	@$(NEED_COMPOSE)
+	@$(PYTHON) -m ops.server.stack secrets
 	@$(COMPOSE) up --build --detach --wait
 down: ## Stop the stack; its data stays
 	@$(NEED_COMPOSE)
@@ -164,6 +171,19 @@ scale: ## Run so many workers in the stack (N=4)
 	@$(call whole_number,N)
 	@$(NEED_COMPOSE)
 	@$(COMPOSE) up --detach --no-recreate --scale worker=$(or $(N),2) worker
+pin: ## Name the stack's images by the digests that their tags lead to now, in .env
+	@$(NEED_COMPOSE)
+	@$(PYTHON) -m ops.server.stack pin
+
+## Deploy: systemd, on this machine
+install: ## Install units, a user and this version (PREFIX=/opt/bike-power-tracker API_PORTS="8001 8002" WORKERS=2)
+	@$(PYTHON) -m ops.server.install install
+uninstall: ## Take that away; settings and backups stay (PURGE=1 deletes them)
+	@$(PYTHON) -m ops.server.install uninstall
+upgrade: ## Bring what runs, by systemd or compose, to this version; back, if that fails
+	@if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
+	    $(MAKE) --no-print-directory BUILD= backup && COMPOSE="$(COMPOSE)" $(PYTHON) -m ops.server.stack upgrade; \
+	else $(PYTHON) -m ops.server.upgrade; fi
 
 ## Housekeeping
 setup: ## Install what running needs into .venv
@@ -175,7 +195,9 @@ clean: ## Remove .venv and caches; .data and backups stay
 
 # Run an operation in the stack if that is up, else here. Files are opened here either way, so
 # that the stack's user needs no rights to this folder.
-IN_STACK := $(COMPOSE) run --build --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL
+# An upgrade says BUILD= to back up by the version before.
+BUILD = --build
+IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \
@@ -185,15 +207,17 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
         umask 077 && mkdir -p "$$(dirname "$$file")" && \
         $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
         $(PYTHON) -m ops.backups.folder finish "$$file" && echo "wrote $$file" ;; \
-    restore) [ -n "$$FILE" ] || { echo "say FILE=…"; exit 1; }; \
+    restore) [ -n "$$FILE" ] || { echo "say FILE=…" >&2; exit 2; }; \
         $(PYTHON) -m ops.backups.folder check "$$FILE" && \
         $(IN_STACK) --no-TTY ops restore --file - <"$$FILE" ;; \
-    restore-drill) file="$${FILE:-$$($(PYTHON) -m ops.backups.folder newest "$$folder")}" && \
-        $(PYTHON) -m ops.backups.folder check "$$file" && \
-        $(IN_STACK) --no-TTY ops restore-drill --file - <"$$file" ;; \
+    restore-drill) [ -n "$$FILE" ] || exec $(IN_STACK) $$tty ops restore-drill; \
+        $(PYTHON) -m ops.backups.folder check "$$FILE" && \
+        $(IN_STACK) --no-TTY ops restore-drill --file - <"$$FILE" ;; \
     import) key="$$($(IN_STACK) --no-TTY ops import-key $(wordlist 2,9,$(1)))" && \
         $(PYTHON) ops/setup.py embedded && \
         IMPORT_KEY="$$key" IMPORT_URL="http://127.0.0.1:$${PORT:-8000}" $(OPS) $(1) ;; \
+    doctor) well=0; $(PYTHON) -m ops.server.stack check || well=1; \
+        $(IN_STACK) $$tty ops doctor && exit $$well ;; \
     *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
 else \

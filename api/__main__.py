@@ -18,6 +18,7 @@ from shared.errors import InvalidSettings
 from shared.logs import start_logging
 from shared.settings import Settings, read_settings
 from shared.tracing import start_tracing
+from shared.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,21 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished within the grace time."""
     inherited = [socket.socket(fileno=settings.listen_fd)] if settings.listen_fd >= 0 else None
-    uvicorn.Server(configure(create_app(settings), settings)).run(sockets=inherited)
+    uvicorn.Server(watched(configure(create_app(settings), settings), settings)).run(inherited)
+
+
+def watched(config: uvicorn.Config, settings: Settings) -> uvicorn.Config:
+    """The same, for a process that ends itself once its event loop stands still.
+
+    While it stops, nothing beats: the grace of a stop comes on top.
+    """
+    watchdog = Watchdog(settings.stuck_after + settings.shutdown_grace)
+
+    async def beat() -> None:
+        watchdog.beat()
+
+    config.callback_notify, config.timeout_notify = beat, 0
+    return config
 
 
 def configure(app: ASGIApp, settings: Settings) -> uvicorn.Config:

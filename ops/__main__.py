@@ -13,6 +13,7 @@ try:
     from ops.commands import main
     from ops.variables import run_in_words
     from shared.errors import TrackerError
+    from shared.settings import with_files
 except KeyboardInterrupt:
     sys.exit(130)
 except ModuleNotFoundError as missing:
@@ -23,9 +24,17 @@ def _origin_of(url: httpx2.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
-if __name__ == "__main__":
+def _read_environment() -> None:
+    """With .env, and with the content of files that are named in place of values."""
     load_dotenv(Path(__file__).resolve().parents[1] / ".env")
+    complete = with_files(os.environ)
+    os.environ.clear()
+    os.environ.update(complete)
+
+
+if __name__ == "__main__":
     try:
+        _read_environment()
         run_in_words(main)
     except psycopg.errors.UndefinedTable:
         sys.exit("failed: the schema is not there: run `make migrate`")

@@ -75,11 +75,12 @@ def worker(context: click.Context, count: int) -> None:
 
 
 @main.command()
+@variable("--all-or-none", is_flag=True, help="If one fails, roll those before it back, too.")
 @click.pass_context
-def migrate(context: click.Context) -> None:
+def migrate(context: click.Context, all_or_none: bool) -> None:
     """Apply the migrations that are missing."""
     with _servers(context) as environ:
-        applied = migrations.apply(environ["DATABASE_URL"])
+        applied = migrations.apply(environ["DATABASE_URL"], all_or_none=all_or_none)
     click.echo("\n".join(f"applied {each}" for each in applied) or "nothing to apply")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.openid import OpenIdProvider, is_secure
 
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+Hours = Annotated[float, Meta(gt=0)]
 # ``365d``; empty for ever. Not less than a month: a device may have been without a network as long.
 Lifetime = Annotated[str, Meta(pattern=r"^([3-9]\d|[1-9]\d{2,4})d$|^$")]
 
@@ -35,10 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    # A line in the log of the API for each request, at the level info.
-    access_log: bool = False
     # Lines for people, or a JSON object a line for what collects logs.
     log_format: Literal["text", "json"] = "text"
+    # A line in the log of the API for each request, at the level info.
+    access_log: bool = False
     # Where figures for Prometheus are served; port 0 for none. Processes of one machine that share
     # a folder for them serve those of all, at one port.
     metrics_host: str = "127.0.0.1"
@@ -47,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Whose free space is watched, and where backups are looked for.
     data_dir: str = ".data"
     backup_dir: str = ".data/backups"
+    # From one backup to the next; one that is two hours late is missed.
+    backup_hours: Hours = 24.0
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000
     # Of one ride: a day of 4 Hz is 345,600.
@@ -125,6 +129,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Longest wait of the API for one answer of PostgreSQL or Redis.
     service_timeout: Seconds = 5
     shutdown_grace: Positive = 20
+    # An API process whose event loop, or a worker whose event, stands still for so long ends
+    # itself: whoever started it starts another.
+    stuck_after: Seconds = 60
+    max_job_seconds: Seconds = 3600
     # How long a worker may hold an event before another one takes it over.
     lease: Seconds = 60
     # How long the workers pause when most jobs fail, before they try another one.
@@ -157,6 +165,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     An empty value counts as unset. Raises InvalidSettings, naming the key.
     """
+    environ = with_files(environ)
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
         key = field.name.upper()
@@ -174,6 +183,28 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     _check_originals(settings)
     _check_sign_in(settings)
     return settings
+
+
+def with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with the content of the file that ``KEY_FILE`` names as ``KEY``.
+
+    A secret need so be in no environment, which others may list. Raises InvalidSettings.
+    """
+    complete = dict(environ)
+    for key in (field.name.upper() for field in msgspec.structs.fields(Settings)):
+        if file := complete.pop(f"{key}_FILE", ""):
+            if complete.get(key):
+                raise InvalidSettings(f"of {key} and {key}_FILE both are set")
+            complete[key] = _content_of(key, file)
+    return complete
+
+
+def _content_of(key: str, file: str) -> str:
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no text"
+        raise InvalidSettings(f"{key}_FILE={file!r} cannot be read: {reason}") from None
 
 
 def require_sound(key: str, value: str | tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ ROOMS = {
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": [
-        *("embedded", "admin", "backups", "monitoring", "importing", "demo", "live"),
+        *("embedded", "admin", "backups", "monitoring", "server", "importing", "demo", "live"),
         "simulation",
     ],
 }

@@ -19,7 +19,7 @@ ROWS: Final = [
 DEFAULTS: Final[dict[str, Any]] = {
     field.name.upper(): field.default for field in msgspec.structs.fields(Settings)
 }
-NO_BOUNDS: Final = {"PORT", "LISTEN_FD", "METRICS_PORT"}
+NO_BOUNDS: Final = {"PORT", "LISTEN_FD", "METRICS_PORT", "BACKUP_HOURS"}
 
 
 def settings_of(row: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from shared.monitoring.figures import Figures
 from shared.monitoring.server import monitored
 from shared.settings import Settings, read_settings
 from shared.tracing import start_tracing
+from shared.watchdog import Watchdog
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.expiring import Expiry
 from worker.jobs.fold import FoldJob
@@ -76,6 +77,7 @@ def work(settings: Settings, stop: Event) -> None:
             ],
             stop=stop,
             pace=pace,
+            alive=Watchdog(settings.max_job_seconds).beat,
         )
         logger.info("started worker %s", consumer)
         worker.run()

@@ -12,9 +12,9 @@ from psycopg import sql
 from yoyo import default_migration_table, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
-from yoyo.migrations import MigrationList
+from yoyo.migrations import MigrationList, read_sql_migration
 
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, TrackerError
 from shared.sql import load_queries
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
@@ -28,18 +28,29 @@ logger = logging.getLogger(__name__)
 
 
 def apply(
-    database_url: str, folder: Path = FOLDER, wait: Callable[[float], object] = time.sleep
+    database_url: str,
+    folder: Path = FOLDER,
+    wait: Callable[[float], object] = time.sleep,
+    *,
+    all_or_none: bool = False,
 ) -> list[str]:
     """Apply what is missing; the ids applied.
 
     While riders upload: a migration that waits for a lock has others wait behind it, and so gives
     up after two seconds, and tries again later. Raises ServiceUnavailable after a few minutes.
+    ``all_or_none``: if one fails, those before it are rolled back, too. Nobody has used them yet.
     """
+    done = list[Any]()
     with _locked_backend(database_url) as backend:
-        missing = backend.to_apply(read_migrations(str(folder)))
-        for migration in missing:
-            _apply_one(backend, migration, wait)
-        return [migration.id for migration in missing]
+        try:
+            for migration in backend.to_apply(read_migrations(str(folder))):
+                _apply_one(backend, migration, wait)
+                done.append(migration)
+        except (psycopg.Error, TrackerError):
+            if all_or_none:
+                backend.rollback_migrations(MigrationList(reversed(done)))
+            raise
+        return [migration.id for migration in done]
 
 
 def _apply_one(backend: Any, migration: Any, wait: Callable[[float], object]) -> None:
@@ -88,6 +99,12 @@ def known() -> set[str]:
     return {migration.id for migration in read_migrations(str(FOLDER))}
 
 
+def statements_of(migration: str) -> list[str]:
+    """The statements of a migration, as yoyo takes it apart."""
+    _, _, statements = read_sql_migration(str(FOLDER / f"{migration}.sql"))
+    return list(statements)
+
+
 def empty(database_url: str) -> None:
     """Delete every row of the tables there are: a rollback may refuse to lose rows."""
     with psycopg.connect(database_url) as connection:
@@ -116,6 +133,7 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
     It dies with its connection, so that yoyo's own lock row can only be a killed migrator's.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
+        _refuse_pooler(connection)
         deadline = time.monotonic() + timeout
         while not _try_lock(connection):
             if time.monotonic() > deadline:
@@ -125,6 +143,20 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
             backend.break_lock()
             with backend.lock():
                 yield backend
+
+
+class PoolerBetween(TrackerError):
+    """The lock of a migrator belongs to its session, and a pooler shares sessions."""
+
+    def __str__(self) -> str:
+        return "DATABASE_URL leads to a pooler: migrations need the address of PostgreSQL itself"
+
+
+def _refuse_pooler(connection: psycopg.Connection[Any]) -> None:
+    """Raises PoolerBetween. A pooler tells a process id of its own, which no server process has."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row != (connection.info.backend_pid,):
+        raise PoolerBetween
 
 
 def _try_lock(connection: psycopg.Connection[tuple[bool]]) -> bool:

@@ -80,7 +80,9 @@ def _write(file: str, recipient: str, environ: dict[str, str]) -> Manifest:
 
 
 @click.command()
-@variable("--hours", envvar="HOURS", default=24.0, type=click.FloatRange(0.001, 8760))
+@variable(
+    "--hours", envvar=["HOURS", "BACKUP_HOURS"], default=24.0, type=click.FloatRange(0.001, 8760)
+)
 @_folder
 @variable("--keep", envvar="KEEP", default=_DEFAULT_KEEP, type=_KEPT)
 @_recipient

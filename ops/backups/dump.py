@@ -20,21 +20,37 @@ _ENTRY: Final = re.compile(
     r"\d+; \d+ \d+ (TABLE|TABLE DATA|VIEW|TYPE|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT"
     r"|CONSTRAINT|FK CONSTRAINT|INDEX|COMMENT) public "
 )
-# Functions and triggers of ours are not restored: what they do is not for a dump to say. The
-# migrations that make them are applied anew, and may be repeated.
-_MADE_ANEW: Final = re.compile(
-    r"\d+; \d+ \d+ (FUNCTION public (fill_words|search_words|search_vector|search_query"
-    r"|note_(key|user|workout)_change|forget_changes_of_user)\("
-    r"|TRIGGER public (workouts workouts_(words|changed)|api_keys api_keys_(changed|deleted)"
-    r"|users users_(changed|deleted)) )"
-)
+# Functions and triggers of ours are not restored: what they do is not for a dump to say. They are
+# made anew by the migrations that have made them.
 _MAKERS: Final = ["0021_search_words", "0040_access_changes"]
+_FUNCTIONS: Final = (
+    *("fill_words", "search_words", "search_vector", "search_query"),
+    *("note_key_change", "note_user_change", "note_workout_change", "forget_changes_of_user"),
+)
+_TRIGGERS: Final = (
+    *("workouts workouts_words", "workouts workouts_changed"),
+    *("users users_changed", "users users_deleted"),
+    *("api_keys api_keys_changed", "api_keys api_keys_deleted"),
+)
+_MADE_ANEW: Final = re.compile(
+    rf"\d+; \d+ \d+ (FUNCTION public ({'|'.join(_FUNCTIONS)})\("
+    rf"|TRIGGER public ({'|'.join(_TRIGGERS)}) )"
+)
+# Of whoever runs the server, as pg_stat_statements: neither restored nor dropped.
+_LEFT_ALONE: Final = re.compile(r"\d+; \d+ \d+ (EXTENSION|COMMENT) - (EXTENSION )?\w+ ")
 _END_OF_ROWS: Final = b"\\.\n"
 _RELATIONS: Final = """
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind::text = ANY(%s)
+    AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+    )
 """
-_FORGET_MAKERS: Final = "DELETE FROM public._yoyo_migration WHERE migration_id = ANY(%s)"
+_MAKES: Final = re.compile(
+    r"(\s|--.*\n)*(CREATE OR REPLACE (FUNCTION|TRIGGER)|ALTER TABLE \w+ ENABLE ALWAYS TRIGGER) "
+)
+_APPLIED: Final = "SELECT migration_id FROM public._yoyo_migration"
 _TYPES: Final = """
     SELECT typname FROM pg_type
     WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
@@ -52,7 +68,7 @@ def dump_database(connection: psycopg.Connection, database_url: str, path: Path)
 def check_dump(dump: Path) -> None:
     """Refuses what no backup of ours has, as other functions; and what a newer version wrote."""
     for line in _entries(dump):
-        if not (_ENTRY.match(line) or _MADE_ANEW.match(line)):
+        if not any(each.match(line) for each in (_ENTRY, _MADE_ANEW, _LEFT_ALONE)):
             raise ProcessFailed(f"{dump.name} has what no backup of this service has: {line}")
     with _script(dump, "--data-only", "--table", "_yoyo_migration") as script:
         applied = {line.split(b"\t")[1].decode() for line in script if line.count(b"\t") == 2}
@@ -81,7 +97,7 @@ def replace_database(
             _drop_everything(connection)
             _run_script(connection, script)
             inspect(connection)
-            connection.execute(_FORGET_MAKERS, [_MAKERS])
+            _make_functions_and_triggers(connection)
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
@@ -104,6 +120,19 @@ def _run_script(connection: psycopg.Connection, script: Iterator[bytes]) -> None
         elif not line.startswith(b"\\"):  # for psql
             statements.append(line)
     connection.execute(b"".join(statements))
+
+
+def _make_functions_and_triggers(connection: psycopg.Connection) -> None:
+    """Within the transaction: a key revoked right after it is noted by its trigger already.
+
+    What is of later migrations than the dump is made by these.
+    """
+    connection.execute("SELECT set_config('search_path', 'public', true)")  # the dump empties it
+    applied = {name for (name,) in connection.execute(_APPLIED)}
+    for maker in _MAKERS:
+        for statement in migrations.statements_of(maker) if maker in applied else ():
+            if _MAKES.match(statement):
+                connection.execute(statement.encode())
 
 
 def _drop_everything(connection: psycopg.Connection) -> None:

@@ -1,8 +1,7 @@
 """The folder of backups: how they are named, their checksums, and how many are kept.
 
 ``python -m ops.backups.folder``, which needs nothing but Python, does it for backups of the stack:
-``finish FILE`` writes the checksum and keeps the newest ``KEEP``, ``check FILE`` compares it, and
-``newest FOLDER`` names the newest.
+``finish FILE`` writes the checksum and keeps the newest ``KEEP``, and ``check FILE`` compares it.
 """
 
 import hashlib
@@ -85,10 +84,8 @@ def main() -> None:
             check(path)
         except (WrongChecksum, OSError) as error:
             sys.exit(f"failed: {error}")
-    elif whole := backups_in(path):
-        print(whole[-1])
     else:
-        sys.exit(f"there is no backup in {path}: run `make backup`")
+        sys.exit(f"no such command: {command}")
 
 
 def _finish(backup: Path) -> None:

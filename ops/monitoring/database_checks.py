@@ -35,6 +35,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
         yield from check_clock("PostgreSQL", server["clock"], before, patient.clock())
         yield from _check_server(server)
         yield from _check_upkeep(patient, connection)
+        yield from _check_archiving(connection)
 
 
 def check_schema(patient: Patient) -> Iterator[Finding]:
@@ -89,6 +90,16 @@ def _check_server(server: Any) -> Iterator[Finding]:
         )
     if not server["autovacuum"]:
         yield Finding("autovacuum is off: tables grow without end", "set `autovacuum = on`")
+
+
+def _check_archiving(connection: DatabaseConnection) -> Iterator[Finding]:
+    """Whether WAL gets to its archive, where it is archived."""
+    for row in connection.execute(QUERIES["read_archiver"]):
+        yield Finding(
+            f"PostgreSQL cannot archive its WAL: none for {in_words(row['seconds'])}, now at"
+            f" {row['segment']}",
+            "its log says why: is the archive full, or gone? Meanwhile pg_wal grows",
+        )
 
 
 def _check_upkeep(patient: Patient, connection: DatabaseConnection) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import re
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,16 +17,23 @@ from dotenv import dotenv_values
 
 from ops.monitoring.findings import Finding, Patient, in_bytes, in_words
 from shared.monitoring.backups import backups_in, newest_backup
-from shared.monitoring.system import read_disk
+from shared.monitoring.system import backup_due, read_disk
 from shared.settings import Settings
 
-BACKUP_DUE: Final = 26 * 3600.0  # seconds: a day, and some hours for it to take
 _LEAST_FREE: Final = 0.1  # of a disk
 _CERTIFICATE_DUE: Final = 14 * 86_400.0  # seconds before its end
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)([^\\]*)", re.MULTILINE)
-# Of `make`, and of what else reads the same file.
-_OTHER_KEYS: Final = {"API_URL", "N", "RIDE", "COMPOSE_PROJECT_NAME", "DOMAIN"}
+# Of `make`, of compose.yaml, and of what else reads the same file.
+_OTHER_KEYS: Final = {
+    *("API_URL", "N", "RIDE", "URL", "KEY", "EMAIL", "USER"),
+    *("FILE", "FILES", "WATCH", "RIDES", "RIDERS"),
+    *("KEEP", "HOURS", "BACKUP_RECIPIENT", "BACKUP_IDENTITY", "WAL_ARCHIVE"),
+    *("COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "DOMAIN", "WORKERS", "BACKUP_KEEP", "WAL_KEEP"),
+    *("REDIS_MEMORY", "POSTGRES_MEMORY", "POSTGRES_SHARED_BUFFERS", "PROMETHEUS_PORT"),
+    *("POSTGRES_IMAGE", "VALKEY_IMAGE", "CADDY_IMAGE", "PROMETHEUS_IMAGE"),
+    *("PYTHON_IMAGE", "DEBIAN_IMAGE"),
+}
 
 
 def check_settings(patient: Patient) -> Iterator[Finding]:
@@ -42,18 +49,31 @@ def check_settings(patient: Patient) -> Iterator[Finding]:
             "PUBLIC_URL is https, and TRUSTED_PROXIES names no proxy: all clients count as one",
             "set TRUSTED_PROXIES to the address of the proxy that speaks TLS",
         )
-    known = {name.upper() for name in Settings.__struct_fields__} | _OTHER_KEYS
-    for key in sorted(dotenv_values(patient.env_file).keys() - known):
-        meant = get_close_matches(key, known, 1, 0.8)
-        if meant:
-            yield Finding(f"{key} in .env is no setting", f"did you mean {meant[0]}?")
+    yield from _check_names(dotenv_values(patient.env_file).keys())
+
+
+def _check_names(names: Iterable[str]) -> Iterator[Finding]:
+    """Those that are nearly a setting's; any other may be somebody else's."""
+    settings = {name.upper() for name in Settings.__struct_fields__}
+    known = settings | {f"{name}_FILE" for name in settings} | _OTHER_KEYS
+    for name in sorted(set(names) - known):
+        if meant := get_close_matches(name, known, 1, 0.8):
+            yield Finding(f"{name} in .env is no setting", f"did you mean {meant[0]}?")
 
 
 def check_secrets(patient: Patient) -> Iterator[Finding]:
     """Whether others on this machine may read what only we should."""
     for path in (patient.env_file, patient.data_dir / "run.json", patient.data_dir / "demo-key"):
-        if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            yield Finding(f"others on this machine may read {path}", f"chmod 600 {path}")
+        others = _others_who_read(path.stat().st_mode, path.stat().st_uid) if path.exists() else ""
+        if others:
+            yield Finding(f"others on this machine may read {path}", f"chmod {others}= {path}")
+
+
+def _others_who_read(mode: int, owner: int) -> str:
+    """As chmod names them. The group of a file of root's is whom root lets read it."""
+    if owner == 0:
+        return "o" if mode & stat.S_IROTH else ""
+    return "go" if mode & (stat.S_IRGRP | stat.S_IROTH) else ""
 
 
 def check_packages(patient: Patient) -> Iterator[Finding]:
@@ -84,7 +104,7 @@ def check_disks(patient: Patient) -> Iterator[Finding]:
 
 
 def check_backups(patient: Patient, in_use_for: float) -> Iterator[Finding]:
-    """A backup a day, finished. ``in_use_for``: seconds since there was something to back up."""
+    """One in time, finished. ``in_use_for``: seconds since there was something to back up."""
     folder = Path(patient.settings.backup_dir)
     found, newest = backups_in(folder), newest_backup(folder)
     if found and not max(found, key=lambda each: each.made_at).has_checksum:
@@ -93,15 +113,18 @@ def check_backups(patient: Patient, in_use_for: float) -> Iterator[Finding]:
             "look why, then make backup",
         )
     age = patient.clock() - newest.made_at if newest else in_use_for
-    if age > BACKUP_DUE:
+    if age > backup_due(patient.settings):
         since = f"the newest is {in_words(age)} old" if newest else "there is none"
-        yield Finding(f"no backup of the last day in {folder}: {since}", "make backup")
+        every = in_words(patient.settings.backup_hours * 3600)
+        yield Finding(f"no backup of the last {every} in {folder}: {since}", "make backup")
 
 
 def check_certificate(patient: Patient) -> Iterator[Finding]:
     """That of the proxy, where clients come by TLS."""
     url = urlsplit(patient.settings.public_url)
     if url.scheme != "https" or url.hostname is None:
+        return
+    if url.netloc == "localhost":  # the stack without DOMAIN: its proxy signs that itself
         return
     where = f"{url.hostname}:{url.port or 443}"
     try:

@@ -103,6 +103,11 @@ def read_disk(folder: str) -> Disk:
     return Disk(usage.free, usage.total)
 
 
+def backup_due(settings: Settings) -> float:
+    """The age in seconds from which on a newer backup is missed: it may take two hours."""
+    return (settings.backup_hours + 2) * 3600
+
+
 def backup_age(folder: str, in_use_for: float) -> float:
     """Seconds since the newest backup; without one, since there was something to back up."""
     newest = newest_backup(Path(folder))
@@ -134,6 +139,8 @@ class SystemCollector(Collector):
             yield from _figures_of_backlog(backlog)
             age = backup_age(settings.backup_dir, backlog.in_use_for)
             yield _gauge("bpt_backup_age_seconds", "Since the newest backup, if one is due", age)
+            due = backup_due(settings)
+            yield _gauge("bpt_backup_due_seconds", "The age from which on one is missed", due)
             up.add_metric(["postgresql"], 1)
         except psycopg.Error:
             up.add_metric(["postgresql"], 0)

@@ -43,6 +43,13 @@ SELECT
     (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS xid_age,
     extract(epoch FROM clock_timestamp())::float8 AS clock
 
+-- name: read_archiver
+-- The segment of WAL that could not be archived the last time, and for how long none has been.
+SELECT last_failed_wal AS segment,
+    extract(epoch FROM clock_timestamp() - coalesce(last_archived_time, stats_reset))::float8 AS seconds
+FROM pg_stat_archiver
+WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
+
 -- name: list_invalid_indexes
 -- Indexes that were not built to their end: no query uses them, every write pays for them.
 SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid

@@ -47,6 +47,23 @@ def test_values_are_converted_from_text() -> None:
     assert (settings.port, settings.lease, settings.log_level) == (0, 1.5, "debug")
 
 
+def test_a_secret_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
+    secret = tmp_path / "database_url"
+    secret.write_text("postgresql://tracker:hush@db/bike\n")
+    environ = {"DATABASE_URL_FILE": str(secret), "REDIS_URL": "redis://cache"}
+    assert read_settings(environ).database_url == "postgresql://tracker:hush@db/bike"
+    with pytest.raises(InvalidSettings, match=r"^of DATABASE_URL and DATABASE_URL_FILE both"):
+        read_settings({**environ, "DATABASE_URL": "postgresql://db/bike"})
+
+
+def test_a_secret_s_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(
+        InvalidSettings, match=r"^REDIS_URL_FILE='.*missing' cannot be read: No such"
+    ):
+        read_settings({"DATABASE_URL": "postgresql:///bike", "REDIS_URL_FILE": str(missing)})
+
+
 def test_variables_that_are_not_settings_are_ignored() -> None:
     assert read_settings({**URLS, "PATH": "/bin", "port": "x"}) == read_settings(URLS)
 

@@ -105,6 +105,21 @@ def test_the_probe_tells_a_working_worker_from_none(
     assert not is_working(settings)
 
 
+def test_a_worker_that_gets_no_further_ends_itself_and_says_where_it_was(
+    tmp_path: Path, workouts: Workouts, start_worker: StartWorker, held: Held
+) -> None:
+    """A row that stays locked holds it up here; it might be anything."""
+    workout = workouts.start("PROCESSING")
+    with held(workout) as fold_waits:
+        workouts.ask(workout)
+        worker = start_worker(MAX_JOB_SECONDS="2")
+        eventually(fold_waits)
+        assert worker.wait(30) == 1
+    assert "in fold" in (tmp_path / "worker.log").read_text()
+    start_worker()
+    eventually(lambda: workouts.status(workout) == "COMPLETED")
+
+
 def test_a_worker_without_settings_says_what_is_missing(tmp_path: Path) -> None:
     environ = {"PYTHONPATH": str(ROOT), "DATABASE_URL": "postgresql:///nowhere"}
     done = subprocess.run(

@@ -58,13 +58,16 @@ class Worker:
         between_events: Sequence[Callable[[], None]],
         stop: Event,
         pace: Pace,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """``alive`` is called whenever the worker gets further, or waits for the servers."""
         self._inbox = inbox
         self._breaker = breaker
         self._jobs = jobs
         self._between_events = between_events
         self._stop = stop
         self._pace = pace
+        self._alive = alive
         self._succeeded = False  # the last job
 
     def run(self) -> None:
@@ -89,6 +92,7 @@ class Worker:
                 failures += 1
 
     def _work_once(self) -> None:
+        self._alive()
         doubtful = self._breaker.is_open()
         if doubtful and not self._succeeded and self._stop.wait(self._pace.breaker_pause):
             return
@@ -175,6 +179,7 @@ class Worker:
 
     def _pause(self, failures: int) -> None:
         """Exponential back-off with jitter. Raises Stopped."""
+        self._alive()
         longest = min(0.1 * 2 ** min(failures, 10), self._pace.longest_pause)
         if self._stop.wait(longest * random.uniform(0.5, 1.0)):  # noqa: S311
             raise Stopped

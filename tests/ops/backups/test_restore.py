@@ -15,7 +15,9 @@ import pytest
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
-from ops.backups.backup import back_up, restore
+from ops.backups.backup import back_up, restore, unpacked
+from ops.backups.dump import replace_database
+from ops.embedded.postgres import superuser_url
 from ops.embedded.servers import embedded_servers
 from ops.processes import ProcessFailed
 from shared.connections import Database, Redis, open_database, open_redis
@@ -230,6 +232,32 @@ def test_functions_of_ours_are_made_anew_whatever_the_dump_says(own_settings: Se
         restore(own_settings.database_url, own_settings.redis_url, packed(files))
         rode = "UPDATE workouts SET title = 'home/work' RETURNING words @@ search_query('work')"
         assert connection.execute(rode.encode()).fetchone() == (True,)
+
+
+def test_triggers_of_ours_are_there_once_the_transaction_of_a_restore_commits(
+    own_settings: Settings,
+) -> None:
+    query = b"""
+        SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal
+    """
+    with psycopg.connect(own_settings.database_url, autocommit=True) as connection:
+        before = set(connection.execute(query))
+        with unpacked(packed(back_up_of(own_settings))) as files:
+            replace_database(own_settings.database_url, files.dump, files.inspect)
+        assert set(connection.execute(query)) == before
+    assert ("api_keys", "api_keys_changed", "A") in before
+
+
+def test_extensions_of_whoever_runs_the_server_are_left_alone(own_settings: Settings) -> None:
+    """As pg_stat_statements with its view, which the tests' server does not have."""
+    superuser = superuser_url(own_settings.database_url)
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute("CREATE VIEW of_extension AS SELECT 1 AS one")
+        connection.execute("ALTER EXTENSION vector ADD VIEW of_extension")
+        restore(own_settings.database_url, own_settings.redis_url, packed(back_up_of(own_settings)))
+        assert connection.execute("SELECT * FROM of_extension").fetchall() == [(1,)]
+        connection.execute("DROP EXTENSION vector")
 
 
 def test_a_dump_that_lies_about_what_it_does_runs_no_program(

@@ -53,6 +53,14 @@ class History:
     def newest(self) -> Scrape:
         return self._scrapes[-1]
 
+    def held(self, expression: str, seconds: float) -> bool:
+        """Whether it gave something at each scrape of the last so many seconds, all known."""
+        begun = self.newest.at - seconds
+        counts = [k for k, each in enumerate(self._scrapes, 1) if each.at >= begun]
+        return self._scrapes[0].at <= begun and all(
+            History(*self._scrapes[:count]).evaluate(expression) for count in counts
+        )
+
     def evaluate(self, expression: str) -> Result:
         """What it gives at the time of the last scrape. Raises ValueError for what is no PromQL."""
         return self._of(promql_parser.parse(expression), self._scrapes[-1].at)

@@ -89,8 +89,24 @@ def busy(service: Service) -> History:
     return history
 
 
-def fires(name: str, history: History) -> bool:
+def is_pending(name: str, history: History) -> bool:
+    """Whether the condition is met now."""
     return bool(history.evaluate(RULES[name]["expr"]))
+
+
+def fires(name: str, history: History) -> bool:
+    """Whether it was met for as long as the rule wants it to be."""
+    return history.held(RULES[name]["expr"], patience(name))
+
+
+def patience(name: str) -> float:
+    """The seconds of a rule's ``for``."""
+    return 60.0 * int(RULES[name].get("for", "0m").removesuffix("m"))
+
+
+def lasting(name: str, service: Service) -> History:
+    """What is told now and, as if time had passed, once the rule's ``for`` is over."""
+    return History(Scrape(0, service.read()), Scrape(patience(name), service.read()))
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
@@ -113,7 +129,7 @@ def test_a_panel_of_the_dashboard_shows_something(panel: str, busy: History) -> 
 
 
 def test_no_alert_fires_while_all_is_well(busy: History) -> None:
-    assert [name for name in RULES if fires(name, busy)] == []
+    assert [name for name in RULES if is_pending(name, busy)] == []
 
 
 def test_every_alert_says_what_is_the_matter_and_how_bad_it_is() -> None:
@@ -134,22 +150,22 @@ def test_panels_lie_beside_each_other() -> None:
 
 def test_a_missed_backup_fires(service: Service, busy: History) -> None:
     """The newest is 30 hours old."""
-    assert not fires("BackupMissed", busy)
-    assert fires("BackupMissed", now(service))
+    assert not is_pending("BackupMissed", busy)
+    assert fires("BackupMissed", lasting("BackupMissed", service))
 
 
 def test_a_dead_letter_fires(service: Service) -> None:
     """Of an event without a kind, which the worker gives up."""
-    assert not fires("DeadLetter", now(service))
+    assert not is_pending("DeadLetter", now(service))
     with open_redis(read_settings(service.environ)) as redis:
         redis.xadd(Queue.PROMPT, {"no": "kind"})
-    eventually(lambda: fires("DeadLetter", now(service)))
+    eventually(lambda: fires("DeadLetter", lasting("DeadLetter", service)))
     assert total(service.read(), "bpt_given_up_total", kind="unreadable") == 1
 
 
 def test_a_full_disk_fires(service: Service, tmp_path: Path) -> None:
     """Of a second worker, with figures at a port of its own."""
-    assert not fires("DiskNearlyFull", now(service))
+    assert not is_pending("DiskNearlyFull", now(service))
     full, port = tmp_path / "full", str(free_port())
     own = {"METRICS_PORT": port, "METRICS_DIR": "", "BACKUP_DIR": str(full)}
     log = tmp_path / "worker.log"
@@ -157,27 +173,35 @@ def test_a_full_disk_fires(service: Service, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}/metrics"
     try:
         eventually(lambda: is_served(url))
-        found: Any = History(Scrape(0, scrape(url))).evaluate(RULES["DiskNearlyFull"]["expr"])
+        history = History(Scrape(0, scrape(url)), Scrape(300, scrape(url)))
     finally:
         stop(worker)
+    assert fires("DiskNearlyFull", history)
+    found: Any = history.evaluate(RULES["DiskNearlyFull"]["expr"])
     assert {frozenset({("folder", "backups")}): 0.0} == found
 
 
 def test_stopped_workers_and_a_queue_that_grows_fire(service: Service) -> None:
-    """Twelve rides are completed, and nobody computes them."""
-    before = Scrape(0, service.read())
-    assert not fires("NoWorkers", History(before))
+    """Twelve rides are completed every five minutes, and nobody computes them."""
+    scrapes = [Scrape(0, service.read())]
+    assert not is_pending("NoWorkers", History(*scrapes))
     stop(service.worker)
-    for _ in range(12):
-        ride = service.rider.start()
-        service.rider.upload(ride, [{"timestamp": T0, "power": 200}])
-        assert service.rider.client.post(f"/api/workouts/{ride}/complete").status_code == 202
-    history = History(before, Scrape(300, service.read()))
-    assert fires("NoWorkers", history)
-    assert fires("QueueGrows", history)
-    assert not fires("RidesWait", history)
+    for minutes in (5, 10):
+        for _ in range(12):
+            complete_a_ride(service)
+        scrapes.append(Scrape(60 * minutes, service.read()))
+    assert fires("NoWorkers", History(*scrapes))
+    assert fires("QueueGrows", History(*scrapes))
+    assert not fires("QueueGrows", History(*scrapes[:2]))  # it may have been a moment's
+    assert not is_pending("RidesWait", History(*scrapes))
     execute(service, "UPDATE workouts SET completed_at = now() - interval '6 minutes'")
-    assert fires("RidesWait", now(service))
+    assert fires("RidesWait", lasting("RidesWait", service))
+
+
+def complete_a_ride(service: Service) -> None:
+    ride = service.rider.start()
+    service.rider.upload(ride, [{"timestamp": T0, "power": 200}])
+    assert service.rider.client.post(f"/api/workouts/{ride}/complete").status_code == 202
 
 
 def now(service: Service) -> History:

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import ssl
 import sys
 import threading
@@ -25,8 +26,10 @@ from cryptography.x509.oid import NameOID
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
+from ops.commands import main
 from ops.monitoring.doctor import examine
 from ops.monitoring.findings import Patient
+from ops.monitoring.machine import check_settings
 from ops.processes import spawn, stop
 from shared.breaker import Breaker
 from shared.connections import Redis, open_redis
@@ -282,6 +285,17 @@ def missed_backup(service: Service, folder: Path) -> Iterator[Service]:
     yield service.changed(backup_dir=str(folder / "backups"))
 
 
+def test_backups_are_due_as_often_as_they_are_made(healthy: Service, tmp_path: Path) -> None:
+    """The newest is 30 hours old, and one is made every two days."""
+    with missed_backup(healthy, tmp_path) as service:
+        assert service.changed(backup_hours=48.0).findings() == set()
+
+
+def test_the_stack_without_a_domain_has_no_certificate_of_an_authority(healthy: Service) -> None:
+    own = healthy.changed(public_url="https://localhost", trusted_proxies=("127.0.0.1",))
+    assert own.findings() == set()
+
+
 @contextmanager
 def unfinished_backup(service: Service, folder: Path) -> Iterator[Service]:
     back_up(folder / "backups", 2 * HOUR)
@@ -394,7 +408,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
         "work: 1 rides wait for their figures, the oldest for",
     ),
     "a dead letter": (dead_letter, "work: dead letters wait for somebody to look at them: 1"),
-    "a missed backup": (missed_backup, "backups: no backup of the last day"),
+    "a missed backup": (missed_backup, "backups: no backup of the last 24 h"),
     "an unfinished backup": (unfinished_backup, "backups: the newest backup in"),
     "a clock that is fast": (another_clock, "Redis: the clock of Redis is 60 s from ours"),
     "another package": (other_package, "packages: packages differ from the lock file: numpy"),
@@ -439,6 +453,49 @@ def test_a_planted_fault_is_found(fault: str, healthy: Service, tmp_path: Path) 
     with plant(healthy, tmp_path) as sick:
         found = sick.findings()
     assert [each for each in found if each.startswith(wanted)], found
+
+
+def test_names_that_make_the_stack_or_a_setting_from_a_file_have_in_env_are_known(
+    healthy: Service, tmp_path: Path
+) -> None:
+    options = {
+        name
+        for command in main.commands.values()
+        for option in command.params
+        for name in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or [])
+    }
+    stack = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
+    files = {f"{name.upper()}_FILE" for name in healthy.patient.settings.__struct_fields__}
+    names = options | stack | files | {"WAL_ARCHIVE"}
+    (tmp_path / ".env").touch(0o600)
+    (tmp_path / ".env").write_text("".join(f"{name}=1\n" for name in sorted(names)))
+    assert healthy.examined(env_file=tmp_path / ".env").findings() == set()
+
+
+@pytest.mark.parametrize(("name", "meant"), [("BACKUP_KEP", "BACKUP_KEEP"), ("DOMAINE", "DOMAIN")])
+def test_a_misspelt_name_of_the_stack_is_found(
+    name: str, meant: str, healthy: Service, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").touch(0o600)
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    patient = replace(healthy.patient, env_file=tmp_path / ".env")
+    (found,) = check_settings(patient)
+    assert found.do == f"did you mean {meant}?"
+
+
+def test_settings_of_root_s_may_be_read_by_the_group_that_root_gave_them(
+    healthy: Service, tmp_path: Path
+) -> None:
+    """As `make install` leaves them."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes files of root's")
+    (tmp_path / ".env").touch()
+    (tmp_path / ".env").chmod(0o640)
+    service = healthy.examined(env_file=tmp_path / ".env")
+    assert service.findings() == set()
+    os.chown(tmp_path / ".env", 65534, 0)
+    (found,) = service.findings()
+    assert found.startswith("secrets: others on this machine may read")
 
 
 def test_every_finding_says_what_to_do(healthy: Service) -> None:

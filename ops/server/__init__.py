@@ -1,0 +1,1 @@
+"""A server for others: what its stack needs, installing without containers, upgrading."""

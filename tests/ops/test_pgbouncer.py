@@ -1,0 +1,124 @@
+"""The service behind a real PgBouncer in transaction mode, by the file that compose.yaml uses."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from ops.admin import migrations
+from ops.admin.accounts import Account, create_account
+from ops.embedded.postgres import server_user
+from ops.processes import spawn, stop, wait_until
+from shared.settings import read_settings
+from tests.api.serving import serving
+from tests.conftest import ROOT, Rider, need, reachable_folder
+
+CONFIGURATION = (ROOT / "ops" / "pgbouncer" / "pgbouncer.ini").read_text()
+# Debian has it where only root's PATH leads.
+PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+
+
+def configuration(**values: str) -> str:
+    """The file, with these values in place of its own."""
+    text = CONFIGURATION
+    for name, value in values.items():
+        text, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
+        assert count == 1, name
+    return text
+
+
+@pytest.fixture(scope="module")
+def pooled_url(urls: Mapping[str, str]) -> Iterator[str]:
+    """The tests' PostgreSQL by way of a PgBouncer with three connections to it."""
+    need("pgbouncer" if PROGRAM is None else PROGRAM, "pgbouncer")
+    host = httpx2.QueryParams(urls["DATABASE_URL"].partition("?")[2])["host"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with reachable_folder() as folder:
+        users, file, log = (folder / name for name in ("users", "pgbouncer.ini", "log"))
+        users.write_text('"tracker" "a password"\n')
+        file.write_text(
+            configuration(
+                tracker=f"host={host} dbname=tracker",
+                listen_addr="127.0.0.1",
+                listen_port=str(port),
+                auth_file=str(users),
+                default_pool_size="3",
+                reserve_pool_size="0",
+            )
+        )
+        url = f"postgresql://tracker:a%20password@127.0.0.1:{port}/tracker"
+        bouncer = spawn([str(PROGRAM), file], log=log, user=server_user())
+        try:
+            wait_until(lambda: _answers(url), bouncer, log)
+            yield url
+        finally:
+            stop(bouncer)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def ride(client: httpx2.Client, account: Account, power: int) -> float:
+    """Ride for a minute; the average that the fold computes."""
+    rider = Rider(account, client)
+    workout = rider.start(title=f"{power} W")
+    start = 1_700_000_000_000 + power * 10_000_000
+    samples = [{"timestamp": start + 1000 * s, "power": power} for s in range(60)]
+    assert rider.upload(workout, {"samples": samples}).status_code == 202
+    average: float = rider.complete(workout)["summary"]["avgPower"]
+    return average
+
+
+def test_rides_get_through_three_connections_that_all_processes_share(
+    pooled_url: str, urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Whatever a session kept would be found, or missed, by others here."""
+    own = {"DATABASE_URL": pooled_url, "REDIS_URL": f"{urls['REDIS_URL']}?db=4"}
+    environ = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
+    log = tmp_path / "worker.log"
+    workers = [spawn([sys.executable, "-m", "worker"], log=log, environ=environ) for _ in range(2)]
+    account = create_account(pooled_url, "pooled@example.com", "test")
+    try:
+        with serving(own, tmp_path / "api.log") as client, ThreadPoolExecutor(8) as threads:
+            client.headers["X-API-Key"] = account.api_key
+            assert client.get("/health/ready").status_code == 200
+            powers = range(100, 260, 10)
+            averages = threads.map(lambda power: ride(client, account, power), powers)
+            assert list(averages) == list(powers)
+            listed = client.get("/api/workouts", params={"limit": 50}).json()
+            assert listed["pagination"]["total"] == len(powers)
+    finally:
+        for worker in workers:
+            stop(worker)
+    assert "ERROR" not in log.read_text()
+    assert "ERROR" not in (tmp_path / "api.log").read_text()
+
+
+def test_migrations_refuse_to_go_by_a_pooler(pooled_url: str) -> None:
+    with pytest.raises(migrations.PoolerBetween, match="the address of PostgreSQL itself"):
+        migrations.apply(pooled_url)
+
+
+def test_the_pooler_says_why_before_the_service_gives_up() -> None:
+    found = re.search(r"(?m)^query_wait_timeout = (\d+)$", CONFIGURATION)
+    assert found
+    assert (
+        int(found[1])
+        < read_settings(
+            {"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://x"}
+        ).service_timeout
+    )
