@@ -65,7 +65,8 @@ def _figures(
     system: System, options: Options, api: Served, way: _Way, riders: list[tuple[UUID, str]]
 ) -> Iterator[Figure]:
     requests = [_request(way, ride, key) for ride, key in riders]
-    load(api.address, requests, 0, way.connections, least=len(requests))
+    # The first batches of a ride are looked through for names that nobody knows.
+    load(api.address, requests, 0, way.connections, least=4 * len(requests))
     time.sleep(min(_FORGOTTEN, options.shortest))
     ours, one = list[Run](), list[float]()
     for _ in range(options.runs):
