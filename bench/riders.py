@@ -107,10 +107,14 @@ def _run(system: System, options: Options, api: Served, way: _Way, requests: lis
 def _run_counted(
     system: System, options: Options, api: Served, way: _Way, requests: list[bytes]
 ) -> Run:
-    before = _statements(system)
+    """The statements are those beyond what the API sends in as long a time without uploads."""
+    started, before = time.monotonic(), _statements(system)
     run = _run(system, options, api, way, requests)
     time.sleep(min(_COUNTED, options.shortest))
-    return {**run, "statements": (_statements(system) - before) / run["uploads"]}
+    lasted, after = time.monotonic() - started, _statements(system)
+    time.sleep(lasted)
+    quiet = _statements(system) - after
+    return {**run, "statements": max(after - before - quiet, 0) / run["uploads"]}
 
 
 def _statements(system: System) -> float:
