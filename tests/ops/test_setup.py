@@ -117,7 +117,7 @@ def test_an_old_python_is_told_which_one_is_needed() -> None:
     assert done.stderr == "Python 3.11 or later is needed: make PYTHON=python3.x …\n"
 
 
-def test_a_linked_environment_of_somebody_else_is_left_alone(checkout: Path):
+def test_a_linked_environment_of_somebody_else_is_left_alone(checkout: Path) -> None:
     """``venv --clear`` empties what the link leads to."""
     theirs = checkout / "theirs"
     theirs.mkdir()
