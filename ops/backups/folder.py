@@ -47,7 +47,9 @@ def checksum_of(backup: Path) -> Path:
 
 
 def write_checksum(backup: Path) -> None:
-    """Write the checksum, last of all: a backup without one is not whole."""
+    """Write the checksum, last of all: a backup without one is not whole, nor on the disk."""
+    with backup.open("rb") as file:
+        os.fsync(file.fileno())
     fresh = checksum_of(backup).with_suffix(".sha256.part")  # half of one would condemn it
     fresh.write_text(f"{_sha256(backup)}  {backup.name}\n")
     fresh.chmod(0o600)

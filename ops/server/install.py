@@ -31,6 +31,7 @@ _SETTINGS: Final = {
     "METRICS_DIR": f"/run/{NAME}/metrics",
     "METRICS_PORT": "9464",
     "REGISTRATION": "closed",
+    "TMPDIR": "/var/tmp",  # noqa: S108 - /tmp is memory on Debian 13, and a backup's parts lie here
     "TRUSTED_PROXIES": "127.0.0.1",
 }
 
