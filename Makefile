@@ -203,9 +203,13 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
     tty=; [ -t 0 ] || tty=--no-TTY; \
     folder="$${BACKUP_DIR:-.data/backups}"; \
     case "$(firstword $(1))" in \
-    backup) file="$${FILE:-$$folder/bpt-$$(date -u +%Y%m%dT%H%M%SZ).backup}" && \
+    backup) $(call whole_number,KEEP); \
+        [ "$$FILE" != - ] || exec $(IN_STACK) --no-TTY ops backup --file -; \
+        [ -z "$$FILE" ] || unset KEEP; \
+        file="$${FILE:-$$folder/bpt-$$(date -u +%Y%m%dT%H%M%SZ).backup}" && \
         umask 077 && mkdir -p "$$(dirname "$$file")" && \
-        $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" && \
+        { $(IN_STACK) --no-TTY ops backup --file - >"$$file.part" && mv "$$file.part" "$$file" || \
+            { rm -f "$$file.part"; exit 1; }; } && \
         $(PYTHON) -m ops.backups.folder finish "$$file" && echo "wrote $$file" ;; \
     restore) [ -n "$$FILE" ] || { echo "say FILE=…" >&2; exit 2; }; \
         $(PYTHON) -m ops.backups.folder check "$$FILE" && \
@@ -220,6 +224,9 @@ if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; th
         $(IN_STACK) $$tty ops doctor && exit $$well ;; \
     *) $(IN_STACK) $$tty ops $(1) ;; \
     esac; \
+elif $(COMPOSE) ps --all --services 2>/dev/null | grep -qx postgres; then \
+    echo "the stack is here, and its PostgreSQL does not run: make up logs; without the stack: make down" >&2; \
+    exit 1; \
 else \
     $(PYTHON) ops/setup.py embedded && $(OPS) $(1); \
 fi

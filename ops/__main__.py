@@ -1,5 +1,6 @@
 """``python -m ops COMMAND``: what make runs. A failure that one can mend gets one line."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ if __name__ == "__main__":
     except BrokenPipeError:  # of `make users | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit("failed: the disk is full, or so much of it as is ours")
         if error.filename is None:
             raise
         sys.exit(f"failed: cannot use {error.filename}: {error.strerror}")

@@ -19,7 +19,7 @@ from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
 from ops.admin.redis_prompt import open_prompt
 from ops.backups import commands as backups
-from ops.backups.programs import find_program
+from ops.backups.programs import find_program, reaching
 from ops.embedded.servers import servers
 from ops.monitoring import commands as monitoring
 from ops.processes import Supervisor, spawn, stop_on_signals
@@ -385,7 +385,9 @@ def psql(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Open psql on the database."""
     with _servers(context) as environ:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is psql's
-        sys.exit(subprocess.call([find_program("psql"), environ["DATABASE_URL"], *arguments]))
+        database, with_password = reaching(environ["DATABASE_URL"])
+        command = [find_program("psql"), database, *arguments]
+        sys.exit(subprocess.call(command, env=with_password))
 
 
 @main.command()

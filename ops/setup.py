@@ -18,6 +18,8 @@ OLDEST = (3, 11)
 SETS = ("embedded", "dev")  # each contains those before it
 ADVICE = "It takes a network, and Python's venv module (on Debian: apt install python3-venv)."
 
+LINKED = "remove the link, or say PYTHON=true to use it as it is."
+
 
 def main(wanted: str) -> None:
     """Install the packages of ``requirements/<wanted>.txt``, unless they are there already."""
@@ -28,6 +30,8 @@ def main(wanted: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start together
         stamp, python = STAMP.read_text() if STAMP.exists() else "", _version()
         if stamp not in [python + _lock_file(name) for name in SETS[SETS.index(wanted) :]]:
+            if VENV.is_symlink():  # to empty it, or to install into it, would reach through
+                sys.exit(f".venv is a link to {VENV.readlink()}, which does not fit: {LINKED}")
             _install(wanted, anew=not stamp.startswith(python))
         if wanted == "dev":
             _install_generators()

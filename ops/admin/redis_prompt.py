@@ -1,10 +1,12 @@
 """A Redis prompt: the machine's own client, or, where it has none, a plain one."""
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import redis
 
@@ -13,9 +15,8 @@ def open_prompt(redis_url: str, command: Sequence[str]) -> int:
     """Run one command, or those typed until the end of the input."""
     for name in ("valkey-cli", "redis-cli"):
         if program := shutil.which(name):
-            path = redis_url.removeprefix("unix://")
-            address = ["-u", redis_url] if path == redis_url else ["-s", path]
-            return subprocess.call([program, *address, *command])
+            address, environ = _reaching(redis_url)
+            return subprocess.call([program, *address, *command], env=environ)
     how = {"decode_responses": True, "encoding_errors": "backslashreplace", "protocol": 2}
     with redis.Redis.from_url(redis_url, **how) as client:
         client.response_callbacks.clear()  # they would make True of a PONG
@@ -24,6 +25,19 @@ def open_prompt(redis_url: str, command: Sequence[str]) -> int:
         for words in _typed():
             _execute(client, words)
     return 0
+
+
+def _reaching(redis_url: str) -> tuple[list[str], dict[str, str]]:
+    """The client's arguments, and an environment with the password: `ps` shows the former."""
+    path = redis_url.removeprefix("unix://")
+    if path != redis_url:
+        return ["-s", path], dict(os.environ)
+    parts = urlsplit(redis_url)
+    address = ["-u", urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))]
+    if parts.username:
+        address += ["--user", unquote(parts.username)]
+    secret = {"REDISCLI_AUTH": unquote(parts.password)} if parts.password else {}
+    return address, {**os.environ, **secret}
 
 
 def _typed() -> Iterator[list[str]]:

@@ -27,7 +27,12 @@ from ops.backups.batches import checked_batches, put_back, save_batches
 from ops.backups.dump import check_dump, dump_database, replace_database
 from ops.backups.manifest import Manifest, count_tables, describe, differences, read_manifest
 from ops.processes import ProcessFailed
+from shared.errors import TrackerError
 
+_HALF = (
+    "the database is the backup's, and not all of its waiting batches are back: mend this, and"
+    " restore it once more with FORCE=1"
+)
 _MANIFEST, _DUMP, _STREAMS = "manifest.json", "database.dump", "streams.ndjson"
 
 
@@ -81,13 +86,16 @@ def restore(database_url: str, redis_url: str, source: IO[bytes]) -> int:
 
     The whole backup is checked before anything is changed, and the database is replaced in one
     transaction, once its rows are those that were backed up. Batches that wait in Redis now are
-    kept. Raises ProcessFailed.
+    kept. Raises ProcessFailed, which says so if the database was replaced all the same.
     """
     with unpacked(source) as files, redis.Redis.from_url(redis_url) as client:
         client.ping()
         replace_database(database_url, files.dump, files.inspect)
-        migrations.apply(database_url)
-        return put_back(client, checked_batches(files.streams))
+        try:
+            migrations.apply(database_url)
+            return put_back(client, checked_batches(files.streams))
+        except (TrackerError, psycopg.Error, redis.RedisError) as error:
+            raise ProcessFailed(f"{_HALF}: {error}") from error
 
 
 def rides_in(database_url: str) -> int:

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -18,7 +18,7 @@ from ops.backups.base import base_before, take_base
 from ops.backups.drill import drill
 from ops.backups.encryption import decrypted, encrypted
 from ops.backups.manifest import Manifest
-from ops.backups.taking import Plan, take, take_every
+from ops.backups.taking import Plan, take, take_every, whole_or_not
 from ops.embedded.recovery import recover
 from ops.embedded.servers import servers
 from ops.private_files import create_private
@@ -70,12 +70,18 @@ def _write(file: str, recipient: str, environ: dict[str, str]) -> Manifest:
     """To a file of any name, which is its owner's alone; nothing is counted or deleted."""
     if file != "-":
         Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    opened = click.open_file(file, "wb") if file == "-" else create_private(Path(file))
+    path = Path(file)
+    lasting = file != "-" and (path.is_file() or not path.exists())  # and no device
+    opened: AbstractContextManager[IO[bytes]]
+    if lasting:
+        opened = whole_or_not(path)
+    else:
+        opened = click.open_file(file, "wb") if file == "-" else create_private(path)
     urls = environ["DATABASE_URL"], environ["REDIS_URL"]
     with opened as target, encrypted(target, recipient) as plain:
         made = back_up(*urls, plain, environ.get("ORIGINALS_URL", ""))
-    if file != "-" and Path(file).is_file():  # and no device
-        backup_files.write_checksum(Path(file))
+    if lasting:
+        backup_files.write_checksum(path)
     return made
 
 

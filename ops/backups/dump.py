@@ -12,7 +12,14 @@ import psycopg
 from psycopg import sql
 
 from ops.admin import migrations
-from ops.backups.programs import find_dumper, find_program, first_error, run, server_version
+from ops.backups.programs import (
+    find_dumper,
+    find_program,
+    first_error,
+    reaching,
+    run,
+    server_version,
+)
 from ops.processes import ProcessFailed
 
 # A line of `pg_restore --list`: "2761; 0 16404 TABLE DATA public users tracker".
@@ -62,7 +69,8 @@ def dump_database(connection: psycopg.Connection, database_url: str, path: Path)
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
     program = find_dumper(server_version(connection))
     same = ["--snapshot", str(row[0])] if row else []
-    run([program, "-Fc", "--no-owner", *same, "-f", str(path), database_url])
+    database, environ = reaching(database_url)
+    run([program, "-Fc", "--no-owner", *same, "-f", str(path), "-d", database], environ)
 
 
 def check_dump(dump: Path) -> None:

@@ -30,8 +30,12 @@ def encrypted(target: IO[bytes], recipient: str) -> Iterator[IO[bytes]]:
     command = _encrypting(recipient)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=target, stderr=errors)
-        with process, process.stdin or tempfile.TemporaryFile() as plain:
-            yield plain
+        try:
+            with process, process.stdin or tempfile.TemporaryFile() as plain:
+                yield plain
+        except BrokenPipeError:  # it has ended before us, and has said why
+            _require_success(command, process, errors)
+            raise
         _require_success(command, process, errors)
 
 

@@ -47,9 +47,13 @@ def checksum_of(backup: Path) -> Path:
 
 
 def write_checksum(backup: Path) -> None:
-    """Write the checksum, last of all: a backup without one is not whole."""
-    checksum_of(backup).write_text(f"{_sha256(backup)}  {backup.name}\n")
-    checksum_of(backup).chmod(0o600)
+    """Write the checksum, last of all: a backup without one is not whole, nor on the disk."""
+    with backup.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh = checksum_of(backup).with_suffix(".sha256.part")  # half of one would condemn it
+    fresh.write_text(f"{_sha256(backup)}  {backup.name}\n")
+    fresh.chmod(0o600)
+    fresh.rename(checksum_of(backup))
 
 
 def check(backup: Path) -> None:
@@ -60,9 +64,12 @@ def check(backup: Path) -> None:
             raise WrongChecksum(f"{backup} is damaged: its checksum is not {wanted[:12]}…")
 
 
-def keep_newest(folder: Path, count: int) -> list[Path]:
-    """Delete all but the newest ``count`` backups, at least one; those that were deleted."""
-    old = backups_in(folder)[: -max(count, 1)]
+def keep_newest(folder: Path, count: int, made: Path | None = None) -> list[Path]:
+    """Delete all but the newest ``count`` backups, at least one; those that were deleted.
+
+    The one just ``made`` stays whatever its name says: the clock may have been ahead before.
+    """
+    old = [path for path in backups_in(folder)[: -max(count, 1)] if path != made]
     for backup in old:
         backup.unlink()
         checksum_of(backup).unlink()
@@ -90,7 +97,9 @@ def main() -> None:
 
 def _finish(backup: Path) -> None:
     write_checksum(backup)
-    for old in keep_newest(backup.parent, int(keep)) if (keep := os.environ.get("KEEP")) else ():
+    for old in (
+        keep_newest(backup.parent, int(keep), backup) if (keep := os.environ.get("KEEP")) else ()
+    ):
         print(f"deleted {old}")
 
 

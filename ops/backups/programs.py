@@ -1,12 +1,15 @@
 """PostgreSQL's client programs: the embedded ones, or those of the machine."""
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ops.embedded.postgres import programs
 from ops.processes import ProcessFailed
@@ -43,9 +46,20 @@ def version_of(program: str) -> int:
     return _version_in(run([program, "--version"]))
 
 
-def run(command: list[str]) -> str:
+def reaching(url: str) -> tuple[str, dict[str, str]]:
+    """How to name a database to a program, and the environment that has the password.
+
+    `ps` shows the arguments of all to everybody on the machine.
+    """
+    known = conninfo_to_dict(url)
+    password = known.pop("password", None)
+    secret = {} if password is None else {"PGPASSWORD": str(password)}
+    return make_conninfo("", **known), {**os.environ, **secret}
+
+
+def run(command: list[str], environ: Mapping[str, str] | None = None) -> str:
     """What a program writes. Raises ProcessFailed with the first line of its complaint."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
     if done.returncode:
         raise ProcessFailed(first_error(command, done.stderr))
     return done.stdout

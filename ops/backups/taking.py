@@ -1,11 +1,13 @@
 """Taking backups into their folder, once or again and again."""
 
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psycopg
 import redis
@@ -14,7 +16,7 @@ from ops.backups.backup import back_up
 from ops.backups.encryption import encrypted
 from ops.backups.folder import backups_in, begun_at, keep_newest, name_at, write_checksum
 from ops.backups.manifest import Manifest
-from ops.private_files import create_private, locked, make_private
+from ops.private_files import create_private, locked
 from shared.errors import TrackerError
 
 _RETRY_AFTER: Final = timedelta(minutes=10)  # of a failed backup
@@ -35,27 +37,43 @@ class Plan:
 def take(plan: Plan, environ: Mapping[str, str], moment: datetime) -> tuple[Path, Manifest]:
     """Write one backup, whole or not at all; then delete those that are too many.
 
-    Of two at a time, one fails. What is cut off leaves a file that ends in ``.part``, which the
-    next one deletes.
+    Of two at a time, one fails. What is killed leaves a file that ends in ``.part``, which the
+    next one deletes. A folder that was there keeps its mode: it may be /srv, and files are shut.
     """
-    make_private(plan.folder)
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(plan.folder / "lock"):
-        for left in plan.folder.glob("*.part"):
+        for left in plan.folder.glob("bpt-*.part"):
             left.unlink()
         backup = plan.folder / name_at(moment)
-        unfinished = backup.with_name(f"{backup.name}.part")
-        with create_private(unfinished) as file, encrypted(file, plan.recipient) as target:
+        with whole_or_not(backup) as file, encrypted(file, plan.recipient) as target:
             made = back_up(
                 environ["DATABASE_URL"],
                 environ["REDIS_URL"],
                 target,
                 environ.get("ORIGINALS_URL", ""),
             )
-        unfinished.rename(backup)
         write_checksum(backup)
-        for old in keep_newest(plan.folder, plan.keep) if plan.keep else ():
+        for old in keep_newest(plan.folder, plan.keep, backup) if plan.keep else ():
             logger.info("deleted %s", old)
     return backup, made
+
+
+@contextmanager
+def whole_or_not(path: Path) -> Iterator[IO[bytes]]:
+    """A file that gets its name once all of it is on the disk, and is gone if that fails.
+
+    Then those that are older may go; and what had the name before has it until then.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        with create_private(unfinished) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def take_every(
@@ -86,4 +104,6 @@ def take_every(
 
 def _due_in(interval: timedelta, folder: Path, now: datetime) -> timedelta:
     whole = backups_in(folder)
-    return begun_at(whole[-1]) + interval - now if whole else timedelta()
+    if not whole:
+        return timedelta()
+    return min(begun_at(whole[-1]) + interval - now, interval)  # it may be of a clock ahead

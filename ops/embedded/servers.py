@@ -16,6 +16,7 @@ from shared.settings import require_sound
 
 _KEYS: Final = ("DATABASE_URL", "REDIS_URL")
 _FOLDERS: Final = ("logs", "postgres", "valkey")
+_BEFORE_US: Final = {"backups", "lost+found", "metrics"}  # folders that come before the servers
 
 
 def _to_stderr(event: str) -> None:
@@ -67,7 +68,20 @@ def prepare(data_dir: Path) -> None:
 
     Where root's PostgreSQL runs as another user on a folder in ours, that user may pass.
     """
+    if _is_of_others(data_dir):
+        raise InvalidSettings(
+            f"DATA_DIR names {data_dir}, in which others have things, and it would be shut to them:"
+            " name a folder of its own, or servers by DATABASE_URL and REDIS_URL"
+        )
     user, home = server_user(), data_dir / "postgres"
     passes = user is not None and home.is_dir() and not home.is_symlink()
     make_private(data_dir, user.pw_gid if user and passes else None)
     make_private(data_dir / "logs")
+
+
+def _is_of_others(data_dir: Path) -> bool:
+    """As /var/lib is: it has folders that are not ours, and nothing that each of ours has."""
+    here = list(data_dir.iterdir()) if data_dir.is_dir() else []
+    if {path.name for path in here} & {"logs", "keeper.lock", *_FOLDERS}:
+        return False
+    return any(path.is_dir() and path.name not in _BEFORE_US for path in here)

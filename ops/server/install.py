@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +26,12 @@ _FILES: Final = (".env.example", "Makefile", "CHANGELOG.md", "LICENSE", "README.
 # What an installation says otherwise than a checkout.
 _SETTINGS: Final = {
     "BACKUP_DIR": f"/var/backups/{NAME}",
-    "DATA_DIR": "/var/lib",
+    "DATA_DIR": f"/var/lib/{NAME}",
     "KEEP": "14",
     "METRICS_DIR": f"/run/{NAME}/metrics",
+    "METRICS_PORT": "9464",
     "REGISTRATION": "closed",
+    "TMPDIR": "/var/tmp",  # noqa: S108 - /tmp is memory on Debian 13, and a backup's parts lie here
     "TRUSTED_PROXIES": "127.0.0.1",
 }
 
@@ -145,14 +148,22 @@ def uninstall(layout: Layout, *, purge: bool) -> list[Path]:
     for unit in layout.units.glob(f"**/{NAME}*"):
         if unit.is_symlink() or unit.is_file():
             unit.unlink()
-    (layout.units / f"{NAME}.target.wants").rmdir()
+    shutil.rmtree(layout.units / f"{NAME}.target.wants", ignore_errors=True)
     layout.sysusers.unlink(missing_ok=True)
-    shutil.rmtree(layout.at(layout.prefix), ignore_errors=True)
+    _remove_code(layout)
     kept = [layout.environment.parent, layout.backups]
     if purge:
         for folder in kept:
             shutil.rmtree(folder, ignore_errors=True)
     return [folder for folder in kept if folder.exists()]
+
+
+def _remove_code(layout: Layout) -> None:
+    """What ``install`` made, and its folder if nothing else is in it: PREFIX may be /opt."""
+    layout.current.unlink(missing_ok=True)
+    shutil.rmtree(layout.releases, ignore_errors=True)
+    with suppress(OSError):  # others have something there
+        layout.at(layout.prefix).rmdir()
 
 
 def _is_configured(layout: Layout) -> bool:
@@ -232,6 +243,8 @@ def _install(layout: Layout, *, is_real: bool) -> None:
 
 
 def _uninstall(layout: Layout, *, is_real: bool) -> None:
+    if not layout.current.is_symlink():
+        sys.exit(f"there is nothing in {layout.prefix} to uninstall: say PREFIX=…")
     if is_real:
         units = [f"{NAME}.target", f"{NAME}-backup.timer"]
         subprocess.run([SYSTEMCTL, "disable", "--now", *units], check=False)

@@ -62,13 +62,16 @@ class Upgrade:
         before = self.layout.current.resolve()
         self._back_up(before)
         self._migrate()
+        restarted = list[str]()
         try:
-            self._run_as(self.release)
-        except UpgradeFailed as error:
-            self.say(f"{error}; going back to {before.name}")
-            self._run_as(before)
+            self._run_as(self.release, restarted)
+        except (UpgradeFailed, OSError, subprocess.SubprocessError, KeyboardInterrupt) as error:
+            why = str(error) or "interrupted"
+            self.say(f"{why}; going back to {before.name}")
+            if wrong := self._go_back(before, restarted):
+                raise UpgradeFailed(f"{why}. Going back, {'; '.join(wrong)}") from None
             raise UpgradeFailed(
-                f"{error}. {before.name} runs again; the schema stays as it is, which suits it"
+                f"{why}. {before.name} runs again; the schema stays as it is, which suits it"
             ) from None
 
     def _back_up(self, before: Path) -> None:
@@ -82,15 +85,34 @@ class Upgrade:
         with self._named("migrating failed, and the schema is as it was"):
             self._ops(self.release, "migrate", "--all-or-none")
 
-    def _run_as(self, release: Path) -> None:
-        """Restart all as a release has it: its code, by its own units."""
+    def _run_as(self, release: Path, restarted: list[str]) -> None:
+        """Restart all as a release has it: its code, by its own units. Notes whom, as it goes."""
         self.layout.switch(release)
         self.services.take_units(release)
         for name in self.services.names():
-            self.say(f"restarting {name}")
-            self.services.restart(name)
-            if problem := self.services.problem(name):
-                raise UpgradeFailed(f"{name}: {problem}")
+            restarted.append(name)
+            self._restart(name)
+
+    def _go_back(self, before: Path, restarted: Sequence[str]) -> list[str]:
+        """Restart them as they were; what is wrong with those that do not get ready again.
+
+        One that does not keeps none of the others at a version whose code is about to go.
+        """
+        self.layout.switch(before)
+        self.services.take_units(before)
+        wrong = []
+        for name in restarted:
+            try:
+                self._restart(name)
+            except (UpgradeFailed, OSError, subprocess.SubprocessError) as error:
+                wrong.append(str(error))
+        return wrong
+
+    def _restart(self, name: str) -> None:
+        self.say(f"restarting {name}")
+        self.services.restart(name)
+        if problem := self.services.problem(name):
+            raise UpgradeFailed(f"{name}: {problem}")
 
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:

@@ -435,6 +435,39 @@ def test_a_backup_of_the_stack_is_a_file_of_this_machine(tmp_path: Path) -> None
     assert drill == ["restore-drill --file -"]
 
 
+def in_a_stack(tmp_path: Path, stack: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`make backup`, where a compose like this is."""
+    given = {"COMPOSE": str(script(tmp_path / "compose", stack)), "PYTHON": sys.executable}
+    given |= {"BACKUP_DIR": str(tmp_path / "backups"), "OPS": "echo here:", **variables}
+    command = ["make", "--no-print-directory", "backup", *(f"{k}={v}" for k, v in given.items())]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_stack_whose_database_is_down_is_not_taken_for_none(tmp_path: Path) -> None:
+    """A backup of this checkout's own empty database would count as the newest."""
+    done = in_a_stack(tmp_path, 'case "$*" in "ps --all --services") echo postgres ;; esac')
+    assert done.returncode != 0
+    assert "its PostgreSQL does not run" in done.stderr
+    assert "here:" not in done.stdout
+
+
+def test_a_backup_of_the_stack_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    done = in_a_stack(tmp_path, 'case "$1" in ps) echo postgres ;; run) echo half; exit 1 ;; esac')
+    assert done.returncode != 0
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_a_backup_of_the_stack_to_a_named_file_deletes_nothing(tmp_path: Path) -> None:
+    stack = 'case "$1" in ps) echo postgres ;; run) echo whole ;; esac'
+    folder = tmp_path / "backups"
+    for year in (2025, 2026):
+        file = folder / f"bpt-{year}0501T120000Z.backup"
+        assert in_a_stack(tmp_path, stack, FILE=str(file), KEEP="1").returncode == 0
+    assert len(backups_in(folder)) == 2
+    assert in_a_stack(tmp_path, stack, KEEP="-1").returncode == 2
+    assert in_a_stack(tmp_path, stack, FILE="-").stdout == "whole\n"
+
+
 def test_the_stack_is_stopped_while_it_goes_back_to_a_moment(tmp_path: Path) -> None:
     stack = 'echo "$@" >> "$LOG"; case "$1" in ps) echo postgres ;; run) exit 3 ;; esac'
     given = {"COMPOSE": script(tmp_path / "compose", stack), "LOG": tmp_path / "log"}

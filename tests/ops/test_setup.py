@@ -115,3 +115,16 @@ def test_an_old_python_is_told_which_one_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "Python 3.11 or later is needed: make PYTHON=python3.x …\n"
+
+
+def test_a_linked_environment_of_somebody_else_is_left_alone(checkout: Path) -> None:
+    """``venv --clear`` empties what the link leads to."""
+    theirs = checkout / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").touch()
+    (checkout / ".venv").symlink_to(theirs)
+    process = start(checkout, "dev")
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert ".venv is a link to" in error
+    assert (theirs / "kept").exists()

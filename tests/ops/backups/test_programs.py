@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.backups.programs import find_dumper, find_program, version_of
+from ops.backups.programs import find_dumper, find_program, reaching, version_of
 from ops.processes import ProcessFailed
 
 
@@ -24,3 +24,12 @@ def test_a_newer_server_is_dumped_by_a_newer_program_of_the_machine(
     assert find_dumper(19) == str(newer)
     with pytest.raises(ProcessFailed, match=r"PostgreSQL 20 needs .* the newest here is 19"):
         find_dumper(20)
+
+
+def test_a_password_is_no_argument_which_everybody_sees() -> None:
+    database, environ = reaching("postgresql://rider:s%40fe@db.example:5433/rides?sslmode=require")
+    assert "fe" not in database
+    assert environ["PGPASSWORD"] == "s@fe"
+    assert "host=db.example" in database
+    assert "port=5433" in database
+    assert "sslmode=require" in database

@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 import psycopg
 import pytest
+import redis
 
 from ops.admin import migrations
 from ops.admin.accounts import create_account
@@ -301,6 +302,21 @@ def test_a_backup_of_before_there_was_a_manifest_is_restored(own_settings: Setti
     del files[MANIFEST]
     assert restore(own_settings.database_url, own_settings.redis_url, tar_of(files)) > 0
     assert state(own_settings)[0] != users
+
+
+def test_who_restores_hears_when_only_the_database_is_back(
+    own_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = io.BytesIO()
+    back_up(own_settings.database_url, own_settings.redis_url, backup)
+    backup.seek(0)
+
+    def fail(*_: object) -> int:
+        raise redis.OutOfMemoryError("command not allowed")
+
+    monkeypatch.setattr("ops.backups.backup.put_back", fail)
+    with pytest.raises(ProcessFailed, match=r"^the database is the backup's, .*not allowed$"):
+        restore(own_settings.database_url, own_settings.redis_url, backup)
 
 
 def test_devices_hear_that_something_was_lost(own_settings: Settings) -> None:

@@ -18,7 +18,7 @@ from ops.backups.folder import (
     name_at,
     write_checksum,
 )
-from ops.backups.taking import Plan, take_every
+from ops.backups.taking import Plan, take_every, whole_or_not
 from ops.processes import ProcessFailed
 from tests.conftest import ROOT, need
 
@@ -57,6 +57,27 @@ def test_the_newest_are_kept_and_never_none(tmp_path: Path) -> None:
     assert backups_in(tmp_path) == backups[3:]
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"notes.txt", backups[3].name, f"{backups[3].name}.sha256"}
+
+
+def test_the_one_just_made_stays_though_the_clock_was_ahead_before(tmp_path: Path) -> None:
+    ahead = place(tmp_path, NOON + timedelta(days=400))
+    made = place(tmp_path, NOON)
+    assert keep_newest(tmp_path, 1, made) == []
+    assert backups_in(tmp_path) == [made, ahead]
+
+
+def test_one_that_fails_leaves_what_had_its_name_before(tmp_path: Path) -> None:
+    good = place(tmp_path, NOON)
+
+    def write_half() -> None:
+        with whole_or_not(good) as file:
+            file.write(b"half")
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_half()
+    check(good)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_was_cut_off_is_no_backup(tmp_path: Path) -> None:
@@ -112,6 +133,11 @@ def test_one_is_taken_at_once_and_then_one_an_interval(tmp_path: Path) -> None:
 def test_a_schedule_that_starts_anew_goes_by_the_newest_backup(tmp_path: Path) -> None:
     place(tmp_path, NOON - timedelta(hours=5))
     assert Schedule(tmp_path, set()).run(timedelta(hours=6))[:2] == [3600, 21600]
+
+
+def test_a_clock_that_was_ahead_stops_the_schedule_for_an_interval_at_most(tmp_path: Path) -> None:
+    place(tmp_path, NOON + timedelta(days=400))
+    assert Schedule(tmp_path, set()).run(timedelta(hours=6))[0] == 21600
 
 
 def test_a_backup_that_fails_is_tried_again_after_ten_minutes(tmp_path: Path) -> None:
@@ -193,6 +219,16 @@ def test_an_unknown_recipient_and_a_missing_program_are_told(tmp_path: Path) -> 
         pytest.raises(ProcessFailed, match="age is not installed"),
     ):
         round_trip(tmp_path, "age1xyz")
+
+
+def test_a_key_that_is_none_is_told_though_nothing_more_can_be_written(tmp_path: Path) -> None:
+    need("age", "age")
+    with (
+        pytest.raises(ProcessFailed, match=r"age failed: age: error: .*recipient"),
+        (tmp_path / "file").open("wb") as file,
+        encrypted(file, "age1nonsense") as plain,
+    ):
+        plain.write(bytes(10_000_000))
 
 
 def test_what_is_neither_a_tar_file_nor_encrypted_is_no_backup(tmp_path: Path) -> None:

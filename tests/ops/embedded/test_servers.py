@@ -222,6 +222,17 @@ def test_naming_only_one_server_is_refused(data_dir: Path) -> None:
         pass
 
 
+def test_a_folder_of_others_is_not_shut_to_them(tmp_path: Path) -> None:
+    """Such as /var/lib, in which root's servers would be the last ones."""
+    lib = tmp_path / "lib"
+    (lib / "dpkg").mkdir(parents=True)
+    lib.chmod(0o755)
+    with pytest.raises(InvalidSettings, match="name a folder of its own"), servers({}, lib):
+        pass
+    assert stat.S_IMODE(lib.stat().st_mode) == 0o755
+    assert [path.name for path in lib.iterdir()] == ["dpkg"]
+
+
 def test_servers_die_with_a_killed_parent_and_start_again(data_dir: Path) -> None:
     parent = (
         "import os, signal, sys; from pathlib import Path\n"

@@ -182,6 +182,15 @@ def _enable_more(root: Path) -> None:
     assert set(more) <= set(SystemdServices(Layout(root)).names())
 
 
+def test_uninstalling_leaves_what_others_have_beside_it(tmp_path: Path) -> None:
+    """PREFIX=/opt puts the releases among the things of others."""
+    theirs = tmp_path / "opt" / "theirs"
+    theirs.mkdir(parents=True)
+    make("install", tmp_path, PREFIX="/opt")
+    make("uninstall", tmp_path, PREFIX="/opt")
+    assert list((tmp_path / "opt").iterdir()) == [theirs]
+
+
 def test_a_python_in_a_home_is_refused_as_the_service_may_not_enter_it() -> None:
     assert "PYTHON=/usr/bin/python3" in hidden_python("/root/.pyenv/versions/3.11/bin/python")
     assert hidden_python("/usr/bin/python3") == ""

@@ -1,6 +1,7 @@
 """`make upgrade`, with real releases, processes and servers; systemd alone is not there."""
 
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -218,3 +219,48 @@ def test_systemd_starts_workers_first_and_the_version_before_by_its_own_units(
     assert systemd.current.resolve().name == "20260501T000000Z"
     assert services.names() == [worker, api]
     assert not (systemd.units / "bike-power-tracker-newer.service").exists()
+
+
+class Stubborn:
+    """Three processes; what ``fails`` raises comes from the second of the newer version."""
+
+    def __init__(self, layout: Layout, fails: BaseException) -> None:
+        self._layout = layout
+        self._fails = fails
+        self.runs = dict.fromkeys(("one", "two", "three"), "20260501T000000Z")
+
+    def names(self) -> list[str]:
+        return list(self.runs)
+
+    def take_units(self, release: Path) -> None:
+        """There are none."""
+
+    def restart(self, name: str) -> None:
+        self.runs[name] = self._layout.current.resolve().name
+        if name == "two" and self.runs[name] != "20260501T000000Z":
+            raise self._fails
+
+    def problem(self, name: str) -> str:
+        """The first does not get ready again on the way back either."""
+        is_back = self.runs["one"] == "20260501T000000Z"
+        return "is ill" if name == "one" and is_back else ""
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        UpgradeFailed("two: no"),
+        subprocess.CalledProcessError(1, "systemctl"),
+        KeyboardInterrupt(),
+    ],
+    ids=["refused", "systemctl", "Ctrl-C"],
+)
+def test_whatever_fails_every_process_is_given_back_to_the_version_before(
+    systemd: Layout, tmp_path: Path, fails: BaseException
+) -> None:
+    newer = add_release(systemd, FIRST + timedelta(days=3), tmp_path / "venv")
+    services = Stubborn(systemd, fails)
+    with pytest.raises(UpgradeFailed):
+        Upgrade(systemd, newer, services, os.environ, say=lambda _: None).run()
+    assert set(services.runs.values()) == {"20260501T000000Z"}
+    assert systemd.current.resolve().name == "20260501T000000Z"
