@@ -43,6 +43,8 @@ from shared.redis_keys import (
 
 T = TypeVar("T")
 _MOST_AT_ONCE: Final = 512
+# Of a group, but for its last batch: more would be packed for longer than others ought to wait.
+_MOST_BYTES_AT_ONCE: Final = 1024 * 1024
 _LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
 
 logger = logging.getLogger(__name__)
@@ -221,8 +223,7 @@ class StreamWriter:
         if self._is_busy or not self._pending:
             return
         self._is_busy = True
-        count = min(len(self._pending), _MOST_AT_ONCE)
-        group = self._pack([self._pending.popleft() for _ in range(count)])
+        group = self._pack(self._next_group())
         if not group:
             self._settle([], [])
         elif self._pipe.is_open:
@@ -230,9 +231,19 @@ class StreamWriter:
         else:
             self._task = asyncio.create_task(self._open_and_write(group))
 
+    def _next_group(self) -> list[_Append]:
+        """Those that wait longest, as many as are packed and sent at once."""
+        group, size = list[_Append](), 0
+        while self._pending and len(group) < _MOST_AT_ONCE and size < _MOST_BYTES_AT_ONCE:
+            group.append(self._pending.popleft())
+            size += group[-1].size
+        return group
+
     def _pack(self, group: list[_Append]) -> list[_Append]:
         """Pack all rows together. Those in which something is wrong are told so, and left out."""
         rows = [append.batch for append in group if isinstance(append.batch, Rows)]
+        if not rows:
+            return group
         try:
             if pack_all(rows, time.time_ns() // 1_000_000):
                 return group

@@ -200,6 +200,32 @@ def test_an_error_in_packing_leaves_its_rows_unstored_and_the_writer_working(
     assert stored(redis_client, workout) == [b"bytes"]
 
 
+def test_large_batches_of_one_moment_are_packed_a_few_at_a_time(
+    settings: Settings, redis_client: Redis
+) -> None:
+    """Of half a megabyte each; else what comes meanwhile would wait for all of them."""
+    workout = uuid4()
+    samples = ",".join(f'{{"timestamp":{T0},"power":{nth % 9}}}' for nth in range(30_000))
+    body, limits = f"[{samples}]".encode(), Limits.at(T0, 30_000)
+
+    async def append_all(writer: StreamWriter) -> int:
+        told = list[Any]()
+        batches = [read_fast(body, JSON, limits) for _ in range(6)]
+        for rows in batches:
+            assert isinstance(rows, Rows)
+            writer.add(place_of(workout), rows, rows.most_bytes, told.append, finished=False)
+        await asyncio.sleep(0)  # in which they begin to be written
+        packed = sum(bool(rows.entry) for rows in batches if isinstance(rows, Rows))
+        while len(told) < len(batches):
+            await asyncio.sleep(0)
+        return packed
+
+    assert (
+        write(settings, append_all, limit=10 * LIMIT) == 3
+    )  # of 480,020 bytes each, as an entry may have
+    assert len(stored(redis_client, workout)) == 6
+
+
 def test_every_waiting_request_hears_that_redis_is_gone() -> None:
     async def append_many(writer: StreamWriter) -> list[Any]:
         return await asyncio.gather(
