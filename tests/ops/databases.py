@@ -8,6 +8,10 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+_END_SESSIONS: Final = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = %s AND backend_type = 'client backend'
+"""
 _REDIS_DATABASES: Final = count(9)  # those before are named by tests
 
 
@@ -15,11 +19,19 @@ _REDIS_DATABASES: Final = count(9)  # those before are named by tests
 def own_database(urls: Mapping[str, str], name: str) -> Iterator[dict[str, str]]:
     """The settings that lead to an empty PostgreSQL database, and to one of Redis."""
     redis = f"{urls['REDIS_URL']}?db={next(_REDIS_DATABASES)}"
-    with psycopg.connect(urls["DATABASE_URL"], autocommit=True) as connection:
+    with empty_database(urls["DATABASE_URL"], name) as database:
+        yield {"DATABASE_URL": database, "REDIS_URL": redis}
+
+
+@contextmanager
+def empty_database(url: str, name: str) -> Iterator[str]:
+    """The address of a database of that name, on the same server."""
+    with psycopg.connect(url, autocommit=True) as connection:
         named = sql.Identifier(name)
         connection.execute(sql.SQL("CREATE DATABASE {}").format(named))
         try:
-            own = urls["DATABASE_URL"].replace("/tracker?", f"/{name}?")
-            yield {"DATABASE_URL": own, "REDIS_URL": redis}
+            yield url.replace("/tracker?", f"/{name}?")
         finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(named))
+            # Not WITH (FORCE): that fails where PostgreSQL happens to vacuum the database.
+            connection.execute(_END_SESSIONS, [name])
+            connection.execute(sql.SQL("DROP DATABASE {}").format(named))

@@ -20,6 +20,7 @@ from ops.processes import spawn, stop, wait_until
 from shared.settings import read_settings
 from tests.api.serving import serving
 from tests.conftest import ROOT, Rider, need, reachable_folder
+from tests.ops.databases import own_database
 
 CONFIGURATION = (ROOT / "ops" / "pgbouncer" / "pgbouncer.ini").read_text()
 # Debian has it where only root's PATH leads.
@@ -36,10 +37,18 @@ def configuration(**values: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pooled_url(urls: Mapping[str, str]) -> Iterator[str]:
-    """The tests' PostgreSQL by way of a PgBouncer with three connections to it."""
+def own_urls(urls: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """Servers where no other test's worker folds, which finds no samples in its own Redis."""
+    with own_database(urls, "pooled") as own:
+        migrations.apply(own["DATABASE_URL"])
+        yield own
+
+
+@pytest.fixture(scope="module")
+def pooled_url(own_urls: Mapping[str, str]) -> Iterator[str]:
+    """Their PostgreSQL by way of a PgBouncer with three connections to it."""
     need("pgbouncer" if PROGRAM is None else PROGRAM, "pgbouncer")
-    host = httpx2.QueryParams(urls["DATABASE_URL"].partition("?")[2])["host"]
+    host = httpx2.QueryParams(own_urls["DATABASE_URL"].partition("?")[2])["host"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with reachable_folder() as folder:
@@ -47,7 +56,7 @@ def pooled_url(urls: Mapping[str, str]) -> Iterator[str]:
         users.write_text('"tracker" "a password"\n')
         file.write_text(
             configuration(
-                tracker=f"host={host} dbname=tracker",
+                tracker=f"host={host} dbname=pooled",
                 listen_addr="127.0.0.1",
                 listen_port=str(port),
                 auth_file=str(users),
@@ -84,10 +93,10 @@ def ride(client: httpx2.Client, account: Account, power: int) -> float:
 
 
 def test_rides_get_through_three_connections_that_all_processes_share(
-    pooled_url: str, urls: Mapping[str, str], tmp_path: Path
+    pooled_url: str, own_urls: Mapping[str, str], tmp_path: Path
 ) -> None:
     """Whatever a session kept would be found, or missed, by others here."""
-    own = {"DATABASE_URL": pooled_url, "REDIS_URL": f"{urls['REDIS_URL']}?db=4"}
+    own = {**own_urls, "DATABASE_URL": pooled_url}
     environ = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
     log = tmp_path / "worker.log"
     workers = [spawn([sys.executable, "-m", "worker"], log=log, environ=environ) for _ in range(2)]

@@ -25,6 +25,7 @@ from shared.settings import read_settings
 from tests.api.answers import T0, eventually, problem_of
 from tests.api.serving import serving
 from tests.conftest import Rider, reachable_folder
+from tests.ops.databases import empty_database
 from tests.redis_settings import configured
 
 
@@ -95,10 +96,8 @@ def test_a_redis_without_append_only_file_is_not_ready(
 @pytest.fixture
 def unmigrated(urls: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The same servers, with a database that has no tables yet."""
-    with psycopg.connect(urls["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("CREATE DATABASE unmigrated")
-        yield {**urls, "DATABASE_URL": urls["DATABASE_URL"].replace("/tracker?", "/unmigrated?")}
-        connection.execute("DROP DATABASE unmigrated WITH (FORCE)")
+    with empty_database(urls["DATABASE_URL"], "unmigrated") as url:
+        yield {**urls, "DATABASE_URL": url}
 
 
 def test_a_database_that_is_not_migrated_is_not_ready(

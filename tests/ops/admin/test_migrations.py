@@ -12,6 +12,7 @@ from psycopg import sql
 from ops.admin import migrations
 from shared.sports import sport_family
 from tests.conftest import ROOT
+from tests.ops import databases
 from tests.shared.test_sports import NAMES
 
 ALL = sorted(path.stem for path in migrations.FOLDER.glob("*.sql") if ".rollback" not in path.name)
@@ -20,12 +21,8 @@ ALL = sorted(path.stem for path in migrations.FOLDER.glob("*.sql") if ".rollback
 @pytest.fixture
 def empty_database(database_url: str) -> Iterator[str]:
     """A database of its own, on the server of the tests."""
-    name = "migrations_test"
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield database_url.replace("/tracker?", f"/{name}?")
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
-        connection.execute(drop.format(sql.Identifier(name)))
+    with databases.empty_database(database_url, "migrations_test") as url:
+        yield url
 
 
 def schema_of(url: str) -> dict[str, list[tuple[object, ...]]]:
