@@ -252,7 +252,7 @@ class StreamWriter:
         for append in group:
             if not append.entry:
                 self._pending_bytes -= append.size
-                append.settle(NotRight())
+                _tell(append, NotRight())
         return [append for append in group if append.entry]
 
     async def _open_and_write(self, group: list[_Append]) -> None:
@@ -310,7 +310,7 @@ class StreamWriter:
         self._is_busy = False
         self._pending_bytes -= sum([append.size for append in group])
         for append, outcome in zip(group, outcomes, strict=True):
-            append.settle(outcome)
+            _tell(append, outcome)
         self._flush()
 
     async def _send_in_epoch(self, commands: Sequence[Command]) -> "_Sent":
@@ -334,6 +334,14 @@ class StreamWriter:
         }
         if over:
             await self._carry_out(_note_late(over))
+
+
+def _tell(append: _Append, outcome: str | Exception) -> None:
+    """Settle one. Whatever fails as its request is answered, the others are still told theirs."""
+    try:
+        append.settle(outcome)
+    except Exception:
+        logger.exception("could not tell a request what came of its batch")
 
 
 def _commands(group: list[_Append]) -> list[Command]:

@@ -227,7 +227,9 @@ class FastLaneProtocol(HttpToolsProtocol):
 
     def _write(self, post: "_Post", answer: Answer) -> None:
         post.response_complete = True
-        if post.disconnected:
+        # uvicorn marks only the last request of a connection as disconnected, and uvloop raises an
+        # error for a write to one that is closed.
+        if post.disconnected or self.transport.is_closing():
             return
         closes = b"" if post.keep_alive else b"connection: close\r\n"
         head = self._head_of(answer.status, self.server_state.default_headers)

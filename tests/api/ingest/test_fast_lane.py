@@ -1,6 +1,5 @@
 """Uploads in the fast lane are answered as by the usual way, and what it does not take is left."""
 
-import asyncio
 import gzip
 import json
 import re
@@ -17,6 +16,7 @@ import httpx2
 import msgspec
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.__main__ import configure
@@ -117,7 +117,7 @@ def serving(settings: Settings) -> Iterator[Way]:
     app = Counted(create_app(settings))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(configure(app, settings))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread = threading.Thread(target=lambda: uvloop.run(server.serve([listener])))
         thread.start()
         try:
             eventually(lambda: server.started)
@@ -249,6 +249,29 @@ def test_a_refusal_among_requests_in_one_piece_keeps_its_place(ways: tuple[Way, 
     fast, usual = (way.ask(mixed(way), answers=5) for way in ways)
     assert fast == usual
     assert [each[9:12] for each in HEAD.findall(fast)] == [b"202", b"400", b"202", b"401", b"202"]
+
+
+def test_a_connection_that_closes_before_an_answer_holds_up_no_other_upload(
+    ways: tuple[Way, Way], settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It closes as what comes behind two uploads is no request, while Redis takes the first."""
+    way = ways[0]
+    upload = way.request(KEY)
+    with open_redis(settings) as redis, ExitStack() as stack:
+        one, other = (
+            stack.enter_context(socket.create_connection(way.address, timeout=60)) for _ in range(2)
+        )
+        redis.client_pause(60_000, all=False)
+        stack.callback(redis.client_unpause)
+        one.sendall(upload + upload + b"x\r\n\r\n")
+        assert read_answers(one, 1).startswith(b"HTTP/1.1 400 ")
+        assert one.recv(1) == b""
+        other.sendall(upload)
+        eventually(lambda: way.of(other).cycle)
+        redis.client_unpause()
+        assert read_answers(other, 1).startswith(b"HTTP/1.1 202 ")
+    assert way.ask(upload).startswith(b"HTTP/1.1 202 ")
+    assert "could not tell" not in caplog.text
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked"])

@@ -252,6 +252,27 @@ def test_a_request_given_up_leaves_the_writer_working(
     assert stored(redis_client, workout) == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("is_right", [True, False])
+def test_a_request_that_cannot_be_answered_leaves_the_writer_working(
+    settings: Settings, redis_client: Redis, *, is_right: bool
+) -> None:
+    workout, body = uuid4(), b'[{"timestamp":%d,"power":1}]' % (T0 if is_right else 2 * T0)
+
+    async def append_beside(writer: StreamWriter) -> list[str]:
+        rows = read_fast(body, JSON, NOW)
+        assert isinstance(rows, Rows)
+
+        def fail(_: str | Exception) -> None:
+            raise RuntimeError("the connection is closed")
+
+        writer.add(place_of(workout), rows, 100, fail, finished=False)
+        told = [writer.append(workout, batch, finished=False) for batch in (b"1", b"2")]
+        return [*await asyncio.gather(*told), await writer.append(workout, b"3", finished=False)]
+
+    assert len(write(settings, append_beside)) == 3
+    assert stored(redis_client, workout)[-3:] == [b"1", b"2", b"3"]
+
+
 def test_a_lost_connection_fails_at_most_the_group_that_is_under_way(
     settings: Settings, redis_client: Redis
 ) -> None:
