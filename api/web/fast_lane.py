@@ -199,11 +199,13 @@ class FastLaneProtocol(HttpToolsProtocol):
         """
         post.read_head()
         now = self.parser, self.cycle, self.url, self.headers
+        expects, self.expect_100_continue = self.expect_100_continue, False
         self.cycle = _of_any_type(None)
         self.parser, self.url, self.headers = _of_any_type(post), post.url, post.headers
         self.begin_cycle()
         cycle = self.cycle
         self.parser, self.cycle, self.url, self.headers = now
+        self.expect_100_continue = expects
         if self.cycle is _of_any_type(post):
             self.cycle = cycle
         _scope_of(cycle).update(told)

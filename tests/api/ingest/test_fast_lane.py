@@ -274,6 +274,18 @@ def test_a_connection_that_closes_before_an_answer_holds_up_no_other_upload(
     assert "could not tell" not in caplog.text
 
 
+def test_an_upload_is_not_told_to_continue_for_one_behind_it(ways: tuple[Way, Way]) -> None:
+    late = GOOD.replace(b"%d" % T0, b"99999999999999")  # seen after the next head has come
+
+    def both_at_once(way: Way) -> bytes:
+        expecting = way.request(KEY, b"Expect: 100-continue")
+        return way.ask(way.request(KEY, body=late) + expecting, answers=2)
+
+    fast, usual = map(both_at_once, ways)
+    assert fast == usual
+    assert fast.startswith(b"HTTP/1.1 422 ")
+
+
 @pytest.mark.parametrize("framing", ["sized", "chunked"])
 def test_a_body_in_pieces_is_held(ways: tuple[Way, Way], framing: str) -> None:
     for way in ways:
