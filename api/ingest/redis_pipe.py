@@ -52,6 +52,8 @@ class RedisPipe(asyncio.Protocol):
         self._transport = self._connection._writer.transport
         self._drivers = self._transport.get_protocol()
         self._transport.set_protocol(self)
+        if not self.is_open:  # nobody would hear of it any more, and no command be answered
+            raise redis.ConnectionError("the connection to Redis was lost at once")
 
     def send(self, packed: bytes, count: int, done: Done) -> None:
         """Send commands; ``done`` gets their replies, errors among them, or why there are none."""

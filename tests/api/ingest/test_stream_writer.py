@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+import uvloop
+from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.batch import Limits
 from api.ingest.epochs import Epochs
@@ -287,6 +289,33 @@ def test_a_lost_connection_fails_at_most_the_group_that_is_under_way(
 
     write(settings, append_around_a_loss)
     assert stored(redis_client, workout)[-1] == b"3"
+
+
+def test_a_connection_that_is_lost_as_it_opens_leaves_the_writer_working(
+    settings: Settings, redis_client: Redis
+) -> None:
+    workout, epochs, greeted = uuid4(), Epochs(), list[Any]()
+
+    async def greet(connection: AbstractConnection) -> None:
+        await epochs.greet(connection)
+        greeted.append(connection)
+        if len(greeted) == 2:
+            greeted[-1]._writer.transport.abort()
+            for _ in range(5):  # until it is closed
+                await asyncio.sleep(0)
+
+    async def append_around_losses() -> None:
+        opened = open_async_redis(settings, bounded=False, greet=greet)
+        async with asyncio.timeout(10), opened as client:
+            writer = StreamWriter(client, epochs, LIMIT, 60)
+            await writer.append(workout, b"1", finished=False)
+            greeted[0]._writer.transport.abort()
+            with pytest.raises(ServiceUnavailable):
+                await writer.append(workout, b"2", finished=False)
+            await writer.append(workout, b"3", finished=False)
+
+    uvloop.run(append_around_losses())
+    assert stored(redis_client, workout) == [b"1", b"3"]
 
 
 def test_a_redis_that_does_not_answer_is_given_up_in_time() -> None:
