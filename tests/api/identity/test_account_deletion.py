@@ -114,7 +114,9 @@ def ride_everything(rider: Rider) -> list[str]:
 def everything_of(rider: Rider, workouts: list[str]) -> list[Any]:
     paths = [ME, f"{ME}/thresholds", "/api/records", "/api/workouts", "/api/power-curve"]
     paths += [f"/api/workouts/{workout}/telemetry" for workout in workouts]
-    return [rider.client.get(path).json() for path in paths]
+    me, *others = [rider.client.get(path).json() for path in paths]
+    assert me.pop("storage")  # grows when a worker archives, at some time
+    return [me, *others]
 
 
 def test_every_key_of_a_deleted_account_is_shut_at_once(
