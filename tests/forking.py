@@ -21,6 +21,16 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["api.__main__", "ops.commands", "worker.__main__", __name__])
 
 
+def become(module: str, arguments: Sequence[str], environ: Mapping[str, str], folder: str) -> None:
+    """Be ``python -m module arguments`` from now on, in a process that was forked for it."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv[1:] = arguments
+    sys.modules.pop(f"{module}.__main__", None)  # it is to run, for the first time
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
 @dataclass(frozen=True)
 class _Call:
     """``python -m module arguments``; what it writes is appended to files."""
@@ -35,12 +45,7 @@ class _Call:
         """In the process that was forked."""
         for fd, path in ((1, self.stdout), (2, self.stderr)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), fd)
-        os.chdir(_ROOT)
-        os.environ.clear()
-        os.environ.update(self.environ, **more)
-        sys.argv[1:] = self.arguments
-        sys.modules.pop(f"{self.module}.__main__", None)  # it is to run, for the first time
-        runpy.run_module(self.module, run_name="__main__", alter_sys=True)
+        become(self.module, self.arguments, {**self.environ, **more}, str(_ROOT))
 
     def serve(self, listener: socket.socket | None) -> None:
         """Likewise, as ``ops.processes.spawn`` does it, and on that socket."""

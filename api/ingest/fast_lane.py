@@ -22,7 +22,7 @@ from api.ingest.batch import NDJSON, Limits, PackedBatch
 from api.ingest.parsing import read_fast
 from api.ingest.receipts import Receipt
 from api.ingest.state import IngestState
-from api.ingest.stream_writer import NotRight, place_of
+from api.ingest.stream_writer import NotRight, Place, place_of
 from api.ingest.table import Rows
 from api.web.body import JSON
 from api.web.cache import Entry
@@ -43,29 +43,19 @@ _encode: Final = msgspec.json.Encoder().encode
 Settle = Callable[[bytes | Exception | None], None]
 
 
-class Sender:
-    """A key, a ride and a media type that uploads come with: what was found out about them."""
+class Sender(Struct):
+    """A key, a ride and a media type that uploads come with: what was found out about them.
 
-    __slots__ = ("key", "media_type", "place", "removed", "ride", "until", "user_id", "workout_id")
+    ``until``: when the key or the ride is to be looked up again, by the monotonic clock.
+    """
 
-    def __init__(
-        self,
-        key: Entry[Caller],
-        workout_id: UUID,
-        ride: Entry[bool],
-        removed: Sequence[int],
-        media_type: str,
-    ) -> None:
-        self.key = key
-        self.user_id = key.value.user_id
-        self.workout_id = workout_id
-        self.place = place_of(workout_id)
-        self.ride = ride
-        self.removed = removed
-        self.media_type = media_type
-        self.until = (
-            0.0  # by the monotonic clock: when the key or the ride is to be looked up again
-        )
+    key: Entry[Caller]
+    user_id: UUID
+    place: Place
+    ride: Entry[bool]
+    removed: Sequence[int]
+    media_type: str
+    until: float = 0.0
 
 
 class Upload(Struct):
@@ -155,7 +145,8 @@ class FastLane:
         if not (caller and ride and self._first_batches.are_past(workout_id)):
             return None
         removed = self._ownerships.removed_from(workout_id)
-        return Sender(caller, workout_id, ride, removed, media_type)
+        place = place_of(workout_id)
+        return Sender(caller, caller.value.user_id, place, ride, removed, media_type)
 
     def hold(self, upload: Upload, size: int) -> bool:
         """Whether so many bytes of the body may be held until the rest has come."""
@@ -229,25 +220,25 @@ class FastLane:
         minute = self._quota.take(sender.user_id, samples)
         if minute is None:
             return None
-        if not self._ride_sizes.take(sender.workout_id, samples):
+        if not self._ride_sizes.take(sender.place.workout_id, samples):
             self._quota.give_back(sender.user_id, samples, minute)
             return None
         if self._waiting.begin(sender.user_id, size):
             return minute
-        self._ride_sizes.give_back(sender.workout_id, samples)
+        self._ride_sizes.give_back(sender.place.workout_id, samples)
         self._quota.give_back(sender.user_id, samples, minute)
         return None
 
     def _give_back(self, sender: Sender, samples: int, size: int, minute: int) -> None:
         self._quota.give_back(sender.user_id, samples, minute)
-        self._ride_sizes.give_back(sender.workout_id, samples)
+        self._ride_sizes.give_back(sender.place.workout_id, samples)
         self._waiting.give_up(sender.user_id, size)
 
     def _has_room(self, sender: Sender) -> bool:
         """Whether there is room for a single sample."""
         try:
             self._quota.require(sender.user_id)
-            self._ride_sizes.require(sender.workout_id, sender.user_id)
+            self._ride_sizes.require(sender.place.workout_id, sender.user_id)
             self._waiting.require(sender.user_id)
         except Problem:
             return False

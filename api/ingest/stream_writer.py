@@ -268,39 +268,43 @@ class StreamWriter:
         self._pipe.send(b"".join(packed), len(packed), partial(self._written, group))
 
     def _written(self, group: list[_Append], replies: list[Any] | Exception) -> None:
-        """Give each batch the epoch in which it was stored, or why it was not."""
+        """Settle a group, at once unless there is more to be done."""
         if isinstance(replies, Exception):
             self._fail(group, replies)
             return
-        secret, *added, sealed = replies
+        secret, *_, sealed = replies
         failpoint("after-append")
         if isinstance(sealed, Exception):
             self._fail(group, sealed)
         elif secret is None or any(sealed) or any(append.finished for append in group):
             self._task = asyncio.create_task(self._finish(group, replies))
         else:
-            epoch = self._epochs.tell(self._epochs.run_of(self._pipe.connection), secret)
-            self._settle(
-                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
-            )
+            self._stored(group, self._sent(replies))
 
     async def _finish(self, group: list[_Append], replies: list[Any]) -> None:
         """What more there is to be done: for an epoch, or for rides that are over."""
         try:
-            sent = _Sent(replies, self._epochs.run_of(self._pipe.connection))
+            sent = self._sent(replies)
             if replies[0] is None:
                 sent = await self._send_in_epoch(_commands(group))
-            secret, *added, sealed = sent.replies
+            sealed = sent.replies[-1]
             if isinstance(sealed, Exception):
                 raise sealed
             await self._note_late(group, sealed)
         except Exception as error:  # whatever it was, every waiting request gets its answer
             self._fail(group, error)
         else:
-            epoch = self._epochs.tell(sent.run, secret)
-            self._settle(
-                group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)]
-            )
+            self._stored(group, sent)
+
+    def _sent(self, replies: list[Any]) -> _Sent:
+        """What came by the connection of the groups."""
+        return _Sent(replies, self._epochs.run_of(self._pipe.connection))
+
+    def _stored(self, group: list[_Append], sent: _Sent) -> None:
+        """Give each batch the epoch in which it was stored, or why it was not."""
+        secret, *added, sealed = sent.replies
+        epoch = self._epochs.tell(sent.run, secret)
+        self._settle(group, [_outcome(epoch, *pair) for pair in zip(added, sealed, strict=True)])
 
     def _fail(self, group: list[_Append], error: Exception) -> None:
         logger.warning("could not write %d batches: %r", len(group), error)

@@ -66,11 +66,10 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return await asyncio.shield(self._load(key, load))
-        age = self._age(entry)
-        if age < self._fresh_for:
+        if self.is_fresh(entry):
             self._entries.move_to_end(key)
             return entry.value
-        if not allow_stale or age >= self._kept_for:
+        if not allow_stale or self._clock() - self._true_at(entry) >= self._kept_for:
             return await asyncio.shield(self._load(key, load))
         return await self._refresh(key, load, entry.value)
 
@@ -88,8 +87,7 @@ class Cache(Generic[K, V]):
 
     def fresh_until(self, entry: Entry[V]) -> float:
         """When that ends by the clock, unless the entry is dropped or confirmed before."""
-        since = max(entry.loaded_at, self._confirmed_at)
-        return -math.inf if entry.is_dropped else since + self._fresh_for
+        return -math.inf if entry.is_dropped else self._true_at(entry) + self._fresh_for
 
     def confirm(self, at: float) -> None:
         """Every value loaded before this moment of the clock was true then: others are dropped."""
@@ -117,8 +115,9 @@ class Cache(Generic[K, V]):
         if entry := self._entries.pop(key, None):
             entry.is_dropped = True
 
-    def _age(self, entry: Entry[V]) -> float:
-        return self._clock() - max(entry.loaded_at, self._confirmed_at)
+    def _true_at(self, entry: Entry[V]) -> float:
+        """When a value was loaded, or confirmed last."""
+        return max(entry.loaded_at, self._confirmed_at)
 
     async def _refresh(self, key: K, load: Callable[[], Awaitable[V]], stale: V) -> V:
         if self._down and self._loads:

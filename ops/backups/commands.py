@@ -68,21 +68,22 @@ def backup(
 
 def _write(file: str, recipient: str, environ: dict[str, str]) -> Manifest:
     """To a file of any name, which is its owner's alone; nothing is counted or deleted."""
-    if file != "-":
-        Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = Path(file)
-    lasting = file != "-" and (path.is_file() or not path.exists())  # and no device
-    opened: AbstractContextManager[IO[bytes]]
-    if lasting:
-        opened = whole_or_not(path)
-    else:
-        opened = click.open_file(file, "wb") if file == "-" else create_private(path)
     urls = environ["DATABASE_URL"], environ["REDIS_URL"]
-    with opened as target, encrypted(target, recipient) as plain:
+    with _target_of(file) as target, encrypted(target, recipient) as plain:
         made = back_up(*urls, plain, environ.get("ORIGINALS_URL", ""))
-    if lasting:
-        backup_files.write_checksum(path)
+    if file != "-" and Path(file).is_file():  # and no device
+        backup_files.write_checksum(Path(file))
     return made
+
+
+def _target_of(file: str) -> AbstractContextManager[IO[bytes]]:
+    """Standard output, a device, or a file that is whole or not there."""
+    if file == "-":
+        return click.open_file(file, "wb")
+    path = Path(file)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    is_device = path.exists() and not path.is_file()
+    return create_private(path) if is_device else whole_or_not(path)
 
 
 @click.command()

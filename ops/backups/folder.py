@@ -97,10 +97,9 @@ def main() -> None:
 
 def _finish(backup: Path) -> None:
     write_checksum(backup)
-    for old in (
-        keep_newest(backup.parent, int(keep), backup) if (keep := os.environ.get("KEEP")) else ()
-    ):
-        print(f"deleted {old}")
+    if keep := os.environ.get("KEEP"):
+        for old in keep_newest(backup.parent, int(keep), backup):
+            print(f"deleted {old}")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,6 @@ def prepare(data_dir: Path) -> None:
 def _is_of_others(data_dir: Path) -> bool:
     """As /var/lib is: it has folders that are not ours, and nothing that each of ours has."""
     here = list(data_dir.iterdir()) if data_dir.is_dir() else []
-    if {path.name for path in here} & {"logs", "keeper.lock", *_FOLDERS}:
+    if {path.name for path in here} & {"keeper.lock", *_FOLDERS}:
         return False
     return any(path.is_dir() and path.name not in _BEFORE_US for path in here)

@@ -15,6 +15,15 @@ WHERE datname = %s AND backend_type = 'client backend'
 _REDIS_DATABASES: Final = count(9)  # those before are named by tests
 
 
+def accepts(url: str) -> bool:
+    """Whether a server takes connections already."""
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 @contextmanager
 def own_database(urls: Mapping[str, str], name: str) -> Iterator[dict[str, str]]:
     """The settings that lead to an empty PostgreSQL database, and to one of Redis."""

@@ -7,11 +7,11 @@ standard streams and exit code.
 
 import json
 import os
-import runpy
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 _LONGEST = 200_000  # bytes of a command with its environment
@@ -33,8 +33,8 @@ def quick_ops(folder: Path) -> Iterator[str]:
 
 def serve(path: str) -> None:
     """Run each command in a process of its own, until a signal ends this one."""
-    import ops.commands  # noqa: F401 - what takes the time
-
+    for slow in ("ops.commands", "tests.forking"):
+        import_module(slow)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"{path}.new")
         listener.listen()
@@ -51,17 +51,15 @@ def serve(path: str) -> None:
 
 def run(peer: socket.socket) -> int:
     """Run a command as if it had been started where it comes from; its exit code."""
+    from tests.forking import become
+
     message, streams, _, _ = socket.recv_fds(peer, _LONGEST, 3)
     arguments, environ, folder = json.loads(message)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
-    os.environ.clear()
-    os.environ.update(environ)
-    os.chdir(folder)
-    sys.argv = ["ops", *arguments]
     code: object = None
     try:
-        runpy.run_module("ops", run_name="__main__", alter_sys=True)
+        become("ops", arguments, environ, folder)
     except SystemExit as end:
         code = end.code
     if isinstance(code, str):

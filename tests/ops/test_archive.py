@@ -21,6 +21,8 @@ from ops.private_files import private_folder
 from ops.processes import run_as, spawn, stop, wait_until
 from shared.settings import read_settings
 from tests.conftest import ROOT
+from tests.ops.backups.words import words, write
+from tests.ops.databases import accepts
 from tests.ops.test_compose import SERVICES, interpolate
 from tests.worker.waiting import eventually
 
@@ -66,7 +68,7 @@ class Machine:
             command, log=log, environ=self.environ, user=self.user, stop_signal=signal.SIGINT
         )
         try:
-            wait_until(lambda: answers(self.url), process, log)
+            wait_until(lambda: accepts(self.url), process, log)
             yield
         finally:
             stop(process, signal.SIGINT)
@@ -78,14 +80,6 @@ class Machine:
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             command, env=self.environ, cwd="/", capture_output=True, text=True, **who
         )
-
-
-def answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -102,21 +96,12 @@ def machine(data_dir: Path) -> Iterator[Machine]:
         yield made
 
 
-def write(url: str, word: str) -> datetime:
-    """Add a word; when that was there for good."""
+def add(url: str, word: str) -> datetime:
+    """A word, in a segment of WAL that is then full; when it was there for good."""
+    moment = write(url, word)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
-        connection.execute("INSERT INTO words VALUES (%s)", [word])
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
         connection.execute("SELECT pg_switch_wal()")
-    assert row is not None
-    moment: datetime = row[0]
     return moment
-
-
-def words(url: str) -> set[str]:
-    with psycopg.connect(url) as connection:
-        return {word for (word,) in connection.execute("SELECT word FROM words")}
 
 
 def bases(machine: Machine) -> list[Path]:
@@ -128,10 +113,10 @@ def test_a_lost_database_of_the_stack_comes_back_as_it_was_at_a_named_moment(
 ) -> None:
     segments = machine.archive / "segments"
     with machine.running():
-        early = write(machine.url, "early")
+        early = add(machine.url, "early")
         assert machine.run("base", "1").returncode == 0
-        good = write(machine.url, "good")
-        write(machine.url, "bad")
+        good = add(machine.url, "good")
+        add(machine.url, "bad")
         eventually(lambda: len(list(segments.glob("*.gz"))) >= 3)
     never = machine.run("restore", "2999-01-01")
     assert "recovery ended before configured recovery target was reached" in never.stderr
@@ -152,8 +137,8 @@ def test_a_lost_database_of_the_stack_comes_back_as_it_was_at_a_named_moment(
 
         segments.rename(machine.archive / "aside")
         segments.touch()
-        later = write(machine.url, "later")
-        write(machine.url, "too late")
+        later = add(machine.url, "later")
+        add(machine.url, "too late")
         urls = {"DATABASE_URL": machine.url, "REDIS_URL": "redis://nowhere"}
         patient = Patient(read_settings(urls), machine.folder)
         eventually(lambda: any("cannot archive" in f.wrong for f in check_database(patient)))

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
-import psycopg
 import pytest
 
 from ops.admin import migrations
@@ -20,7 +19,7 @@ from ops.processes import spawn, stop, wait_until
 from shared.settings import read_settings
 from tests.api.serving import serving
 from tests.conftest import ROOT, Rider, need, reachable_folder
-from tests.ops.databases import own_database
+from tests.ops.databases import accepts, own_database
 
 CONFIGURATION = (ROOT / "ops" / "pgbouncer" / "pgbouncer.ini").read_text()
 # Debian has it where only root's PATH leads.
@@ -67,18 +66,10 @@ def pooled_url(own_urls: Mapping[str, str]) -> Iterator[str]:
         url = f"postgresql://tracker:a%20password@127.0.0.1:{port}/tracker"
         bouncer = spawn([str(PROGRAM), file], log=log, user=server_user())
         try:
-            wait_until(lambda: _answers(url), bouncer, log)
+            wait_until(lambda: accepts(url), bouncer, log)
             yield url
         finally:
             stop(bouncer)
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def ride(client: httpx2.Client, account: Account, power: int) -> float:

@@ -222,9 +222,8 @@ def test_large_batches_of_one_moment_are_packed_a_few_at_a_time(
             await asyncio.sleep(0)
         return packed
 
-    assert (
-        write(settings, append_all, limit=10 * LIMIT) == 3
-    )  # of 480,020 bytes each, as an entry may have
+    # An entry of 30,000 samples may have 480,020 bytes, and a megabyte is passed by the third.
+    assert write(settings, append_all, limit=10 * LIMIT) == 3
     assert len(stored(redis_client, workout)) == 6
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from ops.backups.base import bases_in, take_base
 from ops.commands import main
 from ops.embedded.servers import embedded_servers
+from tests.ops.backups.words import words, write
 
 
 @pytest.fixture
@@ -20,22 +21,6 @@ def archive(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WAL_ARCHIVE", str(folder))
     monkeypatch.delenv("DATABASE_URL", raising=False)
     return folder
-
-
-def write(url: str, word: str) -> datetime:
-    """Add a word; when that was there for good."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS words (word text)")
-        connection.execute("INSERT INTO words VALUES (%s)", [word])
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    moment: datetime = row[0]
-    return moment
-
-
-def words(url: str) -> set[str]:
-    with psycopg.connect(url) as connection:
-        return {word for (word,) in connection.execute("SELECT word FROM words")}
 
 
 def restore_to(data_dir: Path, moment: datetime | str) -> Result:
