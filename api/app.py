@@ -70,6 +70,7 @@ from api.web.routing import Route, make_endpoints
 from api.web.security_headers import DOCS_PATH, StrictTransport
 from api.web.sending import AnswerBudget
 from api.web.state import Request
+from api.webhooks import webhooks
 from api.workouts import chart, laps, measuring, remedies, starting, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
@@ -117,6 +118,7 @@ SUBJECTS: Final = (
     live.OPERATIONS,
     shares.OPERATIONS,
     shared.OPERATIONS,
+    webhooks.OPERATIONS,
     ride_file.OPERATIONS,
     export.OPERATIONS,
     health.OPERATIONS,

@@ -14,7 +14,7 @@ ROOMS = {
     "shared": ["samples", "files", "monitoring"],
     "api": [
         *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
-        *("season", "sharing", "export", "clients", "pages"),
+        *("season", "sharing", "webhooks", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "jobs"],
     "ops": [

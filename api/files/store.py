@@ -192,6 +192,12 @@ async def read_upload(
     return await connection.row(Upload, QUERIES["get_upload"], **named)
 
 
+async def find_uploads(database: AsyncDatabase, ids: Sequence[UUID], user_id: UUID) -> list[Upload]:
+    """Those of the given uploads that are there and the user's."""
+    async with database.connection() as connection:
+        return await connection.rows(Upload, QUERIES["get_uploads"], ids=ids, user_id=user_id)
+
+
 async def list_uploads(
     database: AsyncDatabase,
     user_id: UUID,

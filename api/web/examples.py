@@ -35,7 +35,10 @@ _LINES: Final = (
     '{"timestamp": 1700000001000, "power": 214, "heartrate": 131}\n'
 )
 _ANY_TEXT: Final = "must be text"  # as every parameter is
-_LACKING: Final = {"key": "key", "share": "link", "token": "link", "upload": "upload"}
+_LACKING: Final = {
+    **{"key": "key", "share": "link", "token": "link", "upload": "upload"},
+    **{"delivery": "delivery", "webhook": "webhook"},
+}
 # Of each status, where it says the same everywhere.
 _PROBLEMS: Final[Mapping[HTTPStatus, Problem]] = {
     problem.status: problem

@@ -50,6 +50,12 @@ _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Schema, str]]] = {
         {"type": "string", "format": "uuid"},
         "01970000-0000-7000-8000-000000000003",
     ),
+    "webhook": (
+        "The webhook's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000005",
+    ),
+    "delivery": ("The delivery's `id`", {"type": "integer", "minimum": 1}, "1201"),
 }
 _BODY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read",

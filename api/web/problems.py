@@ -218,6 +218,18 @@ class RevokedSince(Conflict):
     title = "It was revoked since"
 
 
+class CursorGone(Problem):
+    """The database was restored or moved since the cursor was given.
+
+    What has changed since is not known: ask for everything, without a cursor, and drop whatever
+    does not come any more.
+    """
+
+    status = HTTPStatus.GONE
+    name = "cursor-gone"
+    title = "The cursor is of another database"
+
+
 class TooLarge(Problem):
     """The body has too many bytes, inflated or not, or too many samples."""
 

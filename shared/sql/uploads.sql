@@ -95,6 +95,10 @@ FROM shown_uploads
 WHERE id = %(id)s AND user_id = %(user_id)s
     AND (%(key_id)s::text IS NULL OR key_id = %(key_id)s)
 
+-- name: get_uploads
+-- Of the given uploads those that are there and the user's.
+SELECT * FROM shown_uploads WHERE id = ANY(%(ids)s) AND user_id = %(user_id)s
+
 -- name: list_uploads
 -- The user's uploads without those out of zips, or those out of one; newest first, from a place on.
 SELECT * FROM shown_uploads

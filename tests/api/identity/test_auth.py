@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, cast
@@ -24,6 +24,7 @@ from shared.settings import Settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
 from tests.api.conftest import MakeKey
 from tests.api.files.ride_files import send
+from tests.api.webhooks.rows import make_webhook, write_delivery
 from tests.conftest import Rider
 
 BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
@@ -35,6 +36,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "send_file": {"samples": []},
     "put_places": {"places": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
+    "create_webhook": {"url": "https://example.com/", "events": ["record.set"]},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
@@ -102,20 +104,20 @@ every_of_one_thing = pytest.mark.parametrize(
 )
 
 
+# What stands for the names in paths: of what is nobody's.
+ABSENT = {
+    **{"id": str(uuid4()), "key": "f" * 16, "upload": str(uuid4()), "share": str(uuid4())},
+    **{"webhook": str(uuid4()), "delivery": str(2**62)},
+}
+Places = dict[str, str]
+PlacesOf = Callable[[Rider], Places]
+
+
 def call(
-    service: str,
-    operation: Described,
-    workout_id: str = str(uuid4()),
-    key_id: str = "0" * 16,
-    upload_id: str = str(uuid4()),
-    share_id: str = str(uuid4()),
-    **headers: str,
+    service: str, operation: Described, places: Places = ABSENT, **headers: str
 ) -> httpx2.Response:
     """A call that a key with the scope could make; of a stream no more than its head is read."""
-    path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
-    path = path.replace("{upload}", upload_id)
-    path = path.replace("{share}", share_id)
-    assert "{" not in path, f"{operation} has a parameter that this walk does not know"
+    path = operation.path.format(**places)  # KeyError: a parameter that this walk does not know
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
     with httpx2.stream(
         operation.method, service + path, params=query, json=body, headers=headers
@@ -140,8 +142,7 @@ def test_a_path_has_the_methods_of_the_document_and_no_others(
     documented = {operation.method for operation in DESCRIBED if operation.path == path}
     possible = documented | ({"HEAD"} if "GET" in documented else set())
     for method in sorted(METHODS - possible):
-        place = path.replace("{id}", str(uuid4())).replace("{key}", "0" * 16)
-        place = place.replace("{upload}", str(uuid4()))
+        place = path.format(**ABSENT, token="x", provider="x")
         for headers in ({}, {"X-API-Key": rider.account.api_key}):
             response = httpx2.request(method, service + place, headers=headers)
             assert response.status_code == 405, (method, response.text)
@@ -179,24 +180,29 @@ def closed_keys(
 
 @every_guarded
 def test_nothing_opens_without_a_key_that_opens(
-    rider: Rider, service: str, closed_keys: dict[str, dict[str, str]], operation: Described
+    rider: Rider,
+    service: str,
+    closed_keys: dict[str, dict[str, str]],
+    operation: Described,
+    places_of: PlacesOf,
 ) -> None:
-    workout = begun(rider)
-    before = everything_of(rider, workout)
-    key_id, answers = rider.account.api_key.split("_")[1], set()
+    places = places_of(rider)
+    before, answers = everything_of(rider, places), set()
     for wrong, headers in closed_keys.items():
-        response = call(service, operation, workout, key_id, **headers)
+        response = call(service, operation, places, **headers)
         problem_of(response, 401)
         assert response.headers["www-authenticate"] == 'Bearer realm="bike-power-tracker"'
         if wrong != "none":
             answers.add(response.content)
     assert len(answers) == 1  # which of them it is, is nobody's business
-    assert everything_of(rider, workout) == before
+    assert everything_of(rider, places) == before
 
 
 @pytest.mark.parametrize("path", [one.path for one in GUARDED if one.method == "GET"])
-def test_head_needs_the_same_key_as_get(rider: Rider, service: str, path: str) -> None:
-    place = service + path.replace("{id}", begun(rider)).replace("{upload}", upload_of(rider))
+def test_head_needs_the_same_key_as_get(
+    rider: Rider, service: str, path: str, places_of: PlacesOf
+) -> None:
+    place = service + path.format(**places_of(rider))
     assert httpx2.head(place).status_code == 401
     response = httpx2.head(place, headers={"X-API-Key": rider.account.api_key})
     assert (response.status_code, response.content) == (200, b"")
@@ -270,29 +276,27 @@ def test_a_key_revoked_while_remembered_is_refused_within_five_seconds(
 
 @every_guarded
 def test_a_key_that_lacks_the_scope_is_403(
-    rider: Rider, service: str, make_api_key: MakeKey, operation: Described
+    rider: Rider, service: str, make_api_key: MakeKey, operation: Described, places_of: PlacesOf
 ) -> None:
-    workout = begun(rider)
+    places = places_of(rider)
     others = [scope for scope in SCOPES if scope not in operation.scopes]
-    key, before = make_api_key(rider.account.user_id, others), everything_of(rider, workout)
-    own = rider.account.api_key.split("_")[1]
-    problem = problem_of(call(service, operation, workout, own, **{"X-API-Key": key}), 403)
-    assert everything_of(rider, workout) == before
+    key, before = make_api_key(rider.account.user_id, others), everything_of(rider, places)
+    problem = problem_of(call(service, operation, places, **{"X-API-Key": key}), 403)
+    assert everything_of(rider, places) == before
     assert f"`{operation.scope}`" in problem["detail"]
 
 
 @every_guarded
 def test_a_key_with_just_the_scope_may_do_it(
-    rider: Rider, service: str, make_api_key: MakeKey, operation: Described
+    rider: Rider, service: str, make_api_key: MakeKey, operation: Described, places_of: PlacesOf
 ) -> None:
     session = operation.content["operationId"] in NEEDS_SESSION
     key, other = (
         make_api_key(rider.account.user_id, [operation.scope], session=session),
         make_api_key(rider.account.user_id),
     )
-    workout = begun(rider)
-    places = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout))
-    response = call(service, operation, *places, **{"X-API-Key": key})
+    places = places_of(rider) | {"key": other.split("_")[1]}
+    response = call(service, operation, places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
 
@@ -307,6 +311,21 @@ def share_of(one: Rider, workout: str) -> str:
     return str(one.client.post(f"/api/workouts/{workout}/share").json()["share"]["id"])
 
 
+@pytest.fixture
+def places_of(database: Database) -> PlacesOf:
+    """A thing of a rider's for each name in paths."""
+
+    def make(one: Rider) -> Places:
+        workout, webhook = begun(one), make_webhook(one)["webhook"]["id"]
+        return {
+            **{"id": workout, "key": one.account.api_key.split("_")[1]},
+            **{"upload": upload_of(one), "share": share_of(one, workout)},
+            **{"webhook": webhook, "delivery": str(write_delivery(database, webhook))},
+        }
+
+    return make
+
+
 def begun(one: Rider) -> str:
     """A ride of which all can be read, its file too."""
     workout = one.start(title="mine")
@@ -314,20 +333,19 @@ def begun(one: Rider) -> str:
     return workout
 
 
-def everything_of(one: Rider, workout: str) -> dict[str, str]:
+def everything_of(one: Rider, places: Places) -> dict[str, str]:
     """What a rider can read, by operation; without what time itself changes."""
-    place = {"id": workout, "key": "", "upload": upload_of(one)}
     answers = {
-        str(operation): one.client.get(operation.path.format(**place))
+        str(operation): one.client.get(operation.path.format(**places))
         for operation in GUARDED
         if operation.method == "GET" and str(operation) not in STREAMS
     }
     answers["with samples"] = one.client.get(
-        f"/api/workouts/{workout}", params={"includeTelemetry": "true"}
+        f"/api/workouts/{places['id']}", params={"includeTelemetry": "true"}
     )
     assert {answer.status_code for answer in answers.values()} == {200}
-    return {
-        name: re.sub(r'"lastUsedAt":("[^"]*"|null)', "", text_of(answer))
+    return {  # the cursor of changes is a place in time
+        name: re.sub(r'"(lastUsedAt|cursor)":("[^"]*"|null)', "", text_of(answer))
         for name, answer in answers.items()
     }
 
@@ -342,20 +360,17 @@ def text_of(answer: httpx2.Response) -> str:
 
 @every_of_one_thing
 def test_what_is_another_s_is_as_absent_as_what_never_was(
-    rider: Rider, make_rider: Any, service: str, operation: Described
+    rider: Rider, make_rider: Any, service: str, operation: Described, places_of: PlacesOf
 ) -> None:
     theirs = make_rider()
-    workout = theirs.start(title="private")
-    theirs.upload(workout, [{"timestamp": T0, "power": 210}])
-    share = share_of(theirs, workout)
-    key_id = theirs.account.api_key.split("_")[1]
-    before = everything_of(theirs, workout)
-
-    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))
-    malformed = [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    places = places_of(theirs)
+    before = everything_of(theirs, places)
+    malformed = [
+        dict.fromkeys(places, name) for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")
+    ]
     answers = [
-        call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id, upload_of(theirs), share), absent, *malformed]
+        call(service, operation, each, **{"X-API-Key": rider.account.api_key})
+        for each in [places, ABSENT, *malformed]
     ]
     for answer in answers:
         problem_of(answer, 404)
@@ -363,14 +378,17 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     assert len({answer.content for answer in alike}) == 1
     unlike = [answer.headers.multi_items() for answer in alike]
     assert len({str([pair for pair in pairs if pair[0] != "date"]) for pairs in unlike}) == 1
-    assert everything_of(theirs, workout) == before
+    assert everything_of(theirs, places) == before
 
 
-def test_nothing_that_another_does_is_seen(rider: Rider, make_rider: Any) -> None:
+def test_nothing_that_another_does_is_seen(
+    rider: Rider, make_rider: Any, places_of: PlacesOf
+) -> None:
     mine = rider.start(title="mine")
     rider.upload(mine, seconds_of(200, 600))
     rider.complete(mine)
-    before = everything_of(rider, mine)
+    places = places_of(rider) | {"id": mine}
+    before = everything_of(rider, places)
 
     theirs = make_rider()
     theirs.client.patch("/api/users/me", json={"displayName": "Hidden", "timeZone": "Asia/Tokyo"})
@@ -380,11 +398,11 @@ def test_nothing_that_another_does_is_seen(rider: Rider, make_rider: Any) -> Non
     workout = theirs.start(title="hidden", description="hidden", sport="hidden")
     theirs.upload(workout, [{**one, "heartrate": 177} for one in seconds_of(431.5, 1800)])
     theirs.complete(workout)
-    told = everything_of(theirs, workout)
+    told = everything_of(theirs, places_of(theirs) | {"id": workout})
     for mark in ("431.5", "317.25", "71.75", "177", "hidden", "Hidden", "Asia/Tokyo"):
         assert any(mark in answer for answer in told.values())  # else it would prove nothing
 
-    assert everything_of(rider, mine) == before
+    assert everything_of(rider, places) == before
 
 
 def test_nobody_elses_workouts_are_listed(rider: Rider, make_rider: Any) -> None:

@@ -55,6 +55,18 @@ MAKING = {
         {"hideMetres": 501},
         "SELECT FROM shares" + BY_USER,
     ),
+    "create_webhook": Making(
+        "/api/webhooks",
+        {"url": "https://example.com/", "events": ["record.set"]},
+        {"url": "https://example.com/", "events": ["upload.failed"]},
+        "SELECT FROM webhooks" + BY_USER,
+    ),
+    "rotate_webhook_secret": Making(
+        "/api/webhooks/{webhook}/rotate",
+        {},
+        {"overlap": 1},
+        "SELECT FROM audit_log" + BY_USER + " AND action = 'rotate_webhook'",
+    ),
     "send_file": Making(
         "/api/uploads",
         gpx(60, 1_600_000_000_000),
@@ -89,7 +101,10 @@ def making(name: str, rider: Rider, unthrottled: None) -> Making:
     """The request, about a key and a workout of the rider's."""
     found = MAKING[name]
     made = rider.client.post("/api/keys", json={"name": "old", "scopes": ["read"]}).json()
+    wanted = {"url": "https://example.com/", "events": ["record.set"]}
+    webhook = rider.client.post("/api/webhooks", json=wanted).json()["webhook"]
     path = found.path.replace("{key}", made["key"]["id"]).replace("{id}", rider.start())
+    path = path.replace("{webhook}", webhook["id"])
     if name != "register":
         return replace(found, path=path)
     email = f"{token_hex(6)}@example.com"
@@ -269,13 +284,15 @@ def test_what_is_written_in_another_way_is_the_same_request(
     assert answers[0].json() == answers[1].json()
 
 
-@pytest.mark.parametrize("name", ["create_key", "rotate_key", "share_workout"])
+@pytest.mark.parametrize(
+    "name", ["create_key", "rotate_key", "share_workout", "create_webhook", "rotate_webhook_secret"]
+)
 def test_no_secret_is_given_out_again_that_opens_nothing_any_more(
     rider: Rider, making: Making
 ) -> None:
     key = new_key()
     made = making.send(rider.client, key).json()
-    kind = "key" if "key" in made else "share"
+    kind = next(each for each in ("key", "share", "webhook") if each in made)
     path = f"/api/{kind}s/{made[kind]['id']}"
     assert rider.client.delete(path).is_success
     answer = making.send(rider.client, key)

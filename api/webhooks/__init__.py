@@ -1,0 +1,1 @@
+"""Telling other programs of rides: webhooks, their deliveries, and what has changed."""
