@@ -29,15 +29,29 @@ _ENTRY: Final = re.compile(
 )
 # Functions and triggers of ours are not restored: what they do is not for a dump to say. They are
 # made anew by the migrations that have made them.
-_MAKERS: Final = ["0021_search_words", "0040_access_changes"]
+_MAKERS: Final = ["0021_search_words", "0040_access_changes", "0046_webhook_triggers"]
 _FUNCTIONS: Final = (
     *("fill_words", "search_words", "search_vector", "search_query"),
     *("note_key_change", "note_user_change", "note_workout_change", "forget_changes_of_user"),
+    *("webhook_moment", "webhook_ranges", "webhook_uncropped", "webhook_workout"),
+    *("webhook_upload", "is_webhook_for", "tell_webhooks", "tell_of_workout", "tell_of_upload"),
+    *("note_change", "note_change_of_workout", "note_change_of_upload", "note_change_of_list"),
+    *("note_change_of_share", "note_change_of_user", "note_change_of_records"),
+    "forget_webhooks_of_user",
 )
 _TRIGGERS: Final = (
     *("workouts workouts_words", "workouts workouts_changed"),
     *("users users_changed", "users users_deleted"),
     *("api_keys api_keys_changed", "api_keys api_keys_deleted"),
+    *("workouts workouts_told_completed", "workouts workouts_told_deleted"),
+    *("workouts workouts_told_updated", "workouts workouts_noted_new", "workouts workouts_noted"),
+    *("uploads uploads_told_failed", "uploads uploads_told_refused"),
+    *("uploads uploads_noted", "uploads uploads_noted_too"),
+    *("athlete_thresholds athlete_thresholds_noted", "other_thresholds other_thresholds_noted"),
+    *("hidden_places hidden_places_noted", "shares shares_noted", "users users_noted"),
+    *("sport_records sport_records_noted_new", "sport_records sport_records_noted"),
+    "sport_records sport_records_noted_gone",
+    *("users users_webhooks_forgotten", "users users_webhooks_gone"),
 )
 _MADE_ANEW: Final = re.compile(
     rf"\d+; \d+ \d+ (FUNCTION public ({'|'.join(_FUNCTIONS)})\("

@@ -61,6 +61,48 @@ UPDATE workout_curves SET sport = %(sport)s WHERE workout_id = %(workout_id)s
 -- One refresh of a user's records at a time; always after the workout's own lock.
 SELECT id FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
 
+-- name: tell_records
+-- Tell the webhooks which records a ride sets, under the lock of the rider and before they are written:
+-- of one that is being completed all that it holds, as some were written while it was under way; of
+-- one that is folded again those that are better than before.
+WITH fresh AS (
+    SELECT mine.sport, mine.metric, mine.duration, mine.value, mine.started_at,
+        CASE WHEN other.value IS NOT NULL THEN
+            jsonb_build_object('value', other.value, 'workoutId', other.workout_id)
+        END AS previous
+    FROM workout_bests AS mine
+    LEFT JOIN sport_records AS held USING (user_id, sport, metric, duration)
+    LEFT JOIN LATERAL (
+        SELECT value, workout_id
+        FROM workout_bests AS others
+        WHERE others.user_id = %(user_id)s
+            AND others.sport = mine.sport
+            AND others.metric = mine.metric
+            AND others.duration = mine.duration
+            AND others.workout_id <> %(workout_id)s
+        ORDER BY value DESC, started_at
+        LIMIT 1
+    ) AS other ON true
+    WHERE is_webhook_for(%(user_id)s::uuid, 'record.set')
+        AND mine.workout_id = %(workout_id)s AND mine.user_id = %(user_id)s
+        AND (other.value IS NULL OR mine.value > other.value)
+        AND (%(completing)s OR held.value IS NULL OR mine.value > held.value)
+), event AS (
+    SELECT jsonb_agg(
+        jsonb_build_object(
+            'sport', sport, 'metric', metric, 'duration', duration, 'value', value,
+            'startedAt', webhook_moment(started_at), 'previous', previous
+        ) ORDER BY sport, metric, duration
+    ) AS records
+    FROM fresh
+)
+SELECT tell_webhooks(
+    %(user_id)s::uuid, 'record.set', %(workout_id)s::uuid,
+    jsonb_build_object('workoutId', %(workout_id)s::uuid, 'records', records)
+)
+FROM event
+WHERE records IS NOT NULL
+
 -- name: refresh_records
 -- Each of the user's records in any sport becomes the best there now is; the earlier of equals.
 WITH keys AS (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -25,6 +25,7 @@ from worker.rides.efforts import Efforts
 FOLDS = load_queries("folds")
 RECORDS = load_queries("records")
 WORKOUTS = load_queries("workouts")
+_OVER: Final = ("PROCESSING", "COMPLETED", "ARCHIVED")
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,8 @@ def write_workout(
 ) -> None:
     """Write archive, summary, bests and records; a PROCESSING workout becomes COMPLETED.
 
+    Triggers tell the webhooks of the ride; of the records that it sets they are told here.
+
     The user's row is locked last, and by everyone in that order: no deadlock, and whoever ranks
     records sees the bests of all that ranked before.
     """
@@ -273,6 +276,9 @@ def write_workout(
         _write_efforts(cursor, workout, analysis)
         owned = {"user_id": workout.user_id, "workout_id": workout.id}
         cursor.execute(RECORDS["lock_rider"], owned)
+        if workout.status in _OVER:
+            completing = workout.status == "PROCESSING"
+            cursor.execute(RECORDS["tell_records"], {**owned, "completing": completing})
         cursor.execute(RECORDS["refresh_records"], owned)
 
 
