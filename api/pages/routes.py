@@ -15,6 +15,7 @@ from api.pages import (
     shared_ride,
     static,
     units,
+    webhooks,
 )
 from api.pages.routing import PageEndpoint
 from api.web.routing import Route
@@ -29,6 +30,7 @@ PAGES: Final = (
     *season.PAGES,
     *imports.PAGES,
     *account.PAGES,
+    *webhooks.PAGES,
 )
 
 

@@ -24,6 +24,7 @@ from api.webhooks.wire import (
     DeliveryList,
     DeliveryPagination,
 )
+from shared.connections import AsyncDatabase
 
 _LAST: Final = 2**63 - 1  # of the ids
 _Place = Annotated[int, Meta(ge=0, le=_LAST)]
@@ -32,20 +33,27 @@ _Place = Annotated[int, Meta(ge=0, le=_LAST)]
 async def list_deliveries(request: Request[Any], caller: Caller) -> Response:
     """What a webhook was sent and is to be sent, newest first. Kept for 30 days."""
     query, webhook_id = read_query(request, DeliveriesQuery), _webhook_id_of(request)
-    before = _read_cursor(query.cursor) if query.cursor else None
     database = request.state["database"]
     if await store.find_webhook(database, webhook_id, caller.user_id) is None:
         raise NotFound("no such webhook")
+    return json_response(await read_page(database, webhook_id, caller.user_id, query))
+
+
+async def read_page(
+    database: AsyncDatabase, webhook_id: UUID, user_id: UUID, query: DeliveriesQuery
+) -> DeliveryList:
+    """A page of the list. Raises Unprocessable for what is no cursor."""
+    before = _read_cursor(query.cursor) if query.cursor else None
     found = await store.list_deliveries(
         database,
         webhook_id,
-        caller.user_id,
+        user_id,
         status=query.status,
         before=before,
         limit=query.limit + 1,  # one more than the page tells whether there is a next one
     )
     pagination = DeliveryPagination(query.limit, _next_cursor(query, found))
-    return json_response(DeliveryList(found[: query.limit], pagination))
+    return DeliveryList(found[: query.limit], pagination)
 
 
 async def redeliver(request: Request[Any], caller: Caller) -> Response:

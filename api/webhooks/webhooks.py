@@ -198,8 +198,8 @@ OPERATIONS = Operations(
             "admin",
             body={JSON: CreateWebhook},
             example={
-                "url": "https://example.com/rides",
-                "events": ["workout.completed", "workout.deleted"],
+                "url": "https://receiver.example/rides",
+                "events": ["workout.completed", "workout.updated", "workout.deleted"],
             },
             headers=("Cache-Control",),
             refusals=CONFLICT,

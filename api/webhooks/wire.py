@@ -27,7 +27,7 @@ Url = Annotated[
         min_length=1,
         max_length=2000,
         pattern="^[^\x00]*$",
-        description="http or https, of a host that is not in a network of the server's own",
+        description="Begins with https://; its host is in none of the server's own networks",
     ),
 ]
 ResponseStatus = Annotated[int | None, Meta(description="HTTP status that the receiver answered")]
@@ -185,8 +185,10 @@ class ChangesQuery(Struct):
 class Change(Struct, rename="camel"):
     """A thing that is new, is another one than before, or is gone.
 
-    `kind`: `workout` and `upload` come with what they are now, unless `deleted`; there may be
-    others, which an app that does not know them passes over. `id`: of the workout or upload.
+    `kind`: a `workout` or an `upload`, with an `id`, comes with what it is now, unless it is
+    `deleted`. Of the others it is only said that they have changed: a `share`, the `record`s of a
+    sport (which is the `id`), and the rider's `thresholds`, `places` and `profile`. There may be
+    more kinds some day: pass over those that you do not know.
     """
 
     kind: str

@@ -36,6 +36,7 @@ SAMPLES: Final = 400_000  # a day at 4 Hz, and more
 RIDES: Final = 4000  # one a day, of the longest summary there is; a quarter has a power curve
 WAITING: Final = 2000  # batches of one sample
 RANGES: Final = 100
+DELIVERIES: Final = 1000
 _MOST_RETRIES: Final = 5
 EXPORT: Final = "/api/users/me/export"
 ENOUGH_OF_EXPORT: Final = 2_500_000  # bytes
@@ -99,6 +100,15 @@ REQUESTS: Final = (
     Heavy("GET", "/api/users/me/thresholds"),
     Heavy("GET", "/api/users/me/recompute"),
     Heavy("GET", "/api/keys"),
+    Heavy("POST", "/api/webhooks", json={"url": "https://x.example/", "events": ["record.set"]}),
+    Heavy("GET", "/api/webhooks"),
+    Heavy("GET", "/api/webhooks/{webhook}"),
+    Heavy("PATCH", "/api/webhooks/{webhook}", json={"enabled": True}),
+    Heavy("POST", "/api/webhooks/{webhook}/rotate", json={}),
+    Heavy("GET", "/api/webhooks/{webhook}/deliveries", {"limit": 100}),
+    Heavy("POST", "/api/webhooks/{webhook}/deliveries/{delivery}/redeliver"),
+    Heavy("DELETE", "/api/webhooks/{webhook}"),
+    Heavy("GET", "/api/changes", {"limit": 100}),
     Heavy("GET", "/api/sign-in"),
     Heavy("GET", "/api/sign-in/{provider}", {"redirect": "http://127.0.0.1/"}),
     Heavy("GET", "/api/sign-in/{provider}/callback", {"state": "x", "code": "x"}),
@@ -185,7 +195,27 @@ def give_rides(settings: Settings, user_id: UUID) -> dict[str, str]:
             batch: Any = {BATCH_FIELD: stream_codec.encode(waiting.select(slice(at, at + 1)))}
             pipeline.xadd(samples_key(largest), batch)
         pipeline.execute()
-    return {"{id}": str(largest), "{spare}": str(ids[0])}
+    return {"{id}": str(largest), "{spare}": str(ids[0]), **give_deliveries(settings, user_id)}
+
+
+def give_deliveries(settings: Settings, user_id: UUID) -> dict[str, str]:
+    """A webhook that was told of many rides, each with the longest summary there is."""
+    with psycopg.connect(settings.database_url) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO webhooks (user_id, url, events, secret)"
+            " VALUES (%s, 'https://x.example/', '{upload.failed}', 'whsec_') RETURNING id",
+            [user_id],
+        )
+        [webhook] = cursor.fetchone() or []
+        cursor.execute(
+            "INSERT INTO webhook_deliveries"
+            " (webhook_id, message_id, event, subject_id, payload, status)"
+            " SELECT %s, 'msg_' || n, 'workout.completed', gen_random_uuid(), %s, 'failed'"
+            " FROM generate_series(1, %s) AS n RETURNING id",
+            [webhook, Jsonb({"type": "workout.completed", "data": summary()}), DELIVERIES],
+        )
+        [delivery] = cursor.fetchone() or []
+    return {"{webhook}": str(webhook), "{delivery}": str(delivery)}
 
 
 class HeaviestRider:

@@ -36,7 +36,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "send_file": {"samples": []},
     "put_places": {"places": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
-    "create_webhook": {"url": "https://example.com/", "events": ["record.set"]},
+    "create_webhook": {"url": "https://receiver.example/", "events": ["record.set"]},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}

@@ -8,7 +8,7 @@ from tests.api.answers import seconds_of
 from tests.api.pages.browsing import Visitor
 from tests.conftest import Rider
 
-PATHS = ["/", "/rides", "/rides?view=weeks", "/season", "/account"]
+PATHS = ["/", "/rides", "/rides?view=weeks", "/season", "/account", "/webhooks"]
 
 
 @pytest.fixture

@@ -57,8 +57,8 @@ MAKING = {
     ),
     "create_webhook": Making(
         "/api/webhooks",
-        {"url": "https://example.com/", "events": ["record.set"]},
-        {"url": "https://example.com/", "events": ["upload.failed"]},
+        {"url": "https://receiver.example/", "events": ["record.set"]},
+        {"url": "https://receiver.example/", "events": ["upload.failed"]},
         "SELECT FROM webhooks" + BY_USER,
     ),
     "rotate_webhook_secret": Making(
@@ -101,7 +101,7 @@ def making(name: str, rider: Rider, unthrottled: None) -> Making:
     """The request, about a key and a workout of the rider's."""
     found = MAKING[name]
     made = rider.client.post("/api/keys", json={"name": "old", "scopes": ["read"]}).json()
-    wanted = {"url": "https://example.com/", "events": ["record.set"]}
+    wanted = {"url": "https://receiver.example/", "events": ["record.set"]}
     webhook = rider.client.post("/api/webhooks", json=wanted).json()["webhook"]
     path = found.path.replace("{key}", made["key"]["id"]).replace("{id}", rider.start())
     path = path.replace("{webhook}", webhook["id"])

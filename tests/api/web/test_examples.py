@@ -134,6 +134,7 @@ def spend(day: Day, email: str) -> dict[str, Any]:
     ride(day)
     look(day)
     show(day)
+    tell(day)
     correct(day)
     send_file(day)
     end(day, account)
@@ -201,6 +202,21 @@ def show(day: Day) -> None:
         day.call(name)
 
 
+def tell(day: Day) -> None:
+    """Of a change, a receiver that nobody is."""
+    day.places["webhook"] = day.call("create_webhook")["webhook"]["id"]
+    day.refuse("create_webhook", json={"url": "https://10.0.0.1/", "events": ["record.set"]})
+    place = f"/api/workouts/{day.places['id']}"
+    assert day.client.patch(place, json={"title": "Evening ride, by the lake"}).is_success
+    delivery = day.call("list_deliveries")["deliveries"][0]
+    day.places["delivery"] = str(delivery["id"])
+    for name in ("list_webhooks", "get_webhook", "update_webhook", "redeliver"):
+        day.call(name)
+    for name in ("rotate_webhook_secret", "delete_webhook"):
+        day.call(name)
+    day.call("get_changes", params={"limit": 1})
+
+
 def correct(day: Day) -> None:
     for name in ("add_laps", "exclude_workout", "include_workout", "crop_workout", "undo_crop"):
         day.call(name)
@@ -236,6 +252,8 @@ def published(answered: dict[str, Any]) -> dict[str, Any]:
     later = BEGUN - datetime.now(UTC).replace(microsecond=0)
     text = KEY.sub(lambda found: f"bpt_{found[1]}_…", text)
     text = re.sub(r'"token": "[^"]*"', '"token": "…"', text)
+    text = re.sub(r"whsec_[A-Za-z0-9+/=]+", "whsec_…", text)
+    text = re.sub(r'"cursor": "[^"]*"', '"cursor": "…"', text)
     text = re.sub(r"/shared/[A-Za-z0-9_-]{43}", "/shared/…", text)
     text = ADDRESS.sub("me@example.com", text)
     text = ID.sub(in_turn("01970000-0000-7000-8000-{:012x}"), text)

@@ -11,6 +11,7 @@ from api.web.body import JSON
 from api.web.openapi import document
 from api.web.routing import Operation
 from tests.api.answers import T0, problem_of, seconds_of
+from tests.api.webhooks.rows import make_webhook
 from tests.conftest import Rider
 
 TEXTS = [
@@ -103,6 +104,11 @@ def members_of(operation: Operation) -> list[str]:
     return [member for name in names for member in schemas[name]["properties"]]
 
 
+def place(path: str, workout: str, webhook: str) -> str:
+    """A path about these."""
+    return path.replace("{id}", workout).replace("{webhook}", webhook)
+
+
 def accepted_or_refused(response: httpx2.Response, value: object) -> None:
     if not response.is_success:
         problem_of(response, response.status_code)
@@ -119,7 +125,7 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
     rider.client.put("/api/users/me/thresholds", json={"effectiveFrom": "2020-01-01", "ftp": 250})
     rider.upload(workout, seconds_of(200, 60))
     rider.complete(workout)
-    path = operation.path.replace("{id}", workout)
+    path = place(operation.path, workout, make_webhook(rider)["webhook"]["id"])
     for parameter in described(operation)["parameters"]:
         if parameter["in"] == "query":
             for text in TEXTS:
@@ -127,8 +133,8 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
                 response = rider.client.request(operation.method, path, params=query)
                 accepted_or_refused(response, query)
             for escape in ESCAPES:
-                place = f"{path}?{parameter['name']}={escape}"
-                accepted_or_refused(rider.client.request(operation.method, place), escape)
+                address = f"{path}?{parameter['name']}={escape}"
+                accepted_or_refused(rider.client.request(operation.method, address), escape)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,8 @@ def test_no_value_of_a_parameter_is_a_fault_of_ours(rider: Rider, operation: Ope
 def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operation) -> None:
     workout = rider.start()
     rider.upload(workout, seconds_of(200, 60))
-    path = operation.path.replace("{id}", workout)
+    webhook = make_webhook(rider)["webhook"]["id"]
+    path = place(operation.path, workout, webhook)
     members = members_of(operation)
     told = {"from": T0, "to": T0 + 1, "effectiveFrom": "2024-01-01"}
     whole = {name: value for name, value in told.items() if name in members}
@@ -157,6 +164,6 @@ def test_no_value_of_a_member_is_a_fault_of_ours(rider: Rider, operation: Operat
     # What was accepted can be read again.
     for again in OPERATIONS:
         if again.method == "GET" and again.scope and not again.path.endswith(UNREAD):
-            answer = rider.client.get(again.path.replace("{id}", workout))
+            answer = rider.client.get(place(again.path, workout, webhook))
             assert answer.status_code == 200, answer.text
     assert rider.complete(workout)["status"] == "COMPLETED"

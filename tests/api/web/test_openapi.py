@@ -150,6 +150,7 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         "put_thresholds",
         "put_places",
         "create_key",
+        "create_webhook",
         "register",
         "log_in",
         "change_password",
@@ -305,7 +306,7 @@ def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() 
     assert names == [
         *("accounts", "sessions", "sign-in", "keys", "workouts", "telemetry", "files"),
         *("figures", "records", "season", "athlete", "corrections", "live", "sharing"),
-        *("export", "health"),
+        *("webhooks", "export", "health"),
     ]
     assert len(names) == len(set(names))
     assert set(names) == used

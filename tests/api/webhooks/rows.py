@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from shared.connections import Database
 from tests.conftest import Rider
 
-URL = "https://receiver.example.com/rides"
+URL = "https://receiver.example/rides"
 
 
 def make_webhook(rider: Rider, **members: Any) -> dict[str, Any]:

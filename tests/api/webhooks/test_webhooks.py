@@ -64,6 +64,8 @@ def test_the_events_are_those_that_workers_tell_of() -> None:
         ("http://10.1.2.3/", ["record.set"]),
         ("http://169.254.169.254/latest", ["record.set"]),
         ("https://example.com/" + "x" * 2000, ["record.set"]),
+        ("http://example.com/", ["record.set"]),
+        ("https://localhost/", ["record.set"]),
         (URL, []),
         (URL, ["workout.created"]),
     ],
@@ -166,7 +168,8 @@ def secrets_of(database: Database, webhook_id: str) -> tuple[Any, ...]:
     with database.connection() as connection:
         row = connection.execute(
             "SELECT secret, old_secret,"
-            " extract(epoch FROM old_secret_until - now())::float8 AS ends FROM webhooks WHERE id = %s",
+            " extract(epoch FROM old_secret_until - now())::float8 AS ends"
+            " FROM webhooks WHERE id = %s",
             [webhook_id],
         ).fetchone()
     assert row
