@@ -1,5 +1,4 @@
-DROP TRIGGER IF EXISTS users_webhooks_gone ON users;
-DROP TRIGGER IF EXISTS users_webhooks_forgotten ON users;
+DROP TRIGGER IF EXISTS users_log_forgotten ON users;
 DROP TRIGGER IF EXISTS sport_records_noted_gone ON sport_records;
 DROP TRIGGER IF EXISTS sport_records_noted ON sport_records;
 DROP TRIGGER IF EXISTS sport_records_noted_new ON sport_records;
@@ -17,7 +16,7 @@ DROP TRIGGER IF EXISTS uploads_told_failed ON uploads;
 DROP TRIGGER IF EXISTS workouts_told_updated ON workouts;
 DROP TRIGGER IF EXISTS workouts_told_deleted ON workouts;
 DROP TRIGGER IF EXISTS workouts_told_completed ON workouts;
-DROP FUNCTION IF EXISTS forget_webhooks_of_user;
+DROP FUNCTION IF EXISTS forget_log_of_user;
 DROP FUNCTION IF EXISTS note_change_of_records;
 DROP FUNCTION IF EXISTS note_change_of_user;
 DROP FUNCTION IF EXISTS note_change_of_share;

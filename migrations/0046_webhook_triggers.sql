@@ -1,8 +1,10 @@
 -- depends: 0045_changes
 -- Whoever changes a ride or an upload, the transaction itself tells the webhooks and notes the change.
 
+-- expand-only: the table is new
 CREATE INDEX IF NOT EXISTS webhook_deliveries_turn ON webhook_deliveries (webhook_id, due_at, id)
     WHERE status = 'waiting';
+-- expand-only: the table is new
 CREATE INDEX IF NOT EXISTS webhook_deliveries_age ON webhook_deliveries (created_at);
 
 -- As the API writes moments.
@@ -311,17 +313,12 @@ CREATE OR REPLACE TRIGGER sport_records_noted_gone AFTER DELETE ON sport_records
     REFERENCING OLD TABLE AS written FOR EACH STATEMENT
     EXECUTE FUNCTION note_change_of_records();
 
--- Nobody is told any more of a user who is deleted, and nothing is left of what was to be told.
-CREATE OR REPLACE FUNCTION forget_webhooks_of_user() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The webhooks of a user go with the user's row, and meanwhile nothing is delivered to them.
+CREATE OR REPLACE FUNCTION forget_log_of_user() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM webhooks WHERE user_id = OLD.id;
     DELETE FROM changes WHERE user_id = OLD.id;
     RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER users_webhooks_forgotten AFTER UPDATE OF deleted_at ON users FOR EACH ROW
-    WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL)
-    EXECUTE FUNCTION forget_webhooks_of_user();
-
-CREATE OR REPLACE TRIGGER users_webhooks_gone AFTER DELETE ON users FOR EACH ROW
-    EXECUTE FUNCTION forget_webhooks_of_user();
+CREATE OR REPLACE TRIGGER users_log_forgotten AFTER DELETE ON users FOR EACH ROW
+    EXECUTE FUNCTION forget_log_of_user();

@@ -142,8 +142,13 @@ def connect_database(settings: Settings) -> DatabaseConnection:
     )
 
 
-def open_async_database(settings: Settings) -> AsyncDatabase:
-    """A closed pool for an API process, each statement its own transaction."""
+def open_async_database(
+    settings: Settings, *, user: str = "api", most: int | None = None
+) -> AsyncDatabase:
+    """A closed pool for an event loop, each statement its own transaction.
+
+    ``user``: whose it is, as PostgreSQL lists it; ``most``: connections, or DATABASE_POOL_SIZE.
+    """
     bounded = {"time_limit": settings.service_timeout}
     replacing = set[asyncio.Task[None]]()
 
@@ -163,9 +168,13 @@ def open_async_database(settings: Settings) -> AsyncDatabase:
     pool = AsyncConnectionPool[BoundedConnection](
         settings.database_url,
         connection_class=type("BoundedConnection", (BoundedConnection,), bounded),
-        kwargs={**_CONNECTION, "application_name": "bike-power-tracker api", "autocommit": True},
+        kwargs={
+            **_CONNECTION,
+            "application_name": f"bike-power-tracker {user}",
+            "autocommit": True,
+        },
         min_size=1,
-        max_size=settings.database_pool_size,
+        max_size=most or settings.database_pool_size,
         timeout=settings.service_timeout,
         reconnect_timeout=settings.service_timeout,
         check=check,

@@ -133,6 +133,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # itself: whoever started it starts another.
     stuck_after: Seconds = 60
     max_job_seconds: Seconds = 3600
+    # Whether webhooks may be at addresses of private networks, and be told without TLS.
+    webhook_allow_private: bool = False
+    # For an attempt to deliver to a webhook, from the look at its name to the end of its answer.
+    webhook_timeout: Seconds = 10
     # How long a worker may hold an event before another one takes it over.
     lease: Seconds = 60
     # How long the workers pause when most jobs fail, before they try another one.

@@ -16,7 +16,7 @@ ROOMS = {
         *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
         *("season", "sharing", "webhooks", "export", "clients", "pages"),
     ],
-    "worker": ["metrics", "rides", "files", "queue", "jobs"],
+    "worker": ["metrics", "rides", "files", "queue", "webhooks", "jobs"],
     "ops": [
         *("embedded", "admin", "backups", "monitoring", "server", "importing", "demo", "live"),
         "simulation",

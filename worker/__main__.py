@@ -34,6 +34,7 @@ from worker.queue.inbox import Inbox
 from worker.queue.jobs import Job, Jobs, Unreadable
 from worker.queue.loop import Worker
 from worker.queue.pace import Pace
+from worker.webhooks.delivering import Deliveries
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def work(settings: Settings, stop: Event) -> None:
         open_redis(settings, longest_block=pace.block) as blocking,
         monitored(settings, "worker") as figures,
         closing(Pulse(client, consumer)) as pulse,
+        closing(Deliveries(settings, partial(figures.add, "bpt_webhook_attempts"))),
     ):
         figures.watch_pool(database.get_stats)
         jobs = make_jobs(database, client, settings, figures)

@@ -27,6 +27,7 @@ from api.webhooks.wire import (
 from shared.connections import AsyncDatabase
 
 _LAST: Final = 2**63 - 1  # of the ids
+_MARGIN: Final = 60.0  # seconds, more than a worker needs to note what became of an attempt
 _Place = Annotated[int, Meta(ge=0, le=_LAST)]
 
 
@@ -57,7 +58,7 @@ async def read_page(
 
 
 async def redeliver(request: Request[Any], caller: Caller) -> Response:
-    """Send a message again, with the same `webhook-id`; one that waits is sent anyway.
+    """Send a message again, now, with the same `webhook-id`; also one whose next attempt waits.
 
     It is of what was then: `GET /api/workouts/{id}` says what is now.
     """
@@ -67,7 +68,8 @@ async def redeliver(request: Request[Any], caller: Caller) -> Response:
         webhook = await store.get_webhook(connection, webhook_id, caller.user_id)
         if webhook is None:
             raise NotFound("no such delivery")
-        delivery = await store.redeliver(connection, webhook_id, delivery_id, caller.user_id)
+        lease = request.state["settings"].webhook_timeout + _MARGIN
+        delivery = await store.redeliver(connection, webhook_id, delivery_id, caller.user_id, lease)
         if delivery is None:
             raise NotFound("no such delivery")
         if not webhook.enabled:

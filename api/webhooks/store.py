@@ -117,9 +117,9 @@ async def change_webhook(
     """
     named = {"id": webhook_id, "user_id": user_id}
     change = {"url": url, "events": events and list(events), "enabled": enabled, "reason": reason}
-    await connection.execute(QUERIES["change_webhook"], {**named, **change})
     if enabled:
         await connection.execute(QUERIES["try_waiting_anew"], named)
+    await connection.execute(QUERIES["change_webhook"], {**named, **change})
     return await get_webhook(connection, webhook_id, user_id)
 
 
@@ -162,11 +162,14 @@ async def list_deliveries(
 
 
 async def redeliver(
-    connection: BoundedConnection, webhook_id: UUID, delivery_id: int, user_id: UUID
+    connection: BoundedConnection, webhook_id: UUID, delivery_id: int, user_id: UUID, lease: float
 ) -> Delivery | None:
-    """The delivery, which waits to be made anew; None if the user's webhook has no such one."""
+    """The delivery, which is to be made anew; None if the user's webhook has no such one.
+
+    ``lease``: seconds after which no worker is at it any more.
+    """
     named = {"webhook_id": webhook_id, "user_id": user_id, "id": delivery_id}
-    await connection.execute(QUERIES["redeliver"], named)
+    await connection.execute(QUERIES["redeliver"], {**named, "lease": lease})
     any_ = {"status": None, "before": None, "limit": 1}
     return await connection.row(Delivery, QUERIES["list_deliveries"], **named, **any_)
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.files.store import Upload
 from api.workouts.store import Workout
+from shared.figures import complete
 from shared.moments import Instant
 
 _DAY: Final = 86_400
@@ -142,6 +143,12 @@ class Delivery(Struct, rename="camel"):
     response_status: ResponseStatus
     problem: str | None
     payload: Annotated[dict[str, Any], Meta(description="The body, as it is sent")]
+
+    def __post_init__(self) -> None:
+        # A row has the figures that were stored; workers send, as the API shows, all that there are.
+        data = self.payload.get("data")
+        if isinstance(data, dict) and data.get("summary"):
+            self.payload = {**self.payload, "data": {**data, "summary": complete(data["summary"])}}
 
 
 class DeliveriesQuery(Struct):

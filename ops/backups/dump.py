@@ -37,7 +37,7 @@ _FUNCTIONS: Final = (
     *("webhook_upload", "is_webhook_for", "tell_webhooks", "tell_of_workout", "tell_of_upload"),
     *("note_change", "note_change_of_workout", "note_change_of_upload", "note_change_of_list"),
     *("note_change_of_share", "note_change_of_user", "note_change_of_records"),
-    "forget_webhooks_of_user",
+    "forget_log_of_user",
 )
 _TRIGGERS: Final = (
     *("workouts workouts_words", "workouts workouts_changed"),
@@ -50,8 +50,7 @@ _TRIGGERS: Final = (
     *("athlete_thresholds athlete_thresholds_noted", "other_thresholds other_thresholds_noted"),
     *("hidden_places hidden_places_noted", "shares shares_noted", "users users_noted"),
     *("sport_records sport_records_noted_new", "sport_records sport_records_noted"),
-    "sport_records sport_records_noted_gone",
-    *("users users_webhooks_forgotten", "users users_webhooks_gone"),
+    *("sport_records sport_records_noted_gone", "users users_log_forgotten"),
 )
 _MADE_ANEW: Final = re.compile(
     rf"\d+; \d+ \d+ (FUNCTION public ({'|'.join(_FUNCTIONS)})\("

@@ -52,7 +52,7 @@ def check_schema(patient: Patient) -> Iterator[Finding]:
 
 
 def check_backlog(patient: Patient, backlog: Backlog) -> Iterator[Finding]:
-    """Rides, files and dead letters that wait."""
+    """Rides, files, deliveries and dead letters that wait."""
     if backlog.oldest_completion > patient.patience:
         yield Finding(
             f"{backlog.completions} rides wait for their figures, the oldest for"
@@ -64,6 +64,12 @@ def check_backlog(patient: Patient, backlog: Backlog) -> Iterator[Finding]:
             f"{backlog.imports} files wait to be read, the oldest for"
             f" {in_words(backlog.oldest_import)}",
             "do workers live, and keep up? make status; more: make worker N=4",
+        )
+    if backlog.oldest_delivery > patient.patience:
+        yield Finding(
+            f"{backlog.deliveries} deliveries to webhooks wait, the oldest is due for"
+            f" {in_words(backlog.oldest_delivery)}",
+            "do workers live, and reach the internet? make status, and their log",
         )
     if backlog.dead_letters:
         yield Finding(

@@ -83,5 +83,7 @@ def _backlog(backlog: Backlog) -> Iterator[str]:
     yield f"rides       {backlog.completions} wait for their figures{since}"
     since = f", the oldest for {in_words(backlog.oldest_import)}" * bool(backlog.imports)
     yield f"files       {backlog.imports} wait to be read{since}"
+    since = f", due for {in_words(backlog.oldest_delivery)}" * bool(backlog.oldest_delivery)
+    yield f"deliveries  {backlog.deliveries} wait to be told to webhooks{since}"
     yield f"recomputes  {backlog.recomputes} rides wait for new figures"
     yield f"dead        {backlog.dead_letters} letters wait: make dead-letters"

@@ -109,9 +109,17 @@ _COUNTERS: Final = [
     ("bpt_given_up", "Events that became dead letters", ["kind"]),
     ("bpt_imports", "Files that were read, by what became of them", ["status"]),
     ("bpt_sweeps", "Sweeps: looks for overdue work", []),
+    (
+        "bpt_webhook_attempts",
+        "Attempts to deliver to webhooks, by what became of them",
+        ["outcome"],
+    ),
 ]
 _FROM_THE_START: Final = {
-    "worker": [("bpt_imports", status) for status in ("done", "duplicate", "failed")]
+    "worker": [
+        *(("bpt_imports", status) for status in ("done", "duplicate", "failed")),
+        *(("bpt_webhook_attempts", outcome) for outcome in ("delivered", "retried", "failed")),
+    ]
 }
 
 

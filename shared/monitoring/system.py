@@ -53,6 +53,8 @@ class Backlog:
     oldest_completion: float = 0
     imports: int = 0
     oldest_import: float = 0
+    deliveries: int = 0
+    oldest_delivery: float = 0
     recomputes: int = 0
     dead_letters: int = 0
     in_use_for: float = 0  # seconds since the first user came
@@ -196,9 +198,14 @@ def _figures_of_backlog(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
         "completions": float(backlog.completions),
         "imports": float(backlog.imports),
         "recomputes": float(backlog.recomputes),
+        "deliveries": float(backlog.deliveries),
     }
-    oldest = {"completions": backlog.oldest_completion, "imports": backlog.oldest_import}
-    yield _by("what", "bpt_waiting", "Rides and files that wait for workers", waiting)
+    oldest = {
+        "completions": backlog.oldest_completion,
+        "imports": backlog.oldest_import,
+        "deliveries": backlog.oldest_delivery,
+    }
+    yield _by("what", "bpt_waiting", "Rides, files and deliveries that wait for workers", waiting)
     yield _by("what", "bpt_waiting_oldest_seconds", "For how long the oldest has waited", oldest)
     yield _gauge("bpt_dead_letters", "Dead letters that wait for a person", backlog.dead_letters)
 

@@ -258,6 +258,19 @@ FOR UPDATE OF workouts SKIP LOCKED
 -- Delete answers that nobody can ask for again.
 DELETE FROM idempotency_keys WHERE created_at < now() - interval '1 day'
 
+-- name: purge_deliveries
+-- Delete what was delivered to webhooks, or could not be, a month ago; in portions. What waits goes where
+-- its webhook is disabled.
+DELETE FROM webhook_deliveries
+WHERE id IN (
+    SELECT delivery.id
+    FROM webhook_deliveries AS delivery
+    JOIN webhooks ON webhooks.id = webhook_id
+    WHERE delivery.created_at < now() - interval '30 days'
+        AND (status <> 'waiting' OR disabled_at IS NOT NULL)
+    LIMIT 5000
+)
+
 -- name: purge_users
 -- Delete deleted users without workouts, after the delay of find_orphaned.
 DELETE FROM users

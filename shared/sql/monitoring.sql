@@ -3,10 +3,12 @@
 SELECT set_config('statement_timeout', %(ms)s::int::text, true)
 
 -- name: read_backlog
--- What waits for workers by what the rows say, for how long the oldest has, and the clock.
+-- What waits for workers by what the rows say, for how long the oldest has, and the clock. A delivery
+-- waits for them once it is due and its webhook was last tried: a slow receiver is no fault of theirs.
 SELECT
     completions.waiting AS completions, completions.oldest AS oldest_completion,
     imports.waiting AS imports, imports.oldest AS oldest_import,
+    deliveries.waiting AS deliveries, deliveries.oldest AS oldest_delivery,
     (SELECT count(*) FROM workouts WHERE stale) AS recomputes,
     (SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL) AS dead_letters,
     (
@@ -25,7 +27,31 @@ FROM (
         coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest
     FROM uploads
     WHERE status IN ('queued', 'processing')
-) AS imports
+) AS imports, (
+    SELECT coalesce(sum(waiting), 0)::bigint AS waiting,
+        coalesce(
+            extract(
+                epoch FROM now() - min(greatest(due_since, tried_at))
+                    FILTER (WHERE due_since IS NOT NULL)
+            ), 0
+        )::float8 AS oldest
+    FROM (
+        SELECT count(*) AS waiting, max(tried_at) AS tried_at,
+            min(due_at) FILTER (
+                WHERE due_at <= now() AND NOT EXISTS (
+                    SELECT FROM webhook_deliveries AS earlier
+                    WHERE earlier.webhook_id = delivery.webhook_id
+                        AND earlier.subject_id = delivery.subject_id
+                        AND earlier.status = 'waiting' AND earlier.id < delivery.id
+                )
+            ) AS due_since
+        FROM webhook_deliveries AS delivery
+        JOIN webhooks ON webhooks.id = webhook_id AND disabled_at IS NULL
+        JOIN active_users ON active_users.id = user_id
+        WHERE status = 'waiting'
+        GROUP BY webhook_id
+    ) AS of_webhook
+) AS deliveries
 
 -- name: count_completions
 -- How many rides are over and wait for their figures.

@@ -61,11 +61,12 @@ WHERE id = %(id)s AND user_id = %(user_id)s
 RETURNING id
 
 -- name: try_waiting_anew
--- What waits of a webhook that is let in again is tried at once, and again for as long as anything new.
+-- What waits of a disabled webhook that is to be let in is tried at once, and for as long as anything
+-- new.
 UPDATE webhook_deliveries SET due_at = now(), attempts = 0, first_tried_at = NULL
 FROM webhooks
 WHERE webhooks.id = webhook_id AND webhook_id = %(id)s AND user_id = %(user_id)s
-    AND status = 'waiting'
+    AND disabled_at IS NOT NULL AND status = 'waiting'
 
 -- name: rotate_secret
 -- Sign with a new secret; with the old one beside it for so many seconds. The one before ends now.
@@ -98,9 +99,14 @@ ORDER BY webhook_deliveries.id DESC
 LIMIT %(limit)s
 
 -- name: redeliver
--- Have an ended delivery tried anew, at once. One that waits is tried anyway.
+-- Have a delivery tried anew, at once: one that has ended, or that waits for its next attempt. Not one
+-- that a worker may be sending, as after its last attempt began for less than a lease.
 UPDATE webhook_deliveries SET
     status = 'waiting', due_at = now(), attempts = 0, first_tried_at = NULL
 FROM webhooks
 WHERE webhooks.id = webhook_id AND webhook_deliveries.id = %(id)s
-    AND webhook_id = %(webhook_id)s AND user_id = %(user_id)s AND status <> 'waiting'
+    AND webhook_id = %(webhook_id)s AND user_id = %(user_id)s
+    AND (
+        status <> 'waiting'
+        OR (due_at > now() AND tried_at < now() - make_interval(secs => %(lease)s))
+    )

@@ -90,6 +90,11 @@ def purge_answers(connection: DatabaseConnection) -> None:
     connection.execute(QUERIES["purge_answers"])
 
 
+def purge_deliveries(connection: DatabaseConnection) -> None:
+    """Delete what was told to webhooks a month ago, a portion at a time."""
+    connection.execute(QUERIES["purge_deliveries"])
+
+
 def expire_samples(connection: DatabaseConnection, days: int, most: int) -> list[UUID]:
     """Delete the samples of rides that ended so many days ago; the rides, so many at most."""
     return _ids(connection, "expire_samples", days=days, most=most)

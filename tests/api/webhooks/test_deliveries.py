@@ -1,5 +1,7 @@
 """The log of deliveries, and sending again by hand."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.api.answers import problem_of
@@ -82,14 +84,23 @@ def test_a_delivery_that_has_ended_is_made_again(
     told = again.json()["delivery"]
     assert (told["id"], told["status"], told["attempts"]) == (delivery, "waiting", 0)
     assert told["nextAttemptAt"] < "2100"
-    assert rider.client.post(place).json()["delivery"] == told  # it waits already
 
 
-def test_one_that_waits_keeps_its_time(rider: Rider, deliver: Deliver) -> None:
-    """A worker may be sending it: taken away from that, it would be sent twice at a time."""
+def test_one_whose_next_attempt_is_hours_away_is_made_now(rider: Rider, deliver: Deliver) -> None:
+    webhook_id = make_webhook(rider)["webhook"]["id"]
+    long_ago = {"tried_at": "2026-01-01T00:00:00Z", "due_at": "2100-01-01T00:00:00Z"}
+    delivery = deliver(webhook_id, "waiting", attempts=9, **long_ago)
+    again = rider.client.post(f"/api/webhooks/{webhook_id}/deliveries/{delivery}/redeliver")
+    told = again.json()["delivery"]
+    assert (told["attempts"], told["nextAttemptAt"] < "2100") == (0, True)
+
+
+def test_one_that_a_worker_is_sending_stays_with_it(rider: Rider, deliver: Deliver) -> None:
+    """Taken away from that, it would be sent twice at a time."""
     webhook_id = make_webhook(rider)["webhook"]["id"]
     due = "2100-01-01T00:00:00Z"
-    delivery = deliver(webhook_id, "waiting", due_at=due, attempts=2)
+    now = datetime.now(UTC)
+    delivery = deliver(webhook_id, "waiting", due_at=due, tried_at=now, attempts=2)
     again = rider.client.post(f"/api/webhooks/{webhook_id}/deliveries/{delivery}/redeliver")
     told = again.json()["delivery"]
     assert (told["attempts"], told["nextAttemptAt"]) == (2, due)

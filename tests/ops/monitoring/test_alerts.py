@@ -198,6 +198,26 @@ def test_stopped_workers_and_a_queue_that_grows_fire(service: Service) -> None:
     assert fires("RidesWait", lasting("RidesWait", service))
 
 
+def test_deliveries_that_no_worker_takes_fire(service: Service) -> None:
+    """Those behind an earlier one, and what waits of a webhook that was just tried, do not."""
+    stop(service.worker)
+    execute(
+        service,
+        """
+        INSERT INTO webhooks (user_id, url, events, secret)
+        SELECT id, 'https://example.com', '{workout.completed}', 'whsec_' FROM users;
+        INSERT INTO webhook_deliveries (webhook_id, message_id, event, subject_id, payload, due_at)
+        SELECT id, 'msg', 'workout.completed', id, '{}', now() + hours * interval '1 hour'
+        FROM webhooks, unnest(ARRAY[1, -2]) AS hours
+        """,
+    )
+    assert not is_pending("DeliveriesWait", now(service))
+    execute(service, "UPDATE webhook_deliveries SET due_at = now() - interval '20 minutes'")
+    assert fires("DeliveriesWait", lasting("DeliveriesWait", service))
+    execute(service, "UPDATE webhook_deliveries SET tried_at = now() - interval '1 minute'")
+    assert not is_pending("DeliveriesWait", now(service))
+
+
 def complete_a_ride(service: Service) -> None:
     ride = service.rider.start()
     service.rider.upload(ride, [{"timestamp": T0, "power": 200}])

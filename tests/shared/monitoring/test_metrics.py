@@ -70,7 +70,7 @@ def test_the_servers_are_told_of(watched: Service) -> None:
     queues = {each.labels["queue"] for each in readings if each.name == "bpt_queue_events"}
     assert queues == {"prompt", "checkpoints", "imports", "recomputes"}
     waiting = {each.labels["what"] for each in readings if each.name == "bpt_waiting"}
-    assert waiting == {"completions", "imports", "recomputes"}
+    assert waiting == {"completions", "imports", "recomputes", "deliveries"}
     eventually(lambda: total(watched.read(), "bpt_sweeps_total") >= 1)
 
 

@@ -22,6 +22,7 @@ from shared.sql import load_queries
 from tests.worker.interruptions import refusing
 from tests.worker.readings import steady
 from tests.worker.waiting import eventually
+from tests.worker.webhooks.telling import Webhooks
 from tests.worker.workouts import Workouts, pending
 from worker.jobs.dispatch import Dispatcher
 from worker.jobs.fold import FoldJob, fold
@@ -375,3 +376,27 @@ def test_the_append_only_file_is_written_anew_once_in_each_run_of_redis(
     redis_client.set(REWRITTEN, "the run before")
     Sweeper(database, redis_client, settings).sweep()
     eventually(lambda: is_idle() and rewrites() == before + 2)
+
+
+def test_what_was_told_a_month_ago_is_deleted(
+    workouts: Workouts, sweeper: Sweeper, database: Database
+) -> None:
+    """What waits stays, as long as its webhook is not disabled."""
+    webhooks = Webhooks(database)
+    webhook, disabled = webhooks.add(workouts.user_id), webhooks.add(workouts.user_id)
+    webhooks.run("UPDATE webhooks SET disabled_at = now() WHERE id = %s", [disabled])
+    ride = workouts.start()
+    told = [webhooks.tell(each, ride) for each in (webhook, webhook, webhook, webhook, disabled)]
+    aged = (
+        "UPDATE webhook_deliveries SET status = %s, created_at = now() - %s::interval WHERE id = %s"
+    )
+    for delivery, status, age in zip(
+        told,
+        ("delivered", "failed", "waiting", "delivered", "waiting"),
+        ("31 days", "31 days", "31 days", "29 days", "31 days"),
+        strict=True,
+    ):
+        webhooks.run(aged, [status, age, delivery])
+    sweeper.sweep()
+    assert [row["id"] for row in webhooks.deliveries(webhook)] == told[2:4]
+    assert webhooks.deliveries(disabled) == []

@@ -184,17 +184,25 @@ def test_nothing_is_told_of_what_is_rolled_back(workouts: Workouts, webhooks: We
     assert webhooks.told(webhook) == []
 
 
-def test_of_a_deleted_user_nothing_is_left_to_tell(workouts: Workouts, webhooks: Webhooks) -> None:
-    """At once, and not only when the workers remove the rides."""
-    webhooks.add(workouts.user_id)
-    workouts.set_status(workouts.start(), "DELETED")
-    kept = workouts.start()
-    webhooks.run("UPDATE users SET deleted_at = now() WHERE id = %s", [workouts.user_id])
-    count = "SELECT (SELECT count(*) FROM webhooks) + (SELECT count(*) FROM webhook_deliveries)"
-    changes = "SELECT * FROM changes WHERE user_id = %s"
-    assert webhooks.rows(f"{count} AS left_over") == [{"left_over": 0}]
-    webhooks.run("UPDATE workouts SET title = 'x' WHERE id = %s", [kept])
-    assert webhooks.rows(changes, [workouts.user_id]) == []
+def test_with_a_user_goes_all_that_was_to_be_told_and_what_has_changed(
+    workouts: Workouts, webhooks: Webhooks
+) -> None:
+    """Also the workers that remove what belongs to a deleted user note nothing more of it."""
+    user, left = workouts.user_id, "SELECT * FROM changes WHERE user_id = %s"
+    webhooks.add(user)
+    ride = workouts.start()
+    workouts.set_status(ride, "DELETED")
+    assert webhooks.rows(left, [user])
+    webhooks.run("UPDATE users SET deleted_at = now() WHERE id = %s", [user])
+    webhooks.run("DELETE FROM changes")
+    webhooks.run("UPDATE workouts SET title = 'x' WHERE id = %s", [ride])
+    assert webhooks.rows(left, [user]) == []
+    webhooks.run("UPDATE users SET deleted_at = NULL WHERE id = %s", [user])
+    webhooks.run("UPDATE workouts SET title = 'y' WHERE id = %s", [ride])
+    webhooks.run("DELETE FROM users WHERE id = %s", [user])
+    for rows in (left, "SELECT * FROM webhooks WHERE user_id = %s"):
+        assert webhooks.rows(rows, [user]) == []
+    assert webhooks.rows("SELECT * FROM webhook_deliveries") == []
 
 
 def _changes(webhooks: Webhooks, user_id: str) -> list[tuple[str, str, bool]]:

@@ -1,0 +1,1 @@
+"""Webhooks: what was noted beside the changes is delivered, and holds up nobody."""
