@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, cast
 from uuid import uuid4
@@ -34,6 +34,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "add_laps": {"laps": [{"end": T0}]},
     "send_file": {"samples": []},
     "put_places": {"places": []},
+    "share_with": {"email": "coach@example.com"},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
@@ -54,11 +55,12 @@ DOCUMENT = document(SUBJECTS, "1")
 
 @dataclass(frozen=True)
 class Described:
-    """An operation as the document has it."""
+    """An operation as the document has it, and what a call of it has in the query besides."""
 
     method: str
     path: str
     content: Mapping[str, Any]
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -109,14 +111,16 @@ def call(
     key_id: str = "0" * 16,
     upload_id: str = str(uuid4()),
     share_id: str = str(uuid4()),
+    athlete_id: str = str(uuid4()),
     **headers: str,
 ) -> httpx2.Response:
     """A call that a key with the scope could make; of a stream no more than its head is read."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     path = path.replace("{upload}", upload_id)
-    path = path.replace("{share}", share_id)
+    path = path.replace("{share}", share_id).replace("{athlete}", athlete_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
-    query, body = QUERIES.get(operation.content["operationId"]), operation.body
+    query = {**QUERIES.get(operation.content["operationId"], {}), **operation.query}
+    body = operation.body
     with httpx2.stream(
         operation.method, service + path, params=query, json=body, headers=headers
     ) as response:
@@ -283,7 +287,7 @@ def test_a_key_that_lacks_the_scope_is_403(
 
 @every_guarded
 def test_a_key_with_just_the_scope_may_do_it(
-    rider: Rider, service: str, make_api_key: MakeKey, operation: Described
+    rider: Rider, make_rider: Any, service: str, make_api_key: MakeKey, operation: Described
 ) -> None:
     session = operation.content["operationId"] in NEEDS_SESSION
     key, other = (
@@ -291,7 +295,8 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id),
     )
     workout = begun(rider)
-    places = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout))
+    things = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout))
+    places = (*things, offered_to(rider, make_rider()))
     response = call(service, operation, *places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
@@ -305,6 +310,13 @@ def upload_of(one: Rider) -> str:
 
 def share_of(one: Rider, workout: str) -> str:
     return str(one.client.post(f"/api/workouts/{workout}/share").json()["share"]["id"])
+
+
+def offered_to(reader: Rider, athlete: Rider) -> str:
+    """The id of an athlete who has offered a reader to read everything."""
+    wanted = {"email": reader.account.email}
+    assert athlete.client.post("/api/shares", json=wanted).status_code == 201
+    return athlete.account.user_id
 
 
 def begun(one: Rider) -> str:
@@ -351,11 +363,12 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))
-    malformed = [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    theirs_id = theirs.account.user_id
+    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()), str(uuid4()))
+    malformed = [(name,) * 5 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
         call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id, upload_of(theirs), share), absent, *malformed]
+        for place in [(workout, key_id, upload_of(theirs), share, theirs_id), absent, *malformed]
     ]
     for answer in answers:
         problem_of(answer, 404)

@@ -134,6 +134,7 @@ def spend(day: Day, email: str) -> dict[str, Any]:
     ride(day)
     look(day)
     show(day)
+    let_in(day)
     correct(day)
     send_file(day)
     end(day, account)
@@ -199,6 +200,23 @@ def show(day: Day) -> None:
     day.call("get_shared_curve")
     for name in ("list_shares", "get_shared", "watch_shared", "get_shared_card", "revoke_share"):
         day.call(name)
+
+
+def let_in(day: Day) -> None:
+    """A coach, whom the rider lets in, and another, who declines."""
+    rider, coach = day.client.headers["Authorization"], f"{token_hex(6)}@example.com"
+    account = {**BY_NAME["log_in"].example, "email": coach}
+    assert day.client.post("/api/users", json={**account, "timeZone": "UTC"}).status_code == 201
+    day.places["athlete"] = day.client.get("/api/users/me").json()["user"]["id"]
+    session = day.client.post("/api/sessions", json=account).json()["secret"]
+    for name in ("leave_athlete", "accept_athlete"):
+        day.call("share_with", json={"email": coach})
+        day.sign_in(session)
+        day.call("list_athletes")
+        day.call(name)
+        day.call("list_athletes")
+        day.client.headers["Authorization"] = rider
+    day.call("list_shares")
 
 
 def correct(day: Day) -> None:
