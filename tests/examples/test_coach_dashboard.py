@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 from examples.coach_dashboard import HEADS, Coach
 from tests.api.answers import seconds_of
@@ -16,9 +17,9 @@ def run(service: str, key: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_prints_every_athlete_and_who_waits(
-    service: str, make_rider: type[Rider], rider: Rider
+    service: str, make_rider: Callable[[], Rider], rider: Rider
 ) -> None:
-    coach, other = make_rider(), make_rider()  # type: ignore[call-arg]
+    coach, other = make_rider(), make_rider()
     rider.client.patch("/api/users/me", json={"displayName": "Ada"})
     thresholds = {"effectiveFrom": "2020-01-01", "ftp": 200}
     rider.client.put("/api/users/me/thresholds", json=thresholds)

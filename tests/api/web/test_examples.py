@@ -133,8 +133,8 @@ def spend(day: Day, email: str) -> dict[str, Any]:
     manage_account(day)
     ride(day)
     look(day)
-    show(day)
     let_in(day)
+    show(day)
     correct(day)
     send_file(day)
     end(day, account)
@@ -216,7 +216,6 @@ def let_in(day: Day) -> None:
         day.call(name)
         day.call("list_athletes")
         day.client.headers["Authorization"] = rider
-    day.call("list_shares")
 
 
 def correct(day: Day) -> None:
