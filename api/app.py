@@ -49,13 +49,13 @@ from api.ingest.stream_writer import StreamWriter
 from api.ingest.unknown import FirstBatches
 from api.ingest.waiting import WaitingBytes, keep_shares
 from api.live import routes as live
-from api.live.store import find_shut_keys
+from api.live.store import find_shut_keys, find_shut_readers
 from api.live.viewers import Viewers
 from api.live.watching import Watching
 from api.pages import routes as pages
 from api.pages.errors import for_browsers
 from api.season import ftp_suggestion, records, thresholds, totals
-from api.sharing import shared, shares
+from api.sharing import athletes, people, shared, shares
 from api.sharing.store import find_shut_shares
 from api.web import docs, problem_pages
 from api.web.access_log import AccessLog
@@ -117,6 +117,8 @@ SUBJECTS: Final = (
     remedies.OPERATIONS,
     live.OPERATIONS,
     shares.OPERATIONS,
+    people.OPERATIONS,
+    athletes.OPERATIONS,
     shared.OPERATIONS,
     webhooks.OPERATIONS,
     ride_file.OPERATIONS,
@@ -124,7 +126,7 @@ SUBJECTS: Final = (
     health.OPERATIONS,
 )
 # By what somebody watches a ride → which of them hold no more.
-SHUT: Final = {"key": find_shut_keys, "share": find_shut_shares}
+SHUT: Final = {"key": find_shut_keys, "reader": find_shut_readers, "share": find_shut_shares}
 OPERATIONS: Final = tuple(each for subject in SUBJECTS for each in subject.operations)
 # What is only there for clients of the original service. The document, which is of our own API,
 # leaves it out: docs/existing-clients.md has it.

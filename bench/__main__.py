@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bench import (
+    coaching,
     completion,
     fairness,
     files,
@@ -43,6 +44,7 @@ MEASUREMENTS: Final[dict[str, Callable[[System, Options], Iterable[Figure]]]] = 
     "history": history.measure,
     "fairness": fairness.measure,
     "live": live.measure,
+    "coaching": coaching.measure,
 }
 _DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 

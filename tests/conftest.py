@@ -179,6 +179,13 @@ def _is_ready(url: str) -> bool:
 @pytest.fixture
 def make_rider(service: str, database_url: str) -> Iterator[Callable[[], Rider]]:
     """Makes users that nobody else has."""
+    with making_riders(service, database_url) as make:
+        yield make
+
+
+@contextmanager
+def making_riders(service: str, database_url: str) -> Iterator[Callable[[], Rider]]:
+    """Makes users that nobody else has, whose connections end with the block."""
     clients = []
 
     def make() -> Rider:

@@ -25,7 +25,7 @@ from api.identity.wire import KeyList, RiderAnswer
 from api.season.records import RecordList
 from api.season.store import list_records, list_thresholds
 from api.season.thresholds import ThresholdsList
-from api.sharing.store import get_hidden, list_shares
+from api.sharing.store import get_hidden, list_people, list_shares
 from api.sharing.wire import Places, ShareList
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
@@ -179,7 +179,8 @@ class _Export:
         return RecordList(ALL, await list_records(self._database, self.user_id))
 
     async def _shares(self) -> ShareList:
-        return ShareList(await list_shares(self._database, self.user_id))
+        shares = await list_shares(self._database, self.user_id)
+        return ShareList(shares, await list_people(self._database, self.user_id))
 
     async def _places(self) -> Places:
         return Places((await get_hidden(self._database, self.user_id)).places)

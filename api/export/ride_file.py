@@ -207,6 +207,7 @@ OPERATIONS = Operations(
             query=FileQuery,
             media=tuple(each.media for each in _FORMATS.values()),
             refusals=READ_REFUSALS | CONFLICT,
+            takes_athlete=True,
         ),
     ),
 )

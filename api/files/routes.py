@@ -450,6 +450,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: UploadList},
             "read",
             query=UploadsQuery,
+            takes_athlete=True,
         ),
         Operation(
             "GET",
@@ -460,6 +461,7 @@ OPERATIONS = Operations(
             or_scope="upload",
             query=WaitQuery,
             prefer=PREFER_WAIT,
+            takes_athlete=True,
         ),
         Operation(
             "GET",
@@ -469,6 +471,7 @@ OPERATIONS = Operations(
             "read",
             media=(OCTETS,),
             refusals={HTTPStatus.TOO_MANY_REQUESTS: "Too many reads of the caller's are under way"},
+            takes_athlete=True,
         ),
     ),
 )

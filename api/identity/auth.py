@@ -17,7 +17,8 @@ from api.identity.cookies import CSRF_HEADER, key_of_page
 from api.web.cache import Cache, Entry
 from api.web.cors import is_from_elsewhere
 from api.web.headers import header
-from api.web.problems import Forbidden, MissingScope, Unauthorized
+from api.web.problems import Forbidden, MissingScope, NotFound, Unauthorized
+from api.web.routing import ATHLETE
 from shared.connections import AsyncDatabase, BoundedConnection
 from shared.credentials import hash_key, key_id_of, make_key
 
@@ -27,6 +28,8 @@ REVOCATION_BOUND: Final = 5.0
 OUTAGE_BOUND: Final = 3600.0
 # How long after logging in a session may do what cannot be undone.
 _FRESH: Final = timedelta(minutes=10)
+_READ: Final = "read"
+_NO_ATHLETE: Final = "no such athlete: `GET /api/athletes` lists those who have let you in"
 _NO_HASH: Final = bytes(32)
 _NO_KEY: Final = "the API key is malformed, unknown, revoked or expired"
 # Whoever sends no key, where that is allowed: a user without password, by a key that nobody has.
@@ -37,14 +40,31 @@ _LOCAL: Final = b"local"  # in place of a key's hash, which is longer
 
 
 @dataclass(frozen=True)
+class Reading:
+    """Who reads an athlete's data, and by which share of the athlete's."""
+
+    reader_id: UUID
+    share_id: UUID
+
+
+@dataclass(frozen=True)
 class Caller:
-    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did."""
+    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did.
+
+    ``reading``: where ``user_id`` is an athlete whose data another user reads, and nothing else.
+    """
 
     user_id: UUID
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None
     session_since: datetime | None = None
+    reading: Reading | None = None
+
+    @property
+    def own_id(self) -> UUID:
+        """Whose key it is, whoever's data it reads."""
+        return self.reading.reader_id if self.reading else self.user_id
 
 
 class Authenticator:
@@ -66,6 +86,7 @@ class Authenticator:
         self._origins = origins
         self._callers = Cache[bytes, Caller](100_000, REVOCATION_BOUND, OUTAGE_BOUND)
         self._used: set[str] = set()
+        self._read: set[UUID] = set()
 
     async def authenticate(
         self, request: HTTPConnection[Any], *scopes: str, in_query: bool = False
@@ -98,6 +119,31 @@ class Authenticator:
             raise MissingScope(f"this API key lacks the scope `{named}`")
         self._used.add(caller.key_id)
         return caller
+
+    async def read_as(self, caller: Caller, athlete: str) -> Caller:
+        """The caller as a reader of what is an athlete's, by the athlete's id.
+
+        Asked anew each time: who is not let in any more reads nothing more. Raises MissingScope;
+        NotFound alike for an athlete who does not let the caller in and for an id of nobody.
+        """
+        _require_person(caller)
+        if _READ not in caller.scopes:
+            raise MissingScope(f"this API key lacks the scope `{_READ}`")
+        try:
+            athlete_id = UUID(athlete)
+        except ValueError:
+            raise NotFound(_NO_ATHLETE) from None
+        share_id = await store.find_athlete_share(self._database, caller.user_id, athlete_id)
+        if share_id is None:
+            raise NotFound(_NO_ATHLETE)
+        self._read.add(share_id)
+        return Caller(
+            athlete_id,
+            caller.key_id,
+            frozenset({_READ}),
+            caller.expires_at,
+            reading=Reading(caller.user_id, share_id),
+        )
 
     def remembered(self, text: str, scope: str) -> Entry[Caller] | None:
         """As ``open``, where that needs no look and raises nothing; None says nothing."""
@@ -141,7 +187,10 @@ class Authenticator:
         self._callers.confirm(at)
 
     async def note_use(self) -> None:
-        """Write ``last_used_at`` of the keys used since the last call."""
+        """Write when keys and shares were used, of those that were since the last call."""
+        read, self._read = self._read, set()
+        if read:
+            await store.note_reads(self._database, read)
         used, self._used = self._used, set()
         if used:
             await store.touch_keys(self._database, used)
@@ -164,14 +213,28 @@ class Authenticator:
 
 
 async def authenticate(
-    request: HTTPConnection[Any], *scopes: str, in_query: bool = False
+    request: HTTPConnection[Any],
+    *scopes: str,
+    in_query: bool = False,
+    takes_athlete: bool = False,
 ) -> Caller:
     """The caller of a request to an operation that any of ``scopes`` allows.
 
-    Raises Unauthorized, Forbidden.
+    ``takes_athlete``: `athlete` in the query makes it a reader of that athlete's data. Raises
+    Unauthorized, Forbidden, NotFound.
     """
     authenticator: Authenticator = request.scope["state"]["authenticator"]
-    return await authenticator.authenticate(request, *scopes, in_query=in_query)
+    caller = await authenticator.authenticate(request, *scopes, in_query=in_query)
+    if not (takes_athlete and request.scope["query_string"]):
+        return caller
+    athlete = request.query_params.get(ATHLETE)
+    return await authenticator.read_as(caller, athlete) if athlete else caller
+
+
+def _require_person(caller: Caller) -> None:
+    """Raises Forbidden for who acts in another's name: it reads that user's data alone."""
+    if caller.key_id == LOCAL_KEY:
+        raise Forbidden("this needs a key of your own: requests without one read no athlete's data")
 
 
 def refuse_local(caller: Caller) -> None:

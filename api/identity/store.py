@@ -19,6 +19,7 @@ from shared.credentials import SCOPES, NewKey
 from shared.sql import load_queries
 
 QUERIES = load_queries("users")
+_ATHLETES = load_queries("athletes")
 _MARK_STALE_FROM = load_queries("riders")["mark_stale_from"]
 
 
@@ -59,6 +60,11 @@ class ProviderUser:
 
     id: UUID
     disabled: bool
+
+
+@dataclass(frozen=True)
+class _Share:
+    id: UUID
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,25 @@ async def touch_keys(database: AsyncDatabase, key_ids: Collection[str]) -> None:
     """Note that these keys have just been used."""
     async with database.connection() as connection:
         await connection.execute(QUERIES["touch_keys"], {"ids": list(key_ids)})
+
+
+# Athletes and who reads what is theirs.
+
+
+async def find_athlete_share(
+    database: AsyncDatabase, user_id: UUID, athlete_id: UUID
+) -> UUID | None:
+    """By which share a user reads an athlete's data now; None if by none."""
+    query, ids = _ATHLETES["find_athlete_share"], {"user_id": user_id, "athlete_id": athlete_id}
+    async with database.connection() as connection:
+        found = await connection.row(_Share, query, **ids)
+    return found.id if found else None
+
+
+async def note_reads(database: AsyncDatabase, share_ids: Collection[UUID]) -> None:
+    """Note that somebody has just read by these shares."""
+    async with database.connection() as connection:
+        await connection.execute(_ATHLETES["note_reads"], {"ids": list(share_ids)})
 
 
 async def list_keys(database: AsyncDatabase, user_id: UUID) -> list[Key]:
@@ -290,6 +315,7 @@ async def delete_user(connection: BoundedConnection, user_id: UUID) -> None:
     """Delete a user's keys, files and personal data; workers remove the rest later."""
     for query in ("delete_user", "delete_keys", "delete_files", "delete_answers"):
         await connection.execute(QUERIES[query], {"user_id": user_id})
+    await connection.execute(_ATHLETES["delete_reading"], {"user_id": user_id})
 
 
 async def write_audit(

@@ -61,8 +61,13 @@ async def watch_workout(request: LiveRequest, caller: Caller) -> Response:
     query = read_query(request, LiveQuery)
     wish = Wish(channels_of(query.channels), query.every)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    ticket = Ticket("key", caller.key_id, caller.user_id)
-    return begin(request, ticket, workout, wish, _PLAIN, query.from_)
+    return begin(request, _ticket_of(caller), workout, wish, _PLAIN, query.from_)
+
+
+def _ticket_of(caller: Caller) -> Ticket:
+    if caller.reading is None:
+        return Ticket("key", caller.key_id, caller.user_id)
+    return Ticket("reader", f"{caller.key_id} {caller.reading.share_id}", caller.user_id)
 
 
 def begin(
@@ -100,6 +105,7 @@ OPERATIONS = Operations(
             query=LiveQuery,
             media=(MEDIA,),
             refusals=WATCH_REFUSALS,
+            takes_athlete=True,
         ),
     ),
 )

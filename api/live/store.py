@@ -37,6 +37,13 @@ async def find_watched(database: AsyncDatabase, ids: Collection[UUID]) -> dict[U
     return {each.id: each for each in found}
 
 
+async def find_shut_readers(database: AsyncDatabase, ids: Collection[str]) -> set[str]:
+    """Of these pairs of a key and a share with its user, those that open nothing any more."""
+    async with database.connection() as connection:
+        found = await connection.rows(_Id, QUERIES["find_shut_readers"], ids=list(ids))
+    return {each.id for each in found}
+
+
 async def find_shut_keys(database: AsyncDatabase, ids: Collection[str]) -> set[str]:
     """Of these keys, those that open nothing any more."""
     async with database.connection() as connection:

@@ -21,7 +21,9 @@ _RETRY_AFTER: Final = 10  # seconds
 
 @dataclass(frozen=True)
 class Ticket:
-    """By what somebody watches: the ``id`` of an API key (``kind`` "key") or of a share.
+    """By what somebody watches: the ``id`` of an API key (``kind`` "key") or of a link ("share").
+
+    Of who reads an athlete's data ("reader") it is the key's and that of the share with its user.
 
     ``user_id``: whose ride it is.
     """

@@ -102,6 +102,7 @@ async def show_account(request: PagesRequest, visitor: Visitor) -> Response:
         sessions=[_key_row(each, caller.key_id) for each in keys if each.session],
         time_zones=_time_zones(),
         shares=await sharing.list_shares(database, caller.user_id),
+        people=await sharing.list_people(database, caller.user_id),
         places=msgspec.to_builtins(hidden.places),
         rides=[row_of(each) for each in rides.workouts],
     )

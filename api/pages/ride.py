@@ -188,4 +188,4 @@ def marks_of(ride: Mapping[str, Any]) -> list[str]:
     return found
 
 
-PAGES: Final = (Page("/rides/{id}", show_ride),)
+PAGES: Final = (Page("/rides/{id}", show_ride, takes_athlete=True),)

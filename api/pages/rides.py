@@ -15,6 +15,7 @@ from api.pages.templates import page
 from api.pages.visitor import PagesRequest, Visitor
 from api.pages.weeks import show_weeks, today_of
 from api.web.query import read_query
+from api.web.routing import ATHLETE
 from api.workouts.listing import Listing, ListQuery
 from api.workouts.routes import read_list
 
@@ -47,6 +48,7 @@ async def show_rides(request: PagesRequest, visitor: Visitor) -> Response:
         total=msgspec.to_builtins(found.pagination).get("total"),
         older=_older(chosen, found.pagination.next_cursor),
         chosen=chosen,
+        is_narrowed=bool(chosen.keys() - {ATHLETE}),
         is_later=bool(query.cursor),
         chips=list(_chips(chosen, today_of(zone))),
         columns=list(_columns(query, chosen)),
@@ -96,4 +98,4 @@ def _columns(query: Listing, chosen: Parameters) -> Iterator[Column]:
         yield Column(name, _address(wanted) if sort else None, state)
 
 
-PAGES: Final = (Page("/rides", show_rides),)
+PAGES: Final = (Page("/rides", show_rides, takes_athlete=True),)

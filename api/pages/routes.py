@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from api.pages import (
     account,
+    athletes,
     entrance,
     home,
     imports,
@@ -28,6 +29,7 @@ PAGES: Final = (
     *ride.PAGES,
     *shared_ride.PAGES,
     *season.PAGES,
+    *athletes.PAGES,
     *imports.PAGES,
     *account.PAGES,
     *webhooks.PAGES,

@@ -29,12 +29,15 @@ class Page:
     """A page. ``show`` answers GET, ``act`` the POST of a form on it.
 
     ``is_public``: strangers see it, too; else they are sent to sign in and come back.
+    ``takes_athlete``: with `athlete` in its query it shows the data of somebody who has let the
+    visitor in, and changes nothing.
     """
 
     path: str
     show: Show | None = None
     act: Act | None = None
     is_public: bool = False
+    takes_athlete: bool = False
 
 
 class PageEndpoint:
@@ -65,7 +68,7 @@ class PageEndpoint:
         raise MethodNotAllowed(detail, headers={"Allow": allowed})
 
     async def _show(self, request: PagesRequest, show: Show) -> Response:
-        visitor = await visitor_of(request)
+        visitor = await visitor_of(request, takes_athlete=self._page.takes_athlete)
         if not (visitor.signed_in or self._page.is_public):
             return _to_sign_in(request)
         response = await show(request, visitor)

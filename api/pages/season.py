@@ -219,4 +219,4 @@ def _record_rows(records: Iterable[Record]) -> Iterator[RecordRow]:
     return (RecordRow(seconds, by_duration[seconds]) for seconds in sorted(by_duration))
 
 
-PAGES: Final = (Page("/season", show_season),)
+PAGES: Final = (Page("/season", show_season, takes_athlete=True),)

@@ -13,6 +13,7 @@ from api.identity.cookies import form_token, keep_visit, session_key, visit_secr
 from api.identity.wire import Rider
 from api.pages.formats import Formats, formats_of
 from api.web.problems import Unauthorized
+from api.web.routing import ATHLETE
 from shared.settings import Settings
 
 PagesRequest = ExportRequest  # the pages need what every room below them needs
@@ -21,10 +22,14 @@ _READ: Final = "read"
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A user whose browser has shown a key that may read."""
+    """A user whose browser has shown a key that may read.
+
+    ``caller`` and ``rider``: whose data are shown; ``reader``: who looks, where that is another.
+    """
 
     caller: Caller
     rider: Rider
+    reader: Rider | None = None
 
     @property
     def may_change(self) -> bool:
@@ -33,8 +38,16 @@ class SignedIn:
 
     @property
     def name(self) -> str:
-        """How to call the user."""
-        return self.rider.display_name or self.rider.email
+        """How to call whoever looks."""
+        user = self.reader or self.rider
+        return user.display_name or user.email
+
+    @property
+    def athlete(self) -> str | None:
+        """How to call the athlete whose data are shown; None where they are the user's own."""
+        if self.reader is None:
+            return None
+        return self.rider.display_name or self.rider.email.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,26 @@ class Visitor:
             raise Unauthorized("sign in first")
         return self.signed_in
 
+    @property
+    def athlete_id(self) -> str | None:
+        """Of the athlete whose data are shown; None where they are the user's own."""
+        user = self.signed_in
+        return str(user.caller.user_id) if user and user.reader else None
 
-async def visitor_of(request: PagesRequest) -> Visitor:
-    """Whoever made the request. A key that opens nothing any more makes a stranger."""
+    def to(self, path: str) -> str:
+        """The address of a path or its query, of the athlete's where one is looked at."""
+        if self.athlete_id is None:
+            return path
+        path, mark, part = path.partition("#")
+        return f"{path}{'&' if '?' in path else '?'}{ATHLETE}={self.athlete_id}{mark}{part}"
+
+
+async def visitor_of(request: PagesRequest, *, takes_athlete: bool = False) -> Visitor:
+    """Whoever made the request. A key that opens nothing any more makes a stranger.
+
+    ``takes_athlete``: whether `athlete` in the query has the page show that athlete's data. Raises
+    NotFound.
+    """
     formats, tiles = formats_of(request), tiles_of(request.state["settings"])
     path = path_of(request)
     key = session_key(request)
@@ -84,8 +114,14 @@ async def visitor_of(request: PagesRequest) -> Visitor:
     except Unauthorized:
         return Visitor(key, formats, tiles, path=path)
     request.scope["user_id"] = caller.user_id  # for the access log
-    rider = await store.get_profile(request.state["database"], caller.user_id)
-    return Visitor(key, formats, tiles, SignedIn(caller, rider), path)
+    database = request.state["database"]
+    signed_in = SignedIn(caller, await store.get_profile(database, caller.user_id))
+    athlete = request.query_params.get(ATHLETE) if takes_athlete else None
+    if athlete:
+        caller = await request.state["authenticator"].read_as(caller, athlete)
+        profile = await store.get_profile(database, caller.user_id)
+        signed_in = SignedIn(caller, profile, signed_in.rider)
+    return Visitor(key, formats, tiles, signed_in, path)
 
 
 def path_of(request: PagesRequest) -> str:

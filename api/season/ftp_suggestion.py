@@ -106,6 +106,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: FtpSuggestion},
             "read",
             query=SuggestionQuery,
+            takes_athlete=True,
         ),
     ),
 )

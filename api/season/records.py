@@ -172,6 +172,7 @@ OPERATIONS = Operations(
             get_workout_power_curve,
             {HTTPStatus.OK: RideEfforts},
             "read",
+            takes_athlete=True,
         ),
         Operation(
             "POST",
@@ -200,6 +201,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: RecordList},
             "read",
             query=RecordsQuery,
+            takes_athlete=True,
         ),
         Operation(
             "GET",
@@ -208,6 +210,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: PowerCurve},
             "read",
             query=PeriodQuery,
+            takes_athlete=True,
         ),
     ),
 )

@@ -165,6 +165,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: ThresholdsList},
             "read",
             query=ThresholdsQuery,
+            takes_athlete=True,
         ),
         Operation(
             "PUT",
@@ -185,7 +186,12 @@ OPERATIONS = Operations(
             refusals={HTTPStatus.CONFLICT: "The ride's device told no FTP"},
         ),
         Operation(
-            "GET", "/api/users/me/recompute", get_recompute, {HTTPStatus.OK: Recompute}, "read"
+            "GET",
+            "/api/users/me/recompute",
+            get_recompute,
+            {HTTPStatus.OK: Recompute},
+            "read",
+            takes_athlete=True,
         ),
     ),
 )

@@ -39,6 +39,10 @@ _MOST_DAYS: Final = timedelta(days=3660)
 _DAY: Final = timedelta(days=1)
 # Of stress that is older, less than a ten-billionth is left in any figure.
 _REMEMBERED: Final = timedelta(days=1000)
+_SHOWN: Final = timedelta(days=90)  # by default
+# How many days before today are the first that count for today's form, where it is asked for by
+# default.
+REMEMBERED_DAYS: Final = (_REMEMBERED + _SHOWN - _DAY).days
 PeriodName = Annotated[Literal["day", "week", "month", "year"], Meta(title="Period")]
 
 
@@ -205,7 +209,7 @@ def _days_of(query: FitnessQuery, today: date) -> tuple[date, date]:
     Raises Unprocessable.
     """
     end = query.to or today + _DAY
-    first = query.from_ or max(end, _EARLIEST) - timedelta(days=90)
+    first = query.from_ or max(end, _EARLIEST) - _SHOWN
     if not _EARLIEST <= first <= end <= _LATEST:
         detail = f"`from` must not be after `to`, and both in {_EARLIEST} to {_LATEST}"
         raise Unprocessable(detail, about(detail, "from", "to"))
@@ -246,10 +250,25 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: CriticalPower},
             "read",
             query=PeriodQuery,
+            takes_athlete=True,
         ),
-        Operation("GET", "/api/stats", get_stats, {HTTPStatus.OK: Stats}, "read", query=StatsQuery),
         Operation(
-            "GET", "/api/fitness", get_fitness, {HTTPStatus.OK: Fitness}, "read", query=FitnessQuery
+            "GET",
+            "/api/stats",
+            get_stats,
+            {HTTPStatus.OK: Stats},
+            "read",
+            query=StatsQuery,
+            takes_athlete=True,
+        ),
+        Operation(
+            "GET",
+            "/api/fitness",
+            get_fitness,
+            {HTTPStatus.OK: Fitness},
+            "read",
+            query=FitnessQuery,
+            takes_athlete=True,
         ),
     ),
 )

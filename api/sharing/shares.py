@@ -64,17 +64,19 @@ async def share_workout(request: SharingRequest, caller: Caller) -> Response:
 
 
 async def list_shares(request: SharingRequest, caller: Caller) -> Response:
-    """The caller's links that open something."""
-    shares = await store.list_shares(request.state["database"], caller.user_id)
-    return json_response(ShareList(shares))
+    """The caller's links that open something, and the people whom the caller has let in."""
+    database, user_id = request.state["database"], caller.user_id
+    shares = await store.list_shares(database, user_id)
+    return json_response(ShareList(shares, await store.list_people(database, user_id)))
 
 
 async def revoke_share(request: SharingRequest, caller: Caller) -> Response:
-    """Make a link open nothing more; streams that it has opened end within five seconds."""
-    share_id, user_id = id_in_path(request, "share", "link"), caller.user_id
+    """End a link, or let somebody in no more; live streams end within five seconds."""
+    share_id, user_id = id_in_path(request, "share", "share"), caller.user_id
     async with request.state["database"].connection() as connection, connection.transaction():
-        if not await store.revoke_share(connection, user_id, share_id):
-            raise NotFound("no such link")
+        is_ended = await store.revoke_share(connection, user_id, share_id)
+        if not is_ended and not await store.end_person(connection, user_id, share_id):
+            raise NotFound("no such share")
         detail = {"share": str(share_id)}
         await write_audit(connection, user_id, "revoke_share", detail, key_id=caller.key_id)
     return json_response(ShareRevocation())

@@ -1,6 +1,7 @@
 """The published types of this room."""
 
-from typing import Annotated, Any, Final
+from datetime import date
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,7 @@ from shared.laps import Lap, PauseShown
 from shared.moments import Instant
 
 MOST_PLACES: Final = 20
+ReadScope = Annotated[Literal["read"], Meta(title="ReadScope", description="To read everything")]
 
 
 class CreateShare(Struct, rename="camel"):
@@ -53,14 +55,122 @@ class FreshShare(Struct):
     success: bool = True
 
 
+class ShareWith(Struct):
+    """Whom to let in, by the address of an account, and what for."""
+
+    email: Annotated[str, Meta(max_length=254)]
+    scope: ReadScope = "read"
+
+
+class PersonShare(Struct, rename="camel"):
+    """Somebody who is let in, or to whom it was offered.
+
+    `acceptedAt` is null until the other account accepts it, and for ever where there is none with
+    that address. `name`: what the other is called, once accepted. `lastReadAt`: when the other read
+    last, known within some minutes.
+    """
+
+    id: UUID
+    email: str
+    name: str | None
+    created_at: Instant
+    accepted_at: Instant | None
+    last_read_at: Instant | None
+    scope: ReadScope = "read"
+
+
+class PersonAnswer(Struct):
+    """The other, who may accept it."""
+
+    share: PersonShare
+    success: bool = True
+
+
 class ShareList(Struct):
-    """The links that open something, newest first."""
+    """The links that open something, and the people who are let in; newest first."""
 
     shares: list[Share]
+    people: list[PersonShare]
 
 
 class ShareRevocation(Struct):
-    """The link opens nothing more, everywhere within five seconds."""
+    """It opens nothing more: a link within five seconds everywhere, to people at once.
+
+    Live streams that it has opened end within five seconds.
+    """
+
+    success: bool = True
+
+
+class LastRide(Struct, rename="camel"):
+    """The newest ride that is over."""
+
+    id: UUID
+    title: str | None
+    start_time: Instant
+    training_stress_score: Annotated[float | None, Meta(description="TSS")]
+
+
+class Form(Struct):
+    """Fitness, fatigue and form of today, as `GET /api/fitness` has them for its last day."""
+
+    ctl: Annotated[float, Meta(description="TSS a day")]
+    atl: Annotated[float, Meta(description="TSS a day")]
+    tsb: Annotated[float, Meta(description="TSS a day")]
+
+
+class WeekLoad(Struct, rename="camel"):
+    """Of the week that it is for the athlete, as `GET /api/stats` sums it; it began on `start`.
+
+    Of the rides that have the figure; null where none has.
+    """
+
+    start: date
+    workouts: int
+    recorded_time: Annotated[float, Meta(description="Seconds")]
+    total_energy: Annotated[float | None, Meta(description="Kilojoules")]
+    training_stress_score: Annotated[float | None, Meta(description="TSS of them all")]
+
+
+class Athlete(Struct, rename="camel"):
+    """Somebody who has let the caller in: `id` is what `?athlete=` takes.
+
+    `name`: the display name, or else what the address has before its @. `form` is null without
+    TSS, `lastRide` without a ride that is over.
+    """
+
+    id: UUID
+    name: str
+    time_zone: str
+    accepted_at: Instant
+    last_ride: LastRide | None
+    form: Form | None
+    week: WeekLoad
+
+
+class Offer(Struct, rename="camel"):
+    """Somebody who would let the caller in."""
+
+    id: UUID
+    name: str
+    offered_at: Instant
+
+
+class AthleteList(Struct):
+    """Whom the caller may read, by name, and who would let the caller in, the newest first."""
+
+    athletes: list[Athlete]
+    offered: list[Offer]
+
+
+class Acceptance(Struct):
+    """The athlete's data can be read now, with `?athlete=`."""
+
+    success: bool = True
+
+
+class Departure(Struct):
+    """Nothing of that athlete's can be read any more, nor accepted."""
 
     success: bool = True
 

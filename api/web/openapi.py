@@ -11,7 +11,7 @@ import msgspec
 from api.web import examples, problem_pages
 from api.web.body import JSON
 from api.web.problems import ProblemDocument, kinds_of_problems, type_of
-from api.web.routing import KEY_PATTERN, Operation, Operations
+from api.web.routing import ATHLETE, KEY_PATTERN, Operation, Operations
 from api.web.schemas import Schema, Schemas
 
 _TYPE_OF_PROBLEM: Final = "ProblemType"
@@ -45,6 +45,11 @@ _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Schema, str]]] = {
         {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
         "google",
     ),
+    "athlete": (
+        "The athlete's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000005",
+    ),
     "upload": (
         "The upload's `id`",
         {"type": "string", "format": "uuid"},
@@ -74,6 +79,15 @@ _KEY_PARAMETER: Final = {
     "schema": {"type": "string", "pattern": KEY_PATTERN},
     "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
 }
+_ATHLETE_PARAMETER: Final = {
+    "name": ATHLETE,
+    "in": "query",
+    "description": "The `id` of an athlete who has let you in (`GET /api/athletes`): read that"
+    " athlete's data instead of your own",
+    "allowEmptyValue": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+_NOT_LET_IN: Final = "No athlete who has let the caller in"
 _KEY_REFUSALS: Final = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read, or `Idempotency-Key` is malformed",
     HTTPStatus.CONFLICT: "The first request with this `Idempotency-Key` is under way; or what it"
@@ -248,6 +262,8 @@ def _parameters(operation: Operation, schemas: Schemas) -> list[dict[str, Any]]:
             parameters.append({"name": name, "in": "path", "required": True, **told})
     if operation.query:
         parameters += _query_parameters(schemas.parameters(operation.query))
+    if operation.takes_athlete:
+        parameters.append(_ATHLETE_PARAMETER)
     if operation.prefer:
         parameters.append(_header("Prefer", operation.prefer))
     if operation.takes_key:
@@ -328,6 +344,8 @@ def _refusals(operation: Operation) -> dict[HTTPStatus, str]:
         refusals |= _BODY_REFUSALS
     if not operation.is_open or operation.body:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = _NOT_AS_WRITTEN
+    if operation.takes_athlete:
+        refusals[HTTPStatus.NOT_FOUND] = _NOT_LET_IN
     if "{" in operation.path:
         refusals[HTTPStatus.NOT_FOUND] = "Absent, or another user's"
     if operation.takes_key:

@@ -170,12 +170,14 @@ def _require_values(query: object, kind: type[Any], parameters: Mapping[str, str
             )
 
 
-def require_known(request: HTTPConnection[Any], kind: type | None) -> None:
-    """Raises UnknownName for parameters that ``kind`` does not have; None has none.
+def require_known(
+    request: HTTPConnection[Any], kind: type | None, beside: tuple[str, ...] = ()
+) -> None:
+    """Raises UnknownName for parameters that neither ``kind`` has, nor are ``beside``.
 
     Raises RepeatedName for one that is there twice: only the last of them would be read.
     """
-    known = member_names(kind)
+    known = (*member_names(kind), *beside)
     faults = [
         unknown(name, known, what="parameter") for name in request.query_params if name not in known
     ]

@@ -27,6 +27,8 @@ Scope = Annotated[Literal["upload", "read", "admin"], Meta(title="Scope")]
 _TEXT: Final = r"[A-Za-z0-9._~:/+=-]{16,255}"
 KEY_PATTERN: Final = f'^({_TEXT}|"{_TEXT}")$'
 _OF_WORKOUT: Final = "/api/workouts/{id}"
+# The parameter that names whose data are read, where they are not the caller's own.
+ATHLETE: Final = "athlete"
 # The description of a 409.
 CONFLICT: Final = {HTTPStatus.CONFLICT: "What there is already does not allow it"}
 
@@ -50,6 +52,8 @@ class Operation:
     ``key_in_query``: whether the key may come as the parameter `apiKey`, where a browser can set no
     header.
     ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
+    ``takes_athlete``: `athlete` in the query has it read the data of somebody who has let the
+    caller in; by default it is of the caller's account alone.
     """
 
     method: str
@@ -71,6 +75,7 @@ class Operation:
     reads_body: bool = False
     key_in_query: bool = False
     takes_key: bool = False
+    takes_athlete: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -161,10 +166,14 @@ class Endpoint:
         if operation.scope is None:
             _require_known_query(request, operation)
             return await operation.handler(request)
-        in_query = operation.key_in_query
-        caller = await self._authenticate(request, *operation.scopes, in_query=in_query)
-        request.scope["user_id"] = caller.user_id  # for the access log
-        remember(user=caller.user_id, workout=self._ride_of(request))
+        caller = await self._authenticate(
+            request,
+            *operation.scopes,
+            in_query=operation.key_in_query,
+            takes_athlete=operation.takes_athlete,
+        )
+        request.scope["user_id"] = caller.own_id  # for the access log
+        remember(user=caller.own_id, workout=self._ride_of(request))
         _require_known_query(request, operation)
         response = await operation.handler(request, caller)
         body = getattr(response, "body", b"")  # a stream has none
@@ -184,7 +193,8 @@ class Endpoint:
 def _require_known_query(request: Request[Any], operation: Operation) -> None:
     """Raises UnknownName: what is ignored would do something else than was meant."""
     if request.scope["query_string"] and not operation.is_open:
-        require_known(request, operation.query)
+        beside = (ATHLETE,) if operation.takes_athlete else ()
+        require_known(request, operation.query, beside)
 
 
 class Route(StarletteRoute):

@@ -136,6 +136,7 @@ OPERATIONS = Operations(
             "read",
             query=ChartQuery,
             refusals=READ_REFUSALS,
+            takes_athlete=True,
         ),
     ),
 )

@@ -86,6 +86,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: Measured},
             "read",
             query=RangeQuery,
+            takes_athlete=True,
         ),
     ),
 )

@@ -381,6 +381,7 @@ OPERATIONS = Operations(
             {HTTPStatus.OK: WorkoutList},
             "read",
             query=CompatibleListQuery,
+            takes_athlete=True,
         ),
         Operation(
             "GET",
@@ -390,6 +391,7 @@ OPERATIONS = Operations(
             "read",
             query=GetQuery,
             refusals=READ_REFUSALS,
+            takes_athlete=True,
         ),
         Operation(
             "PATCH",

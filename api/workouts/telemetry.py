@@ -198,6 +198,7 @@ OPERATIONS = Operations(
             query=TelemetryQuery,
             media=(JSON, "text/csv"),
             refusals=READ_REFUSALS,
+            takes_athlete=True,
         ),
         Operation(
             "GET",

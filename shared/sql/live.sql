@@ -12,3 +12,14 @@ WHERE NOT EXISTS (
     JOIN active_users ON active_users.id = open_keys.user_id
     WHERE open_keys.id = watching.id
 )
+
+-- name: find_shut_readers
+-- Of those who watch as readers of an athlete, by a key and a share, those of which either opens
+-- nothing any more.
+SELECT id FROM unnest(%(ids)s::text[]) AS watching (id)
+WHERE NOT EXISTS (
+    SELECT FROM open_keys
+    JOIN open_athlete_shares ON reader_id = open_keys.user_id
+    WHERE open_keys.id = split_part(watching.id, ' ', 1)
+        AND open_athlete_shares.id = split_part(watching.id, ' ', 2)::uuid
+)

@@ -37,6 +37,7 @@ RIDES: Final = 4000  # one a day, of the longest summary there is; a quarter has
 WAITING: Final = 2000  # batches of one sample
 RANGES: Final = 100
 DELIVERIES: Final = 1000
+ATHLETES: Final = 200
 _MOST_RETRIES: Final = 5
 EXPORT: Final = "/api/users/me/export"
 ENOUGH_OF_EXPORT: Final = 2_500_000  # bytes
@@ -82,7 +83,11 @@ REQUESTS: Final = (
     Heavy("GET", "/api/shared/{token}/power-curve"),
     Heavy("GET", "/api/shared/{token}/live", {"from": 0}),
     Heavy("GET", "/api/shared/{token}/card.svg"),
+    Heavy("POST", "/api/shares", json={"email": "coach@example.com"}),
     Heavy("GET", "/api/shares"),
+    Heavy("GET", "/api/athletes"),
+    Heavy("POST", "/api/athletes/{athlete}/accept"),
+    Heavy("DELETE", "/api/athletes/{athlete}"),
     Heavy("PUT", "/api/users/me/places", json={"places": [{"name": "x", "lat": 1, "lng": 1}] * 20}),
     Heavy("GET", "/api/users/me/places"),
     Heavy("DELETE", "/api/shares/{share}"),
@@ -218,6 +223,24 @@ def give_deliveries(settings: Settings, user_id: UUID) -> dict[str, str]:
     return {"{webhook}": str(webhook), "{delivery}": str(delivery)}
 
 
+def give_athletes(settings: Settings, reader_id: UUID) -> str:
+    """As many athletes as somebody may read, each with rides; the id of one."""
+    with psycopg.connect(settings.database_url) as connection:
+        found = connection.execute(
+            "WITH made AS (INSERT INTO users (email, display_name)"
+            " SELECT gen_random_uuid() || '@example.com', repeat('x', 100)"
+            " FROM generate_series(1, %s) RETURNING id),"
+            " shares AS (INSERT INTO athlete_shares (user_id, reader_id, email, accepted_at)"
+            " SELECT id, %s, '', now() FROM made),"
+            " ridden AS (INSERT INTO workouts (user_id, status, start_time, summary)"
+            " SELECT id, 'COMPLETED', now() - n * interval '1 day', %s"
+            " FROM made, generate_series(0, 9) AS n)"
+            " SELECT id FROM made",
+            [ATHLETES, reader_id, Jsonb(summary())],
+        )
+        return str(found.fetchall()[-1][0])
+
+
 class HeaviestRider:
     """Sends the requests. ``places``: what stands for the names in their paths."""
 
@@ -229,6 +252,7 @@ class HeaviestRider:
         self._places = give_rides(settings, UUID(account.user_id))
         self._places |= {"{provider}": "none", "{email}": f"{token_hex(6)}@example.com"}
         self._places["{new}"] = str(uuid4())
+        self._places["{athlete}"] = give_athletes(settings, UUID(account.user_id))
 
     def close(self) -> None:
         """Close its connection."""

@@ -39,7 +39,7 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     "topic",
     [
         *("workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"),
-        *("live", "shares", "clients", "own_webhooks", "changes"),
+        *("live", "shares", "clients", "own_webhooks", "changes", "athletes"),
     ],
 )
 def test_every_query_has_its_line_of_intent(topic: str) -> None:
@@ -58,13 +58,13 @@ def test_postgresql_can_plan_every_query(database: Database, name: str) -> None:
 
 # Those that need no user: asked by the workers or by ops.
 OF_NO_USER = {"workouts.read_channels", "riders.find_user", "riders.mark_stale"}
-OF_NO_USER |= {"shares.find_share", "shares.find_shut_shares"}
+OF_NO_USER |= {"athletes.note_reads", "shares.find_share", "shares.find_shut_shares"}
 OF_NO_USER |= {"ingest.find_access_changes", "ingest.purge_access_changes"}
 OF_NO_USER |= {"riders.count_marked", "uploads.keep_file", "uploads.note_object"}
 OF_NO_USER |= {"changes.get_log"}
 OF_USERS = (
     *("workouts", "riders", "season", "ingest", "uploads", "shares", "clients"),
-    *("own_webhooks", "changes"),
+    *("own_webhooks", "changes", "athletes"),
 )
 
 

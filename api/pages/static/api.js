@@ -2,6 +2,11 @@
 
 export const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
+const { athlete } = document.documentElement.dataset;
+
+// The address of what is read: of the athlete whose data the page shows, where they are another's.
+export const ofWhom = (path) => (athlete ? `${path}${path.includes("?") ? "&" : "?"}athlete=${athlete}` : path);
+
 // What went wrong, as a sentence for people; `problem` is the whole answer.
 export class ApiError extends Error {
   constructor(status, problem) {
@@ -30,4 +35,4 @@ export async function call(method, path, body, { signal } = {}) {
   return answered;
 }
 
-export const get = (path, options) => call("GET", path, undefined, options);
+export const get = (path, options) => call("GET", ofWhom(path), undefined, options);

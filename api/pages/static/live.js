@@ -1,7 +1,7 @@
 // A ride under way: its samples and figures as they come, until it is over. The browser resumes a
 // stream that broke off by itself; one that is refused begins anew.
 
-import { get } from "./api.js";
+import { get, ofWhom } from "./api.js";
 import { make } from "./dom.js";
 import { duration } from "./formats.js";
 import { GrowingTrace } from "./growing.js";
@@ -52,7 +52,7 @@ class Live {
     this.#draw();
     const back = Math.max(trace.end - OVERLAP - trace.start, 0);
     const since = trace.count ? trace.start + back - (back % trace.step) : 0;
-    this.stream = new EventSource(`${this.path}/live?from=${since}`);
+    this.stream = new EventSource(ofWhom(`${this.path}/live?from=${since}`));
     const hear = (name, act) => this.stream.addEventListener(name, ({ data }) => act(JSON.parse(data)));
     this.stream.addEventListener("open", () => this.#opened());
     this.stream.addEventListener("error", () => this.#broken());

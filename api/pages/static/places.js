@@ -1,4 +1,4 @@
-// The account's links, and the places that no link shows.
+// The account's links, the people who are let in, and the places that no link shows.
 
 import { call, get } from "./api.js";
 
@@ -37,6 +37,10 @@ async function add(form) {
 }
 
 section.querySelector('form[data-does="add-place"]')?.addEventListener("submit", attempt(add));
+section.querySelector('form[data-does="let-in"]')?.addEventListener(
+  "submit",
+  attempt((form) => call("POST", "/api/shares", { email: new FormData(form).get("email") })),
+);
 for (const button of section.querySelectorAll("button[data-place]")) {
   button.addEventListener("click", attempt(({ dataset }) => keep(places.filter((_, at) => at !== Number(dataset.place)))));
 }

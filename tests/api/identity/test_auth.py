@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from typing import Any, cast
 from uuid import uuid4
@@ -35,6 +36,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "add_laps": {"laps": [{"end": T0}]},
     "send_file": {"samples": []},
     "put_places": {"places": []},
+    "share_with": {"email": "coach@example.com"},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
     "create_webhook": {"url": "https://receiver.example/", "events": ["record.set"]},
 }
@@ -56,11 +58,12 @@ DOCUMENT = document(SUBJECTS, "1")
 
 @dataclass(frozen=True)
 class Described:
-    """An operation as the document has it."""
+    """An operation as the document has it, and what a call of it has in the query besides."""
 
     method: str
     path: str
     content: Mapping[str, Any]
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -107,7 +110,7 @@ every_of_one_thing = pytest.mark.parametrize(
 # What stands for the names in paths: of what is nobody's.
 ABSENT = {
     **{"id": str(uuid4()), "key": "f" * 16, "upload": str(uuid4()), "share": str(uuid4())},
-    **{"webhook": str(uuid4()), "delivery": str(2**62)},
+    **{"webhook": str(uuid4()), "delivery": str(2**62), "athlete": str(uuid4())},
 }
 Places = dict[str, str]
 PlacesOf = Callable[[Rider], Places]
@@ -118,7 +121,8 @@ def call(
 ) -> httpx2.Response:
     """A call that a key with the scope could make; of a stream no more than its head is read."""
     path = operation.path.format(**places)  # KeyError: a parameter that this walk does not know
-    query, body = QUERIES.get(operation.content["operationId"]), operation.body
+    query = {**QUERIES.get(operation.content["operationId"], {}), **operation.query}
+    body = operation.body
     with httpx2.stream(
         operation.method, service + path, params=query, json=body, headers=headers
     ) as response:
@@ -288,7 +292,12 @@ def test_a_key_that_lacks_the_scope_is_403(
 
 @every_guarded
 def test_a_key_with_just_the_scope_may_do_it(
-    rider: Rider, service: str, make_api_key: MakeKey, operation: Described, places_of: PlacesOf
+    rider: Rider,
+    make_rider: Any,
+    service: str,
+    make_api_key: MakeKey,
+    operation: Described,
+    places_of: PlacesOf,
 ) -> None:
     session = operation.content["operationId"] in NEEDS_SESSION
     key, other = (
@@ -296,6 +305,7 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id),
     )
     places = places_of(rider) | {"key": other.split("_")[1]}
+    places |= {"athlete": offered_to(rider, make_rider())}
     response = call(service, operation, places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
@@ -314,16 +324,24 @@ def share_of(one: Rider, workout: str) -> str:
 @pytest.fixture
 def places_of(database: Database) -> PlacesOf:
     """A thing of a rider's for each name in paths."""
+    return partial(make_places, database)
 
-    def make(one: Rider) -> Places:
-        workout, webhook = begun(one), make_webhook(one)["webhook"]["id"]
-        return {
-            **{"id": workout, "key": one.account.api_key.split("_")[1]},
-            **{"upload": upload_of(one), "share": share_of(one, workout)},
-            **{"webhook": webhook, "delivery": str(write_delivery(database, webhook))},
-        }
 
-    return make
+def make_places(database: Database, one: Rider) -> Places:
+    workout, webhook = begun(one), make_webhook(one)["webhook"]["id"]
+    return {
+        **{"id": workout, "key": one.account.api_key.split("_")[1]},
+        **{"upload": upload_of(one), "share": share_of(one, workout)},
+        **{"webhook": webhook, "delivery": str(write_delivery(database, webhook))},
+        "athlete": one.account.user_id,
+    }
+
+
+def offered_to(reader: Rider, athlete: Rider) -> str:
+    """The id of an athlete who has offered a reader to read everything."""
+    wanted = {"email": reader.account.email}
+    assert athlete.client.post("/api/shares", json=wanted).status_code == 201
+    return athlete.account.user_id
 
 
 def begun(one: Rider) -> str:
@@ -344,10 +362,12 @@ def everything_of(one: Rider, places: Places) -> dict[str, str]:
         f"/api/workouts/{places['id']}", params={"includeTelemetry": "true"}
     )
     assert {answer.status_code for answer in answers.values()} == {200}
-    return {  # the cursor of changes is a place in time
-        name: re.sub(r'"(lastUsedAt|cursor)":("[^"]*"|null)', "", text_of(answer))
-        for name, answer in answers.items()
-    }
+    return {name: lasting(answer) for name, answer in answers.items()}
+
+
+def lasting(answer: httpx2.Response) -> str:
+    """What an answer says but for moments: of use, and that up to which changes are told."""
+    return re.sub(r'"(lastUsedAt|cursor)":("[^"]*"|null)', "", text_of(answer))
 
 
 def text_of(answer: httpx2.Response) -> str:

@@ -133,6 +133,7 @@ def spend(day: Day, email: str) -> dict[str, Any]:
     manage_account(day)
     ride(day)
     look(day)
+    let_in(day)
     show(day)
     tell(day)
     correct(day)
@@ -215,6 +216,22 @@ def tell(day: Day) -> None:
     for name in ("rotate_webhook_secret", "delete_webhook"):
         day.call(name)
     day.call("get_changes", params={"limit": 1})
+
+
+def let_in(day: Day) -> None:
+    """A coach, whom the rider lets in, and another, who declines."""
+    rider, coach = day.client.headers["Authorization"], f"{token_hex(6)}@example.com"
+    account = {**BY_NAME["log_in"].example, "email": coach}
+    assert day.client.post("/api/users", json={**account, "timeZone": "UTC"}).status_code == 201
+    day.places["athlete"] = day.client.get("/api/users/me").json()["user"]["id"]
+    session = day.client.post("/api/sessions", json=account).json()["secret"]
+    for name in ("leave_athlete", "accept_athlete"):
+        day.call("share_with", json={"email": coach})
+        day.sign_in(session)
+        day.call("list_athletes")
+        day.call(name)
+        day.call("list_athletes")
+        day.client.headers["Authorization"] = rider
 
 
 def correct(day: Day) -> None:

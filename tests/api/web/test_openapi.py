@@ -115,6 +115,7 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
         "minDuration",
         "maxDuration",
         *("userId", "startDate", "endDate"),  # of clients of the original service
+        "athlete",
     ]
     one = operation_of("GET", "/api/workouts/{id}")["parameters"]
     assert [parameter["name"] for parameter in one] == ["id", "includeTelemetry", "If-None-Match"]
@@ -149,6 +150,7 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         "add_laps",
         "put_thresholds",
         "put_places",
+        "share_with",
         "create_key",
         "create_webhook",
         "register",
@@ -306,7 +308,7 @@ def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() 
     assert names == [
         *("accounts", "sessions", "sign-in", "keys", "workouts", "telemetry", "files"),
         *("figures", "records", "season", "athlete", "corrections", "live", "sharing"),
-        *("webhooks", "export", "health"),
+        *("webhooks", "athletes", "export", "health"),
     ]
     assert len(names) == len(set(names))
     assert set(names) == used
