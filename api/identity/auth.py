@@ -38,13 +38,17 @@ _LOCAL: Final = b"local"  # in place of a key's hash, which is longer
 
 @dataclass(frozen=True)
 class Caller:
-    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did."""
+    """A user, and what the key in use may do. ``session_since``: when it logged in, if it did.
+
+    ``app``: the app that calls, if the key is one that the user let it in by.
+    """
 
     user_id: UUID
     key_id: str
     scopes: frozenset[str]
     expires_at: datetime | None
     session_since: datetime | None = None
+    app: UUID | None = None
 
 
 class Authenticator:
@@ -122,6 +126,10 @@ class Authenticator:
         """Drop a user's keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.user_id == user_id)
 
+    def forget_app(self, app_id: UUID) -> None:
+        """Drop an app's tokens from the cache, so that this process asks for them at once."""
+        self._callers.drop_where(lambda caller: caller.app == app_id)
+
     def forget_keys(self, key_ids: Set[str]) -> None:
         """Drop keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.key_id in key_ids)
@@ -151,7 +159,8 @@ class Authenticator:
         key = await store.find_key(self._database, key_id)
         if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
             raise Unauthorized(_NO_KEY)
-        return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
+        scopes = frozenset(key.scopes)
+        return Caller(key.user_id, key_id, scopes, key.expires_at, key.session_since, key.app)
 
     async def _load_local(self) -> Caller:
         """The local user, who is made the first time; revoked or disabled, nobody is."""
@@ -178,6 +187,12 @@ def refuse_local(caller: Caller) -> None:
     """Raises Forbidden for a request without a key: what it makes must not outlast that it may."""
     if caller.key_id == LOCAL_KEY:
         raise Forbidden("this needs a key: requests without one make none")
+
+
+def require_own_key(caller: Caller) -> None:
+    """Raises Forbidden for an app: this is for the user alone, whatever the app's token may do."""
+    if caller.app is not None:
+        raise Forbidden("this is not for apps: use a key of the user's own")
 
 
 async def require_open_key(connection: BoundedConnection, caller: Caller) -> None:

@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from api.pages import (
     account,
+    apps,
     entrance,
     home,
     imports,
@@ -29,6 +30,7 @@ PAGES: Final = (
     *season.PAGES,
     *imports.PAGES,
     *account.PAGES,
+    *apps.PAGES,
 )
 
 
