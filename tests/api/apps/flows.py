@@ -110,6 +110,14 @@ def registered(session: LoggedIn, **members: Any) -> App:
     return App(session.api, made["app"]["id"], made["clientSecret"])
 
 
+class Browser(Visitor):
+    """A browser, and the rider who may sign in by it."""
+
+    def __init__(self, url: str, rider: LoggedIn) -> None:
+        super().__init__(url)
+        self.rider = rider
+
+
 @dataclass(frozen=True)
 class LetIn:
     """A rider who has let an app in, and what the app got."""
@@ -126,14 +134,6 @@ class LetIn:
     @property
     def refresh(self) -> str:
         return str(self.tokens["refresh_token"])
-
-
-class Browser(Visitor):
-    """A browser, and the rider who may sign in by it."""
-
-    def __init__(self, url: str, rider: LoggedIn) -> None:
-        super().__init__(url)
-        self.rider = rider
 
 
 def newcomer(visitor: Browser) -> LoggedIn:

@@ -22,7 +22,7 @@ from shared.connections import AsyncDatabase, Database, open_async_database
 from shared.credentials import SCOPES, make_key
 from shared.settings import Settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
-from tests.api.conftest import MakeKey
+from tests.api.conftest import MakeKey, MakeToken
 from tests.api.files.ride_files import send
 from tests.conftest import Rider
 
@@ -35,6 +35,7 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "send_file": {"samples": []},
     "put_places": {"places": []},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
+    "register_app": {"name": "test", "redirectUris": ["https://app.example/done"]},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
@@ -109,12 +110,13 @@ def call(
     key_id: str = "0" * 16,
     upload_id: str = str(uuid4()),
     share_id: str = str(uuid4()),
+    app_id: str = str(uuid4()),
     **headers: str,
 ) -> httpx2.Response:
     """A call that a key with the scope could make; of a stream no more than its head is read."""
     path = operation.path.replace("{id}", workout_id).replace("{key}", key_id)
     path = path.replace("{upload}", upload_id)
-    path = path.replace("{share}", share_id)
+    path = path.replace("{share}", share_id).replace("{app}", app_id)
     assert "{" not in path, f"{operation} has a parameter that this walk does not know"
     query, body = QUERIES.get(operation.content["operationId"]), operation.body
     with httpx2.stream(
@@ -141,7 +143,7 @@ def test_a_path_has_the_methods_of_the_document_and_no_others(
     possible = documented | ({"HEAD"} if "GET" in documented else set())
     for method in sorted(METHODS - possible):
         place = path.replace("{id}", str(uuid4())).replace("{key}", "0" * 16)
-        place = place.replace("{upload}", str(uuid4()))
+        place = place.replace("{upload}", str(uuid4())).replace("{app}", str(uuid4()))
         for headers in ({}, {"X-API-Key": rider.account.api_key}):
             response = httpx2.request(method, service + place, headers=headers)
             assert response.status_code == 405, (method, response.text)
@@ -283,7 +285,11 @@ def test_a_key_that_lacks_the_scope_is_403(
 
 @every_guarded
 def test_a_key_with_just_the_scope_may_do_it(
-    rider: Rider, service: str, make_api_key: MakeKey, operation: Described
+    rider: Rider,
+    service: str,
+    make_api_key: MakeKey,
+    make_app_token: MakeToken,
+    operation: Described,
 ) -> None:
     session = operation.content["operationId"] in NEEDS_SESSION
     key, other = (
@@ -291,10 +297,55 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id),
     )
     workout = begun(rider)
-    places = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout))
+    app, _ = make_app_token(rider, [])
+    places = (workout, other.split("_")[1], upload_of(rider), share_of(rider, workout), app)
     response = call(service, operation, *places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
+
+
+@every_guarded
+def test_an_app_does_what_its_scopes_allow_and_nothing_else(
+    rider: Rider, service: str, make_app_token: MakeToken, operation: Described
+) -> None:
+    """As a key of the rider's own with these scopes would, which `admin` is never among."""
+    workout = begun(rider)
+    app, token = make_app_token(rider, ["read", "upload"])
+    key_id = token.split("_")[1]  # its own: it neither rotates nor revokes it
+    places = (workout, key_id, upload_of(rider), share_of(rider, workout), app)
+    response = call(service, operation, *places, **{"Authorization": f"Bearer {token}"})
+    if operation.scopes == {"admin"}:
+        problem_of(response, 403)
+    else:
+        assert response.is_success or response.status_code == 409  # resume: it was not paused
+
+
+@every_guarded
+def test_an_app_that_is_let_in_no_longer_does_nothing(
+    rider: Rider, service: str, make_app_token: MakeToken, operation: Described
+) -> None:
+    workout = begun(rider)
+    app, token = make_app_token(rider, ["read", "upload"])
+    assert rider.client.delete(f"/api/connections/{app}").status_code == 200
+    before = everything_of(rider, workout)
+    problem_of(call(service, operation, workout, **{"X-API-Key": token}), 401)
+    assert everything_of(rider, workout) == before
+
+
+def test_an_app_reads_what_its_rider_reads(rider: Rider, make_app_token: MakeToken) -> None:
+    workout = begun(rider)
+    _, token = make_app_token(rider, ["read"])
+    own = everything_of(rider, workout)
+    with httpx2.Client(base_url=rider.client.base_url, headers={"X-API-Key": token}) as client:
+        place = {"id": workout, "upload": upload_of(rider), "app": ""}
+        for operation in GUARDED:
+            if operation.method != "GET" or str(operation) in STREAMS:
+                continue
+            answer = client.get(operation.path.format(**place))
+            if "read" in operation.scopes:
+                assert text_of(answer) == own[str(operation)]
+            else:
+                problem_of(answer, 403)
 
 
 def upload_of(one: Rider) -> str:
@@ -342,7 +393,11 @@ def text_of(answer: httpx2.Response) -> str:
 
 @every_of_one_thing
 def test_what_is_another_s_is_as_absent_as_what_never_was(
-    rider: Rider, make_rider: Any, service: str, operation: Described
+    rider: Rider,
+    make_rider: Any,
+    make_app_token: MakeToken,
+    service: str,
+    operation: Described,
 ) -> None:
     theirs = make_rider()
     workout = theirs.start(title="private")
@@ -351,11 +406,12 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()))
-    malformed = [(name,) * 4 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
+    app, _ = make_app_token(theirs, ["read"])
+    absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()), str(uuid4()))
+    malformed = [(name,) * 5 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
         call(service, operation, *place, **{"X-API-Key": rider.account.api_key})
-        for place in [(workout, key_id, upload_of(theirs), share), absent, *malformed]
+        for place in [(workout, key_id, upload_of(theirs), share, app), absent, *malformed]
     ]
     for answer in answers:
         problem_of(answer, 404)

@@ -49,6 +49,12 @@ MAKING = {
     "rotate_key": Making(
         "/api/keys/{key}/rotate", {}, {"overlap": 1}, "SELECT FROM api_keys" + BY_USER
     ),
+    "register_app": Making(
+        "/api/apps",
+        {"name": "a", "redirectUris": ["https://app.example/"], "confidential": True},
+        {"name": "b", "redirectUris": ["https://app.example/"], "confidential": True},
+        "SELECT FROM apps" + BY_USER,
+    ),
     "share_workout": Making(
         "/api/workouts/{id}/share",
         {"hideMetres": 500},
@@ -269,19 +275,20 @@ def test_what_is_written_in_another_way_is_the_same_request(
     assert answers[0].json() == answers[1].json()
 
 
-@pytest.mark.parametrize("name", ["create_key", "rotate_key", "share_workout"])
+@pytest.mark.parametrize("name", ["create_key", "rotate_key", "share_workout", "register_app"])
 def test_no_secret_is_given_out_again_that_opens_nothing_any_more(
     rider: Rider, making: Making
 ) -> None:
     key = new_key()
     made = making.send(rider.client, key).json()
-    kind = "key" if "key" in made else "share"
+    [kind] = {"key", "share", "app"} & made.keys()
     path = f"/api/{kind}s/{made[kind]['id']}"
     assert rider.client.delete(path).is_success
     answer = making.send(rider.client, key)
     problem = problem_of(answer, 409)
     assert problem["type"] == "/problems/revoked-since"
-    assert (made.get("secret") or made["token"]) not in answer.text
+    [secret] = {made[each] for each in ("secret", "token", "clientSecret") if each in made}
+    assert secret not in answer.text
 
 
 def test_a_key_that_was_rotated_since_is_shown_as_it_is_now(rider: Rider) -> None:
