@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke app apps end-app disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -96,6 +96,12 @@ keys: ## List a user's keys that open, by their ids (EMAIL=…)
 	@$(call ops,keys)
 revoke: ## Make a key open nothing more (KEY=…, whole or an id of `make keys`)
 	@$(call ops,revoke)
+app: ## Register an app of others, which riders may let in (NAME=… REDIRECT_URI=https://… CONFIDENTIAL=1)
+	@$(call ops,app)
+apps: ## List the apps of others, by their client ids
+	@$(call ops,apps)
+end-app: ## Delete an app, and all that riders let it in by (APP=…)
+	@$(call ops,end-app)
 disable-user: ## Shut a user out, nothing is deleted (EMAIL=…, UNDO=1 lets them in again)
 	@$(call ops,disable-user)
 invite: ## Print a code that makes one account, where REGISTRATION=invite (DAYS=7)
@@ -197,7 +203,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 # that the stack's user needs no rights to this folder.
 # An upgrade says BUILD= to back up by the version before.
 BUILD = --build
-IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
+IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e REDIRECT_URI -e CONFIDENTIAL -e APP -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \

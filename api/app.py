@@ -16,6 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.apps import connections, registered
+from api.apps import routes as oauth
 from api.clients import riders as client_riders
 from api.clients import streams
 from api.clients import workouts as client_workouts
@@ -101,6 +103,8 @@ SUBJECTS: Final = (
     logins.OPERATIONS,
     sign_in.OPERATIONS,
     keys.OPERATIONS,
+    registered.OPERATIONS,
+    connections.OPERATIONS,
     starting.OPERATIONS,
     workouts.OPERATIONS,
     laps.OPERATIONS,
@@ -148,7 +152,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     ``clock``: Unix seconds, by which quotas count their minutes.
     """
     endpoints = make_endpoints(_SERVED, authenticate)
-    every = [*routes(endpoints), *pages.routes()]
+    every = [*routes(endpoints), *oauth.routes(), *pages.routes()]
     routed = Starlette(
         routes=every,
         exception_handlers=for_browsers(EXCEPTION_HANDLERS),

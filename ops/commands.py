@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from ops.admin import accounts, migrations
+from ops.admin import accounts, apps, migrations
 from ops.admin import dead_letters as letters
 from ops.admin.accounts import create_account
 from ops.admin.import_keys import make_import_key
@@ -249,6 +249,46 @@ def revoke(context: click.Context, key_id: str) -> None:
     with _servers(context) as environ:
         accounts.revoke_key(environ["DATABASE_URL"], key_id)
     click.echo("revoked: it opens nothing more, everywhere within five seconds")
+
+
+@main.command()
+@variable("--name", envvar="NAME", required=True, help="What riders know it by.")
+@variable("--redirect-uri", envvar="REDIRECT_URI", required=True, help="Several: with spaces.")
+@variable("--confidential", envvar="CONFIDENTIAL", is_flag=True, help="It can keep a secret.")
+@click.pass_context
+def app(context: click.Context, name: str, redirect_uri: str, confidential: bool) -> None:
+    """Register an app of others; print its client id, and a secret that is never shown again."""
+    with _servers(context) as environ:
+        made = apps.create_app(
+            environ["DATABASE_URL"], name, redirect_uri.split(), confidential=confidential
+        )
+    click.echo(f"client_id {made.client_id}")
+    if made.secret:
+        click.echo(f"client_secret {made.secret}")
+
+
+@main.command("apps")
+@click.pass_context
+def list_apps(context: click.Context) -> None:
+    """List the apps of others, with who has registered them."""
+    with _servers(context) as environ:
+        found = apps.read_apps(environ["DATABASE_URL"])
+    for each in found:
+        kind = "confidential" if each["confidential"] else "public"
+        by = each["email"] or "the operator"
+        where = " ".join(each["redirect_uris"])
+        riders = f"{each['riders']} riders"
+        click.echo(f"{each['id']}  {each['name']}: {kind}, by {by}, let in by {riders}, {where}")
+
+
+@main.command()
+@variable("--app", "client_id", envvar="APP", required=True, help="Its client id.")
+@click.pass_context
+def end_app(context: click.Context, client_id: str) -> None:
+    """Delete an app; riders who have let it in are rid of it."""
+    with _servers(context) as environ:
+        name = apps.end_app(environ["DATABASE_URL"], client_id)
+    click.echo(f"{name} is gone: its tokens open nothing more, everywhere within five seconds")
 
 
 @main.command()

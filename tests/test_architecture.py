@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "shared": ["samples", "files", "monitoring"],
     "api": [
-        *("web", "repeats", "health", "identity", "ingest", "workouts", "live", "files"),
+        *("web", "repeats", "health", "identity", "apps", "ingest", "workouts", "live", "files"),
         *("season", "sharing", "webhooks", "export", "clients", "pages"),
     ],
     "worker": ["metrics", "rides", "files", "queue", "webhooks", "jobs"],

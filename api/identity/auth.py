@@ -52,6 +52,7 @@ class Caller:
     """A user, and what the key in use may do. ``session_since``: when it logged in, if it did.
 
     ``reading``: where ``user_id`` is an athlete whose data another user reads, and nothing else.
+    ``app``: the app that calls, if the key is one that the user let it in by.
     """
 
     user_id: UUID
@@ -60,6 +61,7 @@ class Caller:
     expires_at: datetime | None
     session_since: datetime | None = None
     reading: Reading | None = None
+    app: UUID | None = None
 
     @property
     def own_id(self) -> UUID:
@@ -126,7 +128,7 @@ class Authenticator:
         Asked anew each time: who is not let in any more reads nothing more. Raises MissingScope;
         NotFound alike for an athlete who does not let the caller in and for an id of nobody.
         """
-        _require_person(caller)
+        require_own_key(caller)
         if _READ not in caller.scopes:
             raise MissingScope(f"this API key lacks the scope `{_READ}`")
         try:
@@ -168,6 +170,10 @@ class Authenticator:
         """Drop a user's keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.user_id == user_id)
 
+    def forget_app(self, app_id: UUID) -> None:
+        """Drop an app's tokens from the cache, so that this process asks for them at once."""
+        self._callers.drop_where(lambda caller: caller.app == app_id)
+
     def forget_keys(self, key_ids: Set[str]) -> None:
         """Drop keys from the cache, so that this process asks for them again at once."""
         self._callers.drop_where(lambda caller: caller.key_id in key_ids)
@@ -200,7 +206,8 @@ class Authenticator:
         key = await store.find_key(self._database, key_id)
         if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
             raise Unauthorized(_NO_KEY)
-        return Caller(key.user_id, key_id, frozenset(key.scopes), key.expires_at, key.session_since)
+        scopes = frozenset(key.scopes)
+        return Caller(key.user_id, key_id, scopes, key.expires_at, key.session_since, key.app)
 
     async def _load_local(self) -> Caller:
         """The local user, who is made the first time; revoked or disabled, nobody is."""
@@ -231,16 +238,16 @@ async def authenticate(
     return await authenticator.read_as(caller, athlete) if athlete else caller
 
 
-def _require_person(caller: Caller) -> None:
-    """Raises Forbidden for who acts in another's name: it reads that user's data alone."""
-    if caller.key_id == LOCAL_KEY:
-        raise Forbidden("this needs a key of your own: requests without one read no athlete's data")
-
-
 def refuse_local(caller: Caller) -> None:
     """Raises Forbidden for a request without a key: what it makes must not outlast that it may."""
     if caller.key_id == LOCAL_KEY:
         raise Forbidden("this needs a key: requests without one make none")
+
+
+def require_own_key(caller: Caller) -> None:
+    """Raises Forbidden for an app: a user lets it into their own account, and no further."""
+    if caller.app is not None:
+        raise Forbidden("this is not for apps: use a key of the user's own")
 
 
 async def require_open_key(connection: BoundedConnection, caller: Caller) -> None:

@@ -25,13 +25,17 @@ _MARK_STALE_FROM = load_queries("riders")["mark_stale_from"]
 
 @dataclass(frozen=True)
 class StoredKey:
-    """Whose a key is and what it allows. ``session_since``: when it logged in, if it did."""
+    """Whose a key is and what it allows. ``session_since``: when it logged in, if it did.
+
+    ``app``: the app that has it, if the user let one in by it.
+    """
 
     user_id: UUID
     hash: bytes
     scopes: list[str]
     expires_at: datetime | None
     session_since: datetime | None
+    app: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -312,8 +316,9 @@ async def note_login(connection: BoundedConnection, user_id: UUID, compared: str
 
 
 async def delete_user(connection: BoundedConnection, user_id: UUID) -> None:
-    """Delete a user's keys, files and personal data; workers remove the rest later."""
-    for query in ("delete_user", "delete_keys", "delete_files", "delete_answers"):
+    """Delete a user's keys, apps, files and personal data; workers remove the rest later."""
+    apps = ("delete_apps", "delete_grants")  # before keys, as who ends a grant locks it first
+    for query in ("delete_user", *apps, "delete_keys", "delete_files", "delete_answers"):
         await connection.execute(QUERIES[query], {"user_id": user_id})
     await connection.execute(_ATHLETES["delete_reading"], {"user_id": user_id})
 

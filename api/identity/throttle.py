@@ -35,6 +35,9 @@ _CHANGES: Final = _Limit("password-changes", 10)
 # New keys of one user: those revoked stay listed, and each is noted in the audit log.
 MOST_NEW_KEYS: Final = 300
 _NEW_KEYS: Final = _Limit("new-keys", MOST_NEW_KEYS)
+# New tokens of one of the grants by which a user lets an app in, which live for an hour.
+MOST_REFRESHES: Final = 120
+_REFRESHES: Final = _Limit("refreshes", MOST_REFRESHES)
 # Tokens that open nothing, from one address.
 MOST_STRANGE_TOKENS: Final = 300
 _TOKENS: Final = _Limit("share-tokens", MOST_STRANGE_TOKENS)
@@ -89,8 +92,15 @@ class Throttle:
         """Count a new key of a user. Raises TooManyRequests, redis.RedisError."""
         await self._admit(_NEW_KEYS, str(user_id))
 
+    async def admit_refresh(self, grant_id: UUID) -> None:
+        """Count new tokens of a grant. Raises TooManyRequests, redis.RedisError."""
+        await self._admit(_REFRESHES, str(grant_id))
+
     async def admit_strange_token(self, request: HTTPConnection[Any]) -> None:
-        """Count a link that opens nothing. Raises TooManyRequests, redis.RedisError."""
+        """Count a link, or a token of an app, that opens nothing.
+
+        Raises TooManyRequests, redis.RedisError.
+        """
         await self._admit(_TOKENS, network_of(request))
 
     async def forgive(self, request: HTTPConnection[Any], email: str) -> None:

@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from api.pages import (
     account,
+    apps,
     athletes,
     entrance,
     home,
@@ -33,6 +34,7 @@ PAGES: Final = (
     *imports.PAGES,
     *account.PAGES,
     *webhooks.PAGES,
+    *apps.PAGES,
 )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from api.identity.auth import Caller, refuse_local, require_open_key
+from api.identity.auth import Caller, refuse_local, require_open_key, require_own_key
 from api.identity.store import write_audit
 from api.sharing import store
 from api.sharing.state import SharingRequest
@@ -20,6 +20,7 @@ MOST_ATHLETES: Final = 200  # whose data a user reads
 
 async def list_athletes(request: SharingRequest, caller: Caller) -> Response:
     """Whom the caller may read, with last ride, form and this week; and what is offered."""
+    require_own_key(caller)
     database, user_id = request.state["database"], caller.user_id
     athletes = await store.list_athletes(database, user_id)
     return json_response(AthleteList(athletes, await store.list_offers(database, user_id)))

@@ -30,6 +30,11 @@ _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Schema, str]]] = {
         "01970000-0000-7000-8000-000000000002",
     ),
     "key": ("The key's `id`", {"type": "string", "pattern": "^[0-9a-f]{16}$"}, "3f2a9c41d07be658"),
+    "app": (
+        "The app's `id`",
+        {"type": "string", "format": "uuid"},
+        "01970000-0000-7000-8000-000000000005",
+    ),
     "share": (
         "The share's `id`",
         {"type": "string", "format": "uuid"},

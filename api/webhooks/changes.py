@@ -167,5 +167,6 @@ OPERATIONS: Final = (
         "read",
         query=ChangesQuery,
         refusals={HTTPStatus.GONE: "The cursor is of another database; begin without it"},
+        takes_athlete=True,
     ),
 )

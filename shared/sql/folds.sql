@@ -271,6 +271,28 @@ WHERE id IN (
     LIMIT 5000
 )
 
+-- name: purge_app_tokens
+-- Delete access tokens of apps that have ended.
+DELETE FROM api_keys
+WHERE grant_id IS NOT NULL AND least(expires_at, revoked_at) < now() - interval '1 day'
+
+-- name: purge_refresh_tokens
+-- Delete refresh tokens that have expired, and those used so long ago that nobody looks for reuse.
+DELETE FROM app_refresh_tokens
+WHERE expires_at < now() OR used_at < now() - interval '30 days'
+
+-- name: purge_grants
+-- Delete what lets apps in no longer: revoked, never used in time, or without a token to go on by.
+DELETE FROM app_grants
+WHERE revoked_at < now() - interval '1 day'
+    OR (code_used_at IS NULL AND code_expires_at < now() - interval '1 day')
+    OR (
+        code_used_at < now() - interval '1 day' AND NOT EXISTS (
+            SELECT FROM app_refresh_tokens
+            WHERE grant_id = app_grants.id AND app_refresh_tokens.used_at IS NULL
+        )
+    )
+
 -- name: purge_users
 -- Delete deleted users without workouts, after the delay of find_orphaned.
 DELETE FROM users

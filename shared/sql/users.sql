@@ -148,6 +148,14 @@ WHERE upload_id IN (SELECT id FROM uploads WHERE user_id = %(user_id)s)
 -- All keys and sessions of a user.
 DELETE FROM api_keys WHERE user_id = %(user_id)s
 
+-- name: delete_apps
+-- The apps that a user has registered, with all that other users let them in by.
+DELETE FROM apps WHERE user_id = %(user_id)s
+
+-- name: delete_grants
+-- All by which a user lets apps in, with their tokens.
+DELETE FROM app_grants WHERE user_id = %(user_id)s
+
 -- name: delete_answers
 -- What was answered to a user's requests with an Idempotency-Key.
 DELETE FROM idempotency_keys WHERE user_id = %(user_id)s
@@ -180,7 +188,8 @@ WHERE session AND user_id = %(user_id)s AND id <> ALL(%(kept)s)
 -- name: find_key
 -- A key that opens, by its public id: whose it is, and what to compare it with.
 SELECT user_id, hash, scopes, least(expires_at, revoked_at) AS expires_at,
-    CASE WHEN session THEN created_at END AS session_since
+    CASE WHEN session THEN created_at END AS session_since,
+    (SELECT app_id FROM app_grants WHERE app_grants.id = grant_id) AS app
 FROM open_keys
 JOIN active_users ON active_users.id = user_id
 WHERE open_keys.id = %(id)s
@@ -222,11 +231,11 @@ UPDATE api_keys SET last_used_at = now() WHERE id = ANY(%(ids)s)
 SELECT * FROM shown_keys WHERE id = %(id)s
 
 -- name: list_keys
--- A user's keys that open, newest first.
+-- A user's keys that open, newest first; those that apps have are no keys of the user's own.
 SELECT shown_keys.*
 FROM shown_keys
 JOIN open_keys USING (id)
-WHERE user_id = %(user_id)s
+WHERE user_id = %(user_id)s AND grant_id IS NULL
 ORDER BY shown_keys.created_at DESC, id
 
 -- name: find_open_key
@@ -235,15 +244,17 @@ SELECT shown_keys.* FROM shown_keys JOIN open_keys USING (id)
 WHERE id = %(id)s AND user_id = %(user_id)s
 
 -- name: count_keys
--- How many keys of a user open, sessions not counted.
-SELECT count(*) AS keys FROM open_keys WHERE user_id = %(user_id)s AND NOT session
+-- How many keys of a user open, without sessions and what apps have.
+SELECT count(*) AS keys FROM open_keys
+WHERE user_id = %(user_id)s AND NOT session AND grant_id IS NULL
 
 -- name: rotate_key
 -- A new key like an old one, which goes on opening for so many seconds. A session is not rotated:
--- its user logs in again.
+-- its user logs in again; nor is what an app has.
 WITH old AS (
     UPDATE open_keys SET revoked_at = now() + make_interval(secs => %(overlap)s)
     WHERE id = %(old_id)s AND user_id = %(user_id)s AND revoked_at IS NULL AND NOT session
+        AND grant_id IS NULL
     RETURNING user_id, name, scopes, expires_at
 )
 INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at)
@@ -252,7 +263,7 @@ SELECT %(id)s, user_id, %(hash)s, name, scopes, expires_at FROM old
 -- name: revoke_key
 -- End one of a user's keys now.
 UPDATE open_keys SET revoked_at = now()
-WHERE id = %(id)s AND user_id = %(user_id)s
+WHERE id = %(id)s AND user_id = %(user_id)s AND grant_id IS NULL
 
 -- name: write_audit
 -- Record an action, and the key by which it was done.
@@ -280,7 +291,7 @@ SELECT id, email FROM users WHERE lower(email) = lower(%(email)s)
 SELECT
     email, created_at, disabled_at,
     (SELECT count(*) FROM workouts WHERE user_id = users.id AND status <> 'DELETED') AS rides,
-    (SELECT count(*) FROM open_keys WHERE user_id = users.id) AS keys,
+    (SELECT count(*) FROM open_keys WHERE user_id = users.id AND grant_id IS NULL) AS keys,
     (SELECT max(last_used_at) FROM api_keys WHERE user_id = users.id) AS last_seen_at
 FROM users
 WHERE deleted_at IS NULL

@@ -139,6 +139,15 @@ REQUESTS: Final = (
     Heavy("POST", "/api/keys", json={"name": "head unit", "scopes": ["upload"]}),
     Heavy("POST", "/api/keys/{key}/rotate", json={}),
     Heavy("DELETE", "/api/keys/{key}"),
+    Heavy(
+        "POST",
+        "/api/apps",
+        json={"name": "a" * 100, "redirectUris": [f"https://a.example/{'x' * 400}"] * 10},
+    ),
+    Heavy("GET", "/api/apps"),
+    Heavy("DELETE", "/api/apps/{app}"),
+    Heavy("GET", "/api/connections"),
+    Heavy("DELETE", "/api/connections/{app}"),
     Heavy("PATCH", "/api/users/me", json={"timeZone": "Europe/Zurich"}),
     Heavy("PUT", "/api/users/me/thresholds", json={"effectiveFrom": "2000-01-01", "ftp": 250}),
     Heavy("POST", "/api/users", json={"email": "{email}", "password": PASSWORD}),
@@ -291,6 +300,8 @@ class HeaviestRider:
         """What later requests ask for."""
         if (heavy.method, heavy.path) == ("POST", "/api/keys"):
             self._places["{key}"] = answer.json()["key"]["id"]
+        if (heavy.method, heavy.path) == ("POST", "/api/apps"):
+            self._places["{app}"] = answer.json()["app"]["id"]
         if heavy.path.endswith("/share"):
             made = answer.json()
             self._places |= {"{token}": made["token"], "{share}": made["share"]["id"]}

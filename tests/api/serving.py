@@ -16,9 +16,17 @@ from tests.conftest import ROOT
 
 @contextmanager
 def serving(
-    urls: Mapping[str, str], log: Path, *, unix: bool = False, **variables: str
+    urls: Mapping[str, str],
+    log: Path,
+    *,
+    unix: bool = False,
+    is_public: bool = False,
+    **variables: str,
 ) -> Iterator[httpx2.Client]:
-    """Run one; yields a client of it, which comes by a Unix socket if ``unix``."""
+    """Run one; yields a client of it, which comes by a Unix socket if ``unix``.
+
+    ``is_public``: its PUBLIC_URL is where it is.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as listener,
@@ -27,10 +35,11 @@ def serving(
         listener.bind(path if unix else ("127.0.0.1", 0))
         listener.listen()
         fd = listener.fileno()
+        url = "http://api" if unix else f"http://127.0.0.1:{listener.getsockname()[1]}"
         own = {"PYTHONPATH": str(ROOT), "LISTEN_FD": str(fd), **variables}
+        own |= {"PUBLIC_URL": url} if is_public else {}
         environ = {**os.environ, **urls, **own}
         process = spawn([sys.executable, "-m", "api"], log=log, environ=environ, pass_fds=[fd])
-        url = "http://api" if unix else f"http://127.0.0.1:{listener.getsockname()[1]}"
         transport = httpx2.HTTPTransport(uds=path if unix else None)
         with httpx2.Client(base_url=url, transport=transport, timeout=30) as client:
             try:

@@ -39,7 +39,7 @@ def test_a_query_is_its_statement_and_nothing_of_the_next() -> None:
     "topic",
     [
         *("workouts", "season", "records", "riders", "ingest", "health", "uploads", "imports"),
-        *("live", "shares", "clients", "own_webhooks", "changes", "athletes"),
+        *("live", "shares", "clients", "own_webhooks", "changes", "athletes", "apps"),
     ],
 )
 def test_every_query_has_its_line_of_intent(topic: str) -> None:

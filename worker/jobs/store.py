@@ -95,6 +95,12 @@ def purge_deliveries(connection: DatabaseConnection) -> None:
     connection.execute(QUERIES["purge_deliveries"])
 
 
+def purge_apps(connection: DatabaseConnection) -> None:
+    """Delete tokens and grants of apps that have ended."""
+    for query in ("purge_app_tokens", "purge_refresh_tokens", "purge_grants"):
+        connection.execute(QUERIES[query])
+
+
 def expire_samples(connection: DatabaseConnection, days: int, most: int) -> list[UUID]:
     """Delete the samples of rides that ended so many days ago; the rides, so many at most."""
     return _ids(connection, "expire_samples", days=days, most=most)

@@ -111,6 +111,7 @@ class Sweeper:
         store.purge(connection, purgeable)
         store.purge_answers(connection)
         store.purge_deliveries(connection)
+        store.purge_apps(connection)
 
     def _delete_objects(self) -> None:
         """Delete originals from the store that no file refers to; while it is away, later."""

@@ -23,7 +23,7 @@ from shared.connections import AsyncDatabase, Database, open_async_database
 from shared.credentials import SCOPES, make_key
 from shared.settings import Settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
-from tests.api.conftest import MakeKey
+from tests.api.conftest import MakeKey, MakeToken
 from tests.api.files.ride_files import send
 from tests.api.webhooks.rows import make_webhook, write_delivery
 from tests.conftest import Rider
@@ -39,9 +39,12 @@ BODIES: dict[str, Any] = {  # by operation, where an empty object is not enough
     "share_with": {"email": "coach@example.com"},
     "crop_workout": {"to": "2024-01-01T00:00:00Z"},
     "create_webhook": {"url": "https://receiver.example/", "events": ["record.set"]},
+    "register_app": {"name": "test", "redirectUris": ["https://app.example/done"]},
 }
 QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
+# What a token of an app does not open, though it has the scope: it is not of the app's own user.
+NOT_FOR_APPS = {"list_athletes"}
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
@@ -110,7 +113,8 @@ every_of_one_thing = pytest.mark.parametrize(
 # What stands for the names in paths: of what is nobody's.
 ABSENT = {
     **{"id": str(uuid4()), "key": "f" * 16, "upload": str(uuid4()), "share": str(uuid4())},
-    **{"webhook": str(uuid4()), "delivery": str(2**62), "athlete": str(uuid4())},
+    **{"webhook": str(uuid4()), "delivery": str(2**62)},
+    **{"athlete": str(uuid4()), "app": str(uuid4())},
 }
 Places = dict[str, str]
 PlacesOf = Callable[[Rider], Places]
@@ -296,6 +300,7 @@ def test_a_key_with_just_the_scope_may_do_it(
     make_rider: Any,
     service: str,
     make_api_key: MakeKey,
+    make_app_token: MakeToken,
     operation: Described,
     places_of: PlacesOf,
 ) -> None:
@@ -304,11 +309,76 @@ def test_a_key_with_just_the_scope_may_do_it(
         make_api_key(rider.account.user_id, [operation.scope], session=session),
         make_api_key(rider.account.user_id),
     )
-    places = places_of(rider) | {"key": other.split("_")[1]}
+    app, _ = make_app_token(rider, [])
+    places = places_of(rider) | {"key": other.split("_")[1], "app": app}
     places |= {"athlete": offered_to(rider, make_rider())}
     response = call(service, operation, places, **{"X-API-Key": key})
     assert response.is_success or response.status_code == 409  # resume: it was not paused
     assert str(response.status_code) in operation.content["responses"]
+
+
+@every_guarded
+def test_an_app_does_what_its_scopes_allow_and_nothing_else(
+    rider: Rider,
+    service: str,
+    make_app_token: MakeToken,
+    operation: Described,
+    places_of: PlacesOf,
+) -> None:
+    """As a key of the rider's own with these scopes would, which `admin` is never among."""
+    app, token = make_app_token(rider, ["read", "upload"])
+    # The key is the token's own: it neither rotates nor revokes it.
+    places = places_of(rider) | {"app": app, "key": token.split("_")[1]}
+    response = call(service, operation, places, **{"Authorization": f"Bearer {token}"})
+    if operation.scopes == {"admin"} or operation.content["operationId"] in NOT_FOR_APPS:
+        problem_of(response, 403)
+    else:
+        assert response.is_success or response.status_code == 409  # resume: it was not paused
+
+
+@every_guarded
+def test_an_app_that_is_let_in_no_longer_does_nothing(
+    rider: Rider,
+    service: str,
+    make_app_token: MakeToken,
+    operation: Described,
+    places_of: PlacesOf,
+) -> None:
+    app, token = make_app_token(rider, ["read", "upload"])
+    assert rider.client.delete(f"/api/connections/{app}").status_code == 200
+    places = places_of(rider) | {"app": app}
+    before = everything_of(rider, places)
+    problem_of(call(service, operation, places, **{"X-API-Key": token}), 401)
+    assert everything_of(rider, places) == before
+
+
+def test_an_app_reads_what_its_rider_reads(
+    rider: Rider, make_app_token: MakeToken, places_of: PlacesOf
+) -> None:
+    _, token = make_app_token(rider, ["read"])
+    places = places_of(rider)
+    own = everything_of(rider, places)
+    with httpx2.Client(base_url=rider.client.base_url, headers={"X-API-Key": token}) as client:
+        for operation in GUARDED:
+            if operation.method != "GET" or str(operation) in STREAMS:
+                continue
+            answer = client.get(operation.path.format(**places))
+            if "read" in operation.scopes and operation.content["operationId"] not in NOT_FOR_APPS:
+                assert lasting(answer) == own[str(operation)]
+            else:
+                problem_of(answer, 403)
+
+
+def test_an_app_of_a_coach_reads_no_athlete(
+    rider: Rider, make_rider: Any, service: str, make_app_token: MakeToken
+) -> None:
+    coach = make_rider()
+    athlete = offered_to(coach, rider)
+    assert coach.client.post(f"/api/athletes/{athlete}/accept").status_code == 200
+    _, token = make_app_token(coach, ["read"])
+    for key, status in ((coach.account.api_key, 200), (token, 403)):
+        place = f"{service}/api/workouts?athlete={athlete}"
+        assert httpx2.get(place, headers={"X-API-Key": key}).status_code == status
 
 
 def upload_of(one: Rider) -> str:
@@ -380,10 +450,15 @@ def text_of(answer: httpx2.Response) -> str:
 
 @every_of_one_thing
 def test_what_is_another_s_is_as_absent_as_what_never_was(
-    rider: Rider, make_rider: Any, service: str, operation: Described, places_of: PlacesOf
+    rider: Rider,
+    make_rider: Any,
+    make_app_token: MakeToken,
+    service: str,
+    operation: Described,
+    places_of: PlacesOf,
 ) -> None:
     theirs = make_rider()
-    places = places_of(theirs)
+    places = places_of(theirs) | {"app": make_app_token(theirs, ["read"])[0]}
     before = everything_of(theirs, places)
     malformed = [
         dict.fromkeys(places, name) for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")

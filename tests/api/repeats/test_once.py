@@ -49,6 +49,12 @@ MAKING = {
     "rotate_key": Making(
         "/api/keys/{key}/rotate", {}, {"overlap": 1}, "SELECT FROM api_keys" + BY_USER
     ),
+    "register_app": Making(
+        "/api/apps",
+        {"name": "a", "redirectUris": ["https://app.example/"], "confidential": True},
+        {"name": "b", "redirectUris": ["https://app.example/"], "confidential": True},
+        "SELECT FROM apps" + BY_USER,
+    ),
     "share_workout": Making(
         "/api/workouts/{id}/share",
         {"hideMetres": 500},
@@ -285,20 +291,25 @@ def test_what_is_written_in_another_way_is_the_same_request(
 
 
 @pytest.mark.parametrize(
-    "name", ["create_key", "rotate_key", "share_workout", "create_webhook", "rotate_webhook_secret"]
+    "name",
+    [
+        *("create_key", "rotate_key", "share_workout", "register_app"),
+        *("create_webhook", "rotate_webhook_secret"),
+    ],
 )
 def test_no_secret_is_given_out_again_that_opens_nothing_any_more(
     rider: Rider, making: Making
 ) -> None:
     key = new_key()
     made = making.send(rider.client, key).json()
-    kind = next(each for each in ("key", "share", "webhook") if each in made)
+    kind = next(each for each in ("key", "share", "webhook", "app") if each in made)
     path = f"/api/{kind}s/{made[kind]['id']}"
     assert rider.client.delete(path).is_success
     answer = making.send(rider.client, key)
     problem = problem_of(answer, 409)
     assert problem["type"] == "/problems/revoked-since"
-    assert (made.get("secret") or made["token"]) not in answer.text
+    [secret] = {made[each] for each in ("secret", "token", "clientSecret") if each in made}
+    assert secret not in answer.text
 
 
 def test_a_key_that_was_rotated_since_is_shown_as_it_is_now(rider: Rider) -> None:

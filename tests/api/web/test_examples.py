@@ -37,8 +37,9 @@ TEXTS = (
     *(JSON, "text/csv", "text/event-stream", "image/svg+xml"),
     *("application/gpx+xml", "application/vnd.garmin.tcx+xml"),
 )
-# They have no answer of their own, or need what is not here: a provider, a head unit's threshold.
-UNRECORDED = {"start_sign_in", "finish_sign_in", "take_device_ftp"}
+# They have no answer of their own, or need what is not here: a provider, a head unit's threshold,
+# an app that was let in.
+UNRECORDED = {"start_sign_in", "finish_sign_in", "take_device_ftp", "end_connection"}
 SECONDS = 2400
 DEPTH = 5  # operation, status, content type, its members and theirs
 LONGEST = 12  # of a list; of longer ones three items are published
@@ -148,6 +149,9 @@ def manage_account(day: Day) -> None:
     for name in ("put_places", "get_places"):
         day.call(name)
     day.places["key"] = day.call("create_key")["key"]["id"]
+    day.places["app"] = day.call("register_app")["app"]["id"]
+    for name in ("list_apps", "list_connections", "delete_app"):
+        day.call(name)
     for name in ("list_keys", "rotate_key", "revoke_key"):
         day.call(name)
 
@@ -268,7 +272,7 @@ def published(answered: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(shortened(answered), ensure_ascii=False)
     later = BEGUN - datetime.now(UTC).replace(microsecond=0)
     text = KEY.sub(lambda found: f"bpt_{found[1]}_…", text)
-    text = re.sub(r'"token": "[^"]*"', '"token": "…"', text)
+    text = re.sub(r'"(token|clientSecret)": "[^"]*"', r'"\1": "…"', text)
     text = re.sub(r"whsec_[A-Za-z0-9+/=]+", "whsec_…", text)
     text = re.sub(r'"cursor": "[^"]*"', '"cursor": "…"', text)
     text = re.sub(r"/shared/[A-Za-z0-9_-]{43}", "/shared/…", text)
