@@ -56,19 +56,12 @@ def test_a_webhook_is_made_and_its_secret_shown_once(window: Watched, session: L
     assert (made["url"], "record.set" in made["events"]) == (URL, True)
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("https://10.0.0.1/", "url: must be an address of the public internet."),
-        ("http://receiver.example/", "url: must begin with https://."),
-    ],
-)
-def test_what_is_refused_is_said(window: Watched, url: str, message: str) -> None:
+def test_what_is_refused_is_said(window: Watched) -> None:
     window.expected = ["422 (Unprocessable"]
     window.go("/webhooks")
-    window.page.get_by_label("Address of the receiver").fill(url)
+    window.page.get_by_label("Address of the receiver").fill("https://me:secret@receiver.example")
     window.page.get_by_role("button", name="Make the webhook").click()
-    expect(window.page.get_by_role("alert")).to_have_text(message[0].upper() + message[1:])
+    expect(window.page.get_by_role("alert")).to_contain_text("must have no user name or password")
 
 
 def test_a_webhook_without_events_is_not_made(window: Watched) -> None:
