@@ -52,7 +52,7 @@ class NotGenuine(Exception):
 def verify(
     secrets: list[str], headers: Mapping[str, str], body: bytes, now: float | None = None
 ) -> str:
-    """The id of a message that is genuine. Raises NotGenuine.
+    """The id of a message that is genuine. Raises NotGenuine. ``headers``: by lower-case names.
 
     The body is taken as it came: parsed and written again, its signature would be another one.
     """
@@ -201,7 +201,8 @@ class Receiver(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         try:
-            message_id = verify(self.server.secrets, self.headers, body)
+            told = {name.lower(): text for name, text in self.headers.items()}
+            message_id = verify(self.server.secrets, told, body)
         except NotGenuine as error:
             print(f"refused a message: {error}", flush=True)
             self.answer(HTTPStatus.UNAUTHORIZED)

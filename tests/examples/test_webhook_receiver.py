@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 import pytest
@@ -33,9 +33,12 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.lines, self._news = list[str](), Queue[str]()
         assert process.stdout
-        self._out = process.stdout
-        Thread(target=lambda: [self._news.put(line) for line in self._out], daemon=True).start()
+        Thread(target=self._read, args=[process.stdout], daemon=True).start()
         self.url = self.wait_for("listening at ").split()[-1]
+
+    def _read(self, out: IO[str]) -> None:
+        for line in out:
+            self._news.put(line)
 
     def wait_for(self, part: str) -> str:
         """The line that has it, once it is there."""

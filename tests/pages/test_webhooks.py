@@ -77,9 +77,13 @@ def test_a_webhook_without_events_is_not_made(window: Watched) -> None:
 def test_deliveries_are_looked_into_and_made_again(
     window: Watched, session: LoggedIn, webhook: str, database: Database
 ) -> None:
-    tried = {"attempts": 1, "tried_at": "2026-05-17T16:30:00Z", "response_status": 204}
+    tried: dict[str, Any] = {
+        "attempts": 1,
+        "tried_at": "2026-05-17T16:30:00Z",
+        "response_status": 204,
+    }
     write_delivery(database, webhook, **tried)
-    refused = {**tried, "attempts": 12, "response_status": 500, "problem": "it answered 500"}
+    refused = {**tried, "attempts": 12, "response_status": 500, "problem": "answered 500"}
     failed = write_delivery(database, webhook, "failed", **refused)
     later = {"due_at": "2100-01-01T00:00:00Z"}
     write_delivery(database, webhook, "waiting", **{**refused, **later, "attempts": 3})
@@ -87,9 +91,7 @@ def test_deliveries_are_looked_into_and_made_again(
     page, rows = window.page, window.page.locator(".delivery")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("Waiting")
-    expect(rows.nth(1)).to_contain_text(
-        re.compile("Failed.*it answered 500.*12 attempts", re.DOTALL)
-    )
+    expect(rows.nth(1)).to_contain_text(re.compile("Failed.*Answered 500.*12 attempts", re.DOTALL))
     expect(rows.nth(2)).to_contain_text(
         re.compile(r"Delivered.*1 attempt\s*Answered 204", re.DOTALL)
     )
@@ -110,7 +112,7 @@ def test_a_webhook_is_disabled_enabled_and_changed(
     window.go(f"/webhooks/{webhook}")
     page = window.page
     page.get_by_role("button", name="Disable").click()
-    expect(page.locator(".hook-title .failed")).to_contain_text("it was disabled by hand")
+    expect(page.locator(".hook-title .failed")).to_contain_text("It was disabled by hand")
     window.picture("webhook-disabled")
     page.get_by_role("button", name="Enable").click()
     expect(page.get_by_role("button", name="Disable")).to_be_visible()

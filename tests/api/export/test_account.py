@@ -79,6 +79,7 @@ def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:
     for name, path in {
         "profile.json": "/api/users/me",
         "keys.json": "/api/keys",
+        "webhooks.json": "/api/webhooks",
         "thresholds.json": "/api/users/me/thresholds?sport=all",
         "records.json": "/api/records?sport=all",
     }.items():

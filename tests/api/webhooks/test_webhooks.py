@@ -108,7 +108,8 @@ def test_a_webhook_is_changed_member_by_member(rider: Rider) -> None:
     assert changed == {**webhook, "url": other["url"]}
     changed = rider.client.patch(place, json={"events": other["events"]}).json()["webhook"]
     assert changed == {**webhook, "url": other["url"], "events": ["record.set", "upload.failed"]}
-    for wrong in ({"url": None}, {"events": []}, {"enabled": None}):
+    wrongs: list[dict[str, Any]] = [{"url": None}, {"events": []}, {"enabled": None}]
+    for wrong in wrongs:
         problem_of(rider.client.patch(place, json=wrong), 422)
     assert rider.client.patch(place, json={}).json()["webhook"] == changed
 
