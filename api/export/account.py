@@ -29,6 +29,8 @@ from api.sharing.store import get_hidden, list_people, list_shares
 from api.sharing.wire import Places, ShareList
 from api.web.routing import Operation, Operations
 from api.web.sending import TimedStream
+from api.webhooks.store import list_webhooks
+from api.webhooks.wire import WebhookList
 from api.workouts.held_samples import EncodedSamples, fetch_samples
 from api.workouts.rendering import csv_lines
 from api.workouts.selection import Selection, View
@@ -47,6 +49,7 @@ keys.json        API keys that open, without their secrets, as GET /api/keys
 thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
 records.json     personal records, as GET /api/records?sport=all
 shares.json      links to rides that open something, without their tokens, as GET /api/shares
+webhooks.json    who is told of your rides, without secrets, as GET /api/webhooks
 places.json      the places that no link shows, as GET /api/users/me/places
 audit.ndjson     what was done to keys and account: an act a line, oldest first
 workouts.ndjson  every ride with its figures: a ride a line, as GET /api/workouts/{id}, newest first
@@ -163,6 +166,7 @@ class _Export:
             "thresholds.json": self._thresholds,
             "records.json": self._records,
             "shares.json": self._shares,
+            "webhooks.json": self._webhooks,
             "places.json": self._places,
         }
 
@@ -181,6 +185,9 @@ class _Export:
     async def _shares(self) -> ShareList:
         shares = await list_shares(self._database, self.user_id)
         return ShareList(shares, await list_people(self._database, self.user_id))
+
+    async def _webhooks(self) -> WebhookList:
+        return WebhookList(await list_webhooks(self._database, self.user_id))
 
     async def _places(self) -> Places:
         return Places((await get_hidden(self._database, self.user_id)).places)

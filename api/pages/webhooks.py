@@ -36,7 +36,7 @@ class WebhookRow:
 
     webhook: Webhook
     host: str
-    told_of: list[str]
+    told_of: str
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _require_admin(visitor: Visitor) -> None:
 
 
 def _row(webhook: Webhook) -> WebhookRow:
-    told_of = [EVENTS[each][0] for each in EVENTS if each in webhook.events]
-    return WebhookRow(webhook, urlsplit(webhook.url).netloc, told_of)
+    told_of = ", ".join(EVENTS[each][0] for each in EVENTS if each in webhook.events)
+    return WebhookRow(webhook, urlsplit(webhook.url).netloc, told_of.capitalize())
 
 
 def _delivery_row(delivery: Delivery) -> DeliveryRow:

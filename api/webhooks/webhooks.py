@@ -43,7 +43,7 @@ async def create_webhook(request: Request[Any], caller: Caller) -> Response:
     """Have a URL told of events: of what happens from now on.
 
     Each is sent as POST with a JSON body `{"type", "timestamp", "data"}`, signed by the Standard
-    Webhooks scheme with the `secret` of this answer. See *Webhooks* above for how to receive them.
+    Webhooks scheme with the `secret` of this answer. See *Webhooks and changes* above.
     """
     wanted = await read_json(request, CreateWebhook, request.state["settings"])
     _require_allowed(request, wanted.url)
@@ -184,7 +184,7 @@ async def _show_again(connection: BoundedConnection, caller: Caller, answer: Res
 
 _ABOUT: Final = (
     "Tell other programs of what happens to rides, as it happens; and let those that were away"
-    " catch up"
+    " catch up: see *Webhooks and changes* above"
 )
 OPERATIONS = Operations(
     "webhooks",

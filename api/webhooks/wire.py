@@ -145,7 +145,7 @@ class Delivery(Struct, rename="camel"):
     payload: Annotated[dict[str, Any], Meta(description="The body, as it is sent")]
 
     def __post_init__(self) -> None:
-        # A row has the figures that were stored; workers send all that the API shows.
+        # A row has the figures that were stored; what is sent has all that there are now.
         data = self.payload.get("data")
         if isinstance(data, dict) and data.get("summary"):
             self.payload = {**self.payload, "data": {**data, "summary": complete(data["summary"])}}

@@ -48,7 +48,7 @@ def test_a_webhook_is_made_and_its_secret_shown_once(window: Watched, session: L
     expect(page.locator(".secret")).to_have_text(re.compile("^whsec_"))
     secret = page.locator(".secret").inner_text()
     expect(page.locator(".hook")).to_contain_text("receiver.example")
-    expect(page.locator(".hook")).to_contain_text("A record is set")
+    expect(page.locator(".hook")).to_contain_text("a ride is deleted, a record is set")
     window.picture("webhooks")
     window.go("/webhooks")
     assert secret not in page.content()
@@ -56,19 +56,12 @@ def test_a_webhook_is_made_and_its_secret_shown_once(window: Watched, session: L
     assert (made["url"], "record.set" in made["events"]) == (URL, True)
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("https://10.0.0.1/", "url: must be an address of the public internet."),
-        ("http://receiver.example/", "url: must begin with https://."),
-    ],
-)
-def test_what_is_refused_is_said(window: Watched, url: str, message: str) -> None:
+def test_what_is_refused_is_said(window: Watched) -> None:
     window.expected = ["422 (Unprocessable"]
     window.go("/webhooks")
-    window.page.get_by_label("Address of the receiver").fill(url)
+    window.page.get_by_label("Address of the receiver").fill("https://me:secret@receiver.example")
     window.page.get_by_role("button", name="Make the webhook").click()
-    expect(window.page.get_by_role("alert")).to_have_text(message[0].upper() + message[1:])
+    expect(window.page.get_by_role("alert")).to_contain_text("must have no user name or password")
 
 
 def test_a_webhook_without_events_is_not_made(window: Watched) -> None:
@@ -84,9 +77,13 @@ def test_a_webhook_without_events_is_not_made(window: Watched) -> None:
 def test_deliveries_are_looked_into_and_made_again(
     window: Watched, session: LoggedIn, webhook: str, database: Database
 ) -> None:
-    tried = {"attempts": 1, "tried_at": "2026-05-17T16:30:00Z", "response_status": 204}
+    tried: dict[str, Any] = {
+        "attempts": 1,
+        "tried_at": "2026-05-17T16:30:00Z",
+        "response_status": 204,
+    }
     write_delivery(database, webhook, **tried)
-    refused = {**tried, "attempts": 12, "response_status": 500, "problem": "it answered 500"}
+    refused = {**tried, "attempts": 12, "response_status": 500, "problem": "answered 500"}
     failed = write_delivery(database, webhook, "failed", **refused)
     later = {"due_at": "2100-01-01T00:00:00Z"}
     write_delivery(database, webhook, "waiting", **{**refused, **later, "attempts": 3})
@@ -94,8 +91,10 @@ def test_deliveries_are_looked_into_and_made_again(
     page, rows = window.page, window.page.locator(".delivery")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("Waiting")
-    expect(rows.nth(1)).to_contain_text(re.compile("(?s)Failed.*it answered 500.*12 attempts"))
-    expect(rows.nth(2)).to_contain_text(re.compile(r"(?s)Delivered.*1 attempt\s+Answered 204"))
+    expect(rows.nth(1)).to_contain_text(re.compile("Failed.*Answered 500.*12 attempts", re.DOTALL))
+    expect(rows.nth(2)).to_contain_text(
+        re.compile(r"Delivered.*1 attempt\s*Answered 204", re.DOTALL)
+    )
     rows.nth(1).get_by_text("Message").click()
     expect(rows.nth(1).locator("pre")).to_contain_text('"title": "Evening ride"')
     window.picture("webhook")
@@ -113,14 +112,14 @@ def test_a_webhook_is_disabled_enabled_and_changed(
     window.go(f"/webhooks/{webhook}")
     page = window.page
     page.get_by_role("button", name="Disable").click()
-    expect(page.locator(".hook-title .failed")).to_contain_text("it was disabled by hand")
+    expect(page.locator(".hook-title .failed")).to_contain_text("It was disabled by hand")
     window.picture("webhook-disabled")
     page.get_by_role("button", name="Enable").click()
     expect(page.get_by_role("button", name="Disable")).to_be_visible()
     page.get_by_text("Address and events").click()
     page.get_by_label("A file cannot be read").check()
     page.get_by_role("button", name="Save").click()
-    page.wait_for_load_state("networkidle")
+    expect(page.get_by_label("A file cannot be read")).to_be_hidden()  # on the page as it is now
     assert webhook_of(session, webhook)["events"] == ["upload.failed", "workout.completed"]
 
 

@@ -15,6 +15,7 @@ from shared.connections import Database
 from tests.api.answers import T0, problem_of, seconds_of
 from tests.api.conftest import MakeKey
 from tests.api.files.ride_files import gpx, send
+from tests.api.webhooks.rows import make_webhook
 from tests.conftest import Rider
 
 EXPORT = "/api/users/me/export"
@@ -67,6 +68,7 @@ def well_used(rider: Rider) -> Rider:
     rider.upload(under_way, [{"timestamp": T0, "heartrate": 120}, {"timestamp": T0 + 1, "lat": 1}])
     rider.client.post(f"/api/workouts/{rider.start()}/pause")
     send(rider, gpx(60, T0 + 10**9))
+    make_webhook(rider, events=["upload.failed"])
     return rider
 
 
@@ -79,6 +81,7 @@ def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:
     for name, path in {
         "profile.json": "/api/users/me",
         "keys.json": "/api/keys",
+        "webhooks.json": "/api/webhooks",
         "thresholds.json": "/api/users/me/thresholds?sport=all",
         "records.json": "/api/records?sport=all",
     }.items():

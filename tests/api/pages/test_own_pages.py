@@ -5,7 +5,9 @@ import re
 import pytest
 
 from tests.api.answers import seconds_of
+from tests.api.conftest import MakeKey
 from tests.api.pages.browsing import Visitor
+from tests.api.webhooks.rows import make_webhook
 from tests.conftest import Rider
 
 PATHS = ["/", "/rides", "/rides?view=weeks", "/season", "/account", "/webhooks"]
@@ -102,3 +104,14 @@ def test_what_a_page_cannot_be_asked_is_refused_as_a_page(signed_in: Visitor, pa
     page = signed_in.get(path, Accept="text/html")
     assert page.status_code == 422
     assert "<h1>" in page.text
+
+
+def test_only_who_may_change_things_sees_webhooks(
+    visitor: Visitor, rider: Rider, make_api_key: MakeKey
+) -> None:
+    webhook = make_webhook(rider)["webhook"]["id"]
+    key = make_api_key(rider.account.user_id, ["read"])
+    assert visitor.submit("/sign-in", {"key": key}).status_code == 303
+    for path in ("/webhooks", f"/webhooks/{webhook}"):
+        page = visitor.get(path)
+        assert (page.status_code, "receiver.example" in page.text) == (403, False)

@@ -210,7 +210,7 @@ def show(day: Day) -> None:
 def tell(day: Day) -> None:
     """Of a change, a receiver that nobody is."""
     day.places["webhook"] = day.call("create_webhook")["webhook"]["id"]
-    day.refuse("create_webhook", json={"url": "https://10.0.0.1/", "events": ["record.set"]})
+    day.refuse("create_webhook", json={"url": "ftp://10.0.0.1/", "events": ["record.set"]})
     place = f"/api/workouts/{day.places['id']}"
     assert day.client.patch(place, json={"title": "Evening ride, by the lake"}).is_success
     delivery = day.call("list_deliveries")["deliveries"][0]
