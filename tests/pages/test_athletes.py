@@ -53,7 +53,7 @@ def test_a_coach_is_let_in_looks_and_is_let_in_no_more(
     expect(row).to_contain_text("Hills 0 days ago")
     other.picture("athletes")
 
-    own.go("/account#sharing")
+    own.page.reload(wait_until="networkidle")
     expect(people).to_contain_text("Grace")
     own.picture("account-people")
     own.page.get_by_role("button", name="End what Grace may read").click()
