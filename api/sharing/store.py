@@ -107,8 +107,8 @@ class _Athlete:
     def _form(self) -> Form | None:
         if not self.has_form:
             return None
-        form = (self.ctl_before or 0) - (self.atl_before or 0)
-        return Form(*(round(each or 0, 2) for each in (self.ctl, self.atl, form)))
+        form = (self.ctl_before or 0.0) - (self.atl_before or 0.0)
+        return Form(*(round(each or 0.0, 2) for each in (self.ctl, self.atl, form)))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def test_a_coach_is_let_in_looks_and_is_let_in_no_more(
     expect(row).to_contain_text("Hills 0 days ago")
     other.picture("athletes")
 
-    own.go("/account#sharing")
+    own.page.reload(wait_until="networkidle")
     expect(people).to_contain_text("Grace")
     own.picture("account-people")
     own.page.get_by_role("button", name="End what Grace may read").click()
@@ -88,7 +88,7 @@ def require_whose(window: Watched) -> None:
 
 def test_a_coach_looks_at_a_ride_with_its_charts(window: Watched, athlete: Season) -> None:
     page = window.page
-    page.get_by_role("link", name="Hills 0 days ago").click()
+    page.get_by_role("link", name="Hills 0 days ago").first.click()
     require_whose(window)
     expect(page.locator("h1")).to_have_text("Hills 0 days ago")
     expect(page.locator(".plot-power canvas")).to_be_visible()

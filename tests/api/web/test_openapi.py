@@ -118,7 +118,8 @@ def test_parameters_are_named_as_the_api_reads_them() -> None:
         "athlete",
     ]
     one = operation_of("GET", "/api/workouts/{id}")["parameters"]
-    assert [parameter["name"] for parameter in one] == ["id", "includeTelemetry", "If-None-Match"]
+    names = ["id", "includeTelemetry", "athlete", "If-None-Match"]
+    assert [parameter["name"] for parameter in one] == names
 
 
 def test_what_was_made_is_linked_to_everything_that_can_be_done_with_it() -> None:
