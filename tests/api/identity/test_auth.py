@@ -403,10 +403,10 @@ def test_what_is_another_s_is_as_absent_as_what_never_was(
     workout = theirs.start(title="private")
     theirs.upload(workout, [{"timestamp": T0, "power": 210}])
     share = share_of(theirs, workout)
+    app, _ = make_app_token(theirs, ["read"])
     key_id = theirs.account.api_key.split("_")[1]
     before = everything_of(theirs, workout)
 
-    app, _ = make_app_token(theirs, ["read"])
     absent = (str(uuid4()), "f" * 16, str(uuid4()), str(uuid4()), str(uuid4()))
     malformed = [(name,) * 5 for name in ("not-an-id", "0", "%00", "%FF", f"{uuid4()}x", "é")]
     answers = [
