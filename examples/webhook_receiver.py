@@ -140,9 +140,9 @@ def changes_since(
     is_first, more = cursor is None, True
     while more:
         query = urlencode({"since": cursor} if cursor else {})
-        request = Request(f"{url}/api/changes?{query}", headers={"X-API-Key": key})  # noqa: S310
+        request = Request(f"{url}/api/changes?{query}", headers={"X-API-Key": key})
         try:
-            with urlopen(request, timeout=60) as response:  # noqa: S310 the operator's address
+            with urlopen(request, timeout=60) as response:
                 answer = json.load(response)
         except HTTPError as error:
             if error.code != HTTPStatus.GONE or cursor is None:

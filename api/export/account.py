@@ -13,6 +13,8 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.apps.store import list_apps, list_connections
+from api.apps.wire import AppList, ConnectionList
 from api.export.state import ExportRequest, ExportState
 from api.export.store import Act, list_acts
 from api.export.zip_stream import ZipStream
@@ -46,6 +48,8 @@ All that Bike Power Tracker stores of your account. Text is UTF-8; moments are U
 
 profile.json     the account, as GET /api/users/me answers it
 keys.json        API keys that open, without their secrets, as GET /api/keys
+apps.json        apps that you have registered, without their secrets, as GET /api/apps
+connections.json apps of others that you let in, as GET /api/connections
 thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
 records.json     personal records, as GET /api/records?sport=all
 shares.json      links to rides that open something, without their tokens, as GET /api/shares
@@ -163,6 +167,8 @@ class _Export:
         return {
             "profile.json": self._profile,
             "keys.json": self._keys,
+            "apps.json": self._apps,
+            "connections.json": self._connections,
             "thresholds.json": self._thresholds,
             "records.json": self._records,
             "shares.json": self._shares,
@@ -175,6 +181,12 @@ class _Export:
 
     async def _keys(self) -> KeyList:
         return KeyList(await list_keys(self._database, self.user_id))
+
+    async def _apps(self) -> AppList:
+        return AppList(await list_apps(self._database, self.user_id))
+
+    async def _connections(self) -> ConnectionList:
+        return ConnectionList(await list_connections(self._database, self.user_id))
 
     async def _thresholds(self) -> ThresholdsList:
         return ThresholdsList(ALL, await list_thresholds(self._database, self.user_id))

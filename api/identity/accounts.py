@@ -54,7 +54,7 @@ class ChangePassword(Struct):
 
 
 class PasswordChange(Struct):
-    """It holds; every other session has ended. API keys go on opening."""
+    """It holds; every other session has ended. API keys and apps go on."""
 
     success: bool = True
 

@@ -125,7 +125,7 @@ def test_a_rider_registers_an_app_sees_its_secret_once_and_deletes_it(
     register_in(window, "on a server")
     expect(page.locator(".secret")).to_have_text(re.compile(r"^[\w-]{43}$"))
     row = page.get_by_role("group", name="Your own apps").locator("tbody tr")
-    expect(row).to_contain_text(re.compile(r"My dashboard.*dash\.example/in.*yes"))
+    expect(row).to_contain_text(re.compile(r"My dashboard.*dash\.example/in.*yes", re.DOTALL))
     window.picture("apps-own")
     secret = page.locator(".secret").inner_text()
     window.go("/account/apps")

@@ -13,7 +13,7 @@ import pytest
 from api.app import OPERATIONS
 from shared.connections import Database
 from tests.api.answers import T0, problem_of, seconds_of
-from tests.api.conftest import MakeKey
+from tests.api.conftest import MakeKey, MakeToken
 from tests.api.files.ride_files import gpx, send
 from tests.api.webhooks.rows import make_webhook
 from tests.conftest import Rider
@@ -74,6 +74,16 @@ def well_used(rider: Rider) -> Rider:
 
 def _ten_minutes() -> list[dict[str, float]]:
     return seconds_of(230, 600, T0 + 10_000_000)
+
+
+def test_apps_and_who_lets_them_in_are_what_the_api_answers(
+    rider: Rider, make_app_token: MakeToken
+) -> None:
+    app, _ = make_app_token(rider, ["read"])
+    archive = export_of(rider)
+    for name, path in {"apps.json": "/api/apps", "connections.json": "/api/connections"}.items():
+        assert json.loads(archive.read(name)) == rider.client.get(path).json()
+        assert app in archive.read(name).decode()
 
 
 def test_every_file_is_what_the_api_answers(well_used: Rider) -> None:

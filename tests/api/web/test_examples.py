@@ -26,7 +26,9 @@ from api.web.examples import PROBLEM
 from api.web.openapi import document
 from api.web.routing import Operation
 from tests.api.answers import T0
+from tests.api.apps.flows import App, Ask
 from tests.api.files.ride_files import OCTETS, gpx
+from tests.api.pages.browsing import Visitor
 from tests.conftest import ROOT, forget_attempts
 
 FILE = ROOT / "api" / "web" / "examples.json"
@@ -37,9 +39,8 @@ TEXTS = (
     *(JSON, "text/csv", "text/event-stream", "image/svg+xml"),
     *("application/gpx+xml", "application/vnd.garmin.tcx+xml"),
 )
-# They have no answer of their own, or need what is not here: a provider, a head unit's threshold,
-# an app that was let in.
-UNRECORDED = {"start_sign_in", "finish_sign_in", "take_device_ftp", "end_connection"}
+# They have no answer of their own, or need what is not here: a provider, a head unit's threshold.
+UNRECORDED = {"start_sign_in", "finish_sign_in", "take_device_ftp"}
 SECONDS = 2400
 DEPTH = 5  # operation, status, content type, its members and theirs
 LONGEST = 12  # of a list; of longer ones three items are published
@@ -149,10 +150,21 @@ def manage_account(day: Day) -> None:
     for name in ("put_places", "get_places"):
         day.call(name)
     day.places["key"] = day.call("create_key")["key"]["id"]
-    day.places["app"] = day.call("register_app")["app"]["id"]
-    for name in ("list_apps", "list_connections", "delete_app"):
-        day.call(name)
+    connect_app(day)
     for name in ("list_keys", "rotate_key", "revoke_key"):
+        day.call(name)
+
+
+def connect_app(day: Day) -> None:
+    made = day.call("register_app")
+    app = App(str(day.client.base_url).rstrip("/"), made["app"]["id"], made["clientSecret"])
+    day.places["app"] = app.id
+    with Visitor(app.service) as browser:
+        key = day.client.headers["Authorization"].removeprefix("Bearer ")
+        browser.client.cookies.set("session", key)
+        ask = Ask(app, redirect=made["app"]["redirectUris"][0])
+        assert ask.exchange(ask.code(browser)).status_code == 200
+    for name in ("list_apps", "list_connections", "end_connection", "delete_app"):
         day.call(name)
 
 

@@ -126,6 +126,7 @@ def test_what_was_made_is_linked_to_everything_that_can_be_done_with_it() -> Non
     for making, name in (
         (operation_of("POST", "/api/workouts"), "id"),
         (operation_of("POST", "/api/keys"), "key"),
+        (operation_of("POST", "/api/apps"), "app"),
         (operation_of("POST", "/api/uploads"), "upload"),
         (operation_of("POST", "/api/keys/{key}/rotate"), "key"),
     ):
@@ -154,6 +155,7 @@ def test_a_body_is_required_where_an_empty_object_will_not_do() -> None:
         "share_with",
         "create_key",
         "create_webhook",
+        "register_app",
         "register",
         "log_in",
         "change_password",
@@ -307,7 +309,7 @@ def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() 
     used = {tag for operation in OPERATIONS for tag in described_tags(operation)}
     names = [tag["name"] for tag in document(SUBJECTS, "1")["tags"]]
     assert names == [
-        *("accounts", "sessions", "sign-in", "keys", "workouts", "telemetry", "files"),
+        *("accounts", "sessions", "sign-in", "keys", "apps", "workouts", "telemetry", "files"),
         *("figures", "records", "season", "athlete", "corrections", "live", "sharing"),
         *("webhooks", "athletes", "export", "health"),
     ]

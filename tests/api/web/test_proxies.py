@@ -80,6 +80,6 @@ def test_browsers_are_held_to_tls_only_where_a_named_proxy_speaks_it(
 
 
 def test_a_peer_without_an_address_is_not_believed(urls: Mapping[str, str], tmp_path: Path) -> None:
-    proxies = {"TRUSTED_PROXIES": "0.0.0.0/0,::/0"}
-    with serving(urls, tmp_path / "api.log", unix=True, **proxies) as client:
+    proxies = "0.0.0.0/0,::/0"
+    with serving(urls, tmp_path / "api.log", unix=True, TRUSTED_PROXIES=proxies) as client:
         assert HSTS not in client.get("/health/live", headers=BY_TLS).headers

@@ -353,6 +353,67 @@ def test_what_was_answered_to_an_idempotency_key_is_deleted_after_a_day(
     assert kept == [{"hours": 23}]
 
 
+def test_what_has_ended_of_apps_is_deleted_a_day_later(
+    sweeper: Sweeper, database: Database, settings: Settings
+) -> None:
+    account = create_account(settings.database_url, f"{uuid4()}@example.com", "test")
+
+    def let_in(name: str, **columns: str | None) -> None:
+        """One app, let in by a grant with these SQL intervals from now, with a token."""
+        moments = {"code_expires_at": "0", "code_used_at": "0", "revoked_at": None, **columns}
+        own = {"used_at": moments.pop("token_used_at", None)}
+        with database.connection() as connection:
+            connection.execute(
+                """
+                WITH app AS (
+                    INSERT INTO apps (user_id, name, redirect_uris)
+                    VALUES (%(user)s, %(name)s, '{https://app.example}') RETURNING id
+                ), let_in AS (
+                    INSERT INTO app_grants (app_id, user_id, scopes, code_hash, code_challenge,
+                        code_expires_at, code_used_at, revoked_at)
+                    SELECT id, %(user)s, '{read}', sha256(id::text::bytea), 'x',
+                        now() + %(code_expires_at)s::interval, now() + %(code_used_at)s::interval,
+                        now() + %(revoked_at)s::interval
+                    FROM app RETURNING id
+                ), token AS (
+                    INSERT INTO api_keys (id, user_id, hash, name, scopes, expires_at, grant_id)
+                    SELECT left(id::text, 16), %(user)s, sha256(id::text::bytea), %(name)s,
+                        '{read}', now() - interval '23 hours', id
+                    FROM let_in
+                )
+                INSERT INTO app_refresh_tokens (hash, grant_id, expires_at, used_at)
+                SELECT sha256(id::text::bytea), id, now() + interval '1 day',
+                    now() + %(used_at)s::interval
+                FROM let_in
+                """,
+                {"user": account.user_id, "name": name, **moments, **own},
+            )
+
+    let_in("is used")
+    let_in("was revoked", revoked_at="-25 hours")
+    let_in("was revoked just now", revoked_at="-23 hours")
+    let_in("was never used", code_used_at=None, code_expires_at="-25 hours")
+    let_in("has no token left", code_used_at="-25 hours", token_used_at="-31 days")
+    sweeper.sweep()
+
+    def names(query: str) -> set[str]:
+        with database.connection() as connection:
+            rows = connection.execute(query.encode(), [account.user_id]).fetchall()
+            return {row["name"] for row in rows}
+
+    left = {"is used", "was revoked just now"}
+    granted = "SELECT name FROM app_grants JOIN apps ON apps.id = app_id WHERE apps.user_id = %s"
+    assert names(granted) == left
+    kept = "SELECT name FROM api_keys WHERE grant_id IS NOT NULL AND user_id = %s"
+    assert names(kept) == left
+    with database.connection() as connection:
+        late = "UPDATE api_keys SET expires_at = expires_at - interval '2 hours' WHERE user_id = %s"
+        connection.execute(late, [account.user_id])
+    sweeper.sweep()
+    assert names(kept) == set()
+    assert names(granted) == left
+
+
 def test_the_append_only_file_is_written_anew_once_in_each_run_of_redis(
     database: Database, redis_client: Redis, settings: Settings
 ) -> None:
