@@ -21,8 +21,8 @@ from tests.conftest import ROOT, Rider
 EXAMPLES = os.environ.get("EXAMPLES", "")
 REACHED = {*range(200, 300), 409}
 # What only a session may do that has just been opened: the key in use is none. And signing in by
-# a provider: no name that is made up is one's. A delivery, which only a ride makes, and an app that is
-# let in, which no operation does. And streams, which are not tried.
+# a provider: no name that is made up is one's. A delivery, which only a ride makes, and an app that
+# is let in, which no operation does. And streams, which are not tried.
 UNREACHABLE = {
     "GET /api/workouts/{id}/live",
     "GET /api/shared/{token}/live",
