@@ -1,6 +1,7 @@
 -- name: claim
 -- Take some deliveries that are due, each user's first before anybody's second, and none while an
--- earlier one of the same webhook and subject waits. Until the end of the lease nobody else takes them.
+-- earlier one of the same webhook and subject waits: each is looked for in an index, as a join would
+-- compare all that waits of a ride with all. Until the end of the lease nobody else takes them.
 -- ``flying``: how many of whom are under way here already.
 WITH due AS (
     SELECT first.id, first.due_at,
@@ -14,11 +15,13 @@ WITH due AS (
         SELECT id, due_at
         FROM webhook_deliveries AS delivery
         WHERE webhook_id = webhooks.id AND status = 'waiting' AND due_at <= now()
-            AND NOT EXISTS (
-                SELECT FROM webhook_deliveries AS earlier
-                WHERE earlier.webhook_id = delivery.webhook_id
-                    AND earlier.subject_id = delivery.subject_id
-                    AND earlier.status = 'waiting' AND earlier.id < delivery.id
+            AND id = (
+                SELECT id FROM webhook_deliveries AS earliest
+                WHERE earliest.webhook_id = delivery.webhook_id
+                    AND earliest.subject_id = delivery.subject_id
+                    AND earliest.status = 'waiting'
+                ORDER BY id
+                LIMIT 1
             )
         ORDER BY due_at, id
         LIMIT %(most_of_user)s

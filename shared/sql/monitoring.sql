@@ -38,11 +38,13 @@ FROM (
     FROM (
         SELECT count(*) AS waiting, max(tried_at) AS tried_at,
             min(due_at) FILTER (
-                WHERE due_at <= now() AND NOT EXISTS (
-                    SELECT FROM webhook_deliveries AS earlier
-                    WHERE earlier.webhook_id = delivery.webhook_id
-                        AND earlier.subject_id = delivery.subject_id
-                        AND earlier.status = 'waiting' AND earlier.id < delivery.id
+                WHERE due_at <= now() AND delivery.id = (
+                    SELECT id FROM webhook_deliveries AS earliest
+                    WHERE earliest.webhook_id = delivery.webhook_id
+                        AND earliest.subject_id = delivery.subject_id
+                        AND earliest.status = 'waiting'
+                    ORDER BY id
+                    LIMIT 1
                 )
             ) AS due_since
         FROM webhook_deliveries AS delivery
