@@ -509,8 +509,8 @@ def test_every_finding_says_what_to_do(healthy: Service) -> None:
     }
 
 
-def test_deliveries_that_no_worker_takes_are_found(service: Service) -> None:
+def test_deliveries_that_no_worker_takes_are_found(healthy: Service) -> None:
     late = Backlog(deliveries=3, oldest_delivery=HOUR)
-    [finding] = check_backlog(service.patient, late)
+    [finding] = check_backlog(healthy.patient, late)
     assert finding.wrong.startswith("3 deliveries to webhooks wait, the oldest is due for")
-    assert not list(check_backlog(service.patient, replace(late, oldest_delivery=1)))
+    assert not list(check_backlog(healthy.patient, replace(late, oldest_delivery=1)))
