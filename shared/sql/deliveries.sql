@@ -1,6 +1,8 @@
 -- name: claim
 -- Take some deliveries that are due, each user's first before anybody's second, and none while an
--- earlier one of the same webhook and subject waits. Until the end of the lease nobody else takes them.
+-- earlier one of the same webhook and subject waits: of a webhook's first thousand each is looked for in
+-- an index, until there are enough; a join would compare all that waits of a ride with all. Until the
+-- end of the lease nobody else takes them.
 -- ``flying``: how many of whom are under way here already.
 WITH due AS (
     SELECT first.id, first.due_at,
@@ -12,14 +14,21 @@ WITH due AS (
         ON flying.user_id = webhooks.user_id
     CROSS JOIN LATERAL (
         SELECT id, due_at
-        FROM webhook_deliveries AS delivery
-        WHERE webhook_id = webhooks.id AND status = 'waiting' AND due_at <= now()
-            AND NOT EXISTS (
-                SELECT FROM webhook_deliveries AS earlier
-                WHERE earlier.webhook_id = delivery.webhook_id
-                    AND earlier.subject_id = delivery.subject_id
-                    AND earlier.status = 'waiting' AND earlier.id < delivery.id
-            )
+        FROM (
+            SELECT id, webhook_id, subject_id, due_at
+            FROM webhook_deliveries
+            WHERE webhook_id = webhooks.id AND status = 'waiting' AND due_at <= now()
+            ORDER BY due_at, id
+            LIMIT 1000
+        ) AS delivery
+        WHERE id = (
+            SELECT id FROM webhook_deliveries AS earliest
+            WHERE earliest.webhook_id = delivery.webhook_id
+                AND earliest.subject_id = delivery.subject_id
+                AND earliest.status = 'waiting'
+            ORDER BY id
+            LIMIT 1
+        )
         ORDER BY due_at, id
         LIMIT %(most_of_user)s
     ) AS first

@@ -28,29 +28,41 @@ FROM (
     FROM uploads
     WHERE status IN ('queued', 'processing')
 ) AS imports, (
-    SELECT coalesce(sum(waiting), 0)::bigint AS waiting,
+    SELECT coalesce(sum(of_webhook.waiting), 0)::bigint AS waiting,
         coalesce(
             extract(
-                epoch FROM now() - min(greatest(due_since, tried_at))
-                    FILTER (WHERE due_since IS NOT NULL)
+                epoch FROM now() - min(greatest(first.due_at, of_webhook.tried_at))
+                    FILTER (WHERE first.due_at IS NOT NULL)
             ), 0
         )::float8 AS oldest
     FROM (
-        SELECT count(*) AS waiting, max(tried_at) AS tried_at,
-            min(due_at) FILTER (
-                WHERE due_at <= now() AND NOT EXISTS (
-                    SELECT FROM webhook_deliveries AS earlier
-                    WHERE earlier.webhook_id = delivery.webhook_id
-                        AND earlier.subject_id = delivery.subject_id
-                        AND earlier.status = 'waiting' AND earlier.id < delivery.id
-                )
-            ) AS due_since
-        FROM webhook_deliveries AS delivery
+        SELECT webhook_id, count(*) AS waiting, max(tried_at) AS tried_at
+        FROM webhook_deliveries
         JOIN webhooks ON webhooks.id = webhook_id AND disabled_at IS NULL
         JOIN active_users ON active_users.id = user_id
         WHERE status = 'waiting'
         GROUP BY webhook_id
     ) AS of_webhook
+    LEFT JOIN LATERAL (
+        SELECT due_at
+        FROM (
+            SELECT id, webhook_id, subject_id, due_at
+            FROM webhook_deliveries
+            WHERE webhook_id = of_webhook.webhook_id AND status = 'waiting' AND due_at <= now()
+            ORDER BY due_at, id
+            LIMIT 1000
+        ) AS delivery
+        WHERE id = (
+            SELECT id FROM webhook_deliveries AS earliest
+            WHERE earliest.webhook_id = delivery.webhook_id
+                AND earliest.subject_id = delivery.subject_id
+                AND earliest.status = 'waiting'
+            ORDER BY id
+            LIMIT 1
+        )
+        ORDER BY due_at, id
+        LIMIT 1
+    ) AS first ON true
 ) AS deliveries
 
 -- name: count_completions

@@ -21,8 +21,8 @@ from tests.conftest import ROOT, Rider
 EXAMPLES = os.environ.get("EXAMPLES", "")
 REACHED = {*range(200, 300), 409}
 # What only a session may do that has just been opened: the key in use is none. And signing in by
-# a provider: no name that is made up is one's. A delivery, which only a ride makes, and an app that
-# is let in, which no operation does. And streams, which are not tried.
+# a provider: no name that is made up is one's. And an app that is let in, which no operation does.
+# And streams, which are not tried.
 UNREACHABLE = {
     "GET /api/workouts/{id}/live",
     "GET /api/shared/{token}/live",
@@ -31,8 +31,9 @@ UNREACHABLE = {
     "GET /api/sign-in/{provider}",
     "GET /api/sign-in/{provider}/callback",
     "DELETE /api/connections/{app}",
-    "POST /api/webhooks/{webhook}/deliveries/{delivery}/redeliver",
 }
+# Only if a ride changed while a webhook was to be told of it.
+BY_CHANCE = {"POST /api/webhooks/{webhook}/deliveries/{delivery}/redeliver"}
 BOUNDED = ["--generation-deterministic", "--max-examples", "16"]
 
 
@@ -91,4 +92,4 @@ def test_every_answer_is_as_documented_whatever_is_sent(
         f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
     }
     # Else checks were passed only because everything was refused.
-    assert every - operations_reached(har, document) == UNREACHABLE
+    assert every - operations_reached(har, document) - BY_CHANCE == UNREACHABLE

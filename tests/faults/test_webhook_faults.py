@@ -14,7 +14,7 @@ from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.webhooks.receiving import hanging, receiver, status
 
-ALLOWED = {"WEBHOOK_ALLOW_PRIVATE": "1", "WEBHOOK_TIMEOUT": "1", "LEASE": "0.5"}
+QUICK = {"WEBHOOK_TIMEOUT": "1", "LEASE": "0.5"}
 COMPLETED = ("workout.completed",)
 
 
@@ -55,13 +55,13 @@ def test_what_a_killed_worker_has_not_told_is_told_by_another(
     rider = system.make_rider()
     with receiver() as found:
         secret = _webhook(system, rider, found.url)
-        victim = system.start_worker(FAILPOINT=f"{step}=kill", **ALLOWED)
+        victim = system.start_worker(FAILPOINT=f"{step}=kill", **QUICK)
         ride = _completed(rider)
         assert victim.wait(30) == -signal.SIGKILL
         [delivery] = _deliveries(system)
         assert delivery["status"] == "waiting" or step == "after-commit"
         assert len(found.received) == 1 or step != "after-delivery"
-        system.start_worker(**ALLOWED)
+        system.start_worker(**QUICK)
         eventually(lambda: _are_delivered(system))
     assert 1 <= len(found.received) <= most
     assert {each.id for each in found.received} == {delivery["message_id"]}
@@ -75,14 +75,14 @@ def test_a_worker_that_stalls_notes_nothing_over_what_another_one_did(system: Sy
     rider = system.make_rider()
     with receiver() as found:
         _webhook(system, rider, found.url)
-        system.start_worker(**{**ALLOWED, "WEBHOOK_ALLOW_PRIVATE": "0"})
+        system.start_worker(**{**QUICK, "WEBHOOK_ALLOW_PRIVATE": "0"})
         _completed(rider)
         eventually(lambda: any(each["problem"] for each in _deliveries(system)))
         system.kill_workers()
         system.query("UPDATE webhook_deliveries SET due_at = now() RETURNING id")
         assert found.received == []
-        victim = stalled_worker(system, "after-delivery", **ALLOWED)
-        system.start_worker(**ALLOWED)
+        victim = stalled_worker(system, "after-delivery", **QUICK)
+        system.start_worker(**QUICK)
         eventually(lambda: _are_delivered(system))
         before = _deliveries(system)
         with kept_awake(victim):
@@ -95,7 +95,7 @@ def test_a_worker_that_stalls_notes_nothing_over_what_another_one_did(system: Sy
 def test_a_receiver_that_was_away_gets_all_of_a_ride_in_order(system: System) -> None:
     system.start_api()
     rider = system.make_rider()
-    system.start_worker(**ALLOWED)
+    system.start_worker(**QUICK)
     with receiver(status(503)) as found:
         _webhook(system, rider, found.url, ["workout.completed", "workout.updated", "record.set"])
         ride = _completed(rider)
@@ -111,7 +111,7 @@ def test_a_receiver_that_was_away_gets_all_of_a_ride_in_order(system: System) ->
 def test_a_receiver_that_hangs_holds_up_neither_folds_nor_others(system: System) -> None:
     system.start_api()
     one, other = system.make_rider(), system.make_rider()
-    system.start_worker(**{**ALLOWED, "WEBHOOK_TIMEOUT": "60"})
+    system.start_worker(**{**QUICK, "WEBHOOK_TIMEOUT": "60"})
     with receiver(hanging) as bad, receiver() as good:
         _webhook(system, one, bad.url)
         _webhook(system, other, good.url)

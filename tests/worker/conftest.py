@@ -150,6 +150,7 @@ def start_worker(settings: Settings, database: Database, tmp_path: Path) -> Iter
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "LEASE": str(LEASE),
+        "WEBHOOK_ALLOW_PRIVATE": "1",
     }
 
     def start_one(**variables: str) -> "subprocess.Popen[bytes]":

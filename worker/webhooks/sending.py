@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -53,6 +52,11 @@ class Sender:
         self._allow_private = allow_private
         self._timeout = timeout
         self._resolve = resolve
+        # It follows no redirect, has no cookies, and asks no proxy of the environment. A connection
+        # serves one request: its address was looked at for that one.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        tls = ssl.create_default_context()
+        self._transport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
     async def send(self, delivery: Delivery) -> Outcome:
         """Try once. Whatever is wrong with the receiver is the outcome, and no error."""
@@ -68,16 +72,7 @@ class Sender:
 
     async def aclose(self) -> None:
         """Close what is open."""
-        if "_transport" in vars(self):
-            await self._transport.aclose()
-
-    @cached_property
-    def _transport(self) -> httpx2.AsyncHTTPTransport:
-        # It follows no redirect, has no cookies, and asks no proxy of the environment. A connection
-        # serves one request: its address was looked at for that one.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-        tls = ssl.create_default_context()
-        return httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+        await self._transport.aclose()
 
     async def _send(self, delivery: Delivery) -> Outcome:
         """Raises httpx2.HTTPError, TimeoutError."""

@@ -27,12 +27,14 @@ from cryptography.x509.oid import NameOID
 from ops.admin import migrations
 from ops.admin.accounts import create_account
 from ops.commands import main
+from ops.monitoring.database_checks import check_backlog
 from ops.monitoring.doctor import examine
 from ops.monitoring.findings import Patient
 from ops.monitoring.machine import check_settings
 from ops.processes import spawn, stop
 from shared.breaker import Breaker
 from shared.connections import Redis, open_redis
+from shared.monitoring.system import Backlog
 from shared.monitoring.workers import Heartbeat
 from shared.redis_keys import GROUP, Queue, alive_key
 from shared.settings import read_settings
@@ -505,3 +507,10 @@ def test_every_finding_says_what_to_do(healthy: Service) -> None:
         "start it, or mend REDIS_URL; what needs it was not looked at",
         "start it, or mend DATABASE_URL; what needs it was not looked at",
     }
+
+
+def test_deliveries_that_no_worker_takes_are_found(healthy: Service) -> None:
+    late = Backlog(deliveries=3, oldest_delivery=HOUR)
+    [finding] = check_backlog(healthy.patient, late)
+    assert finding.wrong.startswith("3 deliveries to webhooks wait, the oldest is due for")
+    assert not list(check_backlog(healthy.patient, replace(late, oldest_delivery=1)))

@@ -271,7 +271,7 @@ def test_a_webhook_that_hangs_is_left_alone_for_longer_than_it_took(
     with (
         receiver(hanging) as bad,
         receiver() as good,
-        delivering(attempt=0.2, rest=1000, most=1) as outcomes,
+        delivering(attempt=2, rest=1000, most=1) as outcomes,
     ):
         webhook = webhooks.add(workouts.user_id, bad.url)
         for _ in range(5):
