@@ -207,9 +207,7 @@ class Authenticator:
         if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
             raise Unauthorized(_NO_KEY)
         scopes = frozenset(key.scopes)
-        return Caller(
-            key.user_id, key_id, scopes, key.expires_at, key.session_since, app=key.app
-        )
+        return Caller(key.user_id, key_id, scopes, key.expires_at, key.session_since, app=key.app)
 
     async def _load_local(self) -> Caller:
         """The local user, who is made the first time; revoked or disabled, nobody is."""
