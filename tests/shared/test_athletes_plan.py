@@ -60,4 +60,4 @@ def test_form_is_read_from_an_index_alone(
 def rows_of(node: dict[str, Any]) -> int:
     """How many it has read, those among them that were left out again."""
     dropped = node.get("Rows Removed by Filter", 0)
-    return round((node["Actual Rows"] + dropped) * node["Actual Loops"])
+    return int((node["Actual Rows"] + dropped) * node["Actual Loops"])
