@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from tests.api.identity.test_auth import offered_to
 from tests.api.sessions import PASSWORD
+from tests.api.sharing.test_let_in import accept
 from tests.conftest import ROOT, Rider
 
 # Cases an operation and a phase. `make fuzz` tries more, and other ones every time.
@@ -38,11 +40,11 @@ BOUNDED = ["--generation-deterministic", "--max-examples", "16"]
 
 
 def schemathesis(
-    service: str, rider: Rider, token: str, har: Path
+    service: str, rider: Rider, variables: dict[str, str], har: Path
 ) -> subprocess.CompletedProcess[str]:
     extent = ["--max-examples", EXAMPLES] if EXAMPLES else BOUNDED
     config = ["--config-file", "tests/contract/schemathesis.toml"]
-    secrets = {"API_KEY": rider.account.api_key, "SHARE_TOKEN": token}
+    secrets = {"API_KEY": rider.account.api_key, **variables}
     options = ["--no-color", "--report-har-path", str(har), *extent, f"{service}/openapi.json"]
     return subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *config, "run", *options],
@@ -84,7 +86,14 @@ def test_every_answer_is_as_documented_whatever_is_sent(
     account = {"email": "contract@example.com", "password": PASSWORD}
     assert httpx2.post(f"{service}/api/users", json=account).status_code in (201, 409)
     rider, har = make_rider(), tmp_path / "schemathesis.har"
-    done = schemathesis(service, rider, shared_ride(make_rider()), har)
+    let_in, offering = make_rider(), make_rider()
+    accept(rider, let_in)
+    variables = {
+        "SHARE_TOKEN": shared_ride(make_rider()),
+        "ATHLETE": let_in.account.user_id,
+        "OFFERING": offered_to(rider, offering),
+    }
+    done = schemathesis(service, rider, variables, har)
     assert done.returncode == 0, done.stdout
     assert rider.client.get("/api/users/me").status_code == 200, "the key was lost on the way"
     document = httpx2.get(f"{service}/openapi.json").json()

@@ -59,5 +59,5 @@ def test_form_is_read_from_an_index_alone(
 
 def rows_of(node: dict[str, Any]) -> int:
     """How many it has read, those among them that were left out again."""
-    read: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    return round(read * int(node["Actual Loops"]))
+    dropped = node.get("Rows Removed by Filter", 0)
+    return int((node["Actual Rows"] + dropped) * node["Actual Loops"])
