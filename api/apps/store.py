@@ -233,7 +233,10 @@ async def revoke_grant(connection: BoundedConnection, grant_id: UUID) -> None:
 async def revoke_grants(
     connection: BoundedConnection, user_id: UUID, app_id: UUID, *, newest: int = 0
 ) -> bool:
-    """End all by which a user lets an app in, but for the ``newest`` few; False if that is none."""
+    """End all by which a user lets an app in; False if that is none.
+
+    ``newest``: so many are left, and those whose codes were not used yet.
+    """
     named = {"user_id": user_id, "app_id": app_id, "newest": newest}
     cursor = await connection.execute(QUERIES["revoke_grants"], named)
     ended = [row["id"] async for row in cursor]

@@ -49,7 +49,7 @@ All that Bike Power Tracker stores of your account. Text is UTF-8; moments are U
 profile.json     the account, as GET /api/users/me answers it
 keys.json        API keys that open, without their secrets, as GET /api/keys
 apps.json        apps that you have registered, without their secrets, as GET /api/apps
-connections.json apps of others that you let in, as GET /api/connections
+connected.json   apps of others that you let in, as GET /api/connections
 thresholds.json  the figures you gave, by day, as GET /api/users/me/thresholds?sport=all
 records.json     personal records, as GET /api/records?sport=all
 shares.json      links to rides that open something, without their tokens, as GET /api/shares
@@ -168,7 +168,7 @@ class _Export:
             "profile.json": self._profile,
             "keys.json": self._keys,
             "apps.json": self._apps,
-            "connections.json": self._connections,
+            "connected.json": self._connections,
             "thresholds.json": self._thresholds,
             "records.json": self._records,
             "shares.json": self._shares,

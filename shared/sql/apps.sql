@@ -130,15 +130,17 @@ UPDATE open_keys SET revoked_at = now() WHERE id = %(id)s AND grant_id IS NOT NU
 UPDATE app_grants SET revoked_at = now() WHERE id = %(id)s AND revoked_at IS NULL
 
 -- name: revoke_grants
--- End all by which a user lets an app in, but for the newest few.
+-- End all by which a user lets an app in; or all but the newest few and those whose codes wait.
 UPDATE app_grants SET revoked_at = now()
-WHERE user_id = %(user_id)s AND app_id = %(app_id)s AND revoked_at IS NULL AND id NOT IN (
-    SELECT id FROM app_grants
-    WHERE user_id = %(user_id)s AND app_id = %(app_id)s AND revoked_at IS NULL
-        AND code_used_at IS NOT NULL
-    ORDER BY created_at DESC, id
-    LIMIT %(newest)s
-)
+WHERE user_id = %(user_id)s AND app_id = %(app_id)s AND revoked_at IS NULL
+    AND (code_used_at IS NOT NULL OR %(newest)s = 0)
+    AND id NOT IN (
+        SELECT id FROM app_grants
+        WHERE user_id = %(user_id)s AND app_id = %(app_id)s AND revoked_at IS NULL
+            AND code_used_at IS NOT NULL
+        ORDER BY created_at DESC, id
+        LIMIT %(newest)s
+    )
 RETURNING id
 
 -- name: end_access_tokens

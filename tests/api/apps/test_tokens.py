@@ -103,6 +103,23 @@ def test_a_code_is_used_once_and_used_again_it_ends_what_it_gave(
     refused(app.refresh(tokens["refresh_token"]), "invalid_grant")
 
 
+def test_two_devices_may_be_let_in_at_once(visitor: Browser, app: App) -> None:
+    newcomer(visitor)
+    asks = [Ask(app), Ask(app)]
+    codes = [ask.code(visitor) for ask in asks]
+    answers = [ask.exchange(code) for ask, code in zip(asks, codes, strict=True)]
+    for each in answers:
+        assert app.refresh(each.json()["refresh_token"]).status_code == 200
+
+
+def test_a_code_that_waits_ends_with_the_connection(visitor: Browser, app: App) -> None:
+    rider = newcomer(visitor)
+    ask = Ask(app)
+    code = ask.code(visitor)
+    assert rider.call("DELETE", f"/api/connections/{app.id}").status_code == 200
+    refused(ask.exchange(code), "invalid_grant")
+
+
 def test_of_many_uses_of_a_code_at_once_one_gives_tokens_and_then_none_are_left(
     visitor: Browser, app: App, service: str
 ) -> None:

@@ -81,7 +81,7 @@ def test_apps_and_who_lets_them_in_are_what_the_api_answers(
 ) -> None:
     app, _ = make_app_token(rider, ["read"])
     archive = export_of(rider)
-    for name, path in {"apps.json": "/api/apps", "connections.json": "/api/connections"}.items():
+    for name, path in {"apps.json": "/api/apps", "connected.json": "/api/connections"}.items():
         assert json.loads(archive.read(name)) == rider.client.get(path).json()
         assert app in archive.read(name).decode()
 
