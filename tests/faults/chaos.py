@@ -22,6 +22,7 @@ from tests.faults.history import History, Verdict, check, find_unfinished, store
 from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
 from tests.faults.system import System, running_system
+from tests.faults.told import Telling, telling
 
 RIDERS: Final = 6
 _BY_STREAM: Final = 3  # every so many riders one sends as clients of the original service do
@@ -41,6 +42,8 @@ class Outcome:
     injected: Counter[str]  # faults that took effect, by kind
     verdict: Verdict
     unfinished: list[str]
+    received: int  # messages by webhooks, those that came again among them
+    untold: list[str]  # what those lack
     logs: Path | None = None  # kept where something went wrong
 
     @property
@@ -50,7 +53,10 @@ class Outcome:
     @property
     def wrong(self) -> list[str]:
         """All that should not be."""
-        return [*self.verdict.details, *self.unfinished, *self.history.surprises]
+        return [
+            *(*self.verdict.details, *self.unfinished),
+            *(*self.untold, *self.history.surprises),
+        ]
 
     def lines(self) -> Iterator[str]:
         """The outcome as a table."""
@@ -65,6 +71,8 @@ class Outcome:
             "lost": self.verdict.lost,
             "counted twice": self.verdict.twice,
             "unfinished": len(self.unfinished),
+            "received by webhooks": self.received,
+            "not told, or wrongly": len(self.untold),
             "surprises": len(self.history.surprises),
         }
         for name, figure in figures.items():
@@ -77,25 +85,32 @@ def run(
     seconds: float | None = None,
     report: Report = lambda _: None,
 ) -> Outcome:
-    """Devices and faults in random order; then heal, settle and compare.
+    """Devices, a receiver and faults in random order; then heal, settle and compare.
 
     Without ``seconds``, until each kind has taken effect once.
     """
     history = History()
-    with running_system(CHECKPOINT_INTERVAL="5") as system:
+    variables = {"CHECKPOINT_INTERVAL": "5", "WEBHOOK_TIMEOUT": "1"}
+    with running_system(**variables) as system, telling(seed) as told:
         keep_promises(system)
         hire(system)
         system.start_api()
         faults = _Faults(system, history, random.Random(seed))
-        with _devices(system, history, seed):
+        with _devices(system, history, seed, told):
             for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
             heal(system)
+            told.heal(system)
         report("healed; settling")
         with stores(system.database_url, system.redis_url) as connections:
-            unfinished = _settle(lambda: find_unfinished(history, *connections))
+            database, _ = connections
+            unfinished = _settle(
+                lambda: find_unfinished(history, *connections) or told.find_unfinished(database)
+            )
             verdict = check(history, *connections)
-        outcome = Outcome(seed, history, faults.injected, verdict, unfinished)
+            untold = told.check(history, database)
+        received = len(told.receiver.received)
+        outcome = Outcome(seed, history, faults.injected, verdict, unfinished, received, untold)
         if outcome.wrong:
             outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
             shutil.copytree(system.logs, outcome.logs)
@@ -103,12 +118,13 @@ def run(
 
 
 @contextmanager
-def _devices(system: System, history: History, seed: int) -> Iterator[None]:
-    """Rides under way meanwhile; on leaving, those begun are finished."""
+def _devices(system: System, history: History, seed: int, told: Telling) -> Iterator[None]:
+    """Rides under way meanwhile, of which is told; on leaving, those begun are finished."""
     stop = threading.Event()
     with ThreadPoolExecutor(RIDERS) as threads:
         for number in range(RIDERS):
             rider = system.make_rider(timeout=5)
+            told.subscribe(system, rider)
             kind = Device if number % _BY_STREAM else StreamDevice
             device = kind(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
             threads.submit(_ride, device, stop, history)

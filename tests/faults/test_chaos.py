@@ -26,3 +26,4 @@ def test_nothing_is_lost_or_counted_twice_whatever_fails() -> None:
     assert outcome.injected == dict.fromkeys(QUICK, 1)
     assert len(outcome.history.rides) >= chaos.RIDERS
     assert outcome.history.samples_acknowledged >= 30 * chaos.RIDERS
+    assert outcome.received >= chaos.RIDERS
