@@ -7,6 +7,7 @@ from msgspec import inspect
 # What the patterns of our types mean. A test sees that none is missing.
 PATTERNS: Final = {
     "^[^\x00]*$": "without NUL characters",
+    "^[^\x00-\x1f]*$": "without control characters",
     r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     r"^[A-Za-z0-9_-]*$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",

@@ -142,7 +142,13 @@ class Delivery(Struct, rename="camel"):
     next_attempt_at: Instant | None
     response_status: ResponseStatus
     problem: str | None
-    payload: Annotated[dict[str, Any], Meta(description="The body, as it is sent")]
+    payload: Annotated[
+        dict[str, Any],
+        Meta(
+            description="The body, as it is sent",
+            extra_json_schema={"additionalProperties": True},
+        ),
+    ]
 
     def __post_init__(self) -> None:
         # A row has the figures that were stored; what is sent has all that there are now.

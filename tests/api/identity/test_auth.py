@@ -398,8 +398,9 @@ def places_of(database: Database) -> PlacesOf:
 
 
 def make_places(database: Database, one: Rider) -> Places:
+    """Of apps there is none yet: that takes a consent."""
     workout, webhook = begun(one), make_webhook(one)["webhook"]["id"]
-    return {
+    return ABSENT | {
         **{"id": workout, "key": one.account.api_key.split("_")[1]},
         **{"upload": upload_of(one), "share": share_of(one, workout)},
         **{"webhook": webhook, "delivery": str(write_delivery(database, webhook))},
