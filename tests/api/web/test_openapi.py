@@ -311,7 +311,7 @@ def test_every_group_of_operations_is_described_in_an_order_and_none_is_empty() 
     assert names == [
         *("accounts", "sessions", "sign-in", "keys", "apps", "workouts", "telemetry", "files"),
         *("figures", "records", "season", "athlete", "corrections", "live", "sharing"),
-        *("webhooks", "athletes", "export", "health"),
+        *("athletes", "webhooks", "export", "health"),
     ]
     assert len(names) == len(set(names))
     assert set(names) == used
