@@ -1,4 +1,7 @@
-"""`make chaos`: devices upload while everything fails; no sample may be lost or counted twice."""
+"""`make chaos`: devices upload while everything fails; no sample may be lost or counted twice.
+
+Of each ride a webhook is told meanwhile: of every one that is completed, and in order.
+"""
 
 import random
 import shutil
@@ -19,9 +22,11 @@ import click
 from ops.variables import run_in_words, variable
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
+from tests.faults.listening import find_disorder, find_untold, listening, tell
 from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
 from tests.faults.system import System, running_system
+from tests.worker.webhooks.receiving import Receiver
 
 RIDERS: Final = 6
 _BY_STREAM: Final = 3  # every so many riders one sends as clients of the original service do
@@ -82,19 +87,28 @@ def run(
     Without ``seconds``, until each kind has taken effect once.
     """
     history = History()
-    with running_system(CHECKPOINT_INTERVAL="5") as system:
+    with (
+        running_system(CHECKPOINT_INTERVAL="5") as system,
+        listening(random.Random(seed)) as listener,
+    ):
         keep_promises(system)
         hire(system)
         system.start_api()
         faults = _Faults(system, history, random.Random(seed))
-        with _devices(system, history, seed):
+        with _devices(system, history, seed, listener):
             for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
             heal(system)
         report("healed; settling")
         with stores(system.database_url, system.redis_url) as connections:
-            unfinished = _settle(lambda: find_unfinished(history, *connections))
+            unfinished = _settle(
+                lambda: [
+                    *find_unfinished(history, *connections),
+                    *find_untold(system, history, listener),
+                ]
+            )
             verdict = check(history, *connections)
+            verdict.details += find_disorder(system, listener)
         outcome = Outcome(seed, history, faults.injected, verdict, unfinished)
         if outcome.wrong:
             outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
@@ -103,12 +117,13 @@ def run(
 
 
 @contextmanager
-def _devices(system: System, history: History, seed: int) -> Iterator[None]:
-    """Rides under way meanwhile; on leaving, those begun are finished."""
+def _devices(system: System, history: History, seed: int, listener: Receiver) -> Iterator[None]:
+    """Rides under way meanwhile, which a webhook is told of; on leaving, those begun are ended."""
     stop = threading.Event()
     with ThreadPoolExecutor(RIDERS) as threads:
         for number in range(RIDERS):
             rider = system.make_rider(timeout=5)
+            tell(system, rider, listener)
             kind = Device if number % _BY_STREAM else StreamDevice
             device = kind(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
             threads.submit(_ride, device, stop, history)
