@@ -72,6 +72,8 @@ class Sender:
             return Outcome(problem=f"no answer within {self._timeout:g} s")
         except httpx2.ConnectError as error:
             return Outcome(problem=f"cannot be reached: {error}")
+        except httpx2.RemoteProtocolError:  # whose words may quote all that came
+            return Outcome(problem="no answer of HTTP: nothing came, or something else")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return Outcome(problem=f"no answer of HTTP: {error or type(error).__name__}")
         outcome = _outcome_of(response)

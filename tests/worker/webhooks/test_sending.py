@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from shared.webhooks import make_secret
-from tests.worker.webhooks.receiving import Received, hanging, receiver
+from tests.worker.webhooks.receiving import Received, answering, hanging, receiver
 from worker.webhooks.resolving import resolve
 from worker.webhooks.sending import Outcome, Sender
 from worker.webhooks.store import Delivery
@@ -181,6 +181,17 @@ def test_a_status_that_came_in_time_counts_however_long_the_rest_takes() -> None
         own = {"allow_private": True, "timeout": 0.9}
         outcome, _ = _send(found.url, "127.0.0.1", **own)  # type: ignore[arg-type]
     assert outcome == Outcome(200)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SECRET of 1 line\r\n\r\n", b"HTTP/1.1 200 OK\r\nSECRET " + b"x" * 60_000 + b"\r\n\r\n"],
+)
+def test_nothing_that_a_receiver_sends_is_told(answer: bytes) -> None:
+    """Whoever names an address would read there what the service reads."""
+    with receiver(answering(answer)) as found:
+        outcome, _ = _send(found.url, "127.0.0.1", allow_private=True)
+    assert outcome == Outcome(problem="no answer of HTTP: nothing came, or something else")
 
 
 @dataclass
