@@ -148,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = urlsplit(self.path)
         answer = {name: values[0] for name, values in parse_qs(asked.query).items()}
         state = answer.get("state", "")
-        is_ours = asked.path == "/signed-in" and secrets.compare_digest(state, self.server.state)
+        is_ours = asked.path == "/signed-in" and secrets.compare_digest(
+            state.encode(), self.server.state.encode()
+        )
         if is_ours:
             self.server.answer = answer
         said = b"You may close this window now." if is_ours else b"This was not asked for."
@@ -173,8 +175,10 @@ def _post(address: str, **fields: str) -> Any:
     try:
         return _ask(Request(address, data=urlencode(fields).encode()))
     except HTTPError as error:
-        said = json.loads(error.read() or b"{}")
-        raise Refused(said.get("error_description") or said.get("error", str(error))) from None
+        if error.code not in (400, 401):  # 429 and 503 mean later, and not that it has ended
+            raise
+        said = json.loads(error.read())
+        raise Refused(said.get("error_description") or said["error"]) from None
 
 
 def _ask(request: Request) -> Any:

@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,6 +42,7 @@ MOST_BODY: Final = 8 * 1024 * 1024  # bytes
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS rides (id TEXT PRIMARY KEY, ride TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS deleted (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS place (cursor TEXT NOT NULL);
 """
 
@@ -112,6 +114,7 @@ class Rides:
             self._database.execute("BEGIN IMMEDIATE")
             if is_first:
                 self._database.execute("DELETE FROM rides")
+                self._database.execute("DELETE FROM deleted")
             for change in changes:
                 if change["deleted"]:
                     self._forget(change["id"])
@@ -121,16 +124,24 @@ class Rides:
             self._database.execute("INSERT INTO place VALUES (?)", [cursor])
 
     def _keep(self, ride: dict[str, Any]) -> None:
-        """Unless a later state of it is known: changes may have told of that before."""
-        found = self._database.execute("SELECT ride FROM rides WHERE id = ?", [ride["id"]])
-        known = found.fetchone()
-        if known is None or json.loads(known[0])["updatedAt"] <= ride["updatedAt"]:
+        """Unless changes have told of a later state of it before, or that it is deleted."""
+        its_id = [ride["id"]]
+        if self._database.execute("SELECT id FROM deleted WHERE id = ?", its_id).fetchone():
+            return
+        known = self._database.execute("SELECT ride FROM rides WHERE id = ?", its_id).fetchone()
+        if known is None or updated(json.loads(known[0])) <= updated(ride):
             self._database.execute(
                 "INSERT OR REPLACE INTO rides VALUES (?, ?)", [ride["id"], json.dumps(ride)]
             )
 
     def _forget(self, ride_id: str) -> None:
         self._database.execute("DELETE FROM rides WHERE id = ?", [ride_id])
+        self._database.execute("INSERT OR IGNORE INTO deleted VALUES (?)", [ride_id])
+
+
+def updated(ride: dict[str, Any]) -> datetime:
+    """When it was changed last. As texts, moments with and without fractions compare wrongly."""
+    return datetime.fromisoformat(ride["updatedAt"])
 
 
 def changes_since(

@@ -101,7 +101,8 @@ STABLE AS $$
     )
 $$;
 
--- A message for each webhook that wants it, the same for all.
+-- A message for each webhook that wants it, the same for all. It is due no sooner than the first that
+-- waits of its subject, which comes first.
 CREATE OR REPLACE FUNCTION tell_webhooks(rider uuid, told text, subject uuid, about jsonb)
 RETURNS void LANGUAGE sql AS $$
     WITH message AS MATERIALIZED (
@@ -109,8 +110,17 @@ RETURNS void LANGUAGE sql AS $$
             'type', told, 'timestamp', webhook_moment(clock_timestamp()), 'data', about
         ) AS payload
     )
-    INSERT INTO webhook_deliveries (webhook_id, message_id, event, subject_id, payload)
-    SELECT webhooks.id, message.id, told, subject, message.payload
+    INSERT INTO webhook_deliveries (webhook_id, message_id, event, subject_id, payload, due_at)
+    SELECT webhooks.id, message.id, told, subject, message.payload, greatest(
+        now(),
+        (
+            SELECT due_at FROM webhook_deliveries AS earliest
+            WHERE earliest.webhook_id = webhooks.id AND earliest.subject_id = subject
+                AND earliest.status = 'waiting'
+            ORDER BY earliest.id
+            LIMIT 1
+        )
+    )
     FROM webhooks, message
     WHERE user_id = rider AND disabled_at IS NULL AND told = ANY(events)
 $$;

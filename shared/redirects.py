@@ -5,10 +5,10 @@ from typing import Final
 
 MOST_REDIRECTS: Final = 10  # of an app
 LONGEST_REDIRECT: Final = 500  # characters
-_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?"
+_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 _REST: Final = r"([/?][A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?"
 _WEB: Final = re.compile(rf"https://{_HOST}{_REST}")
-_LOOPBACK: Final = re.compile(rf"http://(127\.0\.0\.1|\[::1\]|localhost)(:\d{{1,5}})?{_REST}")
+_LOOPBACK: Final = re.compile(rf"http://(127\.0\.0\.1|\[::1\]|localhost)(:[0-9]{{1,5}})?{_REST}")
 # Of an app on a phone, after a domain of its own (RFC 8252, 7.1): com.example.app:/signed-in
 _PRIVATE: Final = re.compile(rf"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:(//?)?[A-Za-z0-9._~-]*{_REST}")
 

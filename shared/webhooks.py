@@ -8,8 +8,10 @@ import hashlib
 import hmac
 import secrets
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
+
+from shared.figures import complete
 
 EVENTS: Final = (
     "workout.completed",
@@ -41,6 +43,14 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     signed = f"{message_id}.{timestamp}.".encode() + body
     digest = hmac.new(key, signed, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
+
+
+def complete_message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as it is sent: with all figures of a ride, of which a row has the stored ones."""
+    data = message.get("data")
+    if not (isinstance(data, dict) and data.get("summary")):
+        return message
+    return {**message, "data": {**data, "summary": complete(data["summary"])}}
 
 
 def is_private(address: str | IPv4Address | IPv6Address) -> bool:

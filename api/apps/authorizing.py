@@ -21,6 +21,7 @@ from shared.credentials import hash_key
 
 # Grants of one app and rider: a rider's devices and browsers. The oldest ends when there are more.
 MOST_GRANTS: Final = 20
+_MOST_PARAMETERS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,10 @@ class Malformed(Exception):
 
 async def read_asked(state: AppsState, query: str) -> Asked:
     """What a query asks for. Raises Malformed."""
-    pairs = _readable(parse_qsl(query, keep_blank_values=True, max_num_fields=100))
+    try:
+        pairs = _readable(parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS))
+    except ValueError:
+        raise Malformed(f"There are over {_MOST_PARAMETERS} parameters.") from None
     server = await _server_of(state, pairs)
     request = OAuthRequest("GET", pairs)
     try:

@@ -58,8 +58,8 @@ class Client(ClientMixin):  # type: ignore[misc]
         return self.app.redirect_uris[0] if len(self.app.redirect_uris) == 1 else None
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """The scopes that are asked for, each once."""
-        return " ".join(sorted(set((scope or _DEFAULT_SCOPE).split())))
+        """The scopes that are asked for."""
+        return scope or _DEFAULT_SCOPE
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Whether it may be answered there."""
@@ -181,6 +181,11 @@ class _Payload(OAuth2Payload):  # type: ignore[misc]
     @property
     def datalist(self) -> defaultdict[str, list[str]]:
         return self._lists
+
+    @property
+    def scope(self) -> str | None:
+        """The scopes that are asked for, each once; None where none is named."""
+        return " ".join(sorted(set(self.data.get("scope", "").split()))) or None
 
 
 class OAuthRequest(OAuth2Request):  # type: ignore[misc]

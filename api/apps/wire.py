@@ -9,7 +9,17 @@ from api.web.routing import Scope
 from shared.moments import Instant
 from shared.redirects import LONGEST_REDIRECT, MOST_REDIRECTS
 
-AppName = Annotated[str, Meta(min_length=1, max_length=100, pattern="^[^\x00-\x1f]*$")]
+# What riders are shown must not look like another name: nothing in it is unseen or turns the text.
+_UNSEEN: Final = "\x00-\x1f\x7f-\x9f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+AppName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=rf"^[^\s\u200d{_UNSEEN}][^{_UNSEEN}]*$(?!\n)",
+        description="Begins with no space, and has nothing in it that is not seen",
+    ),
+]
 RedirectUri = Annotated[str, Meta(min_length=1, max_length=LONGEST_REDIRECT)]
 # What an app may ask for, in the order in which riders read it. `admin` is not for apps.
 SCOPES: Final = ("upload", "read")

@@ -218,7 +218,7 @@ async def _list_same_bytes(state: FilesState, caller: Caller, query: UploadsQuer
 async def get_upload_file(request: FilesRequest, caller: Caller) -> Response:
     """The original, byte by byte as it was sent."""
     state, upload = request.state, await _require_upload(request, caller)
-    await state["answers"].begin_read(request.scope, caller.user_id)
+    await state["answers"].begin_read(request.scope, caller.own_id)
     original = await open_original(state, upload.id, caller.user_id)
     if original is None:
         raise NotFound("the original of this upload is no longer there")

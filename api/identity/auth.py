@@ -235,7 +235,7 @@ async def authenticate(
     if not (takes_athlete and request.scope["query_string"]):
         return caller
     athlete = request.query_params.get(ATHLETE)
-    return await authenticator.read_as(caller, athlete) if athlete else caller
+    return caller if athlete is None else await authenticator.read_as(caller, athlete)
 
 
 def refuse_local(caller: Caller) -> None:

@@ -23,7 +23,7 @@ _POLICY: Final = "Content-Security-Policy"
 ASKED: Final = {
     "upload": "send rides as yours: start, fill and end them",
     "read": "read everything that you can: rides with where you rode, your heart rate and weight,"
-    " records, hidden places, and your email address",
+    " records, hidden places, whom you have let in, and your email address",
 }
 _USES: Final = {"upload": "send rides", "read": "read everything"}
 

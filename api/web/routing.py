@@ -182,7 +182,7 @@ class Endpoint:
             body = response.body
         if len(body) <= UNCOUNTED:
             return response
-        request.state["answers"].take(request.scope, caller.user_id, len(body))
+        request.state["answers"].take(request.scope, caller.own_id, len(body))
         return TimedStream.of(response, request.state["settings"].body_timeout)
 
     def _ride_of(self, request: Request[Any]) -> str | None:

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.files.store import Upload
 from api.workouts.store import Workout
-from shared.figures import complete
 from shared.moments import Instant
+from shared.webhooks import complete_message
 
 _DAY: Final = 86_400
 MOST_CHANGES: Final = 100  # of an answer
@@ -152,9 +152,7 @@ class Delivery(Struct, rename="camel"):
 
     def __post_init__(self) -> None:
         # A row has the figures that were stored; what is sent has all that there are now.
-        data = self.payload.get("data")
-        if isinstance(data, dict) and data.get("summary"):
-            self.payload = {**self.payload, "data": {**data, "summary": complete(data["summary"])}}
+        self.payload = complete_message(self.payload)
 
 
 class DeliveriesQuery(Struct):

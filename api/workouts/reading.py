@@ -42,9 +42,9 @@ async def open_samples(
     Raises TooManyRequests, ServiceUnavailable, MalformedEntry, LeaveToNewer.
     """
     answers = request.state["answers"]
-    await answers.begin_read(request.scope, caller.user_id)
+    await answers.begin_read(request.scope, caller.own_id)
     encoded = await fetch_samples(request.state, workout, channels)
-    answers.take(request.scope, caller.user_id, await asyncio.to_thread(encoded.size))
+    answers.take(request.scope, caller.own_id, await asyncio.to_thread(encoded.size))
     return encoded
 
 
@@ -54,9 +54,9 @@ async def open_times(request: Request[Any], caller: Caller, workout: Workout) ->
     Raises TooManyRequests, ServiceUnavailable.
     """
     answers = request.state["answers"]
-    await answers.begin_read(request.scope, (caller.user_id, "receipts"))
+    await answers.begin_read(request.scope, (caller.own_id, "receipts"))
     encoded = await fetch_samples(request.state, workout, channels=[])
-    answers.take(request.scope, caller.user_id, encoded.packed_size)
+    answers.take(request.scope, caller.own_id, encoded.packed_size)
     return encoded
 
 

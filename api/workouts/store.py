@@ -179,6 +179,11 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class _Moved:
+    is_over: bool
+
+
+@dataclass(frozen=True)
 class _Ended:
     is_newly_ended: bool | None
 
@@ -383,12 +388,15 @@ async def _change_sport(
 ) -> None:
     """Its bests, records and curve are of the other sport at once; its figures by the next fold."""
     changed = await connection.row(
-        _Id, QUERIES["change_sport"], id=workout_id, user_id=user_id, sport=sport
+        _Moved, QUERIES["change_sport"], id=workout_id, user_id=user_id, sport=sport
     )
     if changed:
         ride = {"workout_id": workout_id, "user_id": user_id, "sport": sport_family(sport)}
-        for query in ("move_bests", "move_curve", "lock_rider", "refresh_records"):
+        for query in ("move_bests", "move_curve", "lock_rider"):
             await connection.execute(RECORDS[query], ride)
+        if changed.is_over:  # of others it is told once they are
+            await connection.execute(RECORDS["tell_records"], {**ride, "completing": False})
+        await connection.execute(RECORDS["refresh_records"], ride)
 
 
 async def crop_workout(

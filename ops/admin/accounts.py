@@ -111,12 +111,17 @@ def revoke_key(database_url: str, key: str) -> None:
 
 
 def set_disabled(database_url: str, email: str, *, disabled: bool) -> None:
-    """Shut a user out, or let them in again; nothing is deleted. Raises ProcessFailed."""
+    """Shut a user out, or let them in again; nothing is deleted. Raises ProcessFailed.
+
+    The access tokens of the apps that a disabled user has registered end, whoever let them in.
+    """
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         wanted = {"email": email_to_find(email), "disabled": disabled}
         found = connection.execute(QUERIES["set_disabled"], wanted).fetchone()
         if found is None:
             raise ProcessFailed(f"there is no user {email!r}")
+        if disabled:
+            connection.execute(QUERIES["end_tokens_of_apps"], {"user_id": found["id"]})
         _audit(connection, found["id"], "disable_user" if disabled else "enable_user", {})
 
 

@@ -39,14 +39,13 @@ RETURNING id, email, NULL AS name, created_at, accepted_at, last_read_at
 
 -- name: list_people
 -- Whom a user has let in or offered it to, newest first. An offer looks the same whoever has that
--- address; what was accepted goes with the account of the reader.
+-- address. A reader who is disabled may be enabled again, and so stays listed, to be ended.
 SELECT athlete_shares.id, athlete_shares.email, created_at, accepted_at, last_read_at,
     CASE WHEN accepted_at IS NOT NULL
         THEN (SELECT display_name FROM users WHERE users.id = reader_id)
     END AS name
 FROM athlete_shares
 WHERE user_id = %(user_id)s
-    AND (accepted_at IS NULL OR reader_id IN (SELECT id FROM active_users))
 ORDER BY created_at DESC, id DESC
 
 -- name: end_person

@@ -1,9 +1,11 @@
 -- name: get_log
--- What the changes are written to, which another database and a restored one tell otherwise; and
--- the oldest transaction that is still writing.
+-- What the changes are written to, which another database and a restored one tell otherwise: one that
+-- was led back to a moment is the same, but goes on by another timeline. And the oldest transaction
+-- that is still writing.
 SELECT
     (SELECT system_identifier FROM pg_control_system())::text
-        || '.' || ('changes'::regclass::oid)::text AS name,
+        || '.' || ('changes'::regclass::oid)::text
+        || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS name,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon
 
 -- name: list_changes

@@ -62,11 +62,15 @@ RETURNING id
 
 -- name: try_waiting_anew
 -- What waits of a disabled webhook that is to be let in is tried at once, and for as long as anything
--- new.
+-- new. The webhook's row is locked first, as by workers.
+WITH webhook AS (
+    SELECT id FROM webhooks
+    WHERE id = %(id)s AND user_id = %(user_id)s AND disabled_at IS NOT NULL
+    FOR NO KEY UPDATE
+)
 UPDATE webhook_deliveries SET due_at = now(), attempts = 0, first_tried_at = NULL
-FROM webhooks
-WHERE webhooks.id = webhook_id AND webhook_id = %(id)s AND user_id = %(user_id)s
-    AND disabled_at IS NOT NULL AND status = 'waiting'
+FROM webhook
+WHERE webhook_id = webhook.id AND status = 'waiting'
 
 -- name: rotate_secret
 -- Sign with a new secret; with the old one beside it for so many seconds. The one before ends now.

@@ -64,7 +64,7 @@ SELECT id FROM users WHERE id = %(user_id)s FOR NO KEY UPDATE
 -- name: tell_records
 -- Tell the webhooks which records a ride sets, under the lock of the rider and before they are written:
 -- of one that is being completed all that it holds, as some were written while it was under way; of
--- one that is folded again those that are better than before.
+-- one that is folded again, or becomes one of another sport, those that are better than before.
 WITH fresh AS (
     SELECT mine.sport, mine.metric, mine.duration, mine.value, mine.started_at,
         CASE WHEN other.value IS NOT NULL THEN

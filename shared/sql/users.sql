@@ -309,3 +309,11 @@ UPDATE users SET
     disabled_at = CASE WHEN %(disabled)s THEN coalesce(disabled_at, now()) END, updated_at = now()
 WHERE lower(email) = lower(%(email)s)
 RETURNING id
+
+-- name: end_tokens_of_apps
+-- End the access tokens of the apps that a user has registered. Enabled again, they refresh.
+UPDATE open_keys SET revoked_at = now()
+WHERE grant_id IN (
+    SELECT app_grants.id FROM app_grants JOIN apps ON apps.id = app_id
+    WHERE apps.user_id = %(user_id)s
+)

@@ -98,7 +98,7 @@ RETURNING *
 -- Call the ride another sport; its figures are to be computed anew, by the thresholds of that one.
 UPDATE workouts SET sport = %(sport)s, stale = true, fold_asked_at = NULL
 WHERE id = %(id)s AND user_id = %(user_id)s AND status <> 'DELETED' AND sport <> %(sport)s
-RETURNING id
+RETURNING status IN ('COMPLETED', 'ARCHIVED') AS is_over
 
 -- name: count_by_itself
 -- A recording that was taken for another one's ride is a ride of its own; its efforts are due.

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import httpx2
@@ -42,7 +44,7 @@ class Rider:
 
     def _answer(self, path: str) -> None:
         location = decide(self.browser, path, self.decision)
-        stray = location.partition("?")[0] + "?code=x&state=wrong"
+        stray = location.partition("?")[0] + "?code=x&state=wr%C3%B6ng"
         assert httpx2.get(stray).status_code == 404
         assert httpx2.get(location).text == "You may close this window now."
 
@@ -105,6 +107,31 @@ def test_an_app_that_the_rider_has_ended_asks_again(
     assert browser.asked == 2
     app.sign_out()
     assert rider.call("GET", "/api/connections").json() == {"connections": []}
+
+
+class _Busy(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_error(503)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_service_that_is_busy_does_not_have_the_rider_asked_again(
+    visitor: Browser, public: str, client_id: str, tmp_path: Path
+) -> None:
+    newcomer(visitor)
+    browser, file = Rider(visitor), tmp_path / "tokens.json"
+    app = App(public, client_id, file, browser.open)
+    app.get("/api/workouts")
+    kept = {**json.loads(file.read_text()), "expires_at": 0}
+    file.write_text(json.dumps(kept))
+    with HTTPServer(("127.0.0.1", 0), _Busy) as busy, ThreadPoolExecutor(1) as pool:
+        pool.submit(busy.handle_request)
+        app._server["token_endpoint"] = f"http://127.0.0.1:{busy.server_port}/"
+        with pytest.raises(HTTPError):
+            app.get("/api/workouts")
+    assert (browser.asked, json.loads(file.read_text())) == (1, kept)
 
 
 def test_an_app_that_is_denied_says_so(

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from examples.webhook_receiver import TOLERANCE, NotGenuine, verify
+from examples.webhook_receiver import TOLERANCE, NotGenuine, Rides, verify
 from shared.webhooks import EVENTS, make_secret, sign
 from tests.api.answers import eventually, seconds_of
 from tests.conftest import ROOT, Rider
@@ -197,3 +197,25 @@ def test_it_verifies_as_the_library_does(secret: str) -> None:
             verify([secret], {**headers, **wrong}, BODY)
     with pytest.raises(NotGenuine):
         verify([secret], headers, BODY + b" ")
+
+
+def test_a_message_that_is_older_than_what_changes_told_changes_nothing(tmp_path: Path) -> None:
+    """Nor does it bring back a ride that is deleted; that of a restored database may be there."""
+    early = {"id": "a", "updatedAt": "2026-05-17T16:30:00Z", "title": "early"}
+    late = {**early, "updatedAt": "2026-05-17T16:30:00.250000Z", "title": "late"}
+
+    def take(message_id: str, ride: dict[str, Any]) -> None:
+        rides.take(message_id, {"type": "workout.updated", "data": ride})
+
+    with closing(Rides(tmp_path / "rides.db")) as rides:
+        change = {"kind": "workout", "id": "a", "deleted": False, "workout": late}
+        rides.take_changes([change], "1", is_first=True)
+        take("msg_1", early)
+        assert kept(tmp_path)["a"]["title"] == "late"
+        take("msg_2", {**late, "updatedAt": "2026-05-17T16:30:01Z", "title": "latest"})
+        assert kept(tmp_path)["a"]["title"] == "latest"
+        rides.take_changes([{"kind": "workout", "id": "a", "deleted": True}], "2", is_first=False)
+        take("msg_3", late)
+        assert kept(tmp_path) == {}
+        rides.take_changes([change], "3", is_first=True)
+        assert kept(tmp_path)["a"]["title"] == "late"

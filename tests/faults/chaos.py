@@ -1,4 +1,7 @@
-"""`make chaos`: devices upload while everything fails; no sample may be lost or counted twice."""
+"""`make chaos`: devices upload while everything fails; no sample may be lost or counted twice.
+
+Of each ride a webhook is told meanwhile: of every one that is completed, and in order.
+"""
 
 import random
 import shutil

@@ -12,7 +12,7 @@ from tests.faults.recordings import Recording, batches_of, readings, record
 from tests.faults.stalls import kept_awake, stalled_worker
 from tests.faults.system import System
 from tests.worker.waiting import eventually
-from tests.worker.webhooks.receiving import hanging, receiver, status
+from tests.worker.webhooks.receiving import TAKING, hanging, receiver, status
 
 QUICK = {"WEBHOOK_TIMEOUT": "1", "LEASE": "0.5"}
 COMPLETED = ("workout.completed",)
@@ -102,7 +102,9 @@ def test_a_receiver_that_was_away_gets_all_of_a_ride_in_order(system: System) ->
         eventually(lambda: len(found.received) == 1)
         path = f"/api/workouts/{ride.workout_id}"
         assert rider.client.patch(path, json={"title": "Col"}).is_success
+        eventually(lambda: _deliveries(system)[0]["problem"] is not None)
         found.answer = status(204)
+        system.query("UPDATE webhook_deliveries SET due_at = now() RETURNING id")
         eventually(lambda: _are_delivered(system, 3))
     told = [str(each.message["type"]) for each in found.received]
     assert told == ["workout.completed", "workout.completed", "record.set", "workout.updated"]
@@ -121,3 +123,39 @@ def test_a_receiver_that_hangs_holds_up_neither_folds_nor_others(system: System)
         _completed(other)
         eventually(lambda: len(good.received) == 1)
         assert len(bad.received) == 4
+
+
+def test_deliveries_go_on_after_postgresql_was_away(system: System) -> None:
+    """By the same worker, also when an attempt was under way: its message may come twice."""
+    system.start_api()
+    rider = system.make_rider()
+    worker = system.start_worker(**{**QUICK, "WEBHOOK_TIMEOUT": "3"})
+    with receiver(hanging) as found:
+        _webhook(system, rider, found.url)
+        _completed(rider)
+        eventually(lambda: len(found.received) == 1)
+        system.postgres.kill()
+        system.postgres.restart()
+        found.answer = TAKING
+        system.query("UPDATE webhook_deliveries SET due_at = now() RETURNING id")
+        eventually(lambda: _are_delivered(system))
+    assert worker.poll() is None
+    assert {each.id for each in found.received} == {_deliveries(system)[0]["message_id"]}
+
+
+def test_a_worker_stops_soon_though_a_receiver_hangs(system: System) -> None:
+    """What it gives back another one may take at once."""
+    system.start_api()
+    rider = system.make_rider()
+    with receiver(hanging) as found:
+        _webhook(system, rider, found.url)
+        worker = system.start_worker(**{**QUICK, "WEBHOOK_TIMEOUT": "60"})
+        _completed(rider)
+        eventually(lambda: len(found.received) == 1)
+        worker.terminate()
+        assert worker.wait(15) == 0
+        [delivery] = _deliveries(system)
+        assert (delivery["status"], delivery["attempts"]) == ("waiting", 0)
+        found.answer = TAKING
+        system.start_worker(**QUICK)
+        eventually(lambda: _are_delivered(system))

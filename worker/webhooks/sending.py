@@ -9,14 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import msgspec
 
-from shared.figures import complete
 from shared.version import VERSION
-from shared.webhooks import check_url, is_private, sign
+from shared.webhooks import check_url, complete_message, is_private, sign
 from worker.webhooks.resolving import resolve
 from worker.webhooks.store import Delivery
 
@@ -45,8 +44,12 @@ class Outcome:
         return self.status == HTTPStatus.GONE
 
 
+class _Unsent(Exception):
+    """Nothing was sent, for the reason."""
+
+
 class Sender:
-    """Sends. ``timeout``: seconds for an attempt in all, however its receiver goes on."""
+    """Sends. ``timeout``: seconds until its receiver has answered, however it goes on."""
 
     def __init__(self, *, allow_private: bool, timeout: float, resolve: Resolve = resolve) -> None:
         self._allow_private = allow_private
@@ -62,36 +65,47 @@ class Sender:
         """Try once. Whatever is wrong with the receiver is the outcome, and no error."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._send(delivery)
+                response = await self._answer_to(delivery)
+        except _Unsent as unsent:
+            return Outcome(problem=str(unsent))
         except TimeoutError:
             return Outcome(problem=f"no answer within {self._timeout:g} s")
         except httpx2.ConnectError as error:
             return Outcome(problem=f"cannot be reached: {error}")
+        except httpx2.RemoteProtocolError:  # whose words may quote all that came
+            return Outcome(problem="no answer of HTTP: nothing came, or something else")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             return Outcome(problem=f"no answer of HTTP: {error or type(error).__name__}")
+        outcome = _outcome_of(response)
+        await _hear_out(response)
+        return outcome
 
     async def aclose(self) -> None:
         """Close what is open."""
         await self._transport.aclose()
 
-    async def _send(self, delivery: Delivery) -> Outcome:
-        """Raises httpx2.HTTPError, TimeoutError."""
+    async def _answer_to(self, delivery: Delivery) -> httpx2.Response:
+        """Raises httpx2.HTTPError, _Unsent."""
         try:
             check_url(delivery.url, self._allow_private)
         except ValueError as error:
-            return Outcome(problem=f"its address {error}")
+            raise _Unsent(f"its address {error}") from None
         url = httpx2.URL(delivery.url)
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = await self._resolve(url.host, port)
+            # As it is written, and the certificate names it: decoded, it may stand for another one.
+            found = await self._resolve(url.raw_host.decode(), port)
         except OSError as error:
-            return Outcome(problem=f"its name cannot be resolved: {error.strerror or error}")
+            problem = f"its name cannot be resolved: {error.strerror or error}"
+            raise _Unsent(problem) from None
         addresses = [each for each in found if self._allow_private or not is_private(each)]
         if not addresses:
-            return Outcome(problem="its name stands for no address of the public internet")
+            raise _Unsent("its name stands for no address of the public internet")
         return await self._send_to(addresses[:_MOST_ADDRESSES], url, delivery)
 
-    async def _send_to(self, addresses: list[str], url: httpx2.URL, delivery: Delivery) -> Outcome:
+    async def _send_to(
+        self, addresses: list[str], url: httpx2.URL, delivery: Delivery
+    ) -> httpx2.Response:
         """To the first address that can be reached: to none but these. Raises httpx2.HTTPError."""
         request = _request_of(delivery, url)
         for address in addresses[:-1]:
@@ -99,20 +113,13 @@ class Sender:
                 return await self._post(request, url.copy_with(host=address))
         return await self._post(request, url.copy_with(host=addresses[-1]))
 
-    async def _post(self, request: httpx2.Request, url: httpx2.URL) -> Outcome:
+    async def _post(self, request: httpx2.Request, url: httpx2.URL) -> httpx2.Response:
         request.url = url  # the header still names the host, and so does TLS
-        response = await self._transport.handle_async_request(request)
-        try:
-            outcome = _outcome_of(response)
-            with suppress(httpx2.HTTPError, TimeoutError):
-                await asyncio.wait_for(_hear_out(response), _LAST_WORDS)
-            return outcome
-        finally:
-            await response.aclose()
+        return await self._transport.handle_async_request(request)
 
 
 def _request_of(delivery: Delivery, url: httpx2.URL) -> httpx2.Request:
-    body = msgspec.json.encode(_completed(delivery.payload))
+    body = msgspec.json.encode(complete_message(delivery.payload))
     timestamp = int(time.time())
     secrets = [each for each in (delivery.secret, delivery.old_secret) if each]
     signatures = [sign(each, delivery.message_id, timestamp, body) for each in secrets]
@@ -129,14 +136,6 @@ def _request_of(delivery: Delivery, url: httpx2.URL) -> httpx2.Request:
     }
     told = {"sni_hostname": url.raw_host.decode()}
     return httpx2.Request("POST", url, headers=headers, content=body, extensions=told)
-
-
-def _completed(payload: Any) -> Any:
-    """The message with the figures of a ride as the API serves them."""
-    data = payload.get("data")
-    if not (isinstance(data, dict) and data.get("summary")):
-        return payload
-    return {**payload, "data": {**data, "summary": complete(data["summary"])}}
 
 
 def _outcome_of(response: httpx2.Response) -> Outcome:
@@ -161,9 +160,17 @@ def _wish_of(text: str) -> float | None:
 
 
 async def _hear_out(response: httpx2.Response) -> None:
-    """Let a receiver end its answer, if it is a short one: some take a loss for an error."""
+    """Let a receiver end its answer, if it is a short one: some take a loss for an error.
+
+    The attempt has its outcome already, whatever comes.
+    """
     heard = 0
-    async for piece in response.aiter_raw():
-        heard += len(piece)
-        if heard > _MOST_READ:
-            return
+    try:
+        with suppress(httpx2.HTTPError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                async for piece in response.aiter_raw():
+                    heard += len(piece)
+                    if heard > _MOST_READ:
+                        return
+    finally:
+        await response.aclose()

@@ -159,6 +159,20 @@ def test_what_is_wrong_otherwise_is_told_to_the_app(
     assert "code" not in answered
 
 
+@pytest.mark.parametrize("scope", [" ", "\t", "read read", " read"], ids=repr)
+def test_each_scope_counts_once_and_blanks_are_none(visitor: Browser, app: App, scope: str) -> None:
+    newcomer(visitor)
+    ask = Ask(app, scope)
+    assert ask.exchange(ask.code(visitor)).json()["scope"] == "read"
+
+
+def test_a_request_of_very_many_parameters_is_told_on_a_page(visitor: Browser, app: App) -> None:
+    newcomer(visitor)
+    answer = visitor.get(Ask(app).path() + "&x=1" * 100)
+    assert (answer.status_code, "location" in answer.headers) == (400, False)
+    assert "over 100 parameters" in answer.text
+
+
 def test_nothing_of_a_request_may_be_there_twice(visitor: Browser, app: App) -> None:
     newcomer(visitor)
     twice = visitor.get(f"{Ask(app).path()}&redirect_uri=https%3A%2F%2Fevil.example%2F")

@@ -113,6 +113,8 @@ def test_an_address_to_which_browsers_may_be_sent(uri: str) -> None:
         "data:text/html,x",
         "poster:/in",
         "file:///etc/passwd",
+        "https://poster.example:\u0664\u0664\u0663/in",
+        "http://127.0.0.1:\u0661/in",
         "https://poster.example/" + "x" * 500,
     ],
 )
@@ -120,6 +122,20 @@ def test_an_address_to_which_no_browser_is_sent(session: LoggedIn, uri: str) -> 
     assert redirect_fault(uri)
     answer = session.call("POST", "/api/apps", name="x", redirectUris=[REDIRECT, uri])
     problem_of(answer, 422)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "\n", "Poster\n", " Poster", "\u200b", "Pos\u200bter", "\u202eretsoP", "Poster\x7f"],
+    ids=ascii,
+)
+def test_a_name_that_would_look_like_another_is_refused(session: LoggedIn, name: str) -> None:
+    answer = session.call("POST", "/api/apps", name=name, redirectUris=[REDIRECT])
+    assert problem_of(answer, 422)["errors"][0]["member"] == "name"
+
+
+def test_a_name_is_of_any_script(session: LoggedIn) -> None:
+    registered(session, name="Vélo 自転車 👩\u200d🚀")
 
 
 def test_the_metadata_are_as_the_rfcs_say(visitor: Browser) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from api.apps.authorizing import MOST_GRANTS
 from api.identity.throttle import MOST_REFRESHES, MOST_STRANGE_TOKENS
+from ops.admin.accounts import set_disabled
 from shared.connections import Database
 from tests.api.answers import T0, eventually
 from tests.api.apps.flows import App, Ask, Browser, LetIn, let_in, newcomer, registered
@@ -172,6 +173,11 @@ def test_a_refresh_token_gives_new_ones_and_no_more_scopes(let: LetIn, service: 
     assert let.app.refresh(fresh["refresh_token"]).status_code == 200
 
 
+@pytest.mark.parametrize("scope", [" ", "read read"])
+def test_refreshed_tokens_have_each_scope_once_and_never_none(let: LetIn, scope: str) -> None:
+    assert let.app.refresh(let.refresh, scope=scope).json()["scope"] == "read"
+
+
 def test_a_client_whose_answer_was_lost_gets_it_again(let: LetIn, service: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: let.app.refresh(let.refresh), range(4)))
@@ -276,11 +282,16 @@ def test_every_ending_ends_all_tokens(
     assert let.app.refresh(let.refresh).json()["error"] in ("invalid_grant", "invalid_client")
 
 
-def test_an_app_of_a_disabled_rider_gets_no_tokens_any_more(
-    let: LetIn, session: LoggedIn, database: Database
+def test_the_tokens_of_a_disabled_rider_s_app_open_nothing_and_it_gets_no_new_ones(
+    let: LetIn, session: LoggedIn, service: str, database_url: str
 ) -> None:
-    execute(database, "UPDATE users SET disabled_at = now() WHERE id = %s", session.user["id"])
+    assert status_with(service, let.access) == 200
+    set_disabled(database_url, session.email, disabled=True)
+    eventually(lambda: closed(service, let.access))
     refused(let.app.refresh(let.refresh), "invalid_client")
+    set_disabled(database_url, session.email, disabled=False)
+    fresh = let.app.refresh(let.refresh).json()["access_token"]
+    assert status_with(service, fresh) == 200
 
 
 def test_a_changed_password_ends_no_app_as_it_ends_no_key(let: LetIn, service: str) -> None:

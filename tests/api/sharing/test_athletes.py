@@ -13,6 +13,7 @@ from starlette.requests import Request
 from api.identity.auth import Authenticator
 from api.sharing.athletes import MOST_ATHLETES
 from api.sharing.people import MOST_PEOPLE
+from ops.admin.accounts import set_disabled
 from shared.connections import Database, open_async_database
 from shared.settings import Settings
 from tests.api.answers import T0, eventually, problem_of, seconds_of
@@ -217,7 +218,18 @@ def test_a_disabled_user_is_gone_on_both_sides(
         assert not reads(stays, gone)
         problem_of(stays.client.delete(f"/api/athletes/{gone.account.user_id}"), 404)
     else:
-        assert people_of(stays) == []
+        eventually(lambda: gone.client.get("/api/athletes").status_code == 401)
+
+
+def test_who_is_disabled_is_listed_and_ended_before_being_enabled_again(
+    rider: Rider, coach: Rider, database_url: str
+) -> None:
+    accept(coach, rider)
+    set_disabled(database_url, coach.account.email, disabled=True)
+    [person] = people_of(rider)
+    assert rider.client.delete(f"/api/shares/{person['id']}").status_code == 200
+    set_disabled(database_url, coach.account.email, disabled=False)
+    assert not reads(coach, rider)
 
 
 def test_with_an_account_goes_what_it_read(rider: Rider, api: str, database: Database) -> None:

@@ -81,7 +81,13 @@ def athlete(service: str, urls: Mapping[str, str], database_url: str) -> Iterato
         open_database(read_settings(urls)) as database,
     ):
         rider = make()
-        yield athlete_of(rider, make_places(database, rider), *(make() for _ in range(3)))
+        places = make_places(database, rider) | {"app": app_of(rider)}
+        yield athlete_of(rider, places, *(make() for _ in range(3)))
+
+
+def app_of(rider: Rider) -> str:
+    wanted = {"name": "test", "redirectUris": ["https://app.example/done"]}
+    return str(rider.client.post("/api/apps", json=wanted).json()["app"]["id"])
 
 
 def athlete_of(rider: Rider, places: Places, let_in: Rider, ended: Rider, asked: Rider) -> Athlete:
@@ -134,6 +140,7 @@ def test_who_was_not_let_in_is_told_the_same_as_of_nobody(
             (athlete.let_in, athlete.let_in.account.user_id),
             (athlete.let_in, athlete.asked.account.user_id),
             (athlete.let_in, "nobody"),
+            (athlete.let_in, ""),
         )
     ]
     for answer in answers:

@@ -23,6 +23,7 @@ from shared.samples.channels import CHANNELS
 from shared.samples.columns import Samples
 from tests.api.answers import T0, eventually, problem_of
 from tests.api.serving import serving
+from tests.api.sharing.test_let_in import accept
 from tests.conftest import Rider
 
 SAMPLES = 90_000  # 13 MB of JSON
@@ -125,6 +126,20 @@ def test_refused_reads_say_when_to_come_again(
             [length] = [int(line.split()[1]) for line in head if line.startswith(b"content-length")]
             problem = json.loads(rest.read(length))
         assert problem["detail"].startswith("3 reads of yours are under way")
+
+
+@pytest.mark.parametrize("read", ["/telemetry?format=samples", "?includeTelemetry=true"])
+def test_who_reads_an_athlete_s_rides_takes_no_share_of_the_athlete_s(
+    service: str, rider: Rider, make_rider: Callable[[], Rider], ride: str, read: str
+) -> None:
+    coach, path = make_rider(), f"/api/workouts/{ride}{read}"
+    accept(coach, rider)
+    client = httpx2.Client(base_url=service)
+    with ExitStack() as open_ones:
+        for _ in range(MOST_READS):
+            read_by_coach = asking(client, coach, f"{path}&athlete={rider.account.user_id}")
+            assert status_of(open_ones.enter_context(read_by_coach)) == 200
+        assert status_of(open_ones.enter_context(asking(client, rider, path))) == 200
 
 
 def test_an_answer_goes_on_for_no_longer_than_its_reader_takes_it(

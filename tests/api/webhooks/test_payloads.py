@@ -100,6 +100,20 @@ def test_records_are_told_as_they_are_listed(rider: Rider, database: Database) -
     assert any(_key(each) == ("power", 300) for each in told["records"])
 
 
+def test_records_that_a_ride_sets_in_another_sport_are_told(
+    rider: Rider, database: Database
+) -> None:
+    """Once it is called a ride of that."""
+    ride = imported(rider, gpx(600, power=200))
+    with receiver() as found:
+        Webhooks(database).add(rider.account.user_id, found.url)
+        changed = rider.client.patch(f"/api/workouts/{ride}", json={"sport": "running"})
+        assert changed.is_success, changed.text
+        told = _told(found, "record.set")
+    assert told["workoutId"] == ride
+    assert {each["sport"] for each in told["records"]} == {"running"}
+
+
 def _key(record: Any) -> tuple[str, int]:
     return record["metric"], record["duration"]
 

@@ -13,6 +13,7 @@ from ops.admin import migrations
 from shared.sports import sport_family
 from tests.conftest import ROOT
 from tests.ops import databases
+from tests.ops.let_in import LET_IN, let_in
 from tests.shared.test_sports import NAMES
 
 ALL = sorted(path.stem for path in migrations.FOLDER.glob("*.sql") if ".rollback" not in path.name)
@@ -51,6 +52,21 @@ def test_up_down_and_up_again_ends_where_it_was(empty_database: str) -> None:
     assert schema_of(empty_database) == nothing
     assert migrations.apply(empty_database) == ALL
     assert schema_of(empty_database) == everything != nothing
+
+
+def test_without_coaches_and_apps_no_key_of_an_app_opens_and_the_rider_s_own_does(
+    empty_database: str,
+) -> None:
+    migrations.apply(empty_database)
+    let_in(empty_database)
+    while "0044_webhooks" not in migrations.roll_back(empty_database):
+        pass
+    with psycopg.connect(empty_database) as connection:
+        keys = connection.execute("SELECT name, count(*) FROM open_keys GROUP BY name").fetchall()
+    assert keys == [("test", 2)]
+    migrations.apply(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute(LET_IN).fetchone() == (0, 0, 0, 0, 0)
 
 
 def test_applying_twice_changes_nothing(empty_database: str) -> None:

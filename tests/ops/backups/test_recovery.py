@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from ops.backups.base import bases_in, take_base
 from ops.commands import main
 from ops.embedded.servers import embedded_servers
+from shared.sql import load_queries
 from tests.ops.backups.words import words, write
 
 
@@ -28,6 +29,16 @@ def restore_to(data_dir: Path, moment: datetime | str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
+def name_of_changes(url: str) -> str:
+    """By which a cursor of changes is known to be of this database."""
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TEMPORARY TABLE changes ()")  # the cluster has no schema
+        row = connection.execute(load_queries("changes")["get_log"]).fetchone()
+    assert row is not None
+    system, _, timeline = str(row[0]).split(".")  # without the number of this table
+    return f"{system}.{timeline}"
+
+
 def test_a_lost_database_comes_back_as_it_was_at_a_named_moment(
     data_dir: Path, archive: Path
 ) -> None:
@@ -37,6 +48,8 @@ def test_a_lost_database_comes_back_as_it_was_at_a_named_moment(
         base = take_base(url, archive)
         good = write(url, "good")
         write(url, "bad")
+        before = name_of_changes(url)
+        assert name_of_changes(url) == before
         busy = restore_to(data_dir, good)
         assert "are running: stop `make run`" in str(busy.exception)
     home = (data_dir / "postgres").resolve()
@@ -47,6 +60,7 @@ def test_a_lost_database_comes_back_as_it_was_at_a_named_moment(
     with embedded_servers(data_dir) as urls:
         url = urls["DATABASE_URL"]
         assert words(url) == {"early", "good"}
+        assert name_of_changes(url) != before  # so that no cursor leads past what came since
         first = "000000010000000000000001.gz"
         assert (archive / "wal" / first).exists()
         newer = take_base(url, archive, keep=1)

@@ -27,6 +27,7 @@ from shared.samples import stream_codec
 from shared.samples.columns import Samples
 from shared.settings import Settings, read_settings
 from tests.conftest import reachable_folder
+from tests.ops.let_in import LET_IN, let_in
 from worker.jobs.fold import fold
 
 T0 = 1_700_000_000_000
@@ -81,6 +82,23 @@ def test_archived_and_waiting_samples_come_back(own_settings: Settings) -> None:
     assert row is not None
     assert row["summary"]["sampleCount"] == 100
     assert row["summary"]["totalEnergy"] == 25  # 250 W for 100 s
+
+
+def test_who_is_let_in_comes_back(own_settings: Settings) -> None:
+    urls = own_settings.database_url, own_settings.redis_url
+    with open_database(own_settings) as database:
+        with database.connection() as connection:
+            connection.execute("DELETE FROM users")
+        let_in(own_settings.database_url)
+        backup = io.BytesIO()
+        back_up(*urls, backup)
+        with database.connection() as connection:
+            connection.execute("DELETE FROM users")
+        backup.seek(0)
+        restore(*urls, backup)
+        with database.connection() as connection:
+            found = connection.execute(LET_IN).fetchone()
+    assert found == {"shares": 1, "grants": 1, "refreshable": 1, "opening": 1, "webhooks": 1}
 
 
 def test_restoring_beside_the_same_samples_counts_nothing_twice(own_settings: Settings) -> None:

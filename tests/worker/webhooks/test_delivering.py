@@ -116,6 +116,45 @@ def test_a_later_message_of_a_ride_waits_for_the_earlier_one(
     assert [each for each in found.numbers if each != 9][-3:] == [1, 2, 3]
 
 
+_TELL_OFTEN = (
+    "SELECT tell_webhooks(%s::uuid, 'workout.updated', %s, '{}') FROM generate_series(1, 1001)"
+)
+
+
+def test_what_waits_behind_a_message_waits_as_long_and_hides_no_other_ride(
+    workouts: Workouts, webhooks: Webhooks, delivering: Delivering
+) -> None:
+    """However many there are, from before it has failed and from after."""
+    with receiver(status(503)) as found:
+        webhook = webhooks.add(workouts.user_id, found.url)
+        webhooks.run(_TELL_OFTEN, [workouts.user_id, RIDE])
+        with delivering(pauses=(3600,)) as outcomes:
+            eventually(lambda: outcomes == ["retried"])
+            webhooks.run(_TELL_OFTEN, [workouts.user_id, RIDE])
+            found.answer = TAKING
+            webhooks.tell(webhook, uuid4())
+            eventually(lambda: outcomes == ["retried", "delivered"])
+    rows = webhooks.deliveries(webhook)
+    assert len({row["due_at"] for row in rows if row["status"] == "waiting"}) == 1
+
+
+def test_what_waited_behind_a_message_follows_it_at_once(
+    workouts: Workouts, webhooks: Webhooks, delivering: Delivering
+) -> None:
+    """When it was sent again by hand, or was on its way when they came."""
+    with receiver() as found, delivering() as outcomes:
+        webhook = webhooks.add(workouts.user_id, found.url)
+        query = (
+            "INSERT INTO webhook_deliveries"
+            " (webhook_id, message_id, event, subject_id, payload, due_at)"
+            " SELECT %s, 'msg_' || number, 'workout.updated', %s, '{}',"
+            " now() + (number > 1)::int * interval '1 hour' FROM generate_series(1, 3) AS number"
+        )
+        webhooks.run(query, [webhook, RIDE])
+        eventually(lambda: outcomes == ["delivered"] * 3)
+    assert [each.id for each in found.received] == ["msg_1", "msg_2", "msg_3"]
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [

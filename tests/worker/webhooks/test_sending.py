@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from shared.webhooks import make_secret
-from tests.worker.webhooks.receiving import hanging, receiver
+from tests.worker.webhooks.receiving import Received, answering, hanging, receiver
 from worker.webhooks.resolving import resolve
 from worker.webhooks.sending import Outcome, Sender
 from worker.webhooks.store import Delivery
@@ -114,6 +114,13 @@ def test_a_name_that_cannot_be_resolved_is_a_problem_of_the_receiver() -> None:
     assert outcome.problem == "its name cannot be resolved: Name or service not known"
 
 
+def test_a_name_is_asked_for_as_it_is_written() -> None:
+    """Decoded, ß would be asked for as ss, which is another's name."""
+    outcome, asked = _send("https://xn--strae-oqa.example/", "127.0.0.1")
+    assert asked == [("xn--strae-oqa.example", 443)]
+    assert outcome.problem == "its name stands for no address of the public internet"
+
+
 def test_names_are_resolved_by_the_machine() -> None:
     assert "127.0.0.1" in asyncio.run(resolve("localhost", 80))
     with pytest.raises(OSError, match="is no name"):
@@ -161,6 +168,30 @@ def test_an_address_that_takes_it_and_hangs_is_the_only_one() -> None:
         outcome, _ = _send(found.url, "127.0.0.1", "127.0.0.1", **own)  # type: ignore[arg-type]
     assert outcome.problem == "no answer within 2 s"
     assert len(found.received) == 1
+
+
+def test_a_status_that_came_in_time_counts_however_long_the_rest_takes() -> None:
+    """It has been taken: sent again, it would be there twice."""
+
+    def answer(connection: socket.socket, request: Received) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        hanging(connection, request)
+
+    with receiver(answer) as found:
+        own = {"allow_private": True, "timeout": 0.9}
+        outcome, _ = _send(found.url, "127.0.0.1", **own)  # type: ignore[arg-type]
+    assert outcome == Outcome(200)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SECRET of 1 line\r\n\r\n", b"HTTP/1.1 200 OK\r\nSECRET " + b"x" * 60_000 + b"\r\n\r\n"],
+)
+def test_nothing_that_a_receiver_sends_is_told(answer: bytes) -> None:
+    """Whoever names an address would read there what the service reads."""
+    with receiver(answering(answer)) as found:
+        outcome, _ = _send(found.url, "127.0.0.1", allow_private=True)
+    assert outcome == Outcome(problem="no answer of HTTP: nothing came, or something else")
 
 
 @dataclass
