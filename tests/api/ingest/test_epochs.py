@@ -29,13 +29,13 @@ def epoch_of(settings: Settings) -> str:
 @pytest.fixture
 def known(settings: Settings, redis_client: Redis) -> str:
     """The epoch of an empty Redis, once some process has made it."""
-    write(settings, lambda writer: writer.epoch())
+    write(settings, lambda writer: writer.epoch(uuid4()))
     return epoch_of(settings)
 
 
 def test_every_process_tells_the_same_epoch(settings: Settings, known: str) -> None:
     assert {epoch_of(settings) for _ in range(3)} == {known}
-    assert write(settings, lambda writer: writer.epoch()) == known
+    assert write(settings, lambda writer: writer.epoch(uuid4())) == known
 
 
 def test_a_redis_that_was_emptied_has_another_epoch(
@@ -69,9 +69,9 @@ def test_a_receipt_of_a_redis_that_was_emptied_tells_of_it(
     settings: Settings, redis_client: Redis, known: str
 ) -> None:
     async def ask_on(writer: StreamWriter) -> list[str]:
-        before = await writer.epoch()
+        before = await writer.epoch(uuid4())
         redis_client.flushdb()
-        return [before, await writer.epoch(), await writer.epoch()]
+        return [before, await writer.epoch(uuid4()), await writer.epoch(uuid4())]
 
     before, first, second = write(settings, ask_on)
     assert before == known
@@ -82,7 +82,7 @@ def test_a_redis_that_is_full_has_an_epoch_that_lasts_for_one_answer(
     settings: Settings, redis_client: Redis
 ) -> None:
     with configured(redis_client, "maxmemory", "1"):
-        told = {write(settings, lambda writer: writer.epoch()) for _ in range(3)}
+        told = {write(settings, lambda writer: writer.epoch(uuid4())) for _ in range(3)}
     assert len(told) == 3
     assert not redis_client.exists(EPOCH)
 
@@ -115,7 +115,7 @@ def test_a_redis_that_was_restarted_has_another_epoch(
 ) -> None:
     """It keeps the key, and may have lost what was written last."""
     server, settings = restartable
-    write(settings, lambda writer: writer.epoch())
+    write(settings, lambda writer: writer.epoch(uuid4()))
     before = epoch_of(settings)
     with open_redis(settings) as client:
         secret = client.get(EPOCH)
