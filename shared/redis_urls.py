@@ -62,6 +62,8 @@ def parse_redis_url(text: str) -> ClusterUrl | SentinelUrl | None:
         raise ValueError("a cluster has one database, and no name")
     if kind == "sentinel" and not name:
         raise ValueError("the name of the primary is missing")
+    if number and not number.isdecimal():
+        raise ValueError("a database has a number")
     options = _options(f"{scheme}://{access}{at}host/{number}?{urlencode(query)}")
     if kind == "cluster":
         return ClusterUrl(hosts, options)

@@ -234,9 +234,10 @@ class Watched:
         return found
 
     def mend(self) -> None:
-        """Both run, and one follows the other."""
+        """Both run, and one follows the other: sentinels would take their time over that."""
         for node in self.nodes:
             node.resume() if node.is_running else node.start()
+        self.replica().run("REPLICAOF", "127.0.0.1", self.primary().port)
         eventually(self._follows, within=30)
 
     def _follows(self) -> bool:

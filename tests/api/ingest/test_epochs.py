@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from websockets.sync.client import connect
 
+from api.ingest.epochs import Epochs
 from api.ingest.stream_writer import StreamWriter
 from ops.embedded.servers import prepare
 from ops.embedded.valkey import valkey_server
@@ -125,6 +126,30 @@ def test_a_redis_that_was_restarted_has_another_epoch(
     after = epoch_of(settings)
     assert after != before
     assert epoch_of(settings) == after
+
+
+def test_a_replica_that_takes_the_place_of_its_primary_has_another_epoch(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    """It has the primary's key, and not all that was acknowledged; that may even come back."""
+    redis_client.set(EPOCH, "another run, and its secret")
+    after = epoch_of(settings)
+    assert after != known
+    assert redis_client.get(EPOCH) != b"another run, and its secret"
+    assert epoch_of(settings) == after
+
+
+def test_servers_that_share_the_rides_make_one_epoch_together() -> None:
+    """In whichever order a process hears of them, and by whatever names."""
+    one, other = Epochs(), Epochs()
+    one.tell(b"run 1", b"secret 1", "a")
+    told = one.tell(b"run 2", b"secret 2", "b")
+    other.tell(b"run 2", b"secret 2", "x")
+    assert other.tell(b"run 1", b"secret 1", "y") == told
+    replaced = one.tell(b"run 3", b"secret 3", "b")
+    assert replaced != told
+    one.keep(["a"])
+    assert one.tell(b"run 1", b"secret 1", "a") == Epochs().tell(b"run 1", b"secret 1")
 
 
 def test_every_answer_about_samples_tells_the_epoch(rider: Rider, service: str) -> None:
