@@ -19,13 +19,14 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from shared.redis_cluster import AsyncClusterClient, ClusterClient
-from shared.redis_urls import ClusterUrl, SentinelUrl, parse_redis_url
+from shared.redis_urls import ClusterUrl, Host, SentinelUrl, parse_redis_url
 from shared.settings import Settings
 
 RV = TypeVar("RV")
@@ -265,6 +266,18 @@ def primaries_of(client: Redis) -> dict[str, Redis]:
     Raises redis.RedisError.
     """
     return client.primaries() if isinstance(client, ClusterClient) else {"": client}
+
+
+async def primary_of(client: AsyncRedis) -> Host | None:
+    """Whom sentinels name now; idle connections to another one are closed. None without sentinels.
+
+    Raises redis.RedisError.
+    """
+    pool: Any = client.connection_pool
+    if not isinstance(pool, SentinelConnectionPool):
+        return None
+    address: Host = await pool.get_master_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 async def infos_of(client: AsyncRedis) -> dict[str, dict[str, Any] | None]:

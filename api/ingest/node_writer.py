@@ -18,7 +18,7 @@ from api.ingest.parsing import pack_all
 from api.ingest.redis_pipe import RedisPipe
 from api.ingest.table import Rows
 from api.web.problems import NotFound
-from shared.connections import AsyncRedis
+from shared.connections import AsyncRedis, primary_of
 from shared.errors import ServiceUnavailable, TrackerError
 from shared.failpoints import failpoint
 from shared.redis_keys import (
@@ -31,6 +31,7 @@ from shared.redis_keys import (
 
 T = TypeVar("T")
 _MOST_AT_ONCE: Final = 512
+_LOOK_EVERY: Final = 1.0  # seconds
 # Of a group, but for its last batch: more would be packed for longer than others ought to wait.
 _MOST_BYTES_AT_ONCE: Final = 1024 * 1024
 # Of a batch that was stored: its ride is known to be over, or just now was seen to be.
@@ -150,6 +151,26 @@ class NodeWriter:
         if not self._is_busy:
             asyncio.get_running_loop().call_soon(self._flush)
         return told
+
+    async def follow_primary(self) -> None:
+        """Ask sentinels who the primary is, for as long as the process serves, if there are any.
+
+        One that froze, or was cut off, goes on acknowledging when it is back, until they tell it
+        that it is none any more.
+        """
+        known = None
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                primary = await primary_of(self._client)
+            except redis.RedisError as error:
+                logger.warning("could not ask who the primary is: %r", error)
+                continue
+            if primary is None:
+                return
+            if known not in (None, primary):
+                self._pipe.close()
+            known = primary
 
     async def close(self) -> None:
         """Close the connection: the server has no part any more."""

@@ -113,9 +113,11 @@ class StreamWriter:
             return None
 
     async def watch(self) -> None:
-        """Look which node has what, for as long as the process serves; at once if there is one."""
+        """Look which server has what, for as long as the process serves and there are several."""
         if isinstance(self._writer, Shards):
             await self._writer.watch()
+        else:
+            await self._writer.follow_primary()
 
     async def close(self) -> None:
         """Close the connections to nodes."""

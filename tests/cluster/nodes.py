@@ -173,6 +173,25 @@ class Cluster:
         [replica] = [node for node in self.nodes if node.port == told["slave0"]["port"]]
         return replica
 
+    def hand_over(self, primary: Node) -> Node:
+        """Ask the replica to take the place of its primary; the replica."""
+        replica = self.replica_of(primary)
+        replica.run("CLUSTER FAILOVER")
+        return replica
+
+    def move_slot_of(self, key: str) -> None:
+        """To another primary, with a while in which some of its keys are here and some there."""
+        source = self.primary_of(key)
+        target = next(node for node in self.primaries() if node is not source)
+        slot = source.run("CLUSTER KEYSLOT", key)
+        ids = {node: node.run("CLUSTER MYID").decode() for node in (source, target)}
+        target.run("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
+        source.run("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
+        while keys := source.run("CLUSTER GETKEYSINSLOT", slot, 10):
+            source.run("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        for node in (target, source, *self.primaries()):
+            node.run("CLUSTER SETSLOT", slot, "NODE", ids[target])
+
     def mend(self) -> None:
         """Every node runs, and the cluster is whole."""
         for node in self.nodes:
@@ -226,6 +245,20 @@ class Watched:
         )
         [found] = [node for node in self.nodes if node.port == int(address[1])]
         return found
+
+    def primaries(self) -> list[Node]:
+        """The only one there is."""
+        return [self.primary()]
+
+    def replica_of(self, primary: Node) -> Node:
+        """The other one."""
+        [found] = [node for node in self.nodes if node is not primary]
+        return found
+
+    def hand_over(self, primary: Node) -> Node:
+        """Ask the sentinels for a failover; the replica."""
+        self._asked[0].execute_command("SENTINEL FAILOVER", MASTER)  # type: ignore[no-untyped-call]
+        return self.replica_of(primary)
 
     def replica(self) -> Node:
         """The other one."""

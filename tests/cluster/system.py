@@ -2,13 +2,14 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx2
 
 from ops.admin import migrations
+from ops.embedded.servers import embedded_servers
 from ops.processes import Process
 from shared.connections import primaries_of, redis_at
 from tests.cluster.nodes import Cluster, Watched
@@ -65,6 +66,22 @@ class ScaledSystem(System):
         self._close_clients()
         self.redis_client.close()
         self._listener.close()
+
+
+Running = Callable[[], AbstractContextManager[Cluster | Watched]]
+
+
+@contextmanager
+def running_apart(running: Running) -> Iterator[ScaledSystem]:
+    """The same, with servers of its own."""
+    with (
+        reachable_folder() as folder,
+        embedded_servers(folder) as urls,
+        running() as scaled,
+        running_on(scaled, urls["DATABASE_URL"], "scaled") as system,
+    ):
+        system.environ["CHECKPOINT_INTERVAL"] = "5"
+        yield system
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def test_a_primary_that_freezes_and_comes_back_costs_no_sample(
         primary = cluster.primaries()[1]
         replica = cluster.replica_of(primary)
         primary.pause()
-        eventually(lambda: replica.client.role()[0] == b"master")  # type: ignore[index]
+        eventually(lambda: replica.client.role()[0] == b"master")
         primary.resume()
         eventually(lambda: cluster.is_synced(primary))
         riding.await_progress()
@@ -132,29 +132,10 @@ def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(
         riding.await_progress()
         for rider in riding.riders:
             [ride] = rider.client.get("/api/workouts").json()["workouts"]
-            move_slot_of(cluster, samples_key(UUID(ride["id"])))
+            cluster.move_slot_of(samples_key(UUID(ride["id"])))
         riding.await_progress()
     riding.end()
     assert [str(each) for each in riding.troubles if "may have lost" not in str(each)] == []
-
-
-def move_slot_of(cluster: Cluster, key: str) -> None:
-    """To another primary, with a while in which some of its keys are here and some there."""
-    source = cluster.primary_of(key)
-    target = next(node for node in cluster.primaries() if node is not source)
-    slot = source.run("CLUSTER KEYSLOT", key)
-    ids = {node: node.run("CLUSTER MYID").decode() for node in (source, target)}
-    target.run("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
-    source.run("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
-    seen = None
-    for _ in range(100):
-        if not (keys := source.run("CLUSTER GETKEYSINSLOT", slot, 10)):
-            break
-        seen = keys
-        source.run("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-    assert seen
-    for node in (target, source, *cluster.primaries()):
-        node.run("CLUSTER SETSLOT", slot, "NODE", ids[target])
 
 
 def test_a_primary_that_sentinels_replace_under_load_costs_no_sample(
