@@ -48,6 +48,7 @@ class ClusterClient(RedisCluster):
     def __init__(self, url: ClusterUrl, **how: Any) -> None:
         self._url = url
         self._how = {**url.options, **how}
+        self.encoder = self.get_encoder()  # some commands look at their keys before all else
         self._opening = threading.RLock()
         self._is_open = self._is_opening = False
 
@@ -60,6 +61,14 @@ class ClusterClient(RedisCluster):
             except RedisClusterException:
                 self._is_open = False  # begin with the URL's nodes: all others may have gone
                 raise
+
+    def exists(self, *keys: Any) -> Any:
+        """How many of them there are: of one slot, as in every command."""
+        return self.execute_command("EXISTS", *keys)
+
+    def delete(self, *keys: Any) -> Any:
+        """Delete keys of one slot."""
+        return self.execute_command("DEL", *keys)
 
     def determine_slot(self, *args: Any) -> int | None:
         """As the driver does, without asking a node where the keys are."""
@@ -141,6 +150,14 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         """As the driver does."""
         with _raising_as_one_server():
             return await super().execute_command(*args, **kwargs)
+
+    async def exists(self, *keys: Any) -> Any:
+        """How many of them there are: of one slot, as in every command."""
+        return await self.execute_command("EXISTS", *keys)
+
+    async def delete(self, *keys: Any) -> Any:
+        """Delete keys of one slot."""
+        return await self.execute_command("DEL", *keys)
 
     async def initialize(self, *args: Any, **kwargs: Any) -> Self:
         """Find the nodes. If none of those known answers, the URL's are asked the next time."""
