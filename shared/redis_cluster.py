@@ -1,9 +1,9 @@
 """Clients of a Redis Cluster that behave as those of one server do.
 
-They open nothing before they are used, never send a command again whose reply was lost, and raise
-redis.ConnectionError whatever it is that keeps a slot from being served: what uses them treats that
-as it treats a server that is away. Where a node does not answer, they ask the others anew which
-have which slots.
+They open nothing before they are used, never send a command again whose reply was lost (but for a
+worker's pipelines, in which is nothing that may not be repeated), and raise redis.ConnectionError
+whatever it is that keeps a slot from being served: what uses them treats that as it treats a server
+that is away. Where a node does not answer, they ask the others anew which have which slots.
 """
 
 import threading
@@ -190,7 +190,11 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
             await self.initialize()
             asked = self.get_random_node()
             told = await self.execute_command("CLUSTER SLOTS", target_nodes=asked)
-        return [(low, high, tuple(each["primary"])) for (low, high), each in told.items()]
+        slots = []
+        for (low, high), each in told.items():
+            host, port = each["primary"]
+            slots.append((low, high, (host or asked.host, port)))  # one may not know its own
+        return slots
 
     async def infos(self) -> dict[str, dict[str, Any] | None]:
         """What each node that has slots tells of itself; None where it does not answer.

@@ -4,9 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
+import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
@@ -18,6 +20,7 @@ from shared.redis_keys import BATCH_FIELD, SEALED_COMPLETED, SEALED_DELETED, epo
 from shared.redis_urls import Host
 
 _LOOK_EVERY: Final = 1.0  # seconds
+_MOST_ASKED: Final = 5
 _MOST_REDIRECTS: Final = 8
 # Seconds for which a node that was told to have a slot counts as having it, whatever others say.
 _TOLD_FOR: Final = 5.0
@@ -74,11 +77,8 @@ class Shards:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             await self._learn_now()
-            looks = [node.look() for node in self._nodes.values()]
-            if looks:
-                await asyncio.wait(looks)
-                for look in looks:
-                    look.exception()  # whoever sends the next batch is told
+            for node in self._nodes.values():
+                node.look().add_done_callback(_hear)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -147,9 +147,7 @@ class Shards:
         """Ask who has which slots; then hand out what has waited for that."""
         failed: Exception = ConnectionError("no node has the slot")
         try:
-            async with asyncio.timeout(self._time_limit):
-                slots = await self._client.slots()
-            await self._adopt(slots)
+            await self._adopt(await self._ask())
         except Exception as error:  # whatever it was, the next look is another try
             logger.warning("could not learn who has which slots: %r", error)
             failed = error
@@ -161,6 +159,14 @@ class Shards:
                 node.add(append)
             else:
                 self._held.end(append, unavailable(failed))
+
+    async def _ask(self) -> list[tuple[int, int, Host]]:
+        """Ask one node after the other, as each may be away. Raises redis.RedisError."""
+        for _ in range(_MOST_ASKED):
+            with suppress(redis.RedisError, TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    return await self._client.slots()
+        raise redis.TimeoutError("no node says who has which slots")
 
     async def _adopt(self, slots: Iterable[tuple[int, int, Host]]) -> None:
         """Have writers for the nodes that there are, each of which has told its key."""
@@ -174,7 +180,7 @@ class Shards:
         if new:
             await asyncio.wait(looks := [node.look() for node in new])
             for look in looks:
-                look.exception()
+                _hear(look)
         for low, high, host in ranges:
             self._by_slot[low : high + 1] = [self._nodes[host]] * (high + 1 - low)
         gone = [self._nodes.pop(host) for host in self._nodes.keys() - hosts]
@@ -200,6 +206,12 @@ class Shards:
             redirect=self.redirect,
         )
         return node
+
+
+def _hear(look: asyncio.Future[str]) -> None:
+    """Whoever sends the next batch is told what is wrong."""
+    if not look.cancelled():
+        look.exception()
 
 
 def _key_in(ranges: Sequence[tuple[int, int]]) -> str:
