@@ -3,7 +3,7 @@
 from tests.faults import chaos
 from tests.faults.chaos import GROUNDS
 
-QUICK = ["API killed after-append", "primary killed", "slot moved"]
+QUICK = ["primary killed", "slot moved"]
 
 
 def test_nothing_is_lost_or_counted_twice_on_a_cluster() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx2
+
 from examples.device_client import Device
 from shared.redis_keys import samples_key
 from tests.cluster.nodes import Cluster, Watched
@@ -99,6 +101,9 @@ def test_a_primary_that_is_killed_under_load_costs_no_sample(
         primary = cluster.primaries()[0]
         replica = cluster.replica_of(primary)
         primary.kill()
+        ready = httpx2.get(f"{on_cluster.url}/health/ready", timeout=30)
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert any(primary.name in problem for problem in ready.json()["problems"])
         eventually(lambda: replica in cluster.primaries())
         riding.await_progress()
         eventually(lambda: riding.may_have_lost > 0)
