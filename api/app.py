@@ -220,6 +220,7 @@ async def _open_state(
         )
         announcements = Announcements(redis)
         watching = Watching(redis, database, announcements, Viewers(settings), SHUT)
+        opened.push_async_callback(ingest["writer"].close)
         stream_log = StreamLog(redis, settings)
         stream_rides = StreamRides(stream_log, ingest)
         state = ServiceState(
@@ -271,6 +272,7 @@ async def _background_tasks(state: ServiceState) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_keep_noting_key_use(state["authenticator"])),
         asyncio.create_task(_keep_counting(state)),
+        asyncio.create_task(state["writer"].watch()),
         asyncio.create_task(state["announcements"].listen()),
         asyncio.create_task(state["watching"].read()),
         asyncio.create_task(state["watching"].look()),

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from redis.connection import parse_url
+
+from shared.redis_urls import FORM, parse_redis_url
 
 # Scheme, user and password, hosts, and whatever else.
-_SPLIT: Final = re.compile(r"[a-z]+://([^/?#@]*@)?[^/?#@]*([/?][^#@]*)?", re.DOTALL)
+_SPLIT: Final = re.compile(r"[a-z+]+://([^/?#@]*@)?[^/?#@]*([/?][^#@]*)?", re.DOTALL)
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -35,12 +36,11 @@ def require_database_url(text: str) -> None:
 
 def require_redis_url(text: str) -> None:
     """Raises ValueError."""
-    form = "is not of the form redis://user:password@host:port/number, rediss:// or unix://"
-    _require_escapes(text, form)
+    _require_escapes(text, FORM)
     try:
-        parse_url(text)  # type: ignore[no-untyped-call]
+        parse_redis_url(text)
     except ValueError:
-        raise ValueError(form) from None
+        raise ValueError(FORM) from None
 
 
 def require_origin(text: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from inspect import signature
 from select import POLLIN, poll
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, TypeVar, cast
 
 import msgspec
 import psycopg
@@ -18,10 +18,15 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from shared.redis_cluster import AsyncClusterClient, ClusterClient
+from shared.redis_urls import ClusterUrl, Host, SentinelUrl, parse_redis_url
 from shared.settings import Settings
 
 RV = TypeVar("RV")
@@ -183,15 +188,38 @@ def open_async_database(
     return pool
 
 
+# Seconds: a sentinel that does not answer is passed over for the next one.
+_SENTINEL_TIMEOUT: Final = 1.0
+
+
 def open_redis(settings: Settings, *, longest_block: float = 0) -> Redis:
     """A client for a worker; ``longest_block``: seconds that its blocking reads may take."""
+    return redis_at(settings.redis_url, settings.service_timeout, longest_block=longest_block)
+
+
+def redis_at(
+    url: str, time_limit: float = 30, *, longest_block: float = 0, **options: Any
+) -> Redis:
+    """A client of one server, of a cluster or of a primary that sentinels name.
+
+    It waits ``time_limit`` seconds for an answer. ``options`` are the driver's.
+    """
     # No retries inside the driver: a command whose reply was lost would run twice unseen.
-    return redis.Redis.from_url(
-        settings.redis_url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=settings.service_timeout + longest_block,
-        socket_connect_timeout=settings.service_timeout,
-    )
+    how: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": time_limit + longest_block,
+        "socket_connect_timeout": time_limit,
+        **options,
+    }
+    where = parse_redis_url(url)
+    if isinstance(where, ClusterUrl):
+        return cast(Redis, ClusterClient(where, **how))
+    if isinstance(where, SentinelUrl):
+        found: Any = Sentinel
+        sentinels = found(where.hosts, sentinel_kwargs=_asking(where, Retry(NoBackoff(), 0)))
+        primary: Redis = sentinels.master_for(where.name, **where.options, **how)
+        return primary
+    return redis.Redis.from_url(url, **how)
 
 
 def open_async_redis(
@@ -204,15 +232,78 @@ def open_async_redis(
 
     Unless ``bounded``, whoever uses it limits the time itself, once for many replies: the driver
     would watch over each of them. ``greet``: what to do first on each new connection, in place of
-    its ``on_connect``.
+    its ``on_connect``; a cluster's are made by ``client_of``, which is told by itself.
     """
     # Where the driver expects notifications of maintenance, as it does by default, its pool does
     # not look whether Redis has closed a connection: after a restart each would fail once.
-    return redis.asyncio.Redis.from_url(
-        settings.redis_url,
-        retry=AsyncRetry(NoBackoff(), 0),
-        socket_timeout=settings.service_timeout if bounded else None,
-        socket_connect_timeout=settings.service_timeout,
-        redis_connect_func=greet,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    how: dict[str, Any] = {
+        "retry": AsyncRetry(NoBackoff(), 0),
+        "socket_timeout": settings.service_timeout if bounded else None,
+        "socket_connect_timeout": settings.service_timeout,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    where = parse_redis_url(settings.redis_url)
+    if isinstance(where, ClusterUrl):
+        return cast(AsyncRedis, AsyncClusterClient(where, **how))
+    if isinstance(where, SentinelUrl):
+        found: Any = AsyncSentinel
+        sentinels = found(where.hosts, sentinel_kwargs=_asking(where, AsyncRetry(NoBackoff(), 0)))
+        how |= {**where.options, "redis_connect_func": greet}
+        primary: AsyncRedis = sentinels.master_for(where.name, _AsyncPrimary, **how)
+        return primary
+    return redis.asyncio.Redis.from_url(settings.redis_url, redis_connect_func=greet, **how)
+
+
+class _AsyncPrimary(redis.asyncio.Redis):
+    """The primary that sentinels name: with its client, those of the sentinels are closed."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def is_cluster(client: Redis | AsyncRedis) -> bool:
+    """Whether a command may not name keys of two slots."""
+    return isinstance(client, ClusterClient | AsyncClusterClient)
+
+
+def primaries_of(client: Redis) -> dict[str, Redis]:
+    """A client of each server that takes writes, by its name; the only one has none.
+
+    Raises redis.RedisError.
+    """
+    return client.primaries() if isinstance(client, ClusterClient) else {"": client}
+
+
+async def primary_of(client: AsyncRedis) -> Host | None:
+    """Whom sentinels name now; idle connections to another one are closed. None without sentinels.
+
+    Raises redis.RedisError.
+    """
+    pool: Any = client.connection_pool
+    if not isinstance(pool, SentinelConnectionPool):
+        return None
+    address: Host = await pool.get_master_address()  # type: ignore[no-untyped-call]
+    return address
+
+
+async def infos_of(client: AsyncRedis) -> dict[str, dict[str, Any] | None]:
+    """What each server that takes writes tells of itself, by its name; the only one has none.
+
+    None for a node that does not answer. Raises redis.RedisError where no server does.
+    """
+    if not isinstance(client, AsyncClusterClient):
+        return {"": await client.info("everything")}
+    return await client.infos()
+
+
+def _asking(where: SentinelUrl, retry: Any) -> dict[str, Any]:
+    """How sentinels are asked."""
+    return {
+        **where.own,
+        "retry": retry,
+        "socket_timeout": _SENTINEL_TIMEOUT,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT,
+    }

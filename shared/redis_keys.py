@@ -9,8 +9,11 @@
 | ``waiting:USER``     | set     | streams in which batches of a user wait, or have waited       |
 | ``sign-in:STATE``    | string  | somebody sent to an OpenID provider, and not yet back         |
 | ``throttle:…``       | string  | when somebody has tried to log in, to register or the like    |
-| ``epoch``            | string  | random; another one says that Redis was emptied or replaced   |
-| ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper  |
+| ``epoch``            | string  | the run of Redis and what is random; another one says that    |
+|                      |         | Redis was emptied or replaced. In a cluster, of each node:    |
+| ``epoch:NUMBER``     | string  | the least number whose slot it has                            |
+| ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper; |
+|                      |         | in a cluster ``rewritten:NODE``                               |
 | ``probe``            | string  | written by each look whether Redis takes samples              |
 | ``alive:CONSUMER``   | string  | that worker lives, what it is at: see monitoring.workers      |
 | ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
@@ -30,7 +33,7 @@
 | ``messages:ID``      | channel | what happens in a user's streams                              |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
-| ``events:…``         | streams | the same, for what nobody waits for: see Queue                |
+| ``{events}:…``       | streams | the same, for what nobody waits for: see Queue                |
 | ``announcements``    | channel | what has happened: see events.Announcement                    |
 
 Nothing is written by MULTI, and no script writes more than once: Redis would log those writes as a
@@ -38,8 +41,8 @@ block, and of one that a loss of power has cut off some versions keep the beginn
 that is written is lost by the next restart (valkey pull request 4342). XREADGROUP is logged as a
 block by itself; so the sweeper has the file written anew after each restart.
 
-The keys of one workout share a hash tag, so that nodes could share workouts
-out; no client does so yet.
+In a cluster the nodes share workouts and users out: keys with the same hash tag are on one of them,
+and no command names keys of two. The streams of events share one, as they are read together.
 """
 
 from enum import StrEnum
@@ -48,8 +51,8 @@ from typing import Final
 from uuid import UUID
 
 DUE: Final = "due"
-REWRITTEN: Final = "rewritten"
 EPOCH: Final = "epoch"
+REWRITTEN: Final = "rewritten"
 WATCHED: Final = "watched"
 PROBE: Final = "probe"
 GROUP: Final = "workers"
@@ -74,15 +77,17 @@ SIZE_KEPT_FOR: Final = 24 * 3600
 WAITING_KEPT_FOR: Final = 24 * 3600
 SLOW_KEPT_FOR: Final = 24 * 3600
 _MANY_RIDES: Final = 100_000
+# The streams of events before they shared a slot; what was in them, rows and the sweeper ask for.
+FORMER_QUEUES: Final = ("events:checkpoints", "events:imports", "events:recomputes")
 
 
 class Queue(StrEnum):
     """The streams of events, in the order in which workers read them, the most urgent first."""
 
     PROMPT = "events"  # someone waits for these; older versions know this stream alone
-    CHECKPOINTS = "events:checkpoints"  # these free memory of Redis, and update a ride under way
-    IMPORTS = "events:imports"  # files; a person may wait, but knows that there are many
-    RECOMPUTES = "events:recomputes"  # no one waits
+    CHECKPOINTS = "{events}:checkpoints"  # these free memory of Redis, and update a ride under way
+    IMPORTS = "{events}:imports"  # files; a person may wait, but knows that there are many
+    RECOMPUTES = "{events}:recomputes"  # no one waits
 
 
 @lru_cache(_MANY_RIDES)
@@ -95,6 +100,19 @@ def samples_key(workout_id: UUID) -> str:
 def sealed_key(workout_id: UUID) -> str:
     """Set once a workout is over: from then on each upload asks for a fold."""
     return f"{{w:{workout_id}}}:sealed"
+
+
+def epoch_key(number: int) -> str:
+    """What tells of a loss at one node of a cluster."""
+    return f"{EPOCH}:{number}"
+
+
+def rewritten_key(server: str) -> str:
+    """Which run of a server was last asked to write its file anew; of the only one without a name.
+
+    Not that server itself need have the key.
+    """
+    return f"{REWRITTEN}:{server}" if server else REWRITTEN
 
 
 def alive_key(consumer: str) -> str:

@@ -17,7 +17,7 @@ from api.health.workers import count_workers
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
-from shared.connections import AsyncRedis
+from shared.connections import AsyncRedis, infos_of
 from shared.moments import Instant
 from shared.redis_keys import PROBE
 
@@ -59,7 +59,8 @@ _NO_REDIS = "Redis does not answer"
 async def get_health(request: Request[State]) -> Response:
     """A short report; always 200."""
     database_up = not await _database_problems(request.state)
-    redis_up = _NO_REDIS not in await _redis_problems(request.state)
+    redis_problems, _ = await _redis_problems(request.state)
+    redis_up = _NO_REDIS not in redis_problems
     return json_response(
         Health(
             "ok" if database_up and redis_up else "degraded",
@@ -79,14 +80,18 @@ async def get_readiness(request: Request[State]) -> Response:
     """200 if uploads are safe here now, else 503 naming what is wrong.
 
     Without workers they are: rides wait in Redis and PostgreSQL until there is one. To cut the
-    traffic for that would only lose more, so it is 200, and `degraded`.
+    traffic for that would only lose more, so it is 200, and `degraded`. So it is where one node of
+    several does not answer: uploads to the rides of the others go on.
     """
     state = request.state
-    problems = await _database_problems(state) + await _redis_problems(state)
+    redis_problems, missing = await _redis_problems(state)
+    problems = await _database_problems(state) + redis_problems
     workers = await _count_workers(state)
     if problems:
         refused = Readiness("not ready", problems, workers)
         return json_response(refused, HTTPStatus.SERVICE_UNAVAILABLE)
+    if missing:
+        return json_response(Readiness("degraded", missing, workers))
     if workers == 0:
         return json_response(Readiness("degraded", [await _without_workers(state)], 0))
     return json_response(Readiness("ready", [], workers))
@@ -115,12 +120,24 @@ async def _database_problems(state: State) -> list[str]:
     return [] if migrated else ["PostgreSQL is not migrated: run `make migrate`"]
 
 
-async def _redis_problems(state: State) -> list[str]:
+async def _redis_problems(state: State) -> tuple[list[str], list[str]]:
+    """Why uploads are not safe; and which nodes of a cluster do not answer, while others do."""
     try:
-        info = await state["redis"].info("everything")
+        infos = await infos_of(state["redis"])
     except (redis.RedisError, OSError):
-        return [_NO_REDIS]
-    problems = await _refusals(state["redis"], info)
+        return [_NO_REDIS], []
+    if info := infos.get(""):
+        return [*await _refusals(state["redis"], info), *_settings_problems(info)], []
+    known = {node: info for node, info in infos.items() if info}
+    problems = [
+        f"{node}: {problem}" for node, info in known.items() for problem in _settings_problems(info)
+    ]
+    missing = infos.keys() - known
+    return problems, [f"{node} does not answer, uploads to its rides wait" for node in missing]
+
+
+def _settings_problems(info: Mapping[str, Any]) -> list[str]:
+    problems = []
     if not info.get("aof_enabled"):
         problems.append("Redis has no append-only file: set `appendonly yes`")
     policy = info.get("maxmemory_policy", "noeviction")

@@ -15,5 +15,7 @@ async def count_workers(client: AsyncRedis) -> int:
         consumers: Any = await client.xinfo_consumers(Queue.PROMPT, GROUP)
     except redis.ResponseError:  # no stream or no group yet
         return 0
-    keys = keys_of(consumers)
-    return int(await client.exists(*keys)) if keys else 0
+    async with client.pipeline(transaction=False) as pipe:
+        for key in keys_of(consumers):
+            pipe.exists(key)
+        return sum(await pipe.execute())

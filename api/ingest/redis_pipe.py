@@ -62,6 +62,11 @@ class RedisPipe(asyncio.Protocol):
         self._deadline = loop.call_later(self._time_limit, self._give_up)
         self._transport.write(packed)
 
+    def close(self) -> None:
+        """Close the connection: what is to be sent next opens another one."""
+        if self.is_open:
+            self._transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Replies, or parts of them."""
         self._feed(data)

@@ -191,7 +191,7 @@ async def _find_target(connection: HTTPConnection[Any]) -> Target:
 async def _store(state: IngestState, target: Target, body: bytes) -> Receipt:
     batch, ignored = await _pack(state, target, body)
     if not batch.samples:
-        return receipt_of(batch, await state["writer"].epoch(), ignored)
+        return receipt_of(batch, await state["writer"].epoch(target.workout_id), ignored)
     user_id = target.caller.user_id
     entry = Entry(batch.entry, batch.samples, finished=target.finished)
     with state["quota"].taking(user_id, batch.samples):

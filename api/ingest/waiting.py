@@ -15,25 +15,10 @@ from shared.redis_keys import WAITING_KEPT_FOR, samples_key, waiting_key
 _STEPS: Final = 64  # of the share; what waits is measured once a user has added one
 _MOST_USERS: Final = 100_000  # remembered by one process
 _RETRY_AFTER: Final = "5"  # seconds, in which a checkpoint usually makes room
-# Note the streams that a user has added to, and measure all of that user's. What a fold has taken
-# away is no longer there, so nothing has to be subtracted, and no crash makes the sum wrong. Where
-# Redis is full it is measured all the same. Every entry is looked at: by default Redis would take
-# the first few for an example of all. No script writes more than once: see shared.redis_keys.
-_MEASURE: Final = """#!lua flags=allow-oom
-local total = 0
+# Note the streams that a user has added to: where Redis is full, all the same. Then all of them.
+_NOTE: Final = """#!lua flags=allow-oom
 if #ARGV > 0 then redis.call('SADD', KEYS[1], unpack(ARGV)) end
-for _, stream in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  total = total + (redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', '0') or 0)
-end
-return total
-"""
-# Forget the streams that are gone.
-_FORGET: Final = """#!lua flags=allow-oom
-local gone = {}
-for _, stream in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if redis.call('EXISTS', stream) == 0 then gone[#gone + 1] = stream end
-end
-if #gone > 0 then redis.call('SREM', KEYS[1], unpack(gone)) end
+return redis.call('SMEMBERS', KEYS[1])
 """
 
 
@@ -106,19 +91,18 @@ class WaitingBytes:
     async def measure(self, redis: AsyncRedis) -> list[UUID]:
         """Measure the users marked due; return those who use half of their share or more.
 
-        Raises redis.RedisError: then it is done the next time.
+        What a fold has taken away is no longer there, so nothing has to be subtracted, and no crash
+        makes the sum wrong. Raises redis.RedisError: then it is done the next time.
         """
         due = {user_id: list(self._added[user_id.int].streams) for user_id in self._due}
         sizes = {user_id: self._added[user_id.int].size for user_id in due}
         async with redis.pipeline(transaction=False) as pipe:
             for user_id, streams in due.items():
-                key = waiting_key(user_id)
-                pipe.eval(_MEASURE, 1, key, *streams)
-                pipe.eval(_FORGET, 1, key)
-                pipe.expire(key, WAITING_KEPT_FOR)
+                pipe.eval(_NOTE, 1, waiting_key(user_id), *streams)
+                pipe.expire(waiting_key(user_id), WAITING_KEPT_FOR)
             replies: list[Any] = await pipe.execute() if due else []
-        totals = replies[::3]
-        for (user_id, streams), total in zip(due.items(), totals, strict=True):
+        for (user_id, streams), found in zip(due.items(), replies[::2], strict=True):
+            total = await _measure(redis, user_id, found)
             self._note(user_id, total, sizes[user_id], streams)
         near = [user_id for user_id in due if 2 * self._used(user_id.int) >= self._share]
         if len(self._added) > _MOST_USERS:
@@ -149,6 +133,33 @@ class WaitingBytes:
         added = self._added.get(user)
         here = added.size + added.under_way if added else 0
         return self._measured.get(user, 0) + here
+
+
+async def _measure(redis: AsyncRedis, user_id: UUID, streams: list[bytes]) -> int:
+    """The bytes of all streams, each of which may be at another node; forget those that are gone.
+
+    Every entry is looked at: by default Redis would take the first few for an example of all.
+    """
+    async with redis.pipeline(transaction=False) as pipe:
+        for stream in streams:
+            pipe.memory_usage(stream, samples=0)
+        sizes = await pipe.execute() if streams else []
+    gone = [each for each, size in zip(streams, sizes, strict=True) if not size]
+    if gone:
+        await redis.srem(waiting_key(user_id), *gone)
+        await _note_again(redis, user_id, gone)
+    return sum(filter(None, sizes))
+
+
+async def _note_again(redis: AsyncRedis, user_id: UUID, streams: list[bytes]) -> None:
+    """Those of the streams that a batch has come for since they were forgotten."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for stream in streams:
+            pipe.exists(stream)
+        there = await pipe.execute()
+    back = [stream for stream, is_there in zip(streams, there, strict=True) if is_there]
+    if back:
+        await redis.eval(_NOTE, 1, waiting_key(user_id), *back)
 
 
 async def keep_shares(waiting: WaitingBytes, redis: AsyncRedis, database: AsyncDatabase) -> None:

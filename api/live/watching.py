@@ -25,7 +25,7 @@ from api.live.viewers import Viewer, Viewers
 from api.workouts.finished import Announcements
 from api.workouts.held_samples import fetch_from
 from api.workouts.store import Status, Workout, find_workout
-from shared.connections import AsyncDatabase, AsyncRedis
+from shared.connections import AsyncDatabase, AsyncRedis, is_cluster
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.redis_keys import BATCH_FIELD, FIGURES_FIELD, WATCHED, figures_key, samples_key
 from shared.samples import stream_codec
@@ -233,14 +233,23 @@ class Watching:
             streams[samples.encode()] = ride.workout.id, True
             streams[figures.encode()] = ride.workout.id, False
         news = {ride.workout.id: _News(ride) for ride in rides}
-        reply: Any = await self._redis.xread(after, count=_ENTRIES_A_READ)
-        for name, entries in reply:
+        for name, entries in await self._entries_after(after):
             workout_id, are_samples = streams[name]
             if are_samples:
                 news[workout_id].entries = entries
             else:
                 news[workout_id].figures = entries
         return [each for each in news.values() if each.entries or each.figures]
+
+    async def _entries_after(self, after: dict[Any, Any]) -> list[Any]:
+        """Of all streams at once; in a cluster, of each ride's by themselves."""
+        names = list(after)
+        step = 2 if is_cluster(self._redis) else max(len(names), 1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for at in range(0, len(names), step):
+                few = {name: after[name] for name in names[at : at + step]}
+                pipe.xread(few, count=_ENTRIES_A_READ)
+            return [found for reply in await pipe.execute() for found in reply]
 
     def _beat(self) -> None:
         """So that nobody between here and the viewers takes a quiet stream for a dead one."""

@@ -292,7 +292,7 @@ async def _change_status(
 
 async def _completion(state: WorkoutsState, workout: Workout, caller: Caller) -> Completion:
     seen = await _completed(state, workout, caller)
-    return Completion(seen.workout, epoch=await state["writer"].epoch_if_known())
+    return Completion(seen.workout, epoch=await state["writer"].epoch_if_known(workout.id))
 
 
 async def _completed(state: WorkoutsState, workout: Workout, caller: Caller) -> WorkoutChange:

@@ -6,20 +6,31 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import redis
+
+from shared.connections import primaries_of, redis_at
+from shared.redis_urls import ClusterUrl, SentinelUrl, parse_redis_url
 
 
 def open_prompt(redis_url: str, command: Sequence[str]) -> int:
     """Run one command, or those typed until the end of the input."""
     for name in ("valkey-cli", "redis-cli"):
-        if program := shutil.which(name):
+        program = shutil.which(name)
+        if program and not isinstance(parse_redis_url(redis_url), SentinelUrl):
             address, environ = _reaching(redis_url)
             return subprocess.call([program, *address, *command], env=environ)
-    how = {"decode_responses": True, "encoding_errors": "backslashreplace", "protocol": 2}
-    with redis.Redis.from_url(redis_url, **how) as client:
-        client.response_callbacks.clear()  # they would make True of a PONG
+    how: dict[str, Any] = {
+        "decode_responses": True,
+        "encoding_errors": "backslashreplace",
+        "protocol": 2,
+    }
+    with redis_at(redis_url, **how) as client:
+        for callbacks in (client, *primaries_of(client).values()):
+            if isinstance(callbacks, redis.Redis):
+                callbacks.response_callbacks.clear()  # they would make True of a PONG
         if command:
             return 0 if _execute(client, command) else 1
         for words in _typed():
@@ -33,7 +44,10 @@ def _reaching(redis_url: str) -> tuple[list[str], dict[str, str]]:
     if path != redis_url:
         return ["-s", path], dict(os.environ)
     parts = urlsplit(redis_url)
-    address = ["-u", urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))]
+    where = parse_redis_url(redis_url)
+    host = parts.netloc.rpartition("@")[2].partition(",")[0]
+    one = parts._replace(scheme=parts.scheme.partition("+")[0], netloc=host)
+    address = ["-c"] * isinstance(where, ClusterUrl) + ["-u", urlunsplit(one)]
     if parts.username:
         address += ["--user", unquote(parts.username)]
     secret = {"REDISCLI_AUTH": unquote(parts.password)} if parts.password else {}

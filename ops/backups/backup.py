@@ -27,6 +27,7 @@ from ops.backups.batches import checked_batches, put_back, save_batches
 from ops.backups.dump import check_dump, dump_database, replace_database
 from ops.backups.manifest import Manifest, count_tables, describe, differences, read_manifest
 from ops.processes import ProcessFailed
+from shared.connections import redis_at
 from shared.errors import TrackerError
 
 _HALF = (
@@ -43,7 +44,7 @@ def back_up(
     begun_at = datetime.now(UTC).replace(microsecond=0)
     with tempfile.TemporaryDirectory() as folder, psycopg.connect(database_url) as connection:
         manifest, dump, streams = (Path(folder, name) for name in (_MANIFEST, _DUMP, _STREAMS))
-        with redis.Redis.from_url(redis_url) as client:
+        with redis_at(redis_url) as client:
             batches = save_batches(client, streams)
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         dump_database(connection, database_url, dump)
@@ -88,7 +89,7 @@ def restore(database_url: str, redis_url: str, source: IO[bytes]) -> int:
     transaction, once its rows are those that were backed up. Batches that wait in Redis now are
     kept. Raises ProcessFailed, which says so if the database was replaced all the same.
     """
-    with unpacked(source) as files, redis.Redis.from_url(redis_url) as client:
+    with unpacked(source) as files, redis_at(redis_url) as client:
         client.ping()
         replace_database(database_url, files.dump, files.inspect)
         try:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import msgspec
-import redis
 
 from ops.processes import ProcessFailed
+from shared.connections import Redis, primaries_of
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.events import FoldRequest
 from shared.redis_keys import BATCH_FIELD, EPOCH, Queue, samples_key, workout_of
@@ -22,7 +21,7 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
     batch: bytes  # base64 in JSON
 
 
-def save_batches(client: redis.Redis, path: Path) -> int:
+def save_batches(client: Redis, path: Path) -> int:
     """Write all that waits into a file, a line each; how many they are."""
     count = 0
     with path.open("wb") as file:
@@ -32,7 +31,7 @@ def save_batches(client: redis.Redis, path: Path) -> int:
     return count
 
 
-def put_back(client: redis.Redis, batches: Iterator[Batch]) -> int:
+def put_back(client: Redis, batches: Iterator[Batch]) -> int:
     """Let batches wait again, and ask for their folds; how many they are.
 
     One that waits there already, or was folded before, changes nothing: samples are merged by their
@@ -46,7 +45,9 @@ def put_back(client: redis.Redis, batches: Iterator[Batch]) -> int:
         count += 1
     for workout_id in workouts:
         client.xadd(Queue.PROMPT, FoldRequest(workout_id).fields())
-    client.set(EPOCH, token_hex())
+    for server in primaries_of(client).values():
+        for key in server.scan_iter(match=f"{EPOCH}*"):
+            server.delete(key)
     return count
 
 
@@ -60,11 +61,12 @@ def checked_batches(path: Path) -> Iterator[Batch]:
                 raise ProcessFailed(f"line {number} of {path.name} is wrong: {error}") from error
 
 
-def _read_batches(client: redis.Redis) -> Iterator[Batch]:
-    for key in client.scan_iter(match="{w:*}:samples"):
-        entries: Any = client.xrange(key)
-        for _, fields in entries:
-            yield Batch(key.decode(), fields[BATCH_FIELD])
+def _read_batches(client: Redis) -> Iterator[Batch]:
+    for server in primaries_of(client).values():
+        for key in server.scan_iter(match="{w:*}:samples"):
+            entries: Any = client.xrange(key)  # by whoever has it by now
+            for _, fields in entries:
+                yield Batch(key.decode(), fields[BATCH_FIELD])
 
 
 def _checked_batch(line: bytes) -> Batch:

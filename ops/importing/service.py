@@ -11,6 +11,7 @@ import httpx2
 import redis
 
 from ops.processes import Supervisor, spawn, wait_until
+from shared.connections import redis_at
 from shared.redis_keys import GROUP, Queue
 
 WORKERS: Final = 2
@@ -41,7 +42,7 @@ def own_service(
 
 def workers_run(redis_url: str) -> bool:
     """Whether a worker has asked for events just now."""
-    with redis.Redis.from_url(redis_url) as client:
+    with redis_at(redis_url) as client:
         try:
             consumers: Any = client.xinfo_consumers(Queue.PROMPT, GROUP)
         except redis.ResponseError:  # neither stream nor group: no worker ever ran

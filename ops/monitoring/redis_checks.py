@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from ops.monitoring.findings import Finding, Patient, in_bytes, in_words
 from shared.breaker import Breaker
-from shared.connections import Redis
+from shared.connections import Redis, primaries_of
 from shared.monitoring.system import RedisState, read_redis
 from shared.monitoring.workers import Heartbeat, living_workers
+from shared.redis_urls import ClusterUrl, SentinelUrl, parse_redis_url
 from shared.version import VERSION
 
 _OLDEST: Final = {"redis": 7, "valkey": 8}
@@ -17,16 +19,42 @@ _MOST_APART: Final = 2.0  # seconds
 
 
 def check_redis(patient: Patient, client: Redis) -> Iterator[Finding]:
-    """The server: its version, and what it would forget or refuse."""
-    info: Any = client.info("everything")
+    """The server, or each that has a part: its version, and what it would forget or refuse."""
+    where = parse_redis_url(patient.settings.redis_url)
+    for name, server in primaries_of(client).items():
+        for finding in _check_server(patient, server, where):
+            yield replace(finding, wrong=f"{name}: {finding.wrong}") if name else finding
+
+
+def _check_server(
+    patient: Patient, server: Redis, where: ClusterUrl | SentinelUrl | None
+) -> Iterator[Finding]:
+    info: Any = server.info("everything")
     yield from _check_version(info)
     yield from _check_persistence(info)
     yield from _check_memory(patient, info)
-    if info.get("role") == "slave":
+    if where is None and info.get("role") == "slave":
         yield Finding("Redis is a replica, and takes no samples", "point REDIS_URL at the primary")
+    if where is not None:
+        yield from _check_replicas(info, where)
     before: float = patient.clock()
-    seconds, micros = client.time()
+    seconds, micros = server.time()
     yield from check_clock("Redis", seconds + micros / 1e6, before, patient.clock())
+
+
+def _check_replicas(info: Any, where: ClusterUrl | SentinelUrl) -> Iterator[Finding]:
+    """Whether another one could take its place, and would be the only one that acknowledges."""
+    if not info.get("connected_slaves"):
+        yield Finding(
+            "Redis has no replica: nobody takes its place if it dies",
+            "start a replica of it, or look at the log of the one there is",
+        )
+    if isinstance(where, SentinelUrl) and "min_slaves_good_slaves" not in info:
+        yield Finding(
+            "a primary that is cut off from its replicas goes on acknowledging samples, which are"
+            " lost once it is back",
+            "set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on each server",
+        )
 
 
 def check_clock(server: str, theirs: float, before: float, after: float) -> Iterator[Finding]:
@@ -64,7 +92,7 @@ def check_queues(patient: Patient, client: Redis) -> Iterator[Finding]:
     for queue, found in state.queues.items():
         if found.oldest > patient.patience:
             yield Finding(
-                f"the oldest of {found.events} events in {queue} has waited"
+                f"the oldest of {found.events} events in {queue.name.lower()} has waited"
                 f" {in_words(found.oldest)}; {found.pending} were handed out",
                 "read the workers' log; more workers: make worker N=4",
             )

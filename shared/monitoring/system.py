@@ -13,7 +13,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from shared.breaker import Breaker
-from shared.connections import DatabaseConnection, Redis, connect_database, open_redis
+from shared.connections import (
+    DatabaseConnection,
+    Redis,
+    connect_database,
+    open_redis,
+    primaries_of,
+)
 from shared.monitoring.backups import newest_backup
 from shared.monitoring.workers import living_workers
 from shared.redis_keys import DUE, GROUP, Queue
@@ -41,7 +47,7 @@ class RedisState:
     workers: int
     late: int  # rides that are over and have late samples
     breaker_open: bool
-    memory: int
+    memory: int  # of the fullest node, where there are several
     most_memory: int  # 0 for no limit
 
 
@@ -71,7 +77,7 @@ class Disk:
 
 def read_redis(client: Redis) -> RedisState:
     """Raises redis.RedisError."""
-    memory: Any = client.info("memory")
+    memory = _fullest(client)
     seconds, _ = client.time()
     return RedisState(
         queues={queue: _read_queue(client, queue, seconds) for queue in Queue},
@@ -148,6 +154,12 @@ class SystemCollector(Collector):
             up.add_metric(["postgresql"], 0)
         yield up
         yield from _figures_of_disks(settings)
+
+
+def _fullest(client: Redis) -> dict[str, Any]:
+    """What the server tells of its memory; of a cluster, the one with the least left."""
+    told: list[Any] = [server.info("memory") for server in primaries_of(client).values()]
+    return max(told, key=lambda each: each["used_memory"] / (each["maxmemory"] or 2**60))
 
 
 def _read_queue(client: Redis, queue: Queue, now: float) -> QueueState:

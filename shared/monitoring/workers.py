@@ -31,8 +31,10 @@ def living_workers(client: Redis) -> list[Heartbeat]:
         consumers: Any = client.xinfo_consumers(Queue.PROMPT, GROUP)
     except redis.ResponseError:  # no stream or no group yet
         return []
-    keys = keys_of(consumers)
-    return decode_all(client.mget(keys)) if keys else []  # type: ignore[arg-type]
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys_of(consumers):
+            pipe.get(key)
+        return decode_all(pipe.execute())
 
 
 def keys_of(consumers: Iterable[Any]) -> list[str]:

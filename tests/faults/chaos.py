@@ -10,25 +10,29 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
 from ops.variables import run_in_words, variable
-from tests.faults.devices import Device
+from tests.cluster import faults as scaled_faults
+from tests.cluster.faults import ON_CLUSTER, ON_SENTINEL
+from tests.cluster.nodes import running_cluster, running_watched
+from tests.cluster.system import running_apart
+from tests.faults.devices import Device, HeedingDevice
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
-from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
+from tests.faults.random_faults import FAULTS, Inject, dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
 from tests.faults.system import System, running_system
 from tests.faults.told import Telling, telling
 
 RIDERS: Final = 6
-_BY_STREAM: Final = 3  # every so many riders one sends as clients of the original service do
 _REPORT_EVERY: Final = 15.0  # seconds
 _LONGEST_PEACE: Final = 1.0  # seconds between two faults
 _TO_SETTLE: Final = 120.0  # seconds after the last fault
@@ -42,7 +46,8 @@ class Outcome:
 
     seed: int
     history: History
-    injected: Counter[str]  # faults that took effect, by kind
+    kinds: Sequence[str]  # of faults
+    injected: Counter[str]  # those that took effect, by kind
     verdict: Verdict
     unfinished: list[str]
     received: int  # messages by webhooks, those that came again among them
@@ -63,7 +68,7 @@ class Outcome:
 
     def lines(self) -> Iterator[str]:
         """The outcome as a table."""
-        for kind in FAULTS:
+        for kind in self.kinds:
             yield f"  {kind:40} {self.injected[kind]:8}"
         figures = {
             "faults injected": self.faults,
@@ -82,27 +87,62 @@ class Outcome:
             yield f"{name:42} {figure:8}"
 
 
+@dataclass(frozen=True)
+class Ground:
+    """The servers of a run, what may be done to them, and who rides on them.
+
+    ``prepare`` has them keep what devices of these kinds are promised.
+    """
+
+    running: Callable[[], AbstractContextManager[System]]
+    faults: Mapping[str, Inject]
+    devices: Sequence[type[Device]]
+    heal: Callable[[System], None]
+    prepare: Callable[[System], None] = lambda _: None
+
+
+# Every third rider sends as clients of the original service do. They are told of no loss, so they
+# ride on one server only: by its nature, a failover may cost them what they have sent last.
+GROUNDS: Final = {
+    "one": Ground(
+        partial(running_system, CHECKPOINT_INTERVAL="5"),
+        FAULTS,
+        (StreamDevice, Device, Device),
+        heal,
+        keep_promises,
+    ),
+    "cluster": Ground(
+        partial(running_apart, running_cluster), ON_CLUSTER, (HeedingDevice,), scaled_faults.heal
+    ),
+    "sentinel": Ground(
+        partial(running_apart, running_watched), ON_SENTINEL, (HeedingDevice,), scaled_faults.heal
+    ),
+}
+
+
 def run(
     seed: int,
-    kinds: Sequence[str] = tuple(FAULTS),
+    kinds: Sequence[str] = (),
     seconds: float | None = None,
     report: Report = lambda _: None,
+    on: str = "one",
 ) -> Outcome:
     """Devices, a receiver and faults in random order; then heal, settle and compare.
 
-    Without ``seconds``, until each kind has taken effect once.
+    ``kinds`` are those of ``on``, by default all. Without ``seconds``, until each has taken effect
+    once.
     """
-    history = History()
-    variables = {"CHECKPOINT_INTERVAL": "5", "WEBHOOK_TIMEOUT": "1"}
-    with running_system(**variables) as system, telling(seed) as told:
-        keep_promises(system)
+    history, ground = History(), GROUNDS[on]
+    kinds = kinds or tuple(ground.faults)
+    with ground.running() as system, telling(seed) as told:
+        ground.prepare(system)
         hire(system)
         system.start_api()
-        faults = _Faults(system, history, random.Random(seed))
-        with _devices(system, history, seed, told):
+        faults = _Faults(system, history, ground, random.Random(seed))
+        with _devices(system, history, ground, seed, told):
             for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
-            heal(system)
+            ground.heal(system)
             told.heal(system)
         report("healed; settling")
         with stores(system.database_url, system.redis_url) as connections:
@@ -113,7 +153,9 @@ def run(
             verdict = check(history, *connections)
             untold = told.check(history, database)
         received = len(told.receiver.received)
-        outcome = Outcome(seed, history, faults.injected, verdict, unfinished, received, untold)
+        outcome = Outcome(
+            seed, history, kinds, faults.injected, verdict, unfinished, received, untold
+        )
         if outcome.wrong:
             outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
             shutil.copytree(system.logs, outcome.logs)
@@ -121,14 +163,16 @@ def run(
 
 
 @contextmanager
-def _devices(system: System, history: History, seed: int, told: Telling) -> Iterator[None]:
+def _devices(
+    system: System, history: History, ground: Ground, seed: int, told: Telling
+) -> Iterator[None]:
     """Rides under way meanwhile, of which is told; on leaving, those begun are finished."""
     stop = threading.Event()
     with ThreadPoolExecutor(RIDERS) as threads:
         for number in range(RIDERS):
             rider = system.make_rider(timeout=5)
             told.subscribe(system, rider)
-            kind = Device if number % _BY_STREAM else StreamDevice
+            kind = ground.devices[number % len(ground.devices)]
             device = kind(rider, history, random.Random(f"{seed} {number}"), pause=0.3)
             threads.submit(_ride, device, stop, history)
         try:
@@ -150,6 +194,7 @@ class _Faults:
 
     system: System
     history: History
+    ground: Ground
     chance: random.Random
     injected: Counter[str] = field(default_factory=Counter)
 
@@ -181,7 +226,7 @@ class _Faults:
             yield from self.chance.sample(kinds, len(kinds))
 
     def _inject(self, kind: str) -> None:
-        if FAULTS[kind](self.system, self.chance):
+        if self.ground.faults[kind](self.system, self.chance):
             self.injected[kind] += 1
         time.sleep(self.chance.uniform(0, _LONGEST_PEACE))
         self._replace_the_dead(kind)
@@ -207,11 +252,12 @@ def _settle(find: Callable[[], list[str]]) -> list[str]:
 @click.command()
 @variable("--minutes", envvar="MINUTES", type=float, default=10, show_default=True)
 @variable("--seed", envvar="SEED", type=int, help="Drawn if not given.")
-def main(minutes: float, seed: int | None) -> None:
+@variable("--on", envvar="ON", type=click.Choice(list(GROUNDS)), default="one", show_default=True)
+def main(minutes: float, seed: int | None, on: str) -> None:
     """Inject random faults for so many minutes; fail if a sample was lost or counted twice."""
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    click.echo(f"{minutes:g} minutes of faults, SEED={seed}")
-    outcome = run(seed, seconds=minutes * 60, report=click.echo)
+    click.echo(f"{minutes:g} minutes of faults on {on}, SEED={seed}")
+    outcome = run(seed, seconds=minutes * 60, report=click.echo, on=on)
     for line in outcome.lines():
         click.echo(line)
     if outcome.wrong:

@@ -17,6 +17,7 @@ from shared.samples.channels import CHANNEL_NAMES
 from shared.samples.columns import Samples
 from tests.conftest import Rider
 from tests.faults.history import History, RideHistory
+from tests.faults.recordings import columns_of
 from tests.worker.readings import T0
 
 Row = dict[str, Any]
@@ -109,6 +110,7 @@ class Device:
         path = f"/api/workouts/{ride.workout_id}/telemetry"
         response = self._insist(path, {202}, lambda: encode(rows, self._chance))
         ride.acknowledged.append(samples)
+        ride.epochs.add(response.json()["epoch"])
         if response.json()["accepted"] != len(rows):
             self._history.surprises.append(f"{response.text} for {len(rows)} samples")
 
@@ -145,6 +147,44 @@ class Device:
             return None
         self._history.note_answer(str(response.status_code))
         return response
+
+
+class HeedingDevice(Device):
+    """One that keeps what is not durable, and sends it again where the epoch tells of a loss."""
+
+    def ride(self) -> RideHistory:
+        """As others do; it ends once all is durable in one epoch."""
+        ride = super().ride()
+        deadline = time.monotonic() + self._patience
+        while not self._is_safe(ride):
+            if time.monotonic() > deadline:
+                raise GaveUp(f"{ride.workout_id} is not durable")
+            time.sleep(0.3)
+        return ride
+
+    def _is_safe(self, ride: RideHistory) -> bool:
+        receipt = self._receipt_of(ride)
+        if receipt is None:
+            return False
+        if ride.epochs != {receipt["epoch"]}:
+            ride.epochs.clear()
+            for samples in ride.sent[: len(ride.sent)]:
+                self._send_again(ride, samples)
+            return False
+        last = max(int(samples.timestamps[-1]) for samples in ride.sent)
+        return bool((receipt["durableThrough"] or 0) >= last)
+
+    def _receipt_of(self, ride: RideHistory) -> Any:
+        try:
+            answer = self._rider.client.get(f"/api/workouts/{ride.workout_id}/receipt")
+        except httpx2.TransportError:
+            return None
+        return answer.json() if answer.is_success else None
+
+    def _send_again(self, ride: RideHistory, samples: Samples) -> None:
+        path = f"/api/workouts/{ride.workout_id}/telemetry"
+        response = self._insist(path, {202}, lambda: {"json": columns_of(samples)})
+        ride.epochs.add(response.json()["epoch"])
 
 
 def plan(start: int, chance: random.Random) -> list[Row]:

@@ -12,10 +12,9 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-import redis
 from psycopg.rows import class_row, dict_row
 
-from shared.connections import DatabaseConnection, Redis, Row
+from shared.connections import DatabaseConnection, Redis, Row, redis_at
 from shared.redis_keys import DUE, GROUP, Queue, samples_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import ArchivedChannel
@@ -39,6 +38,7 @@ class RideHistory:
     sent: list[Samples] = field(default_factory=list)
     acknowledged: list[Samples] = field(default_factory=list)
     completed: bool = False  # the service said so
+    epochs: set[str] = field(default_factory=set)  # of the answers to what was acknowledged
 
     @cached_property
     def offline(self) -> Ride:
@@ -86,7 +86,7 @@ def stores(database_url: str, redis_url: str) -> Iterator[tuple[DatabaseConnecti
     """Connections that see each moment's rows."""
     with (
         psycopg.connect(database_url, row_factory=dict_row, autocommit=True) as connection,
-        redis.Redis.from_url(redis_url) as client,
+        redis_at(redis_url) as client,
     ):
         yield connection, client
 

@@ -62,7 +62,7 @@ def is_idle(system: System) -> bool:
     """Whether no event waits or is pending, and no stream of samples is left."""
     redis = system.redis_client
     events = any(map(redis.xlen, Queue)) or (redis.exists(Queue.PROMPT) and pending(redis))
-    return not events and not redis.zcard(DUE) and not redis.keys("*:samples")
+    return not events and not redis.zcard(DUE) and not list(redis.scan_iter("*:samples"))
 
 
 def waiting(system: System, recording: Recording) -> int:

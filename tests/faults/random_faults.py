@@ -180,6 +180,11 @@ def heal(system: System) -> None:
     """Everything runs and passes again, whatever was done to it."""
     for proxy in (system.postgres_proxy, system.redis_proxy):
         proxy.restore()
+    wake_workers(system)
+
+
+def wake_workers(system: System) -> None:
+    """All that there should be are there, and none is stopped."""
     for worker in system.workers:
         worker.send_signal(signal.SIGCONT)
     hire(system)

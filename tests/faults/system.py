@@ -33,6 +33,7 @@ IMPATIENT = {
     "SERVICE_TIMEOUT": "2",
     "SHUTDOWN_GRACE": "10",
     "WEBHOOK_ALLOW_PRIVATE": "1",  # receivers of tests are on this machine
+    "WEBHOOK_TIMEOUT": "1",
 }
 # What a test may have changed in Redis.
 SOUND_REDIS = {

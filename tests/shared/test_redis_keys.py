@@ -47,5 +47,9 @@ def test_the_keys_of_a_workout_live_on_one_node_of_a_cluster() -> None:
     assert key_slot(samples_key(workout).encode()) == key_slot(sealed_key(workout).encode())
 
 
+def test_the_streams_of_events_which_are_read_together_live_on_one_node() -> None:
+    assert len({key_slot(queue.encode()) for queue in Queue}) == 1
+
+
 def test_a_seal_outlives_every_memory_of_the_ride_as_unfinished() -> None:
     assert 2 * max(FRESH_FOR, OUTAGE_BOUND) <= SEALED_FOR

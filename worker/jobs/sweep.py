@@ -13,10 +13,10 @@ from uuid import UUID
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from shared.connections import Database, DatabaseConnection, Redis
+from shared.connections import Database, DatabaseConnection, Redis, primaries_of
 from shared.errors import ServiceUnavailable
 from shared.originals import open_originals
-from shared.redis_keys import GROUP, REWRITTEN, Queue, workout_of
+from shared.redis_keys import FORMER_QUEUES, GROUP, Queue, rewritten_key, workout_of
 from shared.settings import Settings
 from worker.jobs import store
 from worker.jobs.dispatch import fall_due
@@ -50,8 +50,8 @@ class Sweeper:
         self._dead_after = dead_after
         self._note = note
         self._due_at = 0.0
-        self._scan_cursor = 0
-        self._rewritten = ""  # the run of Redis that was asked last
+        self._scan_at, self._scan_cursor = "", 0  # in which server, and where
+        self._rewritten: dict[str, str] = {}  # by server, its run that was asked last
 
     def sweep_if_due(self) -> None:
         """Sweep, unless it is too early or another worker is at it."""
@@ -70,7 +70,7 @@ class Sweeper:
         if late:
             fall_due(self._redis, late)
         self._remove_dead_consumers()
-        self._rewrite_log()
+        self._rewrite_logs()
         self._delete_objects()
         self._note()
 
@@ -88,11 +88,7 @@ class Sweeper:
         Redis may have lost a seal with its last second; then an API process that remembers the
         ride as active appends samples without asking for their fold.
         """
-        step: Any = self._redis.scan(
-            self._scan_cursor, match="{w:*}:samples", count=self._scan_step
-        )
-        self._scan_cursor, keys = step
-        ids = [workout_of(key.decode()) for key in keys]
+        ids = [workout_of(key) for key in self._scan()]
         if not ids:
             return []
         for workout_id in store.find_unknown(connection, ids):
@@ -100,6 +96,20 @@ class Sweeper:
             # processes that remember it must not acknowledge what nobody will fold.
             stream.seal_deleted(self._redis, workout_id)
         return store.find_finished(connection, ids)
+
+    def _scan(self) -> list[str]:
+        """The next keys of streams; of the nodes of a cluster, each in its turn."""
+        servers = primaries_of(self._redis)
+        if self._scan_at not in servers:
+            self._scan_at, self._scan_cursor = min(servers), 0
+        step: Any = servers[self._scan_at].scan(
+            self._scan_cursor, match="{w:*}:samples", count=self._scan_step
+        )
+        self._scan_cursor, keys = step
+        if not self._scan_cursor:
+            later = [name for name in servers if name > self._scan_at]
+            self._scan_at = min(later or servers)
+        return [key.decode() for key in keys]
 
     def _purge(self, connection: DatabaseConnection) -> None:
         """Delete from Redis first: after a crash in between, the row is still there to be found."""
@@ -130,26 +140,35 @@ class Sweeper:
             for consumer in _consumers(self._redis, queue):
                 if consumer["idle"] > self._dead_after * 1000 and not consumer["pending"]:
                     self._redis.xgroup_delconsumer(queue, GROUP, consumer["name"])
+        for former in FORMER_QUEUES:
+            consumers = _consumers(self._redis, former)
+            if all(consumer["idle"] > self._dead_after * 1000 for consumer in consumers):
+                self._redis.delete(former)
 
-    def _rewrite_log(self) -> None:
-        """Have Redis write its append-only file anew, once in each run of it.
+    def _rewrite_logs(self) -> None:
+        """Have each server write its append-only file anew, once in each run of it.
 
         Some versions keep the beginning of a block that a loss of power has cut off: to what they
         log after it the next restart would give no heed. Until then they know it all.
         """
-        run: Any = self._redis.info("server")["run_id"]
-        if run == self._rewritten or self._redis.get(REWRITTEN) == run.encode():
+        for name, server in primaries_of(self._redis).items():
+            self._rewrite_log(name, server)
+
+    def _rewrite_log(self, name: str, server: Redis) -> None:
+        run: Any = server.info("server")["run_id"]
+        key = rewritten_key(name)
+        if run == self._rewritten.get(name) or self._redis.get(key) == run.encode():
             return
         with suppress(OutOfMemoryError):
-            self._redis.set(REWRITTEN, run)
-        self._rewritten = run
+            self._redis.set(key, run)
+        self._rewritten[name] = run
         try:
-            self._redis.bgrewriteaof()
+            server.bgrewriteaof()
         except redis.ResponseError as error:  # one is under way, or the operator has ruled it out
             logger.info("did not have the append-only file written anew: %s", error)
 
 
-def _consumers(client: Redis, queue: Queue) -> list[Any]:
+def _consumers(client: Redis, queue: str) -> list[Any]:
     try:
         consumers: list[Any] = client.xinfo_consumers(queue, GROUP)
     except redis.ResponseError:  # no group yet

@@ -37,9 +37,14 @@ TRANSIENT: Final = (
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
     redis.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
 )
 # How Redis begins its refusals of the moment: no replica, a full disk, a failover.
-_REFUSALS: Final = ("BUSY ", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN")
+_REFUSALS: Final = (
+    *("BUSY ", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN"),
+    "UNBLOCKED",  # a read that waits at a primary which has become a replica
+)
 
 
 class Stopped(Exception):

@@ -55,7 +55,8 @@ def take_waiting(redis: Redis, workout_id: UUID, *, seal: bool) -> Waiting:
     with redis.pipeline(transaction=False) as pipe:
         if seal:
             pipe.set(sealed_key(workout_id), SEALED_COMPLETED, ex=SEALED_FOR, nx=True)
-        pipe.delete(*(asked_key(workout_id, queue) for queue in Queue))
+        for queue in Queue:
+            pipe.delete(asked_key(workout_id, queue))
         _read_chunk(pipe, workout_id)
         *_, chunk = _executed(pipe)
     return _read_on(redis, workout_id, chunk)
@@ -96,7 +97,8 @@ def trim(redis: Redis, workout_id: UUID, last_id: str) -> None:
 
 def drop_empty(redis: Redis, workout_id: UUID) -> None:
     """Delete the stream if nothing is in it: a worker may have died after it had trimmed it."""
-    redis.eval(_DROP_EMPTY, 1, samples_key(workout_id))
+    drop: Any = ("EVAL", _DROP_EMPTY, 1, samples_key(workout_id))
+    redis.execute_command(*drop)  # type: ignore[no-untyped-call]
 
 
 def seal_deleted(redis: Redis, workout_id: UUID) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from websockets.sync.client import connect
 
+from api.ingest.epochs import Epochs
 from api.ingest.stream_writer import StreamWriter
 from ops.embedded.servers import prepare
 from ops.embedded.valkey import valkey_server
@@ -29,13 +30,13 @@ def epoch_of(settings: Settings) -> str:
 @pytest.fixture
 def known(settings: Settings, redis_client: Redis) -> str:
     """The epoch of an empty Redis, once some process has made it."""
-    write(settings, lambda writer: writer.epoch())
+    write(settings, lambda writer: writer.epoch(uuid4()))
     return epoch_of(settings)
 
 
 def test_every_process_tells_the_same_epoch(settings: Settings, known: str) -> None:
     assert {epoch_of(settings) for _ in range(3)} == {known}
-    assert write(settings, lambda writer: writer.epoch()) == known
+    assert write(settings, lambda writer: writer.epoch(uuid4())) == known
 
 
 def test_a_redis_that_was_emptied_has_another_epoch(
@@ -69,9 +70,9 @@ def test_a_receipt_of_a_redis_that_was_emptied_tells_of_it(
     settings: Settings, redis_client: Redis, known: str
 ) -> None:
     async def ask_on(writer: StreamWriter) -> list[str]:
-        before = await writer.epoch()
+        before = await writer.epoch(uuid4())
         redis_client.flushdb()
-        return [before, await writer.epoch(), await writer.epoch()]
+        return [before, await writer.epoch(uuid4()), await writer.epoch(uuid4())]
 
     before, first, second = write(settings, ask_on)
     assert before == known
@@ -82,7 +83,7 @@ def test_a_redis_that_is_full_has_an_epoch_that_lasts_for_one_answer(
     settings: Settings, redis_client: Redis
 ) -> None:
     with configured(redis_client, "maxmemory", "1"):
-        told = {write(settings, lambda writer: writer.epoch()) for _ in range(3)}
+        told = {write(settings, lambda writer: writer.epoch(uuid4())) for _ in range(3)}
     assert len(told) == 3
     assert not redis_client.exists(EPOCH)
 
@@ -115,7 +116,7 @@ def test_a_redis_that_was_restarted_has_another_epoch(
 ) -> None:
     """It keeps the key, and may have lost what was written last."""
     server, settings = restartable
-    write(settings, lambda writer: writer.epoch())
+    write(settings, lambda writer: writer.epoch(uuid4()))
     before = epoch_of(settings)
     with open_redis(settings) as client:
         secret = client.get(EPOCH)
@@ -125,6 +126,30 @@ def test_a_redis_that_was_restarted_has_another_epoch(
     after = epoch_of(settings)
     assert after != before
     assert epoch_of(settings) == after
+
+
+def test_a_replica_that_takes_the_place_of_its_primary_has_another_epoch(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    """It has the primary's key, and not all that was acknowledged; that may even come back."""
+    redis_client.set(EPOCH, "another run, and its secret")
+    after = epoch_of(settings)
+    assert after != known
+    assert redis_client.get(EPOCH) != b"another run, and its secret"
+    assert epoch_of(settings) == after
+
+
+def test_servers_that_share_the_rides_make_one_epoch_together() -> None:
+    """In whichever order a process hears of them, and by whatever names."""
+    one, other = Epochs(), Epochs()
+    one.tell(b"run 1", b"secret 1", "a")
+    told = one.tell(b"run 2", b"secret 2", "b")
+    other.tell(b"run 2", b"secret 2", "x")
+    assert other.tell(b"run 1", b"secret 1", "y") == told
+    replaced = one.tell(b"run 3", b"secret 3", "b")
+    assert replaced != told
+    one.keep(["a"])
+    assert one.tell(b"run 1", b"secret 1", "a") == Epochs().tell(b"run 1", b"secret 1")
 
 
 def test_every_answer_about_samples_tells_the_epoch(rider: Rider, service: str) -> None:

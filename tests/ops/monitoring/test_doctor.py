@@ -403,7 +403,7 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
     "an open breaker": (open_breaker, "workers: most jobs fail"),
     "an event that nobody takes": (
         old_event,
-        "queues: the oldest of 1 events in events:re",
+        "queues: the oldest of 1 events in re",
     ),
     "a ride that waits": (
         waiting_ride,

@@ -10,6 +10,7 @@ from ops.admin.accounts import create_account
 from shared.connections import Database, Redis
 from shared.redis_keys import (
     DUE,
+    FORMER_QUEUES,
     GROUP,
     REWRITTEN,
     SEALED_DELETED,
@@ -461,3 +462,21 @@ def test_what_was_told_a_month_ago_is_deleted(
     sweeper.sweep()
     assert [row["id"] for row in webhooks.deliveries(webhook)] == told[2:4]
     assert webhooks.deliveries(disabled) == []
+
+
+def test_streams_of_events_by_their_former_names_go_once_no_older_worker_reads_them(
+    database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    for former in FORMER_QUEUES:
+        redis_client.xadd(former, {"kind": "fold"})
+    busy = FORMER_QUEUES[0]
+    redis_client.xgroup_create(busy, GROUP, id="0")
+    redis_client.xreadgroup(GROUP, "older", {busy: ">"}, count=1)
+    Sweeper(database, redis_client, settings).sweep()
+    assert [former for former in FORMER_QUEUES if redis_client.exists(former)] == [busy]
+    eventually(lambda: _sweeps_away(database, redis_client, settings, busy))
+
+
+def _sweeps_away(database: Database, client: Redis, settings: Settings, former: str) -> bool:
+    Sweeper(database, client, settings, dead_after=0).sweep()
+    return not client.exists(former)

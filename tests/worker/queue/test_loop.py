@@ -77,6 +77,10 @@ def test_an_event_is_folded_and_acknowledged(
         psycopg.errors.ReadOnlySqlTransaction("failing over"),
         redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
         redis.ResponseError("MISCONF Errors writing to the AOF file"),
+        redis.ResponseError(
+            "UNBLOCKED force unblock from blocking operation, instance state changed"
+        ),
+        redis.exceptions.ClusterDownError("The cluster is down"),
         psycopg.OperationalError("the server is gone"),
         psycopg.errors.DeadlockDetected(),
         psycopg.errors.LockNotAvailable(),

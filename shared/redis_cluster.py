@@ -1,0 +1,266 @@
+"""Clients of a Redis Cluster that behave as those of one server do.
+
+They open nothing before they are used, never send a command again whose reply was lost (but for a
+worker's pipelines, in which is nothing that may not be repeated), and raise redis.ConnectionError
+whatever it is that keeps a slot from being served: what uses them treats that as it treats a server
+that is away. Where a node does not answer, they ask the others anew which have which slots.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+import redis
+import redis.asyncio
+from redis._parsers import Encoder
+from redis.asyncio import cluster as asyncio_cluster
+from redis.cluster import ClusterNode, ClusterPipeline, RedisCluster
+from redis.exceptions import (
+    ClusterDownError,
+    ClusterError,
+    RedisClusterException,
+    TryAgainError,
+)
+
+from shared.redis_urls import ClusterUrl, Host
+
+# What the drivers raise of a slot that nobody serves, or of a cluster that they cannot reach.
+_AWAY: Final = (RedisClusterException, ClusterError, ClusterDownError, TryAgainError)
+_MISTAKE: Final = "same key slot"  # of a command that no cluster would ever carry out
+# Their keys follow the word, as many as there are ids after them: the drivers would ask a node.
+_READS: Final = frozenset({"XREAD", "XREADGROUP"})
+
+
+@contextmanager
+def _raising_as_one_server() -> Iterator[None]:
+    try:
+        yield
+    except _AWAY as error:
+        if _MISTAKE in str(error):
+            raise
+        raise redis.ConnectionError(f"the cluster does not serve this: {error}") from error
+
+
+class ClusterClient(RedisCluster):
+    """For workers and commands. ``how`` are the driver's settings; threads may share it."""
+
+    def __init__(self, url: ClusterUrl, **how: Any) -> None:
+        self._url = url
+        self._how = {**url.options, **how}
+        self.encoder = self.get_encoder()  # some commands look at their keys before all else
+        self._opening = threading.RLock()
+        self._is_open = self._is_opening = False
+
+    def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """As the driver does."""
+        with _raising_as_one_server():
+            self._open()
+            try:
+                return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+            except RedisClusterException:
+                self._is_open = False  # begin with the URL's nodes: all others may have gone
+                raise
+
+    def exists(self, *keys: Any) -> Any:
+        """How many of them there are: of one slot, as in every command."""
+        return self.execute_command("EXISTS", *keys)
+
+    def delete(self, *keys: Any) -> Any:
+        """Delete keys of one slot."""
+        return self.execute_command("DEL", *keys)
+
+    def determine_slot(self, *args: Any) -> int | None:
+        """As the driver does, without asking a node where the keys are."""
+        keys = _keys_read(args)
+        if not keys:
+            return super().determine_slot(*args)
+        return _slot_of(self, keys)
+
+    def pipeline(self, **_: Any) -> "_Pipeline":  # type: ignore[override]
+        """Commands that need not be of one slot; each is carried out by itself."""
+        with _raising_as_one_server():
+            self._open()
+        return _Pipeline(
+            nodes_manager=self.nodes_manager,
+            commands_parser=self.commands_parser,
+            startup_nodes=self.nodes_manager.startup_nodes,  # type: ignore[arg-type]
+            result_callbacks=self.result_callbacks,
+            cluster_response_callbacks=self.cluster_response_callbacks,
+            reinitialize_steps=self.reinitialize_steps,
+            retry=self.retry,
+            lock=self._lock,
+            event_dispatcher=self._event_dispatcher,
+        )
+
+    def primaries(self) -> dict[str, redis.Redis]:
+        """A client of each node that has slots, by its address, in the order of these."""
+        with _raising_as_one_server():
+            self._open()
+            self.nodes_manager.initialize()
+            found: list[ClusterNode] = self.get_primaries()  # type: ignore[no-untyped-call]
+            nodes = sorted(found, key=lambda node: str(node.name))
+        return {str(node.name): self.get_redis_connection(node) for node in nodes}
+
+    def get_encoder(self) -> Encoder:
+        """That of every node."""
+        return Encoder("utf-8", "strict", decode_responses=False)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self.__dict__.get("_is_open"):
+            super().close()
+
+    def _open(self) -> None:
+        if self._is_open:
+            return
+        with self._opening:
+            if self._is_open or self._is_opening:  # as it opens, the driver asks for commands
+                return
+            self._is_opening = True
+            try:
+                nodes = [ClusterNode(*host) for host in self._url.hosts]  # type: ignore[no-untyped-call]
+                super().__init__(startup_nodes=nodes, require_full_coverage=False, **self._how)
+                self._is_open = True
+            finally:
+                self._is_opening = False
+
+
+class _Pipeline(ClusterPipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with _raising_as_one_server():
+            return super().execute(raise_on_error)
+
+
+class AsyncClusterClient(asyncio_cluster.RedisCluster):
+    """For an API process."""
+
+    def __init__(self, url: ClusterUrl, **how: Any) -> None:
+        self._hosts = url.hosts
+        self._node_options = {**url.options, **how}
+        nodes = [asyncio_cluster.ClusterNode(host, port) for host, port in url.hosts]
+        super().__init__(startup_nodes=nodes, require_full_coverage=False, **self._node_options)
+
+    async def __aenter__(self) -> Self:
+        """Open nothing yet: what is cached can be served without it."""
+        await self._increment_usage()
+        return self
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """As the driver does."""
+        with _raising_as_one_server():
+            return await super().execute_command(*args, **kwargs)
+
+    async def exists(self, *keys: Any) -> Any:
+        """How many of them there are: of one slot, as in every command."""
+        return await self.execute_command("EXISTS", *keys)
+
+    async def delete(self, *keys: Any) -> Any:
+        """Delete keys of one slot."""
+        return await self.execute_command("DEL", *keys)
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> Self:
+        """Find the nodes. If none of those known answers, the URL's are asked the next time."""
+        try:
+            await super().initialize(*args, **kwargs)
+        except RedisClusterException:
+            manager = self.nodes_manager
+            seeds = [
+                asyncio_cluster.ClusterNode(host, port, **self.connection_kwargs)
+                for host, port in self._hosts
+            ]
+            manager.set_nodes(manager.startup_nodes, {node.name: node for node in seeds})
+            raise
+        return self
+
+    async def learn(self) -> None:
+        """Ask which node has which slots. Raises redis.RedisError."""
+        with _raising_as_one_server():
+            if self._initialize:
+                await self.initialize()
+            else:
+                await self.nodes_manager.initialize()
+
+    async def slots(self) -> list[tuple[int, int, Host]]:
+        """Which primary has which slots, from one to another, as some node knows it.
+
+        Raises redis.RedisError.
+        """
+        with _raising_as_one_server():
+            await self.initialize()
+            asked = self.get_random_node()
+            told = await self.execute_command("CLUSTER SLOTS", target_nodes=asked)
+        slots = []
+        for (low, high), each in told.items():
+            host, port = each["primary"]
+            slots.append((low, high, (host or asked.host, port)))  # one may not know its own
+        return slots
+
+    async def infos(self) -> dict[str, dict[str, Any] | None]:
+        """What each node that has slots tells of itself; None where it does not answer.
+
+        Raises redis.RedisError where none does.
+        """
+        with _raising_as_one_server():
+            await self.initialize()
+        told: dict[str, dict[str, Any] | None] = {}
+        for node in self.get_primaries():
+            try:
+                told[node.name] = await self.info("everything", target_nodes=node)
+            except (redis.ConnectionError, redis.TimeoutError):
+                told[node.name] = None
+        if not any(told.values()):
+            raise redis.ConnectionError("no node of the cluster answers")
+        return told
+
+    def client_of(self, host: Host, **how: Any) -> redis.asyncio.Redis:
+        """A client of one node, which gets no other answer than that node's."""
+        options = {**self._node_options, **how}
+        return redis.asyncio.Redis(host=host[0], port=host[1], **options)
+
+    def pipeline(self, **_: Any) -> "_AsyncPipeline":  # type: ignore[override]
+        """Commands that need not be of one slot; each is carried out by itself."""
+        return _AsyncPipeline(self)  # type: ignore[abstract]
+
+    def pubsub(self, *args: Any, **kwargs: Any) -> "_AsyncPubSub":
+        """What is published anywhere in the cluster is heard at any node."""
+        return _AsyncPubSub(self, *args, **kwargs)
+
+    async def _determine_slot(self, command: str, *args: Any) -> int:
+        keys = _keys_read((command, *args))
+        return _slot_of(self, keys) if keys else await super()._determine_slot(command, *args)
+
+
+class _AsyncPipeline(asyncio_cluster.ClusterPipeline):
+    async def execute(
+        self, raise_on_error: bool = True, allow_redirections: bool = True
+    ) -> list[Any]:
+        with _raising_as_one_server():
+            try:
+                return await super().execute(raise_on_error, allow_redirections)
+            except (redis.ConnectionError, redis.TimeoutError, ClusterDownError):
+                self.cluster_client._initialize = True  # ask who has which slots
+                raise
+
+
+class _AsyncPubSub(asyncio_cluster.ClusterPubSub):
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        if self.connection is None and isinstance(self.cluster, AsyncClusterClient):
+            await self.cluster.learn()
+        with _raising_as_one_server():
+            return await super().execute_command(*args, **kwargs)
+
+
+def _keys_read(args: Sequence[Any]) -> Sequence[Any]:
+    """The keys of a command that reads streams; none of any other."""
+    if args[0] not in _READS:
+        return ()
+    named = args[args.index(b"STREAMS") + 1 :]
+    return named[: len(named) // 2]
+
+
+def _slot_of(client: Any, keys: Sequence[Any]) -> int:
+    slots = {client.keyslot(key) for key in keys}
+    if len(slots) > 1:
+        raise ValueError(f"keys of {len(slots)} slots in one command")
+    return int(slots.pop())

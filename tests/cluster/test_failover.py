@@ -1,0 +1,174 @@
+"""Primaries that die, or freeze, while devices upload: what Redis loses, the devices send again."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+
+from examples.device_client import Device
+from shared.redis_keys import samples_key
+from tests.cluster.nodes import Cluster, Watched
+from tests.cluster.system import ScaledSystem
+from tests.conftest import Rider
+from tests.examples.rides import assert_one_ride, device_of, rows
+from tests.worker.waiting import eventually
+
+PART = 20  # samples
+
+
+class Riding:
+    """Riders, each with a device that rides for as long as it is told."""
+
+    def __init__(self, system: ScaledSystem, folder: Path, count: int) -> None:
+        self._system = system
+        self._stack = ExitStack()
+        self.troubles: list[Any] = []
+        self.riders = [system.make_rider() for _ in range(count)]
+        self.devices = [self._device(rider, folder) for rider in self.riders]
+        self._sent = [0] * count
+        self._over = threading.Event()
+        for device in self.devices:
+            device.start()
+
+    def _device(self, rider: Rider, folder: Path) -> Device:
+        file = folder / f"{rider.account.user_id}.db"
+        device = device_of(rider, file, self._system.url, self.troubles)
+        return self._stack.enter_context(closing(device))
+
+    @contextmanager
+    def under_load(self) -> Iterator[None]:
+        """All of them ride on meanwhile."""
+        with ThreadPoolExecutor(1) as thread:
+            riding = thread.submit(self._ride_on)
+            try:
+                yield
+            finally:
+                self._over.set()
+                riding.result()
+
+    def _ride_on(self) -> None:
+        while not self._over.wait(0.05):
+            for nth, device in enumerate(self.devices):
+                device.add(*rows(PART, self._sent[nth]))
+                self._sent[nth] += PART
+
+    def await_progress(self, parts: int = 5) -> None:
+        """Return once each device has been told that so much more is stored."""
+        goals = [sent + PART * parts for sent in self._sent]
+        for nth, device in enumerate(self.devices):
+            eventually(
+                lambda nth=nth, device=device: (
+                    self._sent[nth] - device.unsent  # type: ignore[misc]
+                    >= goals[nth]
+                ),
+                within=60,
+            )
+
+    def end(self) -> None:
+        """All rides end: each has every sample that its device was handed."""
+        with self._stack:
+            for device in self.devices:
+                device.complete()
+            for device in self.devices:
+                assert device.wait(60), self.troubles[-3:]
+        for nth, rider in enumerate(self.riders):
+            assert_one_ride(rider, rows(self._sent[nth]))
+
+    @property
+    def may_have_lost(self) -> int:
+        """How often a device was told that something may be lost."""
+        return sum("may have lost" in str(each) for each in self.troubles)
+
+
+def start(system: ScaledSystem, tmp_path: Path, count: int = 6) -> Riding:
+    system.start_api()
+    system.start_worker(CHECKPOINT_INTERVAL="2")
+    system.start_worker(CHECKPOINT_INTERVAL="2")
+    return Riding(system, tmp_path, count)
+
+
+def test_a_primary_that_is_killed_under_load_costs_no_sample(
+    on_cluster: ScaledSystem, cluster: Cluster, tmp_path: Path
+) -> None:
+    riding = start(on_cluster, tmp_path)
+    with riding.under_load():
+        riding.await_progress()
+        primary = cluster.primaries()[0]
+        replica = cluster.replica_of(primary)
+        primary.kill()
+        ready = httpx2.get(f"{on_cluster.url}/health/ready", timeout=30)
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert any(primary.name in problem for problem in ready.json()["problems"])
+        eventually(lambda: replica in cluster.primaries())
+        riding.await_progress()
+        eventually(lambda: riding.may_have_lost > 0)
+        primary.start()
+        riding.await_progress()
+    riding.end()
+
+
+def test_a_primary_that_freezes_and_comes_back_costs_no_sample(
+    on_cluster: ScaledSystem, cluster: Cluster, tmp_path: Path
+) -> None:
+    riding = start(on_cluster, tmp_path)
+    with riding.under_load():
+        riding.await_progress()
+        primary = cluster.primaries()[1]
+        replica = cluster.replica_of(primary)
+        primary.pause()
+        eventually(lambda: replica.client.role()[0] == b"master")
+        primary.resume()
+        eventually(lambda: cluster.is_synced(primary))
+        riding.await_progress()
+        eventually(lambda: riding.may_have_lost > 0)
+    riding.end()
+
+
+def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(
+    on_cluster: ScaledSystem, cluster: Cluster, tmp_path: Path
+) -> None:
+    riding = start(on_cluster, tmp_path)
+    with riding.under_load():
+        riding.await_progress()
+        for rider in riding.riders:
+            [ride] = rider.client.get("/api/workouts").json()["workouts"]
+            cluster.move_slot_of(samples_key(UUID(ride["id"])))
+        riding.await_progress()
+    riding.end()
+    assert [str(each) for each in riding.troubles if "may have lost" not in str(each)] == []
+
+
+def test_a_primary_that_sentinels_replace_under_load_costs_no_sample(
+    on_sentinel: ScaledSystem, watched: Watched, tmp_path: Path
+) -> None:
+    riding = start(on_sentinel, tmp_path, count=3)
+    with riding.under_load():
+        riding.await_progress()
+        primary = watched.primary()
+        primary.kill()
+        eventually(lambda: watched.primary() is not primary)
+        riding.await_progress()
+        eventually(lambda: riding.may_have_lost > 0)
+        primary.start()
+        riding.await_progress()
+    riding.end()
+
+
+def test_a_frozen_primary_that_sentinels_replace_costs_no_sample(
+    on_sentinel: ScaledSystem, watched: Watched, tmp_path: Path
+) -> None:
+    riding = start(on_sentinel, tmp_path, count=3)
+    with riding.under_load():
+        riding.await_progress()
+        primary = watched.primary()
+        primary.pause()
+        eventually(lambda: watched.primary() is not primary)
+        primary.resume()
+        riding.await_progress()
+        eventually(lambda: riding.may_have_lost > 0)
+    riding.end()
