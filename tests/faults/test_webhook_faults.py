@@ -129,7 +129,7 @@ def test_deliveries_go_on_after_postgresql_was_away(system: System) -> None:
     """By the same worker, also when an attempt was under way: its message may come twice."""
     system.start_api()
     rider = system.make_rider()
-    worker = system.start_worker(**{**QUICK, "WEBHOOK_TIMEOUT": "3"})
+    worker = system.start_worker(**QUICK)
     with receiver(hanging) as found:
         _webhook(system, rider, found.url)
         _completed(rider)
