@@ -100,6 +100,7 @@ OPERATIONS = Operations(
             query=LiveQuery,
             media=(MEDIA,),
             refusals=WATCH_REFUSALS,
+            of_primary=True,
         ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -29,12 +30,14 @@ class Page:
     """A page. ``show`` answers GET, ``act`` the POST of a form on it.
 
     ``is_public``: strangers see it, too; else they are sent to sign in and come back.
+    ``of_primary``: it shows rows of others than the visitor, or none that may be some seconds old.
     """
 
     path: str
     show: Show | None = None
     act: Act | None = None
     is_public: bool = False
+    of_primary: bool = False
 
 
 class PageEndpoint:
@@ -68,7 +71,10 @@ class PageEndpoint:
         visitor = await visitor_of(request)
         if not (visitor.signed_in or self._page.is_public):
             return _to_sign_in(request)
-        response = await show(request, visitor)
+        how: Callable[[], Awaitable[Response]] = partial(show, request, visitor)
+        if not self._page.of_primary:
+            how = partial(_by_replica, request, visitor, how, reads=True)
+        response = await how()
         recognise_later(response, request, visitor)
         return response
 
@@ -80,7 +86,23 @@ class PageEndpoint:
         require_token(visitor.secret, fields.pop("token", ""))
         if not (visitor.signed_in or self._page.is_public):
             return _to_sign_in(request)
-        return await act(request, visitor, fields)
+        how = partial(act, request, visitor, fields)
+        return await _by_replica(request, visitor, how, reads=False)
+
+
+async def _by_replica(
+    request: PagesRequest,
+    visitor: Visitor,
+    answer: Callable[[], Awaitable[Response]],
+    *,
+    reads: bool,
+) -> Response:
+    """The answer to who has signed in has a replica to read from, where there is one."""
+    replica, signed_in = request.state["replica"], visitor.signed_in
+    if replica is None or signed_in is None:
+        return await answer()
+    async with replica.serving(request, signed_in.caller.user_id, reads=reads):
+        return await answer()
 
 
 def go_to(path: str) -> RedirectResponse:

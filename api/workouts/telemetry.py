@@ -207,6 +207,7 @@ OPERATIONS = Operations(
             "upload",
             query=ReceiptQuery,
             refusals=READ_REFUSALS,
+            of_primary=True,
         ),
     ),
 )
