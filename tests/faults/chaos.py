@@ -19,8 +19,9 @@ import click
 from ops.variables import run_in_words, variable
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
-from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
+from tests.faults.random_faults import dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
+from tests.faults.surroundings import SURROUNDINGS, Faults
 from tests.faults.system import System, running_system
 
 RIDERS: Final = 6
@@ -38,6 +39,7 @@ class Outcome:
 
     seed: int
     history: History
+    kinds: Sequence[str]
     injected: Counter[str]  # faults that took effect, by kind
     verdict: Verdict
     unfinished: list[str]
@@ -54,7 +56,7 @@ class Outcome:
 
     def lines(self) -> Iterator[str]:
         """The outcome as a table."""
-        for kind in FAULTS:
+        for kind in self.kinds:
             yield f"  {kind:40} {self.injected[kind]:8}"
         figures = {
             "faults injected": self.faults,
@@ -73,20 +75,26 @@ class Outcome:
 
 def run(
     seed: int,
-    kinds: Sequence[str] = tuple(FAULTS),
+    kinds: Sequence[str] = (),
     seconds: float | None = None,
+    on: str = "",
     report: Report = lambda _: None,
 ) -> Outcome:
     """Devices and faults in random order; then heal, settle and compare.
 
+    Without ``kinds``, all that can be done ``on`` the servers that are there.
     Without ``seconds``, until each kind has taken effect once.
     """
     history = History()
-    with running_system(CHECKPOINT_INTERVAL="5") as system:
+    with (
+        running_system(CHECKPOINT_INTERVAL="5") as system,
+        SURROUNDINGS[on](system, history) as possible,
+    ):
         keep_promises(system)
         hire(system)
         system.start_api()
-        faults = _Faults(system, history, random.Random(seed))
+        faults = _Faults(system, history, random.Random(seed), possible)
+        kinds = kinds or tuple(possible)
         with _devices(system, history, seed):
             for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
@@ -95,7 +103,7 @@ def run(
         with stores(system.database_url, system.redis_url) as connections:
             unfinished = _settle(lambda: find_unfinished(history, *connections))
             verdict = check(history, *connections)
-        outcome = Outcome(seed, history, faults.injected, verdict, unfinished)
+        outcome = Outcome(seed, history, kinds, faults.injected, verdict, unfinished)
         if outcome.wrong:
             outcome.logs = Path(tempfile.mkdtemp(prefix="chaos-")) / "logs"
             shutil.copytree(system.logs, outcome.logs)
@@ -132,6 +140,7 @@ class _Faults:
     system: System
     history: History
     chance: random.Random
+    possible: Faults
     injected: Counter[str] = field(default_factory=Counter)
 
     def each(self, kinds: Sequence[str]) -> Iterator[str]:
@@ -162,7 +171,7 @@ class _Faults:
             yield from self.chance.sample(kinds, len(kinds))
 
     def _inject(self, kind: str) -> None:
-        if FAULTS[kind](self.system, self.chance):
+        if self.possible[kind](self.system, self.chance):
             self.injected[kind] += 1
         time.sleep(self.chance.uniform(0, _LONGEST_PEACE))
         self._replace_the_dead(kind)
@@ -188,11 +197,12 @@ def _settle(find: Callable[[], list[str]]) -> list[str]:
 @click.command()
 @variable("--minutes", envvar="MINUTES", type=float, default=10, show_default=True)
 @variable("--seed", envvar="SEED", type=int, help="Drawn if not given.")
-def main(minutes: float, seed: int | None) -> None:
+@variable("--on", envvar="ON", type=click.Choice(list(SURROUNDINGS)), default="")
+def main(minutes: float, seed: int | None, on: str) -> None:
     """Inject random faults for so many minutes; fail if a sample was lost or counted twice."""
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
     click.echo(f"{minutes:g} minutes of faults, SEED={seed}")
-    outcome = run(seed, seconds=minutes * 60, report=click.echo)
+    outcome = run(seed, seconds=minutes * 60, on=on, report=click.echo)
     for line in outcome.lines():
         click.echo(line)
     if outcome.wrong:

@@ -39,6 +39,7 @@ class Standby(Server):
         self.read_url = f"postgresql://{parts.username}@127.0.0.1:{self.proxy.port}{parts.path}"
         # Else a query of a test holds the replay up for half a minute.
         self.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
+        self.execute("ALTER SYSTEM SET wal_retrieve_retry_interval = 100")
         self.execute("SELECT pg_reload_conf()")
 
     def execute(self, statement: str) -> None:
@@ -53,6 +54,10 @@ class Standby(Server):
     def go_on(self) -> None:
         """Replay what has come meanwhile, and what comes."""
         self.execute("SELECT pg_wal_replay_resume()")
+
+    def promote(self) -> None:
+        """Follow nobody any more, and take writes."""
+        self.execute("SELECT pg_promote()")
 
     def close(self) -> None:
         self.stop()

@@ -415,7 +415,7 @@ def test_a_promoted_replica_is_a_replica_no_more(
         workout_id = rider.start(title="before")
         forget_writes(system)
         await_reading(system, rider, workout_id)
-        promoted.execute("SELECT pg_promote()")
+        promoted.promote()
         system.await_log("api", "follows no other")
         [finding] = check_replica(Patient(own_settings(system), tmp_path))
         assert "follows no other" in finding.wrong

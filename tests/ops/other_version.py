@@ -35,7 +35,13 @@ def other_postgres() -> Iterator[str]:
         run_as(user, [found / "initdb", "-D", cluster, *how, "--locale", "C.UTF-8"])
         run_as(user, [found / "postgres", "--single", "-D", cluster, "postgres"], _HANDED_OUT)
         quick = ["-c", "fsync=off"]
-        command = [found / "postgres", "-D", cluster, *socket_settings(folder), *quick]
+        command: list[str | Path] = [
+            found / "postgres",
+            "-D",
+            cluster,
+            *socket_settings(folder),
+            *quick,
+        ]
         server = spawn(command, log=log, user=user, stop_signal=signal.SIGINT)
         url = f"postgresql://tenant@/tracker?host={folder}"
         try:
