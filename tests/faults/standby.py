@@ -1,5 +1,6 @@
 """A streaming replica of a system's PostgreSQL, made as an operator makes one."""
 
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,9 +44,12 @@ class Standby(Server):
         self.execute("SELECT pg_reload_conf()")
 
     def execute(self, statement: str) -> None:
-        """Run a statement as the superuser, around the proxy."""
+        """Run a statement as the superuser, around the proxy; again if a conflict cancels it."""
         with psycopg.connect(superuser_url(self.url), autocommit=True) as connection:
-            connection.execute(statement.encode())
+            while True:
+                with suppress(psycopg.errors.SerializationFailure):
+                    connection.execute(statement.encode())
+                    return
 
     def hold(self) -> None:
         """Replay nothing from now on."""

@@ -43,3 +43,12 @@ def test_nor_beside_a_replica_or_behind_a_pooler(on: str, kinds: list[str]) -> N
     assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
     assert outcome.injected == dict.fromkeys(kinds, 1)
     assert (outcome.history.answers["own change read"] > 0) == (on == "replica")
+
+
+def test_nothing_is_lost_by_a_failover_to_a_replica_that_commits_wait_for() -> None:
+    kinds = ["PostgreSQL failed over", "workers killed"]
+    outcome = chaos.run(seed=20_240_721, kinds=kinds, on="failover")
+    assert outcome.wrong == [], f"seed {outcome.seed}, logs in {outcome.logs}"
+    assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
+    assert outcome.injected == dict.fromkeys(kinds, 1)
+    assert outcome.history.samples_acknowledged > 0
