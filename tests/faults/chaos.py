@@ -19,7 +19,7 @@ import click
 from ops.variables import run_in_words, variable
 from tests.faults.devices import Device
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
-from tests.faults.random_faults import dismiss_dead, heal, hire, keep_promises
+from tests.faults.random_faults import FAULTS, dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
 from tests.faults.surroundings import SURROUNDINGS, Faults
 from tests.faults.system import System, running_system
@@ -88,11 +88,12 @@ def run(
     history = History()
     with (
         running_system(CHECKPOINT_INTERVAL="5") as system,
-        SURROUNDINGS[on](system, history) as possible,
+        SURROUNDINGS[on](system, history) as more,
     ):
         keep_promises(system)
         hire(system)
         system.start_api()
+        possible = {**FAULTS, **more}
         faults = _Faults(system, history, random.Random(seed), possible)
         kinds = kinds or tuple(possible)
         with _devices(system, history, seed):

@@ -1,7 +1,7 @@
-"""What a chaos run is made on besides one PostgreSQL and one Redis: `make chaos ON=…`.
+"""What is beside the PostgreSQL and the Redis of a chaos run: `make chaos ON=…`.
 
 A function for each: it puts more servers beside those of a system that has no processes yet, has
-them used by its environment, and gives the faults that can then be done.
+them used by its environment, and gives the faults that can then be done to them, too.
 """
 
 import random
@@ -20,7 +20,7 @@ from ops.embedded.postgres import superuser_url
 from ops.processes import stop
 from tests.faults.history import History
 from tests.faults.proxy import Proxy
-from tests.faults.random_faults import FAULTS, Inject
+from tests.faults.random_faults import Inject
 from tests.faults.standby import Standby
 from tests.faults.system import Server, System
 from tests.ops.pooler import Pooler
@@ -35,8 +35,8 @@ _LENGTH: Final = 60  # samples
 
 @contextmanager
 def alone(_system: System, _history: History) -> Iterator[Faults]:
-    """One PostgreSQL and one Redis."""
-    yield FAULTS
+    """Nothing."""
+    yield {}
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def with_replica(system: System, history: History) -> Iterator[Faults]:
     for each in looking:
         each.start()
     try:
-        yield FAULTS | faults
+        yield faults
     finally:
         _dismiss(system)
         stopped.set()
@@ -85,7 +85,7 @@ def with_pgbouncer(system: System, _: History) -> Iterator[Faults]:
         **_on_the_way("pooler", proxy),
     }
     try:
-        yield FAULTS | faults
+        yield faults
     finally:
         _dismiss(system)
         proxy.close()
@@ -97,7 +97,7 @@ def _with_failover(how: str, system: System, _: History) -> Iterator[Faults]:
     """A replica that is promoted when the primary is lost; ``how``: its `synchronous_commit`."""
     pair = _Pair(system, how)
     try:
-        yield FAULTS | {"PostgreSQL failed over": pair.fail_over}
+        yield {"PostgreSQL failed over": pair.fail_over}
     finally:
         _dismiss(system)
         pair.close()
