@@ -77,10 +77,11 @@ from api.workouts import chart, laps, measuring, remedies, starting, telemetry
 from api.workouts import routes as workouts
 from api.workouts.finished import Announcements
 from shared import tracing
-from shared.connections import AsyncDatabase, open_async_database, open_async_redis
+from shared.connections import AsyncPool, open_async_database, open_async_redis
 from shared.monitoring.counts import RequestCounts
 from shared.monitoring.server import monitored
 from shared.originals import open_originals
+from shared.replicas import Replica
 from shared.settings import Settings
 from shared.version import VERSION
 
@@ -188,14 +189,21 @@ async def _open_state(
         _opened(open_async_database(settings)) as database,
         _outbound(settings) as transport,
     ):
+        replica = None
+        if settings.database_read_url:
+            replica = Replica(settings, database, redis)
+            await opened.enter_async_context(replica)
         counts = RequestCounts()
         figures = opened.enter_context(monitored(settings, "api"))
         figures.watch_requests(counts)
         figures.watch_pool(database.get_stats)
+        if replica:
+            figures.watch_reads(replica)
         ride_sizes = RideSizes(settings.max_ride_samples)
         ingest = IngestState(
             settings=settings,
             database=database,
+            replica=replica,
             redis=redis,
             counts=counts,
             authenticator=Authenticator(
@@ -249,7 +257,7 @@ def _open_fast_lane(state: IngestState) -> FastLane | None:
 
 
 @asynccontextmanager
-async def _opened(database: AsyncDatabase) -> AsyncIterator[AsyncDatabase]:
+async def _opened(database: AsyncPool) -> AsyncIterator[AsyncPool]:
     await database.open(wait=False)  # what is cached can be served without it
     try:
         yield database
@@ -281,6 +289,8 @@ async def _background_tasks(state: ServiceState) -> AsyncIterator[None]:
         asyncio.create_task(_keep_looking_through_sockets(state)),
         asyncio.create_task(_keep_watching_access(state)),
     ]
+    if state["replica"]:
+        tasks.append(asyncio.create_task(state["replica"].follow()))
     try:
         yield
     finally:

@@ -88,6 +88,7 @@ def require_tiles_url(text: str) -> None:
 # By the name of the setting; of a list, for each of its entries.
 CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
     "DATABASE_URL": require_database_url,
+    "DATABASE_READ_URL": require_database_url,
     "REDIS_URL": require_redis_url,
     "CORS_ORIGINS": require_origin,
     "TRUSTED_PROXIES": require_network,

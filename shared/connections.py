@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from inspect import signature
 from select import POLLIN, poll
-from typing import Any, Final, LiteralString, TypeVar, cast
+from typing import Any, Final, LiteralString, Protocol, TypeVar, cast
 
 import msgspec
 import psycopg
@@ -34,13 +35,21 @@ T = TypeVar("T")
 Row = dict[str, Any]
 DatabaseConnection = Connection[Row]
 Database = ConnectionPool[DatabaseConnection]
-AsyncDatabase = AsyncConnectionPool["BoundedConnection"]
+AsyncPool = AsyncConnectionPool["BoundedConnection"]
 Redis = redis.Redis
 AsyncRedis = redis.asyncio.Redis
 _ROWS_AT_ONCE: Final = 50
+_FASTER: Final = 2  # times that a replica must answer: then the primary has time to
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
+
+
+class AsyncDatabase(Protocol):
+    """What lends connections: a pool, or who chooses between the pools of several servers."""
+
+    def connection(self) -> AbstractAsyncContextManager["BoundedConnection"]:
+        """A connection for as long as the block lasts."""
 
 
 class BoundedConnection(AsyncConnection[Row]):
@@ -99,7 +108,7 @@ def _members_of(kind: Callable[..., Any]) -> frozenset[str]:
 # minutes, and PostgreSQL could be back for as long as its outage was before a pool noticed.
 
 # No prepared statements: PgBouncer may stand in between, in transaction mode.
-_CONNECTION = {
+_CONNECTION: Final[dict[str, Any]] = {
     "row_factory": dict_row,
     "prepare_threshold": None,
     "keepalives_idle": 10,
@@ -136,10 +145,10 @@ def open_database(settings: Settings) -> Database:
     )
 
 
-def connect_database(settings: Settings) -> DatabaseConnection:
+def connect_database(settings: Settings, *, replica: bool = False) -> DatabaseConnection:
     """One connection, for a look now and then. Raises psycopg.OperationalError."""
     return psycopg.connect(
-        settings.database_url,
+        settings.database_read_url if replica else settings.database_url,
         row_factory=dict_row,
         prepare_threshold=None,
         connect_timeout=max(int(settings.service_timeout), 2),
@@ -147,9 +156,44 @@ def connect_database(settings: Settings) -> DatabaseConnection:
     )
 
 
+def open_replica(settings: Settings, connection_class: type[BoundedConnection]) -> AsyncPool:
+    """A closed pool of the replica for an API process.
+
+    It looks at no connection before lending it: whoever reads has the primary to ask.
+    """
+    limit = settings.service_timeout / _FASTER
+    return AsyncConnectionPool(
+        settings.database_read_url,
+        connection_class=connection_class,
+        kwargs={**_CONNECTION, "application_name": "bike-power-tracker reads", "autocommit": True},
+        min_size=1,
+        max_size=settings.database_pool_size,
+        timeout=limit,
+        reconnect_timeout=settings.service_timeout,
+        configure=_within(limit),
+        open=False,
+    )
+
+
+def _within(seconds: float) -> Callable[[BoundedConnection], Awaitable[None]]:
+    async def configure(connection: BoundedConnection) -> None:
+        connection.time_limit = seconds
+
+    return configure
+
+
+async def connect_bounded(url: str, seconds: float) -> BoundedConnection:
+    """One connection that waits so long for an answer. Raises psycopg.OperationalError."""
+    connection = await BoundedConnection.connect(
+        url, **_CONNECTION, application_name="bike-power-tracker watch", autocommit=True
+    )
+    connection.time_limit = seconds
+    return connection
+
+
 def open_async_database(
     settings: Settings, *, user: str = "api", most: int | None = None
-) -> AsyncDatabase:
+) -> AsyncPool:
     """A closed pool for an event loop, each statement its own transaction.
 
     ``user``: whose it is, as PostgreSQL lists it; ``most``: connections, or DATABASE_POOL_SIZE.

@@ -30,6 +30,7 @@
 | ``{u:ID}:stream:…``  | stream  | the last messages of a user's stream of that name: api.clients |
 | ``{u:ID}:streams``   | zset    | the names of a user's streams, by when last sent to (ms)      |
 | ``{u:ID}:notes``     | hash    | what is known of them: see api.clients.log                    |
+| ``{u:ID}:wrote``     | string  | rows of the user were written just now: see shared.replicas   |
 | ``messages:ID``      | channel | what happens in a user's streams                              |
 | ``due``              | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
@@ -75,6 +76,9 @@ UNASKED: Final = SHORT // 2
 # Seconds, from the last upload on.
 SIZE_KEPT_FOR: Final = 24 * 3600
 WAITING_KEPT_FOR: Final = 24 * 3600
+# Seconds. What a replica shows may be ten seconds old at most, READ_LAG_LIMIT, so it has the rows
+# by then; the same for all processes, whatever their settings.
+WROTE_FOR: Final = 15
 SLOW_KEPT_FOR: Final = 24 * 3600
 _MANY_RIDES: Final = 100_000
 # The streams of events before they shared a slot; what was in them, rows and the sweeper ask for.
@@ -176,6 +180,11 @@ def streams_key(user_id: UUID) -> str:
 def notes_key(user_id: UUID) -> str:
     """What is known of a user's streams."""
     return f"{{u:{user_id}}}:notes"
+
+
+def wrote_key(user_id: UUID) -> str:
+    """Set for a while after rows of the user were written."""
+    return f"{{u:{user_id}}}:wrote"
 
 
 def messages_channel(user_id: UUID) -> str:

@@ -21,6 +21,8 @@ Lifetime = Annotated[str, Meta(pattern=r"^([3-9]\d|[1-9]\d{2,4})d$|^$")]
 
 # ``20gb`` or ``500mb``, as Redis counts them; empty is no limit.
 Size = Annotated[str, Meta(pattern=r"^([1-9]\d{0,8}[mg]b)?$")]
+# Seconds: as long as that is noted of each user who has written, see WROTE_FOR.
+_MOST_LAG: Final = 10
 _BYTES: Final = {"mb": 1024**2, "gb": 1024**3}
 
 
@@ -29,6 +31,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     redis_url: str
+    # A streaming replica that is read from while what it shows is so many seconds old at most.
+    database_read_url: str = ""
+    read_lag_limit: Seconds = 5
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     # An inherited, already bound socket to serve on instead of HOST and PORT; -1 for none.
@@ -184,6 +189,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise InvalidSettings("MAX_SAMPLES_PER_MINUTE is less than MAX_BATCH_SAMPLES")
     if "*" in settings.cors_origins and len(settings.cors_origins) > 1:
         raise InvalidSettings("CORS_ORIGINS has other origins beside *, which stands for all")
+    if settings.read_lag_limit > _MOST_LAG:
+        raise InvalidSettings(f"READ_LAG_LIMIT is more than {_MOST_LAG} seconds")
     _check_originals(settings)
     _check_sign_in(settings)
     return settings

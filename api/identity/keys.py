@@ -168,7 +168,9 @@ OPERATIONS = Operations(
     "keys",
     "For devices and programs",
     (
-        Operation("GET", "/api/keys", list_keys, {HTTPStatus.OK: KeyList}, "admin"),
+        Operation(
+            "GET", "/api/keys", list_keys, {HTTPStatus.OK: KeyList}, "admin", of_primary=True
+        ),
         Operation(
             "POST",
             "/api/keys",

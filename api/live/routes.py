@@ -106,6 +106,7 @@ OPERATIONS = Operations(
             media=(MEDIA,),
             refusals=WATCH_REFUSALS,
             takes_athlete=True,
+            of_primary=True,
         ),
     ),
 )

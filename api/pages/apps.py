@@ -98,6 +98,6 @@ def _row(connection: Connection) -> ConnectionRow:
 
 
 PAGES: Final = (
-    Page(AUTHORIZE_PATH, show_consent, decide),
+    Page(AUTHORIZE_PATH, show_consent, decide, of_primary=True),  # the app is another's
     Page(PATH, show_apps),
 )

@@ -23,4 +23,4 @@ async def show_athletes(request: PagesRequest, visitor: Visitor) -> Response:
     )
 
 
-PAGES: Final = (Page("/athletes", show_athletes),)
+PAGES: Final = (Page("/athletes", show_athletes, of_primary=True),)

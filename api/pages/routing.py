@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -31,6 +32,7 @@ class Page:
     ``is_public``: strangers see it, too; else they are sent to sign in and come back.
     ``takes_athlete``: with `athlete` in its query it shows the data of somebody who has let the
     visitor in, and changes nothing.
+    ``of_primary``: it shows rows of others than the visitor, or none that may be some seconds old.
     """
 
     path: str
@@ -38,6 +40,7 @@ class Page:
     act: Act | None = None
     is_public: bool = False
     takes_athlete: bool = False
+    of_primary: bool = False
 
 
 class PageEndpoint:
@@ -71,7 +74,10 @@ class PageEndpoint:
         visitor = await visitor_of(request, takes_athlete=self._page.takes_athlete)
         if not (visitor.signed_in or self._page.is_public):
             return _to_sign_in(request)
-        response = await show(request, visitor)
+        how: Callable[[], Awaitable[Response]] = partial(show, request, visitor)
+        if not self._page.of_primary:
+            how = partial(_by_replica, request, visitor, how, reads=True)
+        response = await how()
         recognise_later(response, request, visitor)
         return response
 
@@ -83,7 +89,23 @@ class PageEndpoint:
         require_token(visitor.secret, fields.pop("token", ""))
         if not (visitor.signed_in or self._page.is_public):
             return _to_sign_in(request)
-        return await act(request, visitor, fields)
+        how = partial(act, request, visitor, fields)
+        return await _by_replica(request, visitor, how, reads=False)
+
+
+async def _by_replica(
+    request: PagesRequest,
+    visitor: Visitor,
+    answer: Callable[[], Awaitable[Response]],
+    *,
+    reads: bool,
+) -> Response:
+    """The answer to who has signed in has a replica to read from, where there is one."""
+    replica, signed_in = request.state["replica"], visitor.signed_in
+    if replica is None or signed_in is None:
+        return await answer()
+    async with replica.serving(request, signed_in.caller.user_id, reads=reads):
+        return await answer()
 
 
 def go_to(path: str) -> RedirectResponse:

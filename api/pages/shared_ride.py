@@ -87,6 +87,6 @@ def _in_short(summary: dict[str, Any], visitor: Visitor) -> str:
 
 
 PAGES: Final = (
-    Page("/shared/{token}", show_shared, is_public=True),
-    Page("/shared/{token}/preview.png", show_preview, is_public=True),
+    Page("/shared/{token}", show_shared, is_public=True, of_primary=True),
+    Page("/shared/{token}/preview.png", show_preview, is_public=True, of_primary=True),
 )

@@ -64,7 +64,14 @@ OPERATIONS = Operations(
     "athletes",
     "Read what others let you, as a coach does",
     (
-        Operation("GET", "/api/athletes", list_athletes, {HTTPStatus.OK: AthleteList}, "read"),
+        Operation(
+            "GET",
+            "/api/athletes",
+            list_athletes,
+            {HTTPStatus.OK: AthleteList},
+            "read",
+            of_primary=True,  # who has ended it is gone at once
+        ),
         Operation(
             "POST",
             "/api/athletes/{athlete}/accept",

@@ -54,6 +54,7 @@ class Operation:
     ``takes_key``: repeated with its ``Idempotency-Key``, it gives the same answer.
     ``takes_athlete``: `athlete` in the query has it read the data of somebody who has let the
     caller in; by default it is of the caller's account alone.
+    ``of_primary``: it reads, and yet nothing that is some seconds old, as a replica's rows may be.
     """
 
     method: str
@@ -76,6 +77,7 @@ class Operation:
     key_in_query: bool = False
     takes_key: bool = False
     takes_athlete: bool = False
+    of_primary: bool = False
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -175,7 +177,7 @@ class Endpoint:
         request.scope["user_id"] = caller.own_id  # for the access log
         remember(user=caller.own_id, workout=self._ride_of(request))
         _require_known_query(request, operation)
-        response = await operation.handler(request, caller)
+        response = await _by_replica(request, operation, caller)
         body = getattr(response, "body", b"")  # a stream has none
         if operation.is_revalidated and body and response.status_code == HTTPStatus.OK:
             response = answer_unless_held(request, response)
@@ -188,6 +190,15 @@ class Endpoint:
     def _ride_of(self, request: Request[Any]) -> str | None:
         """The workout that the path names, for logs and traces."""
         return request.path_params["id"] if self._is_of_workout else None
+
+
+async def _by_replica(request: Request[Any], operation: Operation, caller: Any) -> Response:
+    """The answer of the handler, which has a replica to read from where there is one."""
+    replica, reads = request.state["replica"], operation.method == "GET"
+    if replica is None or (reads and operation.of_primary):
+        return await operation.handler(request, caller)
+    async with replica.serving(request, caller.user_id, reads=reads):
+        return await operation.handler(request, caller)
 
 
 def _require_known_query(request: Request[Any], operation: Operation) -> None:

@@ -8,6 +8,7 @@ from api.web.body import BodyBudget
 from api.web.sending import AnswerBudget
 from shared.connections import AsyncDatabase, AsyncRedis
 from shared.monitoring.counts import RequestCounts
+from shared.replicas import Replica
 from shared.settings import Settings
 
 
@@ -16,6 +17,7 @@ class State(TypedDict):
 
     settings: Settings
     database: AsyncDatabase
+    replica: Replica | None
     redis: AsyncRedis
     bodies: BodyBudget
     answers: AnswerBudget

@@ -168,5 +168,6 @@ OPERATIONS: Final = (
         query=ChangesQuery,
         refusals={HTTPStatus.GONE: "The cursor is of another database; begin without it"},
         takes_athlete=True,
+        of_primary=True,  # a cursor must not be ahead of who reads it
     ),
 )

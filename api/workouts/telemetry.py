@@ -208,6 +208,7 @@ OPERATIONS = Operations(
             "upload",
             query=ReceiptQuery,
             refusals=READ_REFUSALS,
+            of_primary=True,
         ),
     ),
 )

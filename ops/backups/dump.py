@@ -58,6 +58,8 @@ _MADE_ANEW: Final = re.compile(
 )
 # Of whoever runs the server, as pg_stat_statements: neither restored nor dropped.
 _LEFT_ALONE: Final = re.compile(r"\d+; \d+ \d+ (EXTENSION|COMMENT) - (EXTENSION )?\w+ ")
+# What a newer pg_restore sets first, to its default: servers before 17 refuse it.
+_NEWER: Final = b"SET transaction_timeout = 0;"
 _END_OF_ROWS: Final = b"\\.\n"
 _RELATIONS: Final = """
     SELECT relname FROM pg_class
@@ -138,7 +140,7 @@ def _run_script(connection: psycopg.Connection, script: Iterator[bytes]) -> None
             with connection.cursor() as cursor, cursor.copy(line) as copy:
                 for row in iter(lambda: next(script), _END_OF_ROWS):
                     copy.write(row)
-        elif not line.startswith(b"\\"):  # for psql
+        elif not line.startswith((b"\\", _NEWER)):  # for psql, or more than the server knows
             statements.append(line)
     connection.execute(b"".join(statements))
 

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import psycopg
+
 from ops.admin import migrations
-from ops.monitoring.findings import Finding, Patient, Rows, in_words
+from ops.monitoring.findings import Finding, Patient, Rows, in_bytes, in_words
 from ops.monitoring.redis_checks import check_clock
 from shared.connections import DatabaseConnection, connect_database
+from shared.monitoring.replica import read_replica
 from shared.monitoring.system import Backlog, limit_look
 from shared.settings import Settings
 from shared.sql import load_queries
@@ -48,6 +51,34 @@ def check_schema(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             f"the database is of a newer version: it has {newer[-1]}",
             "run that version, or roll back with it",
+        )
+
+
+def check_replica(patient: Patient) -> Iterator[Finding]:
+    """Whether API processes can read from it. Nothing of all this stops them."""
+    settings = patient.settings
+    if not settings.database_read_url:
+        return
+    try:
+        state = read_replica(settings)
+    except psycopg.Error as error:
+        said = str(error).strip().partition("\n")[0]
+        yield Finding(f"the replica is not reached: {said}", "start it, or mend DATABASE_READ_URL")
+        return
+    if not state.follows:
+        yield Finding(
+            "the server at DATABASE_READ_URL follows no other: all is read from the primary",
+            "was it promoted? Make a replica of the primary anew, with pg_basebackup",
+        )
+    elif state.is_ahead:
+        yield Finding(
+            "the replica is ahead of the primary: it follows another one",
+            "make it anew from the primary, with pg_basebackup",
+        )
+    elif state.lag > settings.read_lag_limit:
+        yield Finding(
+            f"the replica is {in_words(state.lag)} and {in_bytes(state.behind)} of WAL behind",
+            "does it get WAL (pg_stat_replication), and has it a disk as fast as the primary's?",
         )
 
 

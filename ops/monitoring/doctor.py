@@ -34,6 +34,7 @@ _IN_REDIS: Final[Mapping[str, Callable[[Patient, Redis], Iterator[Finding]]]] = 
 _IN_DATABASE: Final[Mapping[str, Check]] = {
     "PostgreSQL": database_checks.check_database,
     "schema": database_checks.check_schema,
+    "replica": database_checks.check_replica,
 }
 
 

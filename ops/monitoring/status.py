@@ -11,6 +11,7 @@ from ops.monitoring.findings import Patient, in_bytes, in_words
 from ops.monitoring.machine import api_url, check_api
 from shared.connections import open_redis
 from shared.monitoring.backups import newest_backup
+from shared.monitoring.replica import read_replica
 from shared.monitoring.system import Backlog, RedisState, read_backlog, read_disk, read_redis
 from shared.monitoring.workers import Heartbeat, living_workers
 
@@ -21,6 +22,7 @@ def status(patient: Patient) -> Iterator[str]:
     yield f"API         {problems[0] if problems else f'ready at {api_url(patient)}'}"
     yield from _of_redis(patient)
     yield from _of_database(patient)
+    yield from _of_replica(patient)
     for folder in sorted({str(patient.data_dir), patient.settings.backup_dir}):
         disk = read_disk(folder)
         yield f"disk        {in_bytes(disk.free)} of {in_bytes(disk.size)} free for {folder}"
@@ -61,6 +63,18 @@ def _of_database(patient: Patient) -> Iterator[str]:
     newest = newest_backup(Path(backups))
     made = f"{in_words(time.time() - newest.made_at)} old" if newest else "none"
     yield f"backup      {made}, in {backups}"
+
+
+def _of_replica(patient: Patient) -> Iterator[str]:
+    if not patient.settings.database_read_url:
+        return
+    try:
+        state = read_replica(patient.settings)
+    except psycopg.Error as error:
+        yield f"replica     is not reached: {str(error).strip().partition(chr(10))[0]}"
+        return
+    follows = "" if state.follows and not state.is_ahead else ", and does not follow the primary"
+    yield f"replica     {in_bytes(state.behind)} of WAL and {state.lag:.1f} s behind{follows}"
 
 
 def _worker(worker: Heartbeat) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess, values
 
@@ -25,6 +25,13 @@ _POOL: Final = {
     "requests_errors": ("bpt_pool_errors", "Of those, the ones that were not had in time"),
 }
 PoolStats = Callable[[], Mapping[str, float]]
+
+
+class Reads(Protocol):
+    """Reads that a replica may answer: how many it did, and how many the primary in its place."""
+
+    reads: int
+    passed_on: int
 
 
 class Figures:
@@ -49,6 +56,7 @@ class Figures:
         self._carried: dict[tuple[str, ...], float] = {}
         self._requests: RequestCounts | None = None
         self._pools: list[PoolStats] = []
+        self._reads: Reads | None = None
         self._carrying = Lock()
         for labels in _FROM_THE_START.get(process, ()):
             self.add(*labels, by=0)  # else its first increase would go unseen
@@ -60,6 +68,10 @@ class Figures:
     def watch_pool(self, stats: PoolStats) -> None:
         """Carry the statistics of a pool of connections over from now on."""
         self._pools.append(stats)
+
+    def watch_reads(self, reads: "Reads") -> None:
+        """Carry these over from now on."""
+        self._reads = reads
 
     def note_job(self, kind: str, outcome: str, seconds: float) -> None:
         """An event was dealt with: done, with nothing to do, or failed."""
@@ -77,6 +89,9 @@ class Figures:
                 self._carry_requests(self._requests)
             for number, stats in enumerate(self._pools):
                 self._carry_pool(number, stats())
+            if self._reads:
+                self._raise_to("bpt_reads", self._reads.reads, "replica")
+                self._raise_to("bpt_reads", self._reads.passed_on, "primary")
 
     def _carry_requests(self, counts: RequestCounts) -> None:
         for labels, answered in list(counts.answered.items()):
@@ -114,6 +129,7 @@ _COUNTERS: Final = [
         "Attempts to deliver to webhooks, by what became of them",
         ["outcome"],
     ),
+    ("bpt_reads", "Reads that a replica may answer, by who did", ["server"]),
 ]
 _FROM_THE_START: Final = {
     "worker": [

@@ -21,6 +21,7 @@ from shared.connections import (
     primaries_of,
 )
 from shared.monitoring.backups import newest_backup
+from shared.monitoring.replica import ReplicaState, read_replica
 from shared.monitoring.workers import living_workers
 from shared.redis_keys import DUE, GROUP, Queue
 from shared.settings import Settings
@@ -152,6 +153,12 @@ class SystemCollector(Collector):
             up.add_metric(["postgresql"], 1)
         except psycopg.Error:
             up.add_metric(["postgresql"], 0)
+        if settings.database_read_url:
+            try:
+                yield from _figures_of_replica(read_replica(settings))
+                up.add_metric(["replica"], 1)
+            except psycopg.Error:
+                up.add_metric(["replica"], 0)
         yield up
         yield from _figures_of_disks(settings)
 
@@ -220,6 +227,12 @@ def _figures_of_backlog(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
     yield _by("what", "bpt_waiting", "Rides, files and deliveries that wait for workers", waiting)
     yield _by("what", "bpt_waiting_oldest_seconds", "For how long the oldest has waited", oldest)
     yield _gauge("bpt_dead_letters", "Dead letters that wait for a person", backlog.dead_letters)
+
+
+def _figures_of_replica(state: ReplicaState) -> Iterator[GaugeMetricFamily]:
+    behind, lag = float(state.behind), state.lag
+    yield _gauge("bpt_replica_behind_bytes", "WAL that the replica has yet to replay", behind)
+    yield _gauge("bpt_replica_lag_seconds", "Since the last commit that it shows, if any", lag)
 
 
 def _figures_of_disks(settings: Settings) -> Iterator[GaugeMetricFamily]:

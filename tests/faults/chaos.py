@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ from tests.faults.devices import Device, HeedingDevice
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
 from tests.faults.random_faults import FAULTS, Inject, dismiss_dead, heal, hire, keep_promises
 from tests.faults.stream_devices import StreamDevice
+from tests.faults.surroundings import SURROUNDINGS, Faults, Surround, alone
 from tests.faults.system import System, running_system
 from tests.faults.told import Telling, telling
 
@@ -46,8 +47,8 @@ class Outcome:
 
     seed: int
     history: History
-    kinds: Sequence[str]  # of faults
-    injected: Counter[str]  # those that took effect, by kind
+    kinds: Sequence[str]
+    injected: Counter[str]  # faults that took effect, by kind
     verdict: Verdict
     unfinished: list[str]
     received: int  # messages by webhooks, those that came again among them
@@ -91,7 +92,8 @@ class Outcome:
 class Ground:
     """The servers of a run, what may be done to them, and who rides on them.
 
-    ``prepare`` has them keep what devices of these kinds are promised.
+    ``prepare`` has them keep what devices of these kinds are promised; ``beside`` sets up what
+    stands beside or before them, and gives its faults.
     """
 
     running: Callable[[], AbstractContextManager[System]]
@@ -99,18 +101,21 @@ class Ground:
     devices: Sequence[type[Device]]
     heal: Callable[[System], None]
     prepare: Callable[[System], None] = lambda _: None
+    beside: Surround = alone
 
 
 # Every third rider sends as clients of the original service do. They are told of no loss, so they
 # ride on one server only: by its nature, a failover may cost them what they have sent last.
+_ONE: Final = Ground(
+    partial(running_system, CHECKPOINT_INTERVAL="5"),
+    FAULTS,
+    (StreamDevice, Device, Device),
+    heal,
+    keep_promises,
+)
 GROUNDS: Final = {
-    "one": Ground(
-        partial(running_system, CHECKPOINT_INTERVAL="5"),
-        FAULTS,
-        (StreamDevice, Device, Device),
-        heal,
-        keep_promises,
-    ),
+    "one": _ONE,
+    **{name: replace(_ONE, beside=each) for name, each in SURROUNDINGS.items()},
     "cluster": Ground(
         partial(running_apart, running_cluster), ON_CLUSTER, (HeedingDevice,), scaled_faults.heal
     ),
@@ -133,12 +138,17 @@ def run(
     once.
     """
     history, ground = History(), GROUNDS[on]
-    kinds = kinds or tuple(ground.faults)
-    with ground.running() as system, telling(seed) as told:
+    with (
+        ground.running() as system,
+        ground.beside(system, history) as more,
+        telling(seed) as told,
+    ):
         ground.prepare(system)
         hire(system)
         system.start_api()
-        faults = _Faults(system, history, ground, random.Random(seed))
+        possible = {**ground.faults, **more}
+        faults = _Faults(system, history, random.Random(seed), possible)
+        kinds = kinds or tuple(possible)
         with _devices(system, history, ground, seed, told):
             for line in faults.each(kinds) if seconds is None else faults.during(seconds, kinds):
                 report(line)
@@ -194,8 +204,8 @@ class _Faults:
 
     system: System
     history: History
-    ground: Ground
     chance: random.Random
+    possible: Faults
     injected: Counter[str] = field(default_factory=Counter)
 
     def each(self, kinds: Sequence[str]) -> Iterator[str]:
@@ -226,7 +236,7 @@ class _Faults:
             yield from self.chance.sample(kinds, len(kinds))
 
     def _inject(self, kind: str) -> None:
-        if self.ground.faults[kind](self.system, self.chance):
+        if self.possible[kind](self.system, self.chance):
             self.injected[kind] += 1
         time.sleep(self.chance.uniform(0, _LONGEST_PEACE))
         self._replace_the_dead(kind)

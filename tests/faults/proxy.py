@@ -29,6 +29,11 @@ class Proxy:
         self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
+    def lead_to(self, target: str | int) -> None:
+        """Forward to another server from now on, and break the connections to the one before."""
+        self._target = target
+        self.cut()
+
     def cut(self) -> None:
         """Break every connection there is; new ones are let through."""
         self._run(self._cut())

@@ -1,5 +1,7 @@
 """A short chaos run; `make chaos` is the long one."""
 
+import pytest
+
 from tests.faults import chaos
 from tests.faults.random_faults import FAULTS
 
@@ -27,3 +29,27 @@ def test_nothing_is_lost_or_counted_twice_whatever_fails() -> None:
     assert len(outcome.history.rides) >= chaos.RIDERS
     assert outcome.history.samples_acknowledged >= 30 * chaos.RIDERS
     assert outcome.received >= chaos.RIDERS
+
+
+@pytest.mark.parametrize(
+    ("on", "kinds"),
+    [
+        ("replica", ["replica killed", "replica behind", "replica's WAL cut off", "API killed"]),
+        ("pgbouncer", ["pooler killed", "pooler paused", "pooler cut off", "PostgreSQL killed"]),
+    ],
+)
+def test_nor_beside_a_replica_or_behind_a_pooler(on: str, kinds: list[str]) -> None:
+    outcome = chaos.run(seed=20_240_721, kinds=kinds, on=on)
+    assert outcome.wrong == [], f"seed {outcome.seed}, logs in {outcome.logs}"
+    assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
+    assert outcome.injected == dict.fromkeys(kinds, 1)
+    assert (outcome.history.answers["own change read"] > 0) == (on == "replica")
+
+
+def test_nothing_is_lost_by_a_failover_to_a_replica_that_commits_wait_for() -> None:
+    kinds = ["PostgreSQL failed over", "workers killed"]
+    outcome = chaos.run(seed=20_240_721, kinds=kinds, on="failover")
+    assert outcome.wrong == [], f"seed {outcome.seed}, logs in {outcome.logs}"
+    assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
+    assert outcome.injected == dict.fromkeys(kinds, 1)
+    assert outcome.history.samples_acknowledged > 0

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,25 +12,12 @@ import pytest
 
 from ops.admin import migrations
 from ops.admin.accounts import Account, create_account
-from ops.embedded.postgres import server_user
 from ops.processes import spawn, stop, wait_until
 from shared.settings import read_settings
 from tests.api.serving import serving
-from tests.conftest import ROOT, Rider, need, reachable_folder
-from tests.ops.databases import accepts, own_database
-
-CONFIGURATION = (ROOT / "ops" / "pgbouncer" / "pgbouncer.ini").read_text()
-# Debian has it where only root's PATH leads.
-PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
-
-
-def configuration(**values: str) -> str:
-    """The file, with these values in place of its own."""
-    text = CONFIGURATION
-    for name, value in values.items():
-        text, count = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text)
-        assert count == 1, name
-    return text
+from tests.conftest import ROOT, Rider, reachable_folder
+from tests.ops.databases import own_database
+from tests.ops.pooler import CONFIGURATION, Pooler
 
 
 @pytest.fixture(scope="module")
@@ -46,30 +31,15 @@ def own_urls(urls: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 @pytest.fixture(scope="module")
 def pooled_url(own_urls: Mapping[str, str]) -> Iterator[str]:
     """Their PostgreSQL by way of a PgBouncer with three connections to it."""
-    need("pgbouncer" if PROGRAM is None else PROGRAM, "pgbouncer")
     host = httpx2.QueryParams(own_urls["DATABASE_URL"].partition("?")[2])["host"]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    few = {"default_pool_size": "3", "reserve_pool_size": "0"}
     with reachable_folder() as folder:
-        users, file, log = (folder / name for name in ("users", "pgbouncer.ini", "log"))
-        users.write_text('"tracker" "a password"\n')
-        file.write_text(
-            configuration(
-                tracker=f"host={host} dbname=pooled",
-                listen_addr="127.0.0.1",
-                listen_port=str(port),
-                auth_file=str(users),
-                default_pool_size="3",
-                reserve_pool_size="0",
-            )
-        )
-        url = f"postgresql://tracker:a%20password@127.0.0.1:{port}/tracker"
-        bouncer = spawn([str(PROGRAM), file], log=log, user=server_user())
+        pooler = Pooler(folder, f"host={host} dbname=pooled", **few)
         try:
-            wait_until(lambda: accepts(url), bouncer, log)
-            yield url
+            wait_until(pooler.accepts, pooler.process, folder / "pooler.log")
+            yield pooler.url
         finally:
-            stop(bouncer)
+            stop(pooler.process)
 
 
 def ride(client: httpx2.Client, account: Account, power: int) -> float:

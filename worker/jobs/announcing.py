@@ -1,14 +1,27 @@
 """Telling whoever listens what a job has done."""
 
 import logging
+from contextlib import suppress
+from uuid import UUID
 
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Redis
 from shared.events import Announcement
-from shared.redis_keys import ANNOUNCEMENTS
+from shared.redis_keys import ANNOUNCEMENTS, WROTE_FOR, wrote_key
 
 logger = logging.getLogger(__name__)
+
+
+def note_write(client: Redis, user_id: UUID) -> None:
+    """Have the user's reads go to the primary for a while: call it between a commit and its news.
+
+    And before anything leaves Redis that is in PostgreSQL from then on, see shared.replicas. A full
+    Redis takes no note; but what fills it has to leave.
+    """
+    with suppress(OutOfMemoryError):
+        client.set(wrote_key(user_id), 1, ex=WROTE_FOR)
 
 
 def announce(client: Redis, announcement: Announcement) -> None:

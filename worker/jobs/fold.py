@@ -12,7 +12,7 @@ from shared.events import Announcement, Fields, FoldRequest
 from shared.failpoints import failpoint
 from shared.samples import stream_codec
 from shared.samples.archive import WHOLE, split
-from worker.jobs.announcing import announce
+from worker.jobs.announcing import announce, note_write
 from worker.queue.dead_letters import DeadLetter, write_letter
 from worker.rides import store, stream
 from worker.rides.analysis import analyse, find_same, ride_of
@@ -62,13 +62,15 @@ class FoldJob:
                 return
             failed = store.fail_workout(connection, workout.id, letter.event_id)
         if failed:
+            note_write(self._redis, workout.user_id)
             announce(self._redis, Announcement(self.kind, workout.id, "FAILED"))
 
 
 @dataclass(frozen=True)
 class _Folded:
-    """What a fold has written: the workout's status since, and which entries may be trimmed."""
+    """What a fold has written: whose, the workout's status since, which entries may be trimmed."""
 
+    user_id: UUID
     status: str
     waiting: Waiting
 
@@ -90,6 +92,7 @@ def fold(database: Database, redis: Redis, workout_id: UUID) -> bool:
     if folded is None:
         stream.drop_empty(redis, workout_id)
         return False
+    note_write(redis, folded.user_id)
     announce(redis, Announcement(FoldRequest.KIND, workout_id, folded.status))
     rest = None if folded.status in _UNDER_WAY else _rest_after(time.process_time() - began)
     stream.leave(redis, workout_id, folded.waiting.last_id, rest)
@@ -116,7 +119,7 @@ def _fold_locked(connection: DatabaseConnection, redis: Redis, workout_id: UUID)
         _write(connection, workout, waiting)
     status = "COMPLETED" if completing else workout.status
     logger.info("folded %d batches into %s: %s", len(waiting.entries), workout_id, status.lower())
-    return _Folded(status, waiting)
+    return _Folded(workout.user_id, status, waiting)
 
 
 def _write(connection: DatabaseConnection, workout: LockedWorkout, waiting: Waiting) -> None:

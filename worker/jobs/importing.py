@@ -22,7 +22,7 @@ from worker.files.placing import Bounds, place
 from worker.files.reader import FileReader, ReaderDied, ReaderKilled
 from worker.files.slow import SlotTaken, SlowSlot, Watch
 from worker.files.store import Result, Upload
-from worker.jobs.announcing import announce
+from worker.jobs.announcing import announce, note_write
 from worker.queue.dead_letters import DeadLetter, write_letter
 from worker.rides import store as rides
 
@@ -185,6 +185,7 @@ class ImportJob:
     def _tell(self, upload: Upload, result: Result) -> None:
         logger.info("imported %s: %s", upload.id, result.reason or result.status)
         self._note(result.status)
+        note_write(self._redis, upload.user_id)
         announce(self._redis, Announcement(self.kind, upload.id, result.status))
         if upload.parent_id:
             announce(self._redis, Announcement(self.kind, upload.parent_id, result.status))

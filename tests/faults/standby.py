@@ -1,0 +1,69 @@
+"""A streaming replica of a system's PostgreSQL, made as an operator makes one."""
+
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from ops.embedded.postgres import home_and_programs, postgres_server, server_user, superuser_url
+from ops.embedded.servers import prepare
+from ops.processes import run_as
+from tests.faults.proxy import Proxy
+from tests.faults.system import Server, System
+
+
+class Standby(Server):
+    """Follows the primary by a proxy, `line`, and is read from by another, `proxy`."""
+
+    def __init__(self, system: System, name: str = "standby") -> None:
+        folder = Path(system.postgres.socket_path).parents[1]
+        data_dir, sockets = folder / name, folder / f"{name}-sockets"
+        sockets.mkdir()
+        sockets.chmod(0o777)
+        prepare(data_dir)
+        self.line = Proxy(system.postgres.socket_path)
+        user = server_user()
+        home, programs = home_and_programs(data_dir, user)
+        where = f"host=127.0.0.1 port={self.line.port} user=postgres"
+        copy: list[str | Path] = [
+            programs / "pg_basebackup",
+            "--dbname",
+            where,
+            "--pgdata",
+            home / "cluster",
+        ]
+        run_as(user, [*copy, "--write-recovery-conf", "--checkpoint", "fast"])
+        super().__init__(postgres_server(data_dir, sockets))
+        self.proxy = Proxy(self.socket_path)
+        parts = urlsplit(self.url)
+        self.read_url = f"postgresql://{parts.username}@127.0.0.1:{self.proxy.port}{parts.path}"
+        # Else a query of a test holds the replay up for half a minute.
+        self.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
+        self.execute("ALTER SYSTEM SET wal_retrieve_retry_interval = 100")
+        self.execute("SELECT pg_reload_conf()")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the superuser, around the proxy; again if a conflict cancels it."""
+        with psycopg.connect(superuser_url(self.url), autocommit=True) as connection:
+            while True:
+                with suppress(psycopg.errors.SerializationFailure):
+                    connection.execute(statement.encode())
+                    return
+
+    def hold(self) -> None:
+        """Replay nothing from now on."""
+        self.execute("SELECT pg_wal_replay_pause()")
+
+    def go_on(self) -> None:
+        """Replay what has come meanwhile, and what comes."""
+        self.execute("SELECT pg_wal_replay_resume()")
+
+    def promote(self) -> None:
+        """Follow nobody any more, and take writes."""
+        self.execute("SELECT pg_promote()")
+
+    def close(self) -> None:
+        self.stop()
+        for proxy in (self.line, self.proxy):
+            proxy.close()
