@@ -14,7 +14,7 @@ from tests.faults.system import System
 from tests.worker.waiting import eventually
 from tests.worker.webhooks.receiving import TAKING, hanging, receiver, status
 
-QUICK = {"WEBHOOK_TIMEOUT": "1", "LEASE": "0.5"}
+QUICK = {"WEBHOOK_TIMEOUT": "2", "LEASE": "0.5"}
 COMPLETED = ("workout.completed",)
 
 
