@@ -49,7 +49,7 @@ def test_the_account_has_its_buttons_in_sight(
     window: Watched, path: str, names: tuple[str, ...]
 ) -> None:
     window.go(path)
-    window.page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    window.page.locator("main details").evaluate_all("all => all.forEach(each => each.open = true)")
     for name in names:
         expect(window.page.get_by_role("button", name=name).first).to_be_visible()
     window.require_buttons_in_sight()
