@@ -127,7 +127,7 @@ def id_of(client_id: str) -> UUID | None:
 
 
 def _readable(pairs: Pairs) -> Pairs:
-    """The parameters, but a kind of answer that there is not: authlib repeats it in the refusal."""
+    """The parameters, but a kind of answer that there is not: authlib takes not every character."""
     known = ("", "code")
     return [
         (name, "unknown" if name == "response_type" and value not in known else value)

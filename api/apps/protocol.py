@@ -16,10 +16,12 @@ from uuid import UUID
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
     ClientMixin,
+    InvalidClientError,
     InvalidGrantError,
     InvalidRequestError,
     OAuth2Payload,
     OAuth2Request,
+    UnsupportedResponseTypeError,
 )
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
@@ -221,6 +223,22 @@ class _Pkce(CodeChallenge):  # type: ignore[misc]
             raise InvalidRequestError("'code_challenge_method' must be S256.")
         super().validate_code_challenge(grant, redirect_uri)
 
+    def validate_code_verifier(self, grant: Any, result: Any) -> None:
+        """Raises InvalidRequestError without one, InvalidGrantError for another one."""
+        try:
+            super().validate_code_verifier(grant, result)
+        except InvalidGrantError:
+            raise InvalidGrantError(
+                "The 'code_verifier' is not the one that 'code_challenge' was made from."
+            ) from None
+
+
+class _NotCode(UnsupportedResponseTypeError):  # type: ignore[misc]
+    description = "The 'response_type' must be 'code'."
+
+    def get_error_description(self) -> str:
+        return self.description
+
 
 class _CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
@@ -317,6 +335,32 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         """The app that asks, by the id that was looked up."""
         is_it = self.client is not None and self.client.get_client_id() == client_id
         return self.client if is_it else None
+
+    def get_authorization_grant(self, request: OAuthRequest) -> Any:
+        """What gives codes. Raises OAuth2Error for a request of anything else."""
+        try:
+            return super().get_authorization_grant(request)
+        except UnsupportedResponseTypeError as error:
+            raise _NotCode(error.response_type, redirect_uri=error.redirect_uri) from None
+
+    def authenticate_client(
+        self, request: OAuthRequest, methods: Sequence[str], endpoint: str = "token"
+    ) -> Client:
+        """The app, proved. Raises InvalidClientError."""
+        try:
+            found: Client = super().authenticate_client(request, methods, endpoint)
+        except InvalidClientError as error:
+            error.description = self._why_not(self.client)
+            raise
+        return found
+
+    @staticmethod
+    def _why_not(client: Client | None) -> str:
+        if client is None:
+            return "No app has this 'client_id', or none was sent."
+        if client.app.secret_hash is None:
+            return "The client has no secret: send its 'client_id' alone."
+        return "The client's secret is wrong, or none was sent."
 
     def generate_token(self, *, scope: str, **_: Any) -> dict[str, Any]:
         """New tokens; after a refresh token, those that it gives whenever it is asked."""

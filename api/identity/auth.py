@@ -31,7 +31,7 @@ _FRESH: Final = timedelta(minutes=10)
 _READ: Final = "read"
 _NO_ATHLETE: Final = "no such athlete: `GET /api/athletes` lists those who have let you in"
 _NO_HASH: Final = bytes(32)
-_NO_KEY: Final = "the API key is malformed, unknown, revoked or expired"
+_NO_KEY: Final = "the key or token is malformed, unknown, revoked or expired"
 # Whoever sends no key, where that is allowed: a user without password, by a key that nobody has.
 LOCAL_USER: Final = UUID("10ca10ca-10ca-40ca-80ca-10ca10ca10ca")
 LOCAL_KEY: Final = "10ca10ca10ca10ca"
@@ -115,10 +115,9 @@ class Authenticator:
     ) -> Caller:
         caller = await self._callers.get(digest, load, allow_stale="upload" in scopes)
         if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-            raise Unauthorized("the API key has expired")
+            raise Unauthorized("the key or token has expired", is_token_wrong=True)
         if caller.scopes.isdisjoint(scopes):
-            named = "` or `".join(scopes)
-            raise MissingScope(f"this API key lacks the scope `{named}`")
+            raise MissingScope.of(*scopes)
         self._used.add(caller.key_id)
         return caller
 
@@ -130,7 +129,7 @@ class Authenticator:
         """
         require_own_key(caller)
         if _READ not in caller.scopes:
-            raise MissingScope(f"this API key lacks the scope `{_READ}`")
+            raise MissingScope.of(_READ)
         try:
             athlete_id = UUID(athlete)
         except ValueError:
@@ -205,7 +204,7 @@ class Authenticator:
         key_id = key_id_of(text) or ""  # a malformed key costs what any wrong one does
         key = await store.find_key(self._database, key_id)
         if not hmac.compare_digest(digest, key.hash if key else _NO_HASH) or key is None:
-            raise Unauthorized(_NO_KEY)
+            raise Unauthorized(_NO_KEY, is_token_wrong=True)
         scopes = frozenset(key.scopes)
         return Caller(key.user_id, key_id, scopes, key.expires_at, key.session_since, app=key.app)
 
@@ -257,7 +256,7 @@ async def require_open_key(connection: BoundedConnection, caller: Caller) -> Non
     not make another key, or set a password.
     """
     if not await store.is_open_key(connection, caller.user_id, caller.key_id):
-        raise Unauthorized(_NO_KEY)
+        raise Unauthorized(_NO_KEY, is_token_wrong=True)
 
 
 def require_fresh_session(caller: Caller) -> None:

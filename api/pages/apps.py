@@ -22,7 +22,7 @@ _POLICY: Final = "Content-Security-Policy"
 # What a scope lets an app do, as the rider is asked, and in short.
 ASKED: Final = {
     "upload": "send rides as yours: start, fill and end them",
-    "read": "read everything that you can: rides with where you rode, your heart rate and weight,"
+    "read": "read everything of yours: rides with where you rode, your heart rate and weight,"
     " records, hidden places, whom you have let in, and your email address",
 }
 _USES: Final = {"upload": "send rides", "read": "read everything"}
@@ -42,7 +42,8 @@ async def show_consent(request: PagesRequest, visitor: Visitor) -> Response:
         asked = await read_asked(request.state, request.url.query)
     except Malformed as malformed:
         return _refuse(visitor, malformed)
-    response = page("consent.html", visitor, **_consent(asked, visitor))
+    let_in = await _let_in(request, asked, visitor)
+    response = page("consent.html", visitor, **_consent(asked, visitor), let_in=let_in)
     # The form leads to the app in the end, and browsers look at that, too.
     policy = dict(page_headers(""))[_POLICY]
     to_app = f"form-action 'self' {source_of(asked.redirect_uri)};"
@@ -90,6 +91,14 @@ def _consent(asked: Asked, visitor: Visitor) -> dict[str, Any]:
         "host": host_of(asked.redirect_uri),
         "by": "operator" if app.user_id is None else "you" if app.user_id == own else "rider",
     }
+
+
+async def _let_in(request: PagesRequest, asked: Asked, visitor: Visitor) -> str | None:
+    """What the app may do already; None if it is not let in."""
+    user_id = visitor.user.caller.user_id
+    connections = await store.list_connections(request.state["database"], user_id)
+    rows = [_row(each) for each in connections if each.app_id == asked.app.id]
+    return rows[0].uses if rows else None
 
 
 def _row(connection: Connection) -> ConnectionRow:

@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
+from api.apps.authorizing import Malformed, read_asked
+from api.apps.issuer import AUTHORIZE_PATH
 from api.identity.accounts import Registration, create_account
 from api.identity.auth import Caller
 from api.identity.cookies import drop_session, keep_session
@@ -35,7 +37,7 @@ async def show_sign_in(request: PagesRequest, visitor: Visitor) -> Response:
     is_again = "again" in request.query_params  # a session that is too old for what is wanted
     if visitor.signed_in and not is_again:
         return go_to(wanted)
-    return _sign_in_page(request, visitor, wanted)
+    return await _sign_in_page(request, visitor, wanted)
 
 
 async def sign_in(request: PagesRequest, visitor: Visitor, fields: Fields) -> Response:
@@ -45,33 +47,40 @@ async def sign_in(request: PagesRequest, visitor: Visitor, fields: Fields) -> Re
         response = go_to(wanted)
         await _open(request, response, fields)
     except (Unauthorized, Forbidden, Unprocessable) as problem:
-        return _sign_in_page(request, visitor, wanted, _failure_of(problem, fields))
+        return await _sign_in_page(request, visitor, wanted, _failure_of(problem, fields))
     return response
 
 
 async def show_register(request: PagesRequest, visitor: Visitor) -> Response:
     """The form of a new account."""
-    return go_to("/") if visitor.signed_in else _register_page(request, visitor)
+    wanted = local_path(request.query_params.get("next", "/"))
+    if visitor.signed_in:
+        return go_to(wanted)
+    return await _register_page(request, visitor, wanted)
 
 
 async def register(request: PagesRequest, visitor: Visitor, fields: Fields) -> Response:
-    """Create the account and sign in."""
+    """Create the account, sign in, and go on to what was wanted."""
+    wanted = local_path(fields.get("next", "/"))
     try:
         if len(fields.get("password", "")) < _FEWEST:
             raise Unprocessable(f"a password has at least {_FEWEST} characters")
         await create_account(request.state, request, _registration_of(fields))
-        response = go_to("/")
+        response = go_to(wanted)
         await _open(request, response, fields)
     except Problem as problem:
-        return _register_page(request, visitor, _failure_of(problem, fields))
+        return await _register_page(request, visitor, wanted, _failure_of(problem, fields))
     return response
 
 
-async def sign_out(request: PagesRequest, visitor: Visitor, _: Fields) -> Response:
-    """End the session. A key that was typed in is forgotten, and goes on opening elsewhere."""
+async def sign_out(request: PagesRequest, visitor: Visitor, fields: Fields) -> Response:
+    """End the session. A key that was typed in is forgotten, and goes on opening elsewhere.
+
+    ``next`` among the fields: where to go then, as to sign in as somebody else.
+    """
     if visitor.signed_in and visitor.signed_in.caller.session_since:
         await end_session(request.state, visitor.signed_in.caller)
-    response = go_to("/")
+    response = go_to(local_path(fields.get("next", "/")))
     drop_session(response, request)
     return response
 
@@ -128,21 +137,20 @@ def _failure_of(problem: Problem, fields: Fields) -> _Failure:
     return _Failure(detail[:1].upper() + detail[1:], fields)
 
 
-def _sign_in_page(
+async def _sign_in_page(
     request: PagesRequest, visitor: Visitor, wanted: str, failure: _Failure | None = None
 ) -> Response:
     return page(
         "sign_in.html",
         visitor,
         HTTPStatus.UNPROCESSABLE_ENTITY if failure else HTTPStatus.OK,
-        wanted=wanted,
         failure=failure,
-        **_ways_in(request),
+        **await _ways_in(request, wanted),
     )
 
 
-def _register_page(
-    request: PagesRequest, visitor: Visitor, failure: _Failure | None = None
+async def _register_page(
+    request: PagesRequest, visitor: Visitor, wanted: str, failure: _Failure | None = None
 ) -> Response:
     return page(
         "register.html",
@@ -151,13 +159,29 @@ def _register_page(
         failure=failure,
         fewest=_FEWEST,
         invitation=request.query_params.get("invitation", ""),
-        **_ways_in(request),
+        **await _ways_in(request, wanted),
     )
 
 
-def _ways_in(request: PagesRequest) -> dict[str, object]:
+async def _ways_in(request: PagesRequest, wanted: str) -> dict[str, object]:
     state = request.state
-    return {"registration": state["settings"].registration, "providers": list(state["providers"])}
+    return {
+        "wanted": wanted,
+        "app": await _waiting_app(request, wanted),
+        "registration": state["settings"].registration,
+        "providers": list(state["providers"]),
+    }
+
+
+async def _waiting_app(request: PagesRequest, wanted: str) -> str | None:
+    """The name of the app that has sent the rider here to be let in, if one has."""
+    path, _, query = wanted.partition("?")
+    if path != AUTHORIZE_PATH:
+        return None
+    try:
+        return (await read_asked(request.state, query)).app.name
+    except (Malformed, ValueError):  # said once somebody has signed in
+        return None
 
 
 PAGES: Final = (

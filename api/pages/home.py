@@ -18,6 +18,7 @@ from api.pages.weeks import monday_of, today_of, weekly_totals
 from api.season import store as season
 from api.season.store import Totals
 from api.season.totals import FitnessQuery, read_fitness
+from api.sharing import store as sharing
 from api.workouts.listing import Listing, ListQuery
 from api.workouts.routes import read_list
 
@@ -71,6 +72,7 @@ async def _show_own(request: PagesRequest, visitor: Visitor) -> Response:
         columns=PLAIN_COLUMNS,
         fitness=fitness_data(fitness.fitness),
         measures=_measures(weeks, monday, visitor.formats),
+        offered=await sharing.list_offers(state["database"], caller.user_id),
         has_thresholds=bool(await season.list_thresholds(state["database"], caller.user_id)),
     )
 

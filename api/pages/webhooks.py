@@ -1,9 +1,11 @@
 """Webhooks and what was sent to them. Their forms and buttons are sent by `webhooks.js`."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode, urlsplit
+from uuid import UUID
 
 from starlette.responses import Response
 
@@ -16,6 +18,7 @@ from api.webhooks import store
 from api.webhooks.deliveries import read_page
 from api.webhooks.webhooks import webhook_id_of
 from api.webhooks.wire import DeliveriesQuery, Delivery, Webhook
+from api.workouts import store as workouts
 
 _LIST: Final = "/webhooks"
 # What is told, in the words of the pages.
@@ -41,13 +44,19 @@ class WebhookRow:
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """A delivery, and its payload as people read it; ``is_cut``: its end is left out."""
+    """A delivery, and its payload as people read it; ``is_cut``: its end is left out.
+
+    ``is_behind``: it waits for an earlier one of the same ride or file, whenever it is due.
+    ``has_ride``: it is about a ride that is there still.
+    """
 
     delivery: Delivery
     name: str
     state: str
     payload: str
     is_cut: bool
+    is_behind: bool
+    has_ride: bool
 
 
 async def show_webhooks(request: PagesRequest, visitor: Visitor) -> Response:
@@ -67,6 +76,7 @@ async def show_webhook(request: PagesRequest, visitor: Visitor) -> Response:
         raise NotFound("no such webhook")
     query = read_query(request, DeliveriesQuery)
     found = await read_page(database, webhook.id, user_id, query)
+    rides = await _rides_of(request, found.deliveries, user_id)
     place, cursor = f"{_LIST}/{webhook.id}", found.pagination.next_cursor
     kept = {"status": query.status} if query.status else {}
     return page(
@@ -76,7 +86,7 @@ async def show_webhook(request: PagesRequest, visitor: Visitor) -> Response:
         events=EVENTS,
         states=_STATES,
         chosen=query.status,
-        deliveries=[_delivery_row(each) for each in found.deliveries],
+        deliveries=_delivery_rows(found.deliveries, rides),
         is_later=query.cursor is not None,
         place=place,
         older=f"{place}?{urlencode({**kept, 'cursor': cursor})}" if cursor else None,
@@ -94,7 +104,29 @@ def _row(webhook: Webhook) -> WebhookRow:
     return WebhookRow(webhook, urlsplit(webhook.url).netloc, told_of.capitalize())
 
 
-def _delivery_row(delivery: Delivery) -> DeliveryRow:
+async def _rides_of(
+    request: PagesRequest, deliveries: Sequence[Delivery], user_id: UUID
+) -> set[UUID]:
+    """The rides that are there still, of those that the deliveries are about."""
+    told = list({each.subject_id for each in deliveries})
+    rides = await workouts.find_workouts(request.state["database"], told, user_id)
+    return {each.id for each in rides}
+
+
+def _delivery_rows(deliveries: Sequence[Delivery], rides: Collection[UUID]) -> list[DeliveryRow]:
+    """The newest first, as they come: what waits is sent from the other end."""
+    waiting: set[UUID] = set()
+    rows = []
+    for each in reversed(deliveries):
+        is_waiting = each.status == "waiting"
+        is_behind = is_waiting and each.subject_id in waiting
+        rows.append(_delivery_row(each, is_behind, each.subject_id in rides))
+        if is_waiting:
+            waiting.add(each.subject_id)
+    return rows[::-1]
+
+
+def _delivery_row(delivery: Delivery, is_behind: bool, has_ride: bool) -> DeliveryRow:
     text = json.dumps(delivery.payload, indent=2, ensure_ascii=False)
     return DeliveryRow(
         delivery,
@@ -102,6 +134,8 @@ def _delivery_row(delivery: Delivery) -> DeliveryRow:
         _STATES[delivery.status],
         text[:_MOST_SHOWN],
         len(text) > _MOST_SHOWN,
+        is_behind,
+        has_ride,
     )
 
 

@@ -26,8 +26,8 @@ async def share_with(request: SharingRequest, caller: Caller) -> Response:
     """Offer another account to read everything of yours; it reads once it has accepted.
 
     The answer is the same whether there is an account with that address or not. One that is made
-    later does not get what was offered before: offer it again. `DELETE /api/shares/{share}` ends
-    it at once, accepted or not.
+    later does not get what was offered before: offer it again. Offered again, it is the same offer,
+    with the same `id`. `DELETE /api/shares/{share}` ends it at once, accepted or not.
     """
     refuse_local(caller)
     wanted = await read_json(request, ShareWith, request.state["settings"])
@@ -40,11 +40,11 @@ async def share_with(request: SharingRequest, caller: Caller) -> Response:
         if await store.is_own_email(connection, user_id, email):
             fault = Fault("is your own: give that of another account", "email")
             raise Unprocessable(f"email {fault.detail}", [fault])
-        if await store.count_people(connection, user_id) >= MOST_PEOPLE:
-            raise LimitReached(f"{MOST_PEOPLE} people are let in or asked already: end one")
         share = await store.offer(connection, user_id, email)
         if share is None:
             raise Duplicate("this account has accepted already, and reads what is yours")
+        if await store.count_people(connection, user_id) > MOST_PEOPLE:
+            raise LimitReached(f"{MOST_PEOPLE} people are let in or asked already: end one")
         detail = {"share": str(share.id), "email": email}
         await write_audit(connection, user_id, "share_with", detail, key_id=caller.key_id)
         return await made.keep(user_id, json_response(PersonAnswer(share), HTTPStatus.CREATED))

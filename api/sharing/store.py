@@ -212,11 +212,9 @@ async def put_places(
 async def offer(connection: BoundedConnection, user_id: UUID, email: str) -> PersonShare | None:
     """Offer whoever has that address to read what is the user's; None where they do already.
 
-    An offer that was made before and not accepted is replaced: there may be an account by now.
+    One that was made before and not accepted is the same: now to who has the address by now.
     """
-    wanted = {"user_id": user_id, "email": email}
-    await connection.execute(_ATHLETES["withdraw_offer"], wanted)
-    return await connection.row(PersonShare, _ATHLETES["offer"], **wanted)
+    return await connection.row(PersonShare, _ATHLETES["offer"], user_id=user_id, email=email)
 
 
 async def is_own_email(connection: BoundedConnection, user_id: UUID, email: str) -> bool:

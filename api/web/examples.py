@@ -93,7 +93,7 @@ _AS_GOOD: Final = {"finish_sign_in": "log_in", "take_device_ftp": "put_threshold
 def _problem(operation: Operation, status: HTTPStatus, meaning: str) -> Problem:
     match status:
         case HTTPStatus.FORBIDDEN if operation.scope:
-            return problems.MissingScope(f"this API key lacks the scope `{operation.scope}`")
+            return problems.MissingScope.of(str(operation.scope))
         case HTTPStatus.NOT_FOUND:
             lacking = (name for part, name in _LACKING.items() if f"{{{part}}}" in operation.path)
             return problems.NotFound(f"no such {next(lacking, 'workout')}")

@@ -124,6 +124,13 @@ _HEADERS_OF_REFUSALS: Final = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
 }
 
+# Of what webhooks are sent.
+_MESSAGE_HEADERS: Final[Mapping[str, Any]] = {
+    "webhook-id": {"description": "The same whenever it is sent", "schema": {"type": "string"}},
+    "webhook-timestamp": {"description": "Unix seconds", "schema": {"type": "integer"}},
+    "webhook-signature": {"description": "By Standard Webhooks", "schema": {"type": "string"}},
+}
+
 
 def openapi_json(subjects: Sequence[Operations], version: str) -> bytes:
     """The document as JSON."""
@@ -133,7 +140,8 @@ def openapi_json(subjects: Sequence[Operations], version: str) -> bytes:
 def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
     """The document as builtin types."""
     operations = [each for subject in subjects for each in subject.operations]
-    schemas = _schemas(operations)
+    messages = {name: kind for each in subjects for name, kind in each.messages.items()}
+    schemas = _schemas(operations, messages.values())
     paths: dict[str, dict[str, Any]] = {}
     for subject in subjects:
         for operation in subject.operations:
@@ -155,6 +163,7 @@ def document(subjects: Sequence[Operations], version: str) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": _tags(subjects),
         "paths": paths,
+        "webhooks": {name: _message(name, kind, schemas) for name, kind in messages.items()},
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
             "securitySchemes": {
@@ -189,13 +198,31 @@ def _tags(subjects: Iterable[Operations]) -> list[dict[str, str]]:
     return [{"name": tag, "description": text} for tag, text in about.items()]
 
 
-def _schemas(operations: Iterable[Operation]) -> Schemas:
+def _message(event: str, kind: Any, schemas: Schemas) -> dict[str, Any]:
+    """What is sent to a webhook when something happens."""
+    about, _, _ = (inspect.getdoc(kind) or "").partition("\n")
+    headers = [
+        {"name": name, "in": "header", "required": True, **told}
+        for name, told in _MESSAGE_HEADERS.items()
+    ]
+    asked = {
+        "operationId": "on_" + event.replace(".", "_"),
+        "summary": about,
+        "parameters": headers,
+        "requestBody": {"required": True, "content": {JSON: {"schema": schemas.of(kind)}}},
+        "responses": {"2XX": {"description": "Taken: it is not sent again"}},
+    }
+    return {"post": asked}
+
+
+def _schemas(operations: Iterable[Operation], messages: Iterable[Any]) -> Schemas:
     operations = list(operations)
     return Schemas(
         [
             ProblemDocument,
             *(kind for each in operations for kind in each.problems.values()),
             *(kind for each in operations for kind in each.answers.values() if kind),
+            *messages,
         ],
         [kind for each in operations for kind in each.body.values()],
         dict.fromkeys(each.query for each in operations if each.query),

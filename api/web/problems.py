@@ -23,8 +23,10 @@ from shared.errors import ServiceUnavailable, TrackerError
 PROBLEMS_PATH: Final = "/problems"
 # Clients of the original service show it.
 _HINT: Final = (
-    "send an API key in the header X-API-Key; in a query it counts for event streams alone"
+    "send an API key in the header X-API-Key, or a key or an app's token as Authorization: Bearer;"
+    " in a query an API key counts for event streams alone"
 )
+_BEARER: Final = 'Bearer realm="bike-power-tracker"'
 logger = logging.getLogger(__name__)
 
 
@@ -89,9 +91,9 @@ class Unauthorized(Problem):
     name = "not-authenticated"
     title = "Nobody is logged in"
 
-    def __init__(self, detail: str) -> None:
-        asks = {"WWW-Authenticate": 'Bearer realm="bike-power-tracker"'}
-        super().__init__(detail, headers=asks, members={"hint": _HINT})
+    def __init__(self, detail: str, *, is_token_wrong: bool = False) -> None:
+        asks = f'{_BEARER}, error="invalid_token"' if is_token_wrong else _BEARER
+        super().__init__(detail, headers={"WWW-Authenticate": asks}, members={"hint": _HINT})
 
 
 class Forbidden(Problem):
@@ -131,10 +133,18 @@ class FormInstead(BadRequest):
 
 
 class MissingScope(Forbidden):
-    """The API key lacks the scope that the operation needs: use, or make, one that has it."""
+    """The key or token lacks the scope that the operation needs: use, or make, one that has it."""
 
     name = "missing-scope"
     title = "The key lacks a scope"
+
+    @classmethod
+    def of(cls, *scopes: str) -> "MissingScope":
+        """Of an operation that any of these allows, the first of which is asked for."""
+        asks = f'{_BEARER}, error="insufficient_scope", scope="{scopes[0]}"'
+        named = "` or `".join(scopes)
+        detail = f"this key or token lacks the scope `{named}`"
+        return cls(detail, headers={"WWW-Authenticate": asks})
 
 
 class NotFound(Problem):

@@ -97,11 +97,15 @@ class Operation:
 
 @dataclass(frozen=True)
 class Operations:
-    """The operations of one subject, which the document shows together."""
+    """The operations of one subject, which the document shows together.
+
+    ``messages``: the types of what is sent to webhooks, by the names of the events.
+    """
 
     tag: str
     about: str
     operations: tuple[Operation, ...]
+    messages: Mapping[str, Any] = field(default_factory=dict)
 
     def opened(self) -> tuple[Operation, ...]:
         """The operations, which ignore what nobody knows: clients of old may send it."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from api.identity.auth import Caller, require_open_key
-from api.web.problems import NotFound, WrongState
+from api.web.problems import Conflict, NotFound
 from api.web.query import id_in_path, no_cursor, read_query
 from api.web.responses import json_response
 from api.web.routing import CONFLICT, Operation
@@ -27,7 +27,6 @@ from api.webhooks.wire import (
 from shared.connections import AsyncDatabase
 
 _LAST: Final = 2**63 - 1  # of the ids
-_MARGIN: Final = 60.0  # seconds, more than a worker needs to note what became of an attempt
 _Place = Annotated[int, Meta(ge=0, le=_LAST)]
 
 
@@ -60,7 +59,8 @@ async def read_page(
 async def redeliver(request: Request[Any], caller: Caller) -> Response:
     """Send a message again, now, with the same `webhook-id`; also one whose next attempt waits.
 
-    It is of what was then: `GET /api/workouts/{id}` says what is now.
+    It is of what was then: `GET /api/workouts/{id}` says what is now. Only an earlier message of
+    the same ride that still waits comes first.
     """
     webhook_id, delivery_id = _webhook_id_of(request), _delivery_id_of(request)
     async with request.state["database"].connection() as connection, connection.transaction():
@@ -68,12 +68,11 @@ async def redeliver(request: Request[Any], caller: Caller) -> Response:
         webhook = await store.get_webhook(connection, webhook_id, caller.user_id)
         if webhook is None:
             raise NotFound("no such delivery")
-        lease = request.state["settings"].webhook_timeout + _MARGIN
-        delivery = await store.redeliver(connection, webhook_id, delivery_id, caller.user_id, lease)
+        delivery = await store.redeliver(connection, webhook_id, delivery_id, caller.user_id)
         if delivery is None:
             raise NotFound("no such delivery")
         if not webhook.enabled:
-            raise WrongState("the webhook is disabled: enable it first")
+            raise Conflict("the webhook is disabled: enable it first")
     return json_response(DeliveryAnswer(delivery), HTTPStatus.ACCEPTED)
 
 

@@ -162,14 +162,11 @@ async def list_deliveries(
 
 
 async def redeliver(
-    connection: BoundedConnection, webhook_id: UUID, delivery_id: int, user_id: UUID, lease: float
+    connection: BoundedConnection, webhook_id: UUID, delivery_id: int, user_id: UUID
 ) -> Delivery | None:
-    """The delivery, which is to be made anew; None if the user's webhook has no such one.
-
-    ``lease``: seconds after which no worker is at it any more.
-    """
+    """The delivery, which is to be made anew; None if the user's webhook has no such one."""
     named = {"webhook_id": webhook_id, "user_id": user_id, "id": delivery_id}
-    await connection.execute(QUERIES["redeliver"], {**named, "lease": lease})
+    await connection.execute(QUERIES["redeliver"], named)
     any_ = {"status": None, "before": None, "limit": 1}
     return await connection.row(Delivery, QUERIES["list_deliveries"], **named, **any_)
 

@@ -21,6 +21,7 @@ from api.web.routing import CONFLICT, Operation, Operations
 from api.web.shapes import sentence
 from api.web.state import Request
 from api.webhooks import changes, deliveries, store
+from api.webhooks.messages import MESSAGES
 from api.webhooks.wire import (
     ChangeWebhook,
     CreateWebhook,
@@ -245,4 +246,5 @@ OPERATIONS = Operations(
         *deliveries.OPERATIONS,
         *changes.OPERATIONS,
     ),
+    MESSAGES,
 )

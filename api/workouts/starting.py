@@ -45,7 +45,10 @@ Description = Annotated[str, Meta(max_length=10_000)]
 
 
 class CreateWorkout(Struct, rename="camel"):
-    """A new ride; every member may be left out. The first sample will correct `startTime`."""
+    """A new ride; every member may be left out. The first sample will correct `startTime`.
+
+    That is in RFC 3339 alone, unlike the timestamps of samples.
+    """
 
     title: Title | None = None
     description: Description | None = None

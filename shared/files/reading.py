@@ -54,7 +54,9 @@ def _read_xml(text: str, received: int) -> list[Recording]:
             return _that_last(tcx.read_tcx(text, received))
         case gpx.ROOT:
             return _that_last(gpx.read_gpx(text, received))
-    raise UnreadableFile("this is neither a FIT, nor a TCX, nor a GPX file")
+    raise UnreadableFile(
+        "this is neither a FIT, nor a TCX, nor a GPX file, nor CSV or JSON of ours"
+    )
 
 
 def _that_last(rides: list[Recording]) -> list[Recording]:

@@ -20,21 +20,18 @@ SELECT id FROM users WHERE id = %(user_id)s AND lower(email) = lower(%(email)s)
 -- How many others a user has let in, or offered it to.
 SELECT count(*) AS shares FROM athlete_shares WHERE user_id = %(user_id)s
 
--- name: withdraw_offer
--- Take an offer back that nobody has accepted, so that it can be made anew.
-DELETE FROM athlete_shares
-WHERE user_id = %(user_id)s AND lower(email) = lower(%(email)s) AND accepted_at IS NULL
-
 -- name: offer
 -- Offer an account to read what is the user's; nothing where it does already. An address without an
--- account is kept as it is, and is nobody's for ever.
+-- account is kept as it is, and is nobody's until it is offered again: what was offered before and not
+-- accepted is the same offer, to whoever has the address by now.
 INSERT INTO athlete_shares (user_id, reader_id, email)
 VALUES (
     %(user_id)s,
     (SELECT id FROM active_users WHERE lower(email) = lower(%(email)s)),
     %(email)s
 )
-ON CONFLICT DO NOTHING
+ON CONFLICT (user_id, lower(email)) DO UPDATE SET reader_id = excluded.reader_id
+WHERE athlete_shares.accepted_at IS NULL
 RETURNING id, email, NULL AS name, created_at, accepted_at, last_read_at
 
 -- name: list_people

@@ -128,6 +128,6 @@ SELECT status FROM noted
 
 -- name: give_back
 -- The attempt was broken off, as this worker stops: another one may take it at once.
-UPDATE webhook_deliveries SET due_at = now(), attempts = attempts - 1
+UPDATE webhook_deliveries SET due_at = now(), attempts = greatest(attempts - 1, 0)
 WHERE id = %(id)s AND tried_at = %(tried_at)s AND status = 'waiting'
 RETURNING status

@@ -103,14 +103,10 @@ ORDER BY webhook_deliveries.id DESC
 LIMIT %(limit)s
 
 -- name: redeliver
--- Have a delivery tried anew, at once: one that has ended, or that waits for its next attempt. Not one
--- that a worker may be sending, as after its last attempt began for less than a lease.
+-- Have a delivery tried anew, at once: one that has ended, or that waits for its next attempt. One that
+-- a worker is sending may so be sent twice.
 UPDATE webhook_deliveries SET
     status = 'waiting', due_at = now(), attempts = 0, first_tried_at = NULL
 FROM webhooks
 WHERE webhooks.id = webhook_id AND webhook_deliveries.id = %(id)s
     AND webhook_id = %(webhook_id)s AND user_id = %(user_id)s
-    AND (
-        status <> 'waiting'
-        OR (due_at > now() AND tried_at < now() - make_interval(secs => %(lease)s))
-    )

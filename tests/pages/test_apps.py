@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from secrets import token_hex
 from threading import Thread
 
 import pytest
@@ -74,8 +75,65 @@ def test_a_stranger_signs_in_lets_an_app_in_and_ends_it(
     expect(row).to_contain_text(re.compile(r"Ride Poster\s*send rides, read everything"))
     window.picture("apps-connected")
     page.get_by_role("button", name="End Ride Poster").click()
+    page.get_by_role("button", name="Keep it").click()
+    assert status_with(service, tokens["access_token"]) == 200
+    page.get_by_role("button", name="End Ride Poster").click()
+    page.get_by_role("button", name="End it").click()
     expect(row).to_have_count(0)
     assert status_with(service, tokens["access_token"]) == 401
+
+
+def test_who_is_new_makes_an_account_and_comes_back_to_the_app(
+    open_page: OpenPage, ask: Ask
+) -> None:
+    window = open_page()
+    page = window.page
+    window.go(ask.path())
+    expect(page.locator("main")).to_contain_text("To let “Ride Poster” in")
+    page.get_by_role("link", name="Make an account").click()
+    expect(page.locator("main")).to_contain_text("To let “Ride Poster” in")
+    window.picture("register-for-an-app")
+    page.get_by_label("Email").fill(f"{token_hex(6)}@example.com")
+    page.get_by_label("Password").fill("short")
+    page.get_by_label("Password").evaluate("field => field.removeAttribute('minlength')")
+    window.expected = ["422"]
+    page.get_by_role("button", name="Make the account").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Make the account").click()
+    expect(page.locator("h1")).to_have_text("Let “Ride Poster” in?")
+
+
+def test_who_is_another_signs_in_as_oneself_and_comes_back(
+    open_page: OpenPage, ask: Ask, service: str
+) -> None:
+    window = open_page(key=log_in(service, register(service)).key)
+    page = window.page
+    window.go(ask.path())
+    page.get_by_role("button", name="Use another account").click()
+    email = register(service)
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill("correct horse battery staple")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("h1")).to_have_text("Let “Ride Poster” in?")
+    expect(page.locator("main")).to_contain_text(f"You are signed in as {email}")
+
+
+def test_an_app_that_is_let_in_already_is_said_to_be(
+    open_page: OpenPage, ask: Ask, service: str
+) -> None:
+    window = open_page(key=log_in(service, register(service)).key)
+    window.expected = ["favicon"]
+    page = window.page
+    window.go(ask.path())
+    expect(page.locator(".note")).to_have_count(0)
+    page.get_by_role("button", name="Allow").click()
+    expect(page.locator("h1")).to_have_text("Welcome back")
+    assert ask.exchange(parameters_of(page.url)["code"]).status_code == 200
+    window.go(ask.path())
+    said = "You have let it in already: it may send rides, read everything."
+    expect(page.locator(".note")).to_contain_text(said)
+    window.picture("consent-again")
 
 
 def test_a_denied_app_hears_so(open_page: OpenPage, ask: Ask, service: str) -> None:
@@ -140,6 +198,7 @@ def test_an_address_that_is_none_is_refused_in_words(open_page: OpenPage, servic
     window.expected = ["422"]
     window.go("/account/apps")
     window.page.get_by_label("Name").fill("x")
-    window.page.get_by_label("Comes back to").fill("ftp://x.example")
+    window.page.get_by_label("Comes back to").fill("https://x.example/in\nftp://x.example")
     window.page.get_by_role("button", name="Register").click()
-    expect(window.page.get_by_role("alert")).to_contain_text("is none of https://")
+    said = re.compile("^“Comes back to”, line 2, is none of https://")
+    expect(window.page.get_by_role("alert")).to_have_text(said)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.api.sessions import LoggedIn, log_in, register
 from tests.pages.conftest import OpenPage
+from tests.pages.riding import Riding
 from tests.pages.seasons import Season, season_of
 from tests.pages.watched import Watched
 
@@ -47,6 +48,7 @@ def test_a_coach_is_let_in_looks_and_is_let_in_no_more(
     expect(people).to_contain_text("not accepted yet")
 
     other.go("/athletes")
+    expect(other.page.locator("main")).to_contain_text("You can change nothing of it")
     other.picture("athletes-offered")
     other.page.get_by_role("button", name="Accept Mara Keller").click()
     row = other.page.get_by_role("row", name=re.compile("Mara Keller"))
@@ -57,9 +59,57 @@ def test_a_coach_is_let_in_looks_and_is_let_in_no_more(
     expect(people).to_contain_text("Grace")
     own.picture("account-people")
     own.page.get_by_role("button", name="End what Grace may read").click()
+    own.page.get_by_role("button", name="End it").click()
     expect(people).to_be_hidden()
     other.go("/athletes")
     expect(other.page.locator(".empty")).to_contain_text("Nobody has let you in")
+
+
+def test_the_start_page_tells_of_an_offer(
+    open_page: OpenPage, coach: LoggedIn, athlete: Season
+) -> None:
+    window = open_page(key=coach.key)
+    window.go("/")
+    expect(window.page.locator(".note")).to_have_count(0)
+    athlete.session.call("POST", "/api/shares", email=coach.email)
+    window.go("/")
+    expect(window.page.locator(".note")).to_contain_text("Mara Keller would let you in")
+    window.page.get_by_role("link", name="See the offer").click()
+    expect(window.page.get_by_role("button", name="Accept Mara Keller")).to_be_visible()
+
+
+def test_a_coach_is_asked_before_leaving(
+    open_page: OpenPage, coach: LoggedIn, athlete: Season
+) -> None:
+    let_in(coach, athlete)
+    window = open_page(key=coach.key)
+    window.go("/athletes")
+    page = window.page
+    page.get_by_role("button", name="Leave Mara Keller").click()
+    page.get_by_role("button", name="Stay").click()
+    assert len(coach.call("GET", "/api/athletes").json()["athletes"]) == 1
+    page.get_by_role("button", name="Leave Mara Keller").click()
+    page.get_by_role("button", name="Leave", exact=True).click()
+    expect(page.locator(".empty")).to_be_visible()
+    assert coach.call("GET", "/api/athletes").json()["athletes"] == []
+
+
+def test_an_athlete_without_ftp_is_said_to_have_given_none(
+    open_page: OpenPage, coach: LoggedIn, riding: Riding
+) -> None:
+    athlete = riding.session
+    athlete.call("POST", "/api/shares", email=coach.email)
+    athlete_id = athlete.user["id"]
+    coach.call("POST", f"/api/athletes/{athlete_id}/accept")
+    riding.ride(600, 200)
+    riding.complete()
+    window = open_page(key=coach.key)
+    window.go("/athletes")
+    row = window.page.get_by_role("row", name=re.compile("Mara Keller"))
+    expect(row).to_contain_text("no FTP or power")
+    window.go(f"/rides/{riding.id}?athlete={athlete_id}")
+    expect(window.page.locator("main")).to_contain_text("Mara Keller has given none.")
+    expect(window.page.locator("main a[href^='/account']")).to_have_count(0)
 
 
 def test_an_offer_is_declined(open_page: OpenPage, coach: LoggedIn, athlete: Season) -> None:
@@ -82,7 +132,9 @@ def window(open_page: OpenPage, coach: LoggedIn, athlete: Season) -> Watched:
 
 def require_whose(window: Watched) -> None:
     banner = window.page.get_by_role("navigation", name="Athlete")
-    expect(banner).to_contain_text("You look at what is Mara Keller’s, and can change nothing.")
+    expect(banner).to_contain_text(
+        "You are looking at Mara Keller’s rides; you can change nothing."
+    )
     expect(window.page.locator(".menu-name")).to_have_text("Grace")
 
 
@@ -93,6 +145,8 @@ def test_a_coach_looks_at_a_ride_with_its_charts(window: Watched, athlete: Seaso
     expect(page.locator("h1")).to_have_text("Hills 0 days ago")
     expect(page.locator(".plot-power canvas")).to_be_visible()
     expect(page.locator(".curve .line-power")).to_have_attribute("d", re.compile("^M.*L"))
+    of_athlete = re.compile(rf"^/rides/[\w-]+\?athlete={athlete.session.user['id']}$")
+    expect(page.locator(".curve a").first).to_have_attribute("href", of_athlete)
     expect(page.locator("[data-opens], [data-does]")).to_have_count(0)
     page.get_by_role("button", name="5 min").click()
     expect(page.locator(".range-figures")).to_contain_text(re.compile(r"Average\d+W"))
@@ -154,3 +208,4 @@ def test_of_who_does_not_let_one_in_no_page_shows_anything(
         assert answer is not None
         assert answer.status == 404
         expect(window.page.locator("main")).not_to_contain_text("Hills")
+        expect(window.page.get_by_role("navigation", name="Main")).to_contain_text("Rides")

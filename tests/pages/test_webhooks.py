@@ -39,7 +39,8 @@ def webhook_of(session: LoggedIn, webhook_id: str) -> dict[str, Any]:
 
 def test_a_webhook_is_made_and_its_secret_shown_once(window: Watched, session: LoggedIn) -> None:
     window.go("/account")
-    window.page.get_by_role("link", name="Webhooks").click()
+    sections = window.page.get_by_role("navigation", name="Account")
+    sections.get_by_role("link", name="Webhooks").click()
     page = window.page
     expect(page.locator(".empty-line")).to_contain_text("None yet")
     page.get_by_label("Address of the receiver").fill(URL)
@@ -104,6 +105,26 @@ def test_deliveries_are_looked_into_and_made_again(
     expect(rows).to_have_count(0)  # it is among those that wait, or was tried already
     found = session.call("GET", f"/api/webhooks/{webhook}/deliveries").json()["deliveries"]
     assert next(each for each in found if each["id"] == failed)["attempts"] < 12
+
+
+def test_what_waits_for_the_one_before_says_so_and_a_deleted_ride_is_not_linked(
+    window: Watched, session: LoggedIn, webhook: str, database: Database
+) -> None:
+    ride = session.call("POST", "/api/workouts", title="Kept").json()["workout"]["id"]
+    write_delivery(database, webhook, subject_id=ride)
+    write_delivery(database, webhook)  # of a ride that is gone
+    waiting = {"attempts": 2, "tried_at": "2026-05-17T16:30:07Z", "subject_id": ride}
+    later = {"due_at": "2100-01-01T10:00:09Z"}
+    write_delivery(database, webhook, "waiting", **waiting, **later)
+    write_delivery(database, webhook, "waiting", subject_id=ride)
+    window.go(f"/webhooks/{webhook}")
+    rows = window.page.locator(".delivery")
+    expect(rows.nth(0)).to_contain_text("Next after the one before")
+    expect(rows.nth(1)).to_contain_text(re.compile(r"Last .*30:07.*Next .*00:09", re.DOTALL))
+    expect(rows.nth(1)).not_to_contain_text("after the one before")
+    expect(rows.nth(2).get_by_role("link")).to_have_count(0)
+    expect(rows.nth(3).get_by_role("link")).to_have_attribute("href", f"/rides/{ride}")
+    window.picture("webhook-waiting")
 
 
 def test_a_webhook_is_disabled_enabled_and_changed(

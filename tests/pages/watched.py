@@ -14,6 +14,13 @@ FORMS: Final[tuple[tuple[str, int, Literal["light", "dark"]], ...]] = (
 )
 
 
+# The names of the buttons that are shown, and of which a part is beside the screen.
+_OUT_OF_SIGHT: Final = """() => [...document.querySelectorAll("main button, main .button")]
+  .map((button) => [button.textContent, button.getBoundingClientRect()])
+  .filter(([, box]) => box.width && (box.left < 0 || box.right > innerWidth))
+  .map(([name]) => name)"""
+
+
 class Watched:
     """``errors``: what the console and the scripts of the page have complained about.
 
@@ -64,6 +71,15 @@ class Watched:
         """Axe finds nothing, contrast included."""
         found = Axe().run(self.page)
         assert found.violations_count == 0, found.generate_report()
+
+    def require_buttons_in_sight(self) -> None:
+        """On a telephone no button is beside the screen, nor in what must be pushed sideways."""
+        size = self.page.viewport_size
+        self.page.set_viewport_size({"width": 390, "height": 844})
+        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+        assert self.page.evaluate(_OUT_OF_SIGHT) == []
+        if size:
+            self.page.set_viewport_size(size)
 
     def require_no_overflow(self) -> None:
         """Nothing is wider than the screen."""

@@ -7,8 +7,11 @@ import { refresh } from "./times.js";
 const failure = document.getElementById("failure");
 const fresh = document.getElementById("fresh");
 
+// The API's names of what the form calls otherwise.
+const inWords = (text) => text.replace(/^redirectUris(?:\[(\d+)\])?:?/i, (_, at) => (at === undefined ? "“Comes back to”" : `“Comes back to”, line ${Number(at) + 1},`));
+
 function fail(error) {
-  failure.textContent = error.message;
+  failure.textContent = inWords(error.message);
   failure.hidden = false;
   failure.scrollIntoView({ block: "center" });
 }
@@ -44,6 +47,7 @@ document.addEventListener("click", ({ target }) => {
   if (button?.dataset.opens) document.getElementById(button.dataset.opens).showModal();
   const does = BUTTONS[button?.dataset.does];
   if (!does) return;
+  button.closest("dialog")?.close();
   failure.hidden = true;
   does(button.dataset).catch(fail);
 });

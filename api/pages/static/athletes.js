@@ -17,7 +17,10 @@ async function run(method, path) {
 }
 
 document.addEventListener("click", ({ target }) => {
-  const { accepts, leaves } = target.closest("button")?.dataset ?? {};
+  const button = target.closest("button");
+  const { accepts, leaves, opens } = button?.dataset ?? {};
+  if (opens) document.getElementById(opens).showModal();
+  if (leaves) button.closest("dialog")?.close();
   if (accepts) run("POST", `/api/athletes/${accepts}/accept`);
   if (leaves) run("DELETE", `/api/athletes/${leaves}`);
 });

@@ -1,6 +1,6 @@
 // The power curve of the ride as a line, over the season's as an area, with records as dots.
 
-import { get } from "./api.js";
+import { get, ofWhom } from "./api.js";
 import { failed, fitted, make, svg } from "./dom.js";
 import { effort, number } from "./formats.js";
 import { effortLabels, grid } from "./grid.js";
@@ -56,7 +56,7 @@ function draw(width, ride, season, records) {
 // A record names its ride, and leads there.
 function dot(record, cx, cy) {
   const text = `Record over ${effort(record.duration)}: ${number(record.value)} W, ${dayWithYear(new Date(record.startedAt))}`;
-  return svg("a", { href: `/rides/${record.workoutId}`, "aria-label": text }, svg("title", {}, text), svg("circle", { class: "record", cx, cy, r: 4 }));
+  return svg("a", { href: ofWhom(`/rides/${record.workoutId}`), "aria-label": text }, svg("title", {}, text), svg("circle", { class: "record", cx, cy, r: 4 }));
 }
 
 const legend = () => make("p", { class: "legend quiet" },

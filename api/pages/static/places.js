@@ -8,6 +8,7 @@ const places = JSON.parse(section.dataset.places);
 
 const attempt = (action) => async (event) => {
   event.preventDefault();
+  event.currentTarget.closest("dialog")?.close();
   failure.hidden = true;
   try {
     await action(event.currentTarget ?? event.target);

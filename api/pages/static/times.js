@@ -52,6 +52,7 @@ const WRITERS = {
   dated: calendarDate,
   calendar: calendarDay,
   date: longDate,
+  exact: (moment) => (isoDay.format(moment) === isoDay.format(new Date()) ? exactClock(moment) : `${shortDay(moment)}, ${exactClock(moment)}`),
   full: (moment) => `${longDate(moment)}, ${clock(moment)}${zoneNote(moment)}`,
 };
 
@@ -62,7 +63,7 @@ function zoneNote(moment) {
   return riderZone && at(zone) === at(browserZone) ? "" : ` (${zone.split("/").pop().replaceAll("_", " ")})`;
 }
 
-// Every <time data-as="day|date|full|dated|calendar|month"> below an element.
+// Every <time data-as="day|date|full|exact|dated|calendar|month"> below an element.
 export function writeTimes(root) {
   for (const element of root.querySelectorAll("time[data-as]")) {
     const moment = new Date(element.dateTime);

@@ -173,6 +173,17 @@ def test_a_request_of_very_many_parameters_is_told_on_a_page(visitor: Browser, a
     assert "over 100 parameters" in answer.text
 
 
+@pytest.mark.parametrize("kind", [None, "token", "None"])
+def test_what_asks_for_no_code_is_told_so_in_a_sentence(
+    visitor: Browser, app: App, kind: str | None
+) -> None:
+    newcomer(visitor)
+    answer = visitor.get(Ask(app).path(response_type=kind))
+    answered = parameters_of(answer.headers["location"])
+    assert answered["error_description"] == "The 'response_type' must be 'code'."
+    assert "must be &#39;code&#39;." in visitor.get("/oauth/authorize").text
+
+
 def test_nothing_of_a_request_may_be_there_twice(visitor: Browser, app: App) -> None:
     newcomer(visitor)
     twice = visitor.get(f"{Ask(app).path()}&redirect_uri=https%3A%2F%2Fevil.example%2F")

@@ -79,6 +79,26 @@ def test_an_app_with_a_secret_shows_it_in_either_way(visitor: Browser, session: 
     refused(public.refresh(posted.json()["refresh_token"]), "invalid_client", 401)
 
 
+def test_a_refusal_says_what_is_missing(
+    visitor: Browser, app: App, session: LoggedIn, service: str
+) -> None:
+    confidential = registered(session, confidential=True)
+    for client, said in (
+        (App(service, confidential.id, "x" * 43), "secret is wrong, or none was sent"),
+        (App(service, confidential.id, None), "secret is wrong, or none was sent"),
+        (App(service, app.id, "x" * 43), "has no secret"),
+        (App(service, str(uuid4()), None), "No app has this 'client_id'"),
+    ):
+        for answer in (client.refresh("x"), client.post("/oauth/revoke", token="x")):
+            assert said in answer.json()["error_description"]
+    newcomer(visitor)
+    ask = Ask(app)
+    code = ask.code(visitor)
+    for verifier, said in (("", "Missing 'code_verifier'"), ("x" * 43, "is not the one")):
+        refusal = ask.exchange(code, code_verifier=verifier).json()
+        assert said in refusal["error_description"]
+
+
 @pytest.mark.parametrize(
     "authorization", ["Basic", "Basic !", "Basic /w==", "Basic eA==", "Bearer x", "é"]
 )

@@ -45,6 +45,7 @@ QUERIES = {"remove_telemetry": {"from": "2024-01-01"}}
 NEEDS_SESSION = {"log_out", "change_password", "delete_account"}
 # What a token of an app does not open, though it has the scope: it is not of the app's own user.
 NOT_FOR_APPS = {"list_athletes"}
+BEARER = 'Bearer realm="bike-power-tracker"'
 # Operations that need no key.
 OPEN = {"GET /health", "GET /health/live", "GET /health/ready"}
 OPEN |= {"POST /api/sessions", "POST /api/users", "GET /api/sign-in"}
@@ -199,7 +200,8 @@ def test_nothing_opens_without_a_key_that_opens(
     for wrong, headers in closed_keys.items():
         response = call(service, operation, places, **headers)
         problem_of(response, 401)
-        assert response.headers["www-authenticate"] == 'Bearer realm="bike-power-tracker"'
+        asked = BEARER if wrong == "none" else f'{BEARER}, error="invalid_token"'
+        assert response.headers["www-authenticate"] == asked
         if wrong != "none":
             answers.add(response.content)
     assert len(answers) == 1  # which of them it is, is nobody's business
@@ -289,9 +291,12 @@ def test_a_key_that_lacks_the_scope_is_403(
     places = places_of(rider)
     others = [scope for scope in SCOPES if scope not in operation.scopes]
     key, before = make_api_key(rider.account.user_id, others), everything_of(rider, places)
-    problem = problem_of(call(service, operation, places, **{"X-API-Key": key}), 403)
+    response = call(service, operation, places, **{"X-API-Key": key})
+    problem = problem_of(response, 403)
     assert everything_of(rider, places) == before
     assert f"`{operation.scope}`" in problem["detail"]
+    asked = f'{BEARER}, error="insufficient_scope", scope="{operation.scope}"'
+    assert response.headers["www-authenticate"] == asked
 
 
 @every_guarded
@@ -574,7 +579,7 @@ def test_every_use_of_a_wrong_key_costs_one_look_up_and_gets_one_answer(
             return found
 
     found = asyncio.run(look_ups_and_answers())
-    assert set(found) == {(1, "the API key is malformed, unknown, revoked or expired")}
+    assert set(found) == {(1, "the key or token is malformed, unknown, revoked or expired")}
     assert len(found) == 3 * len(wrong)
 
 

@@ -12,6 +12,14 @@ from tests.api.serving import serving
 from tests.api.sessions import PASSWORD, register
 from tests.conftest import Rider
 
+OF_OTHERS = (
+    "https://evil.example/",
+    "//evil.example/",
+    "/\\evil.example",
+    "/\t/evil.example",
+    "javascript:alert(1)",
+)
+
 
 def cookie_of(header: str) -> tuple[str, set[str]]:
     """The name of a Set-Cookie and its attributes."""
@@ -164,6 +172,36 @@ def test_the_form_leads_on_to_a_page_of_ours_alone(visitor: Visitor, wanted: str
     page = visitor.get(f"/sign-in?next={quote(wanted)}")
     assert page.status_code == 200
     assert 'name="next" value="/"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [("/rides?sport=running", "/rides?sport=running"), *((each, "/") for each in OF_OTHERS)],
+)
+def test_a_new_account_and_signing_out_lead_to_a_page_of_ours_alone(
+    visitor: Visitor, wanted: str, shown: str
+) -> None:
+    fields = {"email": f"{token_hex(6)}@example.com", "password": PASSWORD, "next": wanted}
+    assert visitor.submit("/register", fields).headers["location"] == shown
+    assert visitor.get(f"/register?next={quote(wanted)}").headers["location"] == shown
+    assert visitor.submit("/sign-out", {"next": wanted}).headers["location"] == shown
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/register"])
+def test_the_way_between_the_forms_keeps_what_was_wanted(visitor: Visitor, path: str) -> None:
+    other = "/register" if path == "/sign-in" else "/sign-in"
+    page = visitor.get(f"{path}?next={quote('/rides?sport=running&page=2', safe='')}")
+    assert f'href="{other}?next=/rides%3Fsport%3Drunning%26page%3D2"' in page.text
+    assert 'value="/rides?sport=running&amp;page=2"' in page.text
+
+
+@pytest.mark.parametrize("query", ["", "client_id=x", "client_id=%00", "&".join(["a=1"] * 200)])
+def test_what_an_app_asks_wrongly_is_no_matter_before_signing_in(
+    visitor: Visitor, query: str
+) -> None:
+    page = visitor.get(f"/sign-in?next={quote(f'/oauth/authorize?{query}', safe='')}")
+    assert page.status_code == 200
+    assert "To let" not in page.text
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,16 @@ def test_a_browser_gets_errors_as_pages_and_others_as_problems(visitor: Visitor)
     assert visitor.client.put("/sign-in").status_code == 405
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/rides/00000000-0000-4000-8000-000000000000"])
+def test_who_has_signed_in_keeps_the_navigation_where_nothing_is(
+    signed_in: Visitor, path: str
+) -> None:
+    page = signed_in.get(path)
+    assert page.status_code == 404
+    assert 'href="/season"' in page.text
+    assert "Sign out" in page.text
+
+
 def test_the_api_s_answers_keep_their_own_policy(visitor: Visitor) -> None:
     for path in ("/api/workouts", "/openapi.json", "/health/live"):
         answer = visitor.get(path)

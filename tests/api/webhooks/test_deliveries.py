@@ -1,13 +1,19 @@
 """The log of deliveries, and sending again by hand."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
+from shared.connections import Database
 from tests.api.answers import problem_of
 from tests.api.webhooks.conftest import Deliver
 from tests.api.webhooks.rows import get_webhook, make_webhook
 from tests.conftest import Rider
+from tests.worker.waiting import eventually
+from tests.worker.webhooks import receiving
+from tests.worker.webhooks.receiving import TAKING, receiver
+from tests.worker.webhooks.telling import Webhooks
 
 
 def test_a_delivery_says_what_was_sent_and_what_became_of_it(
@@ -95,15 +101,31 @@ def test_one_whose_next_attempt_is_hours_away_is_made_now(rider: Rider, deliver:
     assert (told["attempts"], told["nextAttemptAt"] < "2100") == (0, True)
 
 
-def test_one_that_a_worker_is_sending_stays_with_it(rider: Rider, deliver: Deliver) -> None:
-    """Taken away from that, it would be sent twice at a time."""
+def test_one_that_has_just_failed_is_sent_at_once(rider: Rider, database: Database) -> None:
+    """However long its next attempt would wait for."""
+    webhooks = Webhooks(database)
+    with receiver(receiving.status(500)) as found:
+        webhook = webhooks.add(rider.account.user_id, found.url)
+        delivery = webhooks.tell(webhook, uuid4())
+        eventually(lambda: webhooks.delivery(delivery)["problem"] is not None)
+        webhooks.run(
+            "UPDATE webhook_deliveries SET due_at = '2100-01-01' WHERE id = %s", [delivery]
+        )
+        found.answer = TAKING
+        place = f"/api/webhooks/{webhook}/deliveries/{delivery}/redeliver"
+        assert rider.client.post(place).status_code == 202
+        eventually(lambda: webhooks.delivery(delivery)["status"] == "delivered")
+    assert len({each.id for each in found.received}) == 1
+
+
+def test_one_that_a_worker_may_be_sending_is_sent_again(rider: Rider, deliver: Deliver) -> None:
+    """A receiver may get it twice, as any message."""
     webhook_id = make_webhook(rider)["webhook"]["id"]
     due = "2100-01-01T00:00:00Z"
-    now = datetime.now(UTC)
-    delivery = deliver(webhook_id, "waiting", due_at=due, tried_at=now, attempts=2)
+    delivery = deliver(webhook_id, "waiting", due_at=due, tried_at=datetime.now(UTC), attempts=2)
     again = rider.client.post(f"/api/webhooks/{webhook_id}/deliveries/{delivery}/redeliver")
     told = again.json()["delivery"]
-    assert (told["attempts"], told["nextAttemptAt"]) == (2, due)
+    assert (told["attempts"], told["nextAttemptAt"] < "2100") == (0, True)
 
 
 def test_nothing_is_made_again_for_a_webhook_that_is_disabled(
@@ -113,7 +135,8 @@ def test_nothing_is_made_again_for_a_webhook_that_is_disabled(
     delivery = deliver(webhook_id, "failed")
     rider.client.patch(f"/api/webhooks/{webhook_id}", json={"enabled": False})
     again = rider.client.post(f"/api/webhooks/{webhook_id}/deliveries/{delivery}/redeliver")
-    assert "enable it first" in problem_of(again, 409)["detail"]
+    problem = problem_of(again, 409)
+    assert (problem["type"], "enable it first" in problem["detail"]) == ("/problems/conflict", True)
     assert get_webhook(rider, webhook_id)["lastDelivery"]["status"] == "failed"
 
 

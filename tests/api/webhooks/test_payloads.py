@@ -3,8 +3,13 @@
 from typing import Any
 
 import msgspec
+from openapi_schema_validator import OAS31Validator
 
+from api.app import SUBJECTS
+from api.web.body import JSON
+from api.web.openapi import document
 from shared.connections import Database
+from shared.webhooks import EVENTS
 from tests.api.answers import T0
 from tests.api.files.ride_files import ended, fit, gpx, imported, post
 from tests.conftest import Rider
@@ -13,17 +18,26 @@ from tests.worker.webhooks.receiving import Receiver, receiver
 from tests.worker.webhooks.telling import Webhooks
 
 LATER = T0 + 36_000_000
+DOCUMENT = document(SUBJECTS, "1")
+
+
+def test_the_document_has_a_message_of_each_event() -> None:
+    assert tuple(DOCUMENT["webhooks"]) == EVENTS
 
 
 def _told(found: Receiver, event: str, number: int = 1) -> Any:
     """The data of the newest message about that, once there are so many."""
 
-    def data() -> list[Any]:
+    def told() -> list[Any]:
         messages = [msgspec.json.decode(each.body) for each in found.received]
-        return [each["data"] for each in messages if each["type"] == event]
+        return [each for each in messages if each["type"] == event]
 
-    eventually(lambda: len(data()) >= number)
-    return data()[-1]
+    eventually(lambda: len(told()) >= number)
+    content = DOCUMENT["webhooks"][event]["post"]["requestBody"]["content"][JSON]
+    whole = {**content["schema"], "components": DOCUMENT["components"]}
+    errors = [error.message for error in OAS31Validator(whole).iter_errors(told()[-1])]
+    assert errors == []
+    return told()[-1]["data"]
 
 
 def test_a_completed_ride_is_told_as_it_is_answered(rider: Rider, database: Database) -> None:

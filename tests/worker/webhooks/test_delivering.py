@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
 from uuid import UUID, uuid4
@@ -354,6 +354,18 @@ def test_two_workers_do_not_deliver_the_same_twice(
     for ride in range(5):  # in order, each
         own = [number for number in numbers if number % 5 == ride]
         assert own == sorted(own)
+
+
+def test_what_is_sent_again_by_hand_meanwhile_is_given_back_with_no_fewer_attempts_than_none(
+    workouts: Workouts, webhooks: Webhooks, delivering: Delivering
+) -> None:
+    with receiver(hanging) as found, delivering(attempt=60, ending=0.1):
+        delivery = webhooks.tell(webhooks.add(workouts.user_id, found.url), RIDE)
+        eventually(lambda: len(found.received) == 1)
+        webhooks.run("UPDATE webhook_deliveries SET attempts = 0, first_tried_at = NULL")
+    row = webhooks.delivery(delivery)
+    assert (row["status"], row["attempts"]) == ("waiting", 0)
+    assert row["due_at"] < row["tried_at"] + timedelta(minutes=1)
 
 
 def test_a_worker_that_stops_gives_back_what_is_under_way(
