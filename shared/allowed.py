@@ -4,10 +4,13 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+# A name that is seen whole: what is not seen could make it look like another one.
+_UNSEEN: Final = "\x00-\x1f\x7f-\x9f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+SEEN: Final = rf"^[^\s\u200d{_UNSEEN}][^{_UNSEEN}]*$(?!\n)"
 # What the patterns of our types mean. A test sees that none is missing.
 PATTERNS: Final = {
     "^[^\x00]*$": "without NUL characters",
-    "^[^\x00-\x1f]*$": "without control characters",
+    SEEN: "without characters that are not seen, and begin with no space",
     r"^[A-Za-z0-9_-]+$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     r"^[A-Za-z0-9_-]*$(?!\n)": "of the letters A to Z, digits, `-` and `_`",
     "^[0-9a-f]{64}$(?!\\n)": "of 64 hexadecimal digits, a to f in lower case",

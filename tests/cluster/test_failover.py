@@ -140,7 +140,8 @@ def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(
             cluster.move_slot_of(samples_key(UUID(ride["id"])))
         riding.await_progress()
     riding.end()
-    assert [str(each) for each in riding.troubles if "may have lost" not in str(each)] == []
+    others = [str(each) for each in riding.troubles if "may have lost" not in str(each)]
+    assert [each for each in others if not each.startswith("503")] == []
 
 
 def test_a_primary_that_sentinels_replace_under_load_costs_no_sample(
