@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -47,6 +48,7 @@ class DeliveryRow:
     """A delivery, and its payload as people read it; ``is_cut``: its end is left out.
 
     ``is_behind``: it waits for an earlier one of the same ride or file, whenever it is due.
+    ``is_due``: the time of its next attempt has come.
     ``has_ride``: it is about a ride that is there still.
     """
 
@@ -56,6 +58,7 @@ class DeliveryRow:
     payload: str
     is_cut: bool
     is_behind: bool
+    is_due: bool
     has_ride: bool
 
 
@@ -135,6 +138,7 @@ def _delivery_row(delivery: Delivery, is_behind: bool, has_ride: bool) -> Delive
         text[:_MOST_SHOWN],
         len(text) > _MOST_SHOWN,
         is_behind,
+        delivery.next_attempt_at is not None and delivery.next_attempt_at <= datetime.now(UTC),
         has_ride,
     )
 
