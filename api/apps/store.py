@@ -136,6 +136,26 @@ async def find_own_app(connection: BoundedConnection, user_id: UUID, app_id: UUI
     return await connection.row(App, QUERIES["get_own_app"], id=app_id, user_id=user_id)
 
 
+async def change_app(
+    connection: BoundedConnection,
+    user_id: UUID,
+    app_id: UUID,
+    name: str | None,
+    redirect_uris: Sequence[str] | None,
+) -> App | None:
+    """The app after a change of what is not None; None if the user has no such one."""
+    change = {"name": name, "redirect_uris": redirect_uris and list(redirect_uris)}
+    return await connection.row(App, QUERIES["change_app"], id=app_id, user_id=user_id, **change)
+
+
+async def rotate_secret(
+    connection: BoundedConnection, user_id: UUID, app_id: UUID, secret_hash: bytes
+) -> App | None:
+    """The app, which has another secret; None if the user has no such one with a secret."""
+    new = {"id": app_id, "user_id": user_id, "secret_hash": secret_hash}
+    return await connection.row(App, QUERIES["rotate_app_secret"], **new)
+
+
 async def count_apps(connection: BoundedConnection, user_id: UUID) -> int:
     """How many apps a user has registered."""
     counted = await connection.row(_Count, QUERIES["count_apps"], user_id=user_id)

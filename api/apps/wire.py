@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.web.routing import Scope
 from shared.moments import Instant
@@ -21,6 +21,7 @@ AppName = Annotated[
     ),
 ]
 RedirectUri = Annotated[str, Meta(min_length=1, max_length=LONGEST_REDIRECT)]
+RedirectUris = Annotated[list[RedirectUri], Meta(min_length=1, max_length=MOST_REDIRECTS)]
 # What an app may ask for, in the order in which riders read it. `admin` is not for apps.
 SCOPES: Final = ("upload", "read")
 
@@ -34,8 +35,15 @@ class CreateApp(Struct, rename="camel"):
     """
 
     name: AppName
-    redirect_uris: Annotated[list[RedirectUri], Meta(min_length=1, max_length=MOST_REDIRECTS)]
+    redirect_uris: RedirectUris
     confidential: bool = False
+
+
+class ChangeApp(Struct, rename="camel"):
+    """What is left out stays as it is."""
+
+    name: AppName | UnsetType = UNSET
+    redirect_uris: RedirectUris | UnsetType = UNSET
 
 
 class App(Struct, rename="camel"):
@@ -48,6 +56,13 @@ class App(Struct, rename="camel"):
     created_at: Instant
 
 
+class AppChange(Struct):
+    """An app as it is after the change."""
+
+    app: App
+    success: bool = True
+
+
 class AppList(Struct):
     """The apps that the caller has registered, newest first."""
 
@@ -55,7 +70,7 @@ class AppList(Struct):
 
 
 class FreshApp(Struct, rename="camel"):
-    """A new app. `clientSecret`, of a confidential one, is shown this once."""
+    """An app, and its new `clientSecret`, if it is confidential: that is shown this once."""
 
     app: App
     client_secret: str | None = None

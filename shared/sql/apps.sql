@@ -26,6 +26,20 @@ SELECT id, name, redirect_uris, secret_hash IS NOT NULL AS confidential, created
 FROM apps
 WHERE id = %(id)s AND user_id = %(user_id)s
 
+-- name: change_app
+-- What is null stays as it is. Codes and tokens that were given stay, too.
+UPDATE apps SET
+    name = coalesce(%(name)s, name),
+    redirect_uris = coalesce(%(redirect_uris)s::text[], redirect_uris)
+WHERE id = %(id)s AND user_id = %(user_id)s
+RETURNING id, name, redirect_uris, secret_hash IS NOT NULL AS confidential, created_at
+
+-- name: rotate_app_secret
+-- A new secret of an app that has one; the old one ends at once.
+UPDATE apps SET secret_hash = %(secret_hash)s
+WHERE id = %(id)s AND user_id = %(user_id)s AND secret_hash IS NOT NULL
+RETURNING id, name, redirect_uris, true AS confidential, created_at
+
 -- name: delete_app
 -- Delete one of a user's apps, and with it all that it was let in by.
 DELETE FROM apps WHERE id = %(id)s AND user_id = %(user_id)s

@@ -145,6 +145,12 @@ REQUESTS: Final = (
         json={"name": "a" * 100, "redirectUris": [f"https://a.example/{'x' * 400}"] * 10},
     ),
     Heavy("GET", "/api/apps"),
+    Heavy(
+        "PATCH",
+        "/api/apps/{app}",
+        json={"redirectUris": [f"https://a.example/{'x' * 400}"] * 10},
+    ),
+    Heavy("POST", "/api/apps/{app}/rotate"),
     Heavy("DELETE", "/api/apps/{app}"),
     Heavy("GET", "/api/connections"),
     Heavy("DELETE", "/api/connections/{app}"),

@@ -1,6 +1,7 @@
 """Apps that riders register, and the metadata by which clients find everything."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from authlib.oauth2 import rfc8414, rfc9207
@@ -13,7 +14,7 @@ from shared.redirects import redirect_fault
 from shared.settings import Settings
 from tests.api.answers import problem_of
 from tests.api.apps.conftest import MakeSession
-from tests.api.apps.flows import REDIRECT, Browser, LetIn, let_in, registered
+from tests.api.apps.flows import REDIRECT, App, Browser, LetIn, let_in, registered
 from tests.api.sessions import LoggedIn
 
 
@@ -31,6 +32,37 @@ def test_an_app_is_registered_listed_and_deleted(session: LoggedIn) -> None:
     assert session.call("DELETE", f"/api/apps/{app.id}").status_code == 200
     assert session.call("GET", "/api/apps").json() == {"apps": []}
     problem_of(session.call("DELETE", f"/api/apps/{app.id}"), 404)
+
+
+def test_a_mistyped_address_is_mended_and_no_rider_is_lost(
+    visitor: Browser, session: LoggedIn, make_session: MakeSession
+) -> None:
+    let = let_in(visitor, registered(session))
+    place, uris = f"/api/apps/{let.app.id}", ["https://poster.example/back"]
+    changed = session.call("PATCH", place, redirectUris=uris).json()["app"]
+    assert (changed["redirectUris"], changed["name"]) == (uris, "Ride Poster")
+    assert session.call("PATCH", place, name="Poster").json()["app"]["redirectUris"] == uris
+    assert session.call("GET", "/api/apps").json()["apps"][0]["name"] == "Poster"
+    assert let.app.refresh(let.refresh).status_code == 200
+    wrongs: list[dict[str, Any]] = [{"redirectUris": ["http://a.example/"]}, {"redirectUris": []}]
+    for wrong in (*wrongs, {"name": ""}, {"name": None}):
+        problem_of(session.call("PATCH", place, **wrong), 422)
+    problem_of(make_session().call("PATCH", place, name="theirs"), 404)
+
+
+def test_a_leaked_secret_is_replaced_and_no_rider_is_lost(
+    visitor: Browser, session: LoggedIn, make_session: MakeSession
+) -> None:
+    let = let_in(visitor, registered(session, confidential=True))
+    place = f"/api/apps/{let.app.id}/rotate"
+    problem_of(make_session().call("POST", place), 404)
+    rotated = session.call("POST", place)
+    assert rotated.status_code == 201
+    assert rotated.headers["cache-control"] == "private, no-store"
+    assert let.app.refresh(let.refresh).json()["error"] == "invalid_client"
+    renewed = App(let.app.service, let.app.id, rotated.json()["clientSecret"])
+    assert renewed.refresh(let.refresh).status_code == 200
+    problem_of(session.call("POST", f"/api/apps/{registered(session).id}/rotate"), 409)
 
 
 def test_of_a_secret_the_hash_alone_is_stored(session: LoggedIn, database: Database) -> None:

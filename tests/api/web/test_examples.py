@@ -164,7 +164,9 @@ def connect_app(day: Day) -> None:
         browser.client.cookies.set("session", key)
         ask = Ask(app, redirect=made["app"]["redirectUris"][0])
         assert ask.exchange(ask.code(browser)).status_code == 200
-    for name in ("list_apps", "list_connections", "end_connection", "delete_app"):
+    for name in ("list_apps", "update_app", "rotate_app_secret"):
+        day.call(name)
+    for name in ("list_connections", "end_connection", "delete_app"):
         day.call(name)
 
 
