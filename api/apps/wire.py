@@ -6,17 +6,17 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.web.routing import Scope
+from shared.allowed import SEEN
 from shared.moments import Instant
 from shared.redirects import LONGEST_REDIRECT, MOST_REDIRECTS
 
 # What riders are shown must not look like another name: nothing in it is unseen or turns the text.
-_UNSEEN: Final = "\x00-\x1f\x7f-\x9f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 AppName = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=100,
-        pattern=rf"^[^\s\u200d{_UNSEEN}][^{_UNSEEN}]*$(?!\n)",
+        pattern=SEEN,
         description="Begins with no space, and has nothing in it that is not seen",
     ),
 ]

@@ -61,6 +61,12 @@ MAKING = {
         {"hideMetres": 501},
         "SELECT FROM shares" + BY_USER,
     ),
+    "share_with": Making(
+        "/api/shares",
+        {"email": "coach@example.com"},
+        {"email": "other@example.com"},
+        "SELECT FROM athlete_shares" + BY_USER,
+    ),
     "create_webhook": Making(
         "/api/webhooks",
         {"url": "https://receiver.example/", "events": ["record.set"]},
