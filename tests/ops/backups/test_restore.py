@@ -304,9 +304,10 @@ def test_a_dump_that_lies_about_what_it_does_runs_no_program(
 def test_rows_that_are_not_those_of_the_manifest_change_nothing(own_settings: Settings) -> None:
     files, before = back_up_of(own_settings), state(own_settings)
     tables = json.loads(files[MANIFEST])["tables"]
-    assert tables["users"]["rows"] == 1
+    rows = tables["users"]["rows"]
+    assert rows > 0
     tables["users"]["checksum"] = "1"
-    with pytest.raises(ProcessFailed, match=r"nothing was changed.*users: 1 rows"):
+    with pytest.raises(ProcessFailed, match=rf"nothing was changed.*users: {rows} rows"):
         restore(
             own_settings.database_url,
             own_settings.redis_url,

@@ -65,6 +65,10 @@ class Processes:
         return Path(command.decode()).parents[2].name
 
 
+# One machine, one upgrade after the other.
+pytestmark = pytest.mark.xdist_group("upgrade")
+
+
 @pytest.fixture(scope="module")
 def machine(urls: Mapping[str, str]) -> Iterator[tuple[Layout, Processes]]:
     """The first version, installed and running, on a database of its own."""
