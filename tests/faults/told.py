@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.connections import DatabaseConnection
-from shared.webhooks import EVENTS, make_secret
+from shared.webhooks import EVENTS, make_secret, sign
 from tests.conftest import Rider
 from tests.faults.history import History
 from tests.faults.system import System
@@ -115,7 +115,6 @@ def _subject_of(each: Received) -> str:
 
 
 def _is_signed(each: Received, secret: str) -> bool:
-    try:
-        return each.is_signed_by(secret)
-    except Exception:
-        return False
+    """By our own signature: a library takes none that is older than five minutes."""
+    expected = sign(secret, each.id, int(each.headers["webhook-timestamp"]), each.body)
+    return each.headers["webhook-signature"] == expected

@@ -120,4 +120,6 @@ def _read(connection: socket.socket) -> Received | None:
     while text := stream.readline().decode().strip():
         name, _, value = text.partition(":")
         headers[name.lower()] = value.strip()
-    return Received(line, headers, stream.read(int(headers.get("content-length", 0))))
+    length = int(headers.get("content-length", 0))
+    body = stream.read(length)
+    return Received(line, headers, body) if len(body) == length else None  # its sender has died
