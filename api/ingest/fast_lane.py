@@ -19,10 +19,10 @@ from msgspec import Struct
 
 from api.identity.auth import Caller, key_in
 from api.ingest.batch import NDJSON, Limits, PackedBatch
+from api.ingest.node_writer import NotRight, Place, place_of
 from api.ingest.parsing import read_fast
 from api.ingest.receipts import Receipt
 from api.ingest.state import IngestState
-from api.ingest.stream_writer import NotRight, Place, place_of
 from api.ingest.table import Rows
 from api.web.body import JSON
 from api.web.cache import Entry

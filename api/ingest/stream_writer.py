@@ -16,7 +16,6 @@ from api.ingest.node_writer import (
     Append,
     Held,
     NodeWriter,
-    NotRight,
     Place,
     Settle,
     place_of,
@@ -40,8 +39,6 @@ from shared.redis_keys import (
     asked_key,
     sealed_key,
 )
-
-__all__ = ["NotRight", "Place", "Settle", "StreamWriter", "place_of", "settle"]
 
 _LATE_AFTER: Final = 1000  # ms from the first late sample of a ride to its fold
 

@@ -20,11 +20,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from api.identity.auth import Caller
 from api.ingest.batch import NDJSON, Batch, Limits, PackedBatch, Sample
 from api.ingest.fast_lane import MOST_PARSED_AT_ONCE, FastLane
+from api.ingest.node_writer import settle
 from api.ingest.parsing import pack_batch
 from api.ingest.receipts import Receipt, receipt_of
 from api.ingest.sockets import SocketPlace
 from api.ingest.state import IngestRequest, IngestState
-from api.ingest.stream_writer import settle
 from api.ingest.unknown import unknown_names
 from api.web.body import JSON, content_type, read_body
 from api.web.cors import require_origin

@@ -101,9 +101,9 @@ class WaitingBytes:
                 pipe.eval(_NOTE, 1, waiting_key(user_id), *streams)
                 pipe.expire(waiting_key(user_id), WAITING_KEPT_FOR)
             replies: list[Any] = await pipe.execute() if due else []
-        for (user_id, streams), found in zip(due.items(), replies[::2], strict=True):
-            total = await _measure(redis, user_id, found)
-            self._note(user_id, total, sizes[user_id], streams)
+        totals = await _measure(redis, dict(zip(due, replies[::2], strict=True)))
+        for user_id, streams in due.items():
+            self._note(user_id, totals[user_id], sizes[user_id], streams)
         near = [user_id for user_id in due if 2 * self._used(user_id.int) >= self._share]
         if len(self._added) > _MOST_USERS:
             self._forget_idle()
@@ -135,31 +135,39 @@ class WaitingBytes:
         return self._measured.get(user, 0) + here
 
 
-async def _measure(redis: AsyncRedis, user_id: UUID, streams: list[bytes]) -> int:
-    """The bytes of all streams, each of which may be at another node; forget those that are gone.
+async def _measure(redis: AsyncRedis, streams: dict[UUID, list[bytes]]) -> dict[UUID, int]:
+    """The bytes of all streams of each user, all asked for at once; forget those that are gone.
 
-    Every entry is looked at: by default Redis would take the first few for an example of all.
+    In a cluster each may be at another node. Every entry is looked at: by default Redis would take
+    the first few for an example of all.
     """
+    each = [(user_id, stream) for user_id, found in streams.items() for stream in found]
     async with redis.pipeline(transaction=False) as pipe:
-        for stream in streams:
+        for _, stream in each:
             pipe.memory_usage(stream, samples=0)
-        sizes = await pipe.execute() if streams else []
-    gone = [each for each, size in zip(streams, sizes, strict=True) if not size]
-    if gone:
-        await redis.srem(waiting_key(user_id), *gone)
-        await _note_again(redis, user_id, gone)
-    return sum(filter(None, sizes))
+        sizes = await pipe.execute() if each else []
+    totals = dict.fromkeys(streams, 0)
+    for (user_id, _), size in zip(each, sizes, strict=True):
+        totals[user_id] += size or 0
+    await _forget(redis, [one for one, size in zip(each, sizes, strict=True) if not size])
+    return totals
 
 
-async def _note_again(redis: AsyncRedis, user_id: UUID, streams: list[bytes]) -> None:
-    """Those of the streams that a batch has come for since they were forgotten."""
+async def _forget(redis: AsyncRedis, gone: list[tuple[UUID, bytes]]) -> None:
+    """Forget streams of users, and note again those that a batch has come for meanwhile."""
+    if not gone:
+        return
     async with redis.pipeline(transaction=False) as pipe:
-        for stream in streams:
+        for user_id, stream in gone:
+            pipe.srem(waiting_key(user_id), stream)
+        await pipe.execute()
+    async with redis.pipeline(transaction=False) as pipe:
+        for _, stream in gone:
             pipe.exists(stream)
         there = await pipe.execute()
-    back = [stream for stream, is_there in zip(streams, there, strict=True) if is_there]
-    if back:
-        await redis.eval(_NOTE, 1, waiting_key(user_id), *back)
+    for (user_id, stream), is_there in zip(gone, there, strict=True):
+        if is_there:
+            await redis.eval(_NOTE, 1, waiting_key(user_id), stream)
 
 
 async def keep_shares(waiting: WaitingBytes, redis: AsyncRedis, database: AsyncDatabase) -> None:

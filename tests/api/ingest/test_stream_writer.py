@@ -14,8 +14,9 @@ from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.batch import Limits
 from api.ingest.epochs import Epochs
+from api.ingest.node_writer import NotRight, place_of
 from api.ingest.parsing import read_fast
-from api.ingest.stream_writer import NotRight, StreamWriter, place_of
+from api.ingest.stream_writer import StreamWriter
 from api.ingest.table import Rows
 from api.web.body import JSON
 from api.web.problems import NotFound
