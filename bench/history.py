@@ -32,7 +32,7 @@ _RIDE: Final = 3600  # seconds
 _USER: Final = UUID(int=0)
 _SCRIPT: Final = Path(__file__).with_suffix(".sql")
 _TABLES: Final = {"workouts", "workout_curves", "workout_bests", "sport_records"}
-_FEW: Final = 10 * PAGE  # rows that may be sorted for a page
+_FEW: Final = 5 * PAGE  # rows that may be sorted for a page
 _SEASON: Final = load_queries("season")
 
 
