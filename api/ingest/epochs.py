@@ -57,10 +57,11 @@ class Epochs:
     def tell(self, run: bytes, secret: Any, server: str = "") -> str:
         """The epoch of what a connection to the run does once it has read the key.
 
-        Where there is no key, as in a Redis that is full, one that nobody is told twice: by the
-        next answer there is another, and what this one says is stored is sent again.
+        Where there is no key of this run, as in a Redis that is full, or that has become the
+        replica of another one, it is an epoch that nobody is told twice: by the next answer there
+        is another, and what this one says is stored is sent again.
         """
-        if not isinstance(secret, bytes):
+        if not is_of(run, secret):
             return self.once()
         if self._known.get(server) != run + secret:
             self._known[server] = run + secret
@@ -85,6 +86,11 @@ class Epochs:
     def _sum_up(self) -> None:
         # By what they are, not by their names: processes may know a server by different ones.
         self._told = _digest(b"".join(sorted(self._known.values())))
+
+
+def is_of(run: bytes, secret: Any) -> bool:
+    """Whether what was read in place of a key is the key of this run."""
+    return isinstance(secret, bytes) and secret.startswith(run)
 
 
 def _digest(text: bytes) -> str:

@@ -13,9 +13,10 @@ import hiredis
 import redis
 from msgspec import Struct
 
-from api.ingest.epochs import Command, Epochs
+from api.ingest.epochs import Command, Epochs, is_of
 from api.ingest.parsing import pack_all
 from api.ingest.redis_pipe import RedisPipe
+from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.ingest.table import Rows
 from api.web.problems import NotFound
 from shared.connections import AsyncRedis, primary_of
@@ -134,6 +135,7 @@ class NodeWriter:
         self._redirect = redirect
         self._pending: deque[Append] = deque()
         self._looks: list[asyncio.Future[str]] = []
+        self._time_limit = time_limit
         self._pipe = RedisPipe(client, time_limit)
         self._is_busy = False
         self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
@@ -151,6 +153,32 @@ class NodeWriter:
         if not self._is_busy:
             asyncio.get_running_loop().call_soon(self._flush)
         return told
+
+    async def read(self, stream: str) -> tuple[Waiting, str]:
+        """What waits in a stream, and the epoch of the server that has said so.
+
+        Each part is asked for along with the epoch, by one connection. With one of another server,
+        what that one has acknowledged and this one never got would pass for archived.
+
+        Raises redis.RedisError.
+        """
+        await self.look()  # so that there is a key
+        epochs = set[str]()
+
+        async def read_chunk(start: str) -> Any:
+            async with asyncio.timeout(self._time_limit), self._client.pipeline(False) as pipe:
+                pipe.xrange(stream, min=start, count=CHUNK)
+                pipe.get(self.key)
+                pipe.info("server")
+                chunk, secret, told = await pipe.execute()
+            epochs.add(self._epochs.tell(told["run_id"].encode(), secret, self.name))
+            return chunk
+
+        try:
+            waiting = await read_in_chunks(read_chunk)
+        except TimeoutError:
+            raise redis.TimeoutError("Redis does not answer") from None
+        return waiting, epochs.pop() if len(epochs) == 1 else self._epochs.once()
 
     async def follow_primary(self) -> None:
         """Ask sentinels who the primary is, for as long as the process serves, if there are any.
@@ -170,6 +198,7 @@ class NodeWriter:
                 return
             if known not in (None, primary):
                 self._pipe.close()
+                hear(self.look())  # at once, so that it has a key of its own
             known = primary
 
     async def close(self) -> None:
@@ -248,16 +277,17 @@ class NodeWriter:
     ) -> None:
         """Settle a group, at once unless there is more to be done.
 
-        Where there is no key, Redis was emptied. It gets one, and then the batches once more: each
-        counts once, and what was written before may be gone. In a full Redis that is in vain.
+        Where there is no key of the run, Redis was emptied, or is the replica of another one. It
+        gets a key, and then the batches once more: each counts once, and what was written before
+        may be gone. In a full Redis that is in vain, and in a replica.
         """
         if isinstance(replies, Exception):
             self._fail([append for slot in slots for append in slot], looks, replies)
             return
-        secret, *replies = replies[is_again:]
+        claimed, secret, *replies = replies if is_again else [None, *replies]
         failpoint("after-append")
         run = self._epochs.run_of(self._pipe.connection)
-        if secret is None and not is_again:
+        if not (is_again or isinstance(secret, Exception) or is_of(run, secret)):
             group = [append for slot in slots for append in slot]
             self._write(group, looks, self._epochs.claim(run, self.key))
             return
@@ -266,7 +296,8 @@ class NodeWriter:
             settle(look, secret if isinstance(secret, Exception) else epoch)
         outcomes = list(_outcomes(slots, replies))
         others = [each for each in outcomes if each[1] is not None or each[0].finished]
-        if isinstance(secret, Exception) or any(_is_demoted(told) for _, told in others):
+        told_of = (claimed, *(told for _, told in others))
+        if isinstance(secret, Exception) or any(map(_is_demoted, told_of)):
             self._pipe.close()  # it is no primary any more, or has not the key: look who is
         over = {append.place.workout_id for append, told in others if told in _OVER}
         if over:
@@ -378,3 +409,13 @@ def settle(done: asyncio.Future[T], outcome: T | Exception) -> None:
         done.set_exception(outcome)
     else:
         done.set_result(outcome)
+
+
+def hear(look: asyncio.Future[str]) -> None:
+    """Take the outcome of a look that nobody waits for: who sends next is told what is wrong."""
+
+    def take(done: asyncio.Future[str]) -> None:
+        if not done.cancelled():
+            done.exception()
+
+    look.add_done_callback(take)

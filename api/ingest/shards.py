@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import redis
@@ -13,7 +13,17 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError
 
 from api.ingest.epochs import Epochs
-from api.ingest.node_writer import Append, Held, NodeWriter, NoteLate, unavailable
+from api.ingest.node_writer import (
+    ELSEWHERE,
+    Append,
+    Held,
+    NodeWriter,
+    NoteLate,
+    Place,
+    hear,
+    unavailable,
+)
+from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.web.problems import NotFound
 from shared.redis_cluster import AsyncClusterClient
 from shared.redis_keys import BATCH_FIELD, SEALED_COMPLETED, SEALED_DELETED, epoch_key
@@ -62,11 +72,30 @@ class Shards:
 
     async def look_at(self, key: str) -> str:
         """The epoch of what was read before of a key's slot. Raises redis.RedisError."""
+        node = await self._node_of(key)
+        return await node.look() if node else self._epochs.once()
+
+    async def read(self, place: Place) -> tuple[Waiting, str]:
+        """What waits of a ride, and the epoch of the node that has said so.
+
+        Of a slot that is being moved, the driver asks both nodes: then the epoch is one that nobody
+        is told twice. Raises redis.RedisError.
+        """
+        node = await self._node_of(place.sealed)
+        try:
+            if node:
+                return await node.read(place.stream)
+        except (MovedError, *ELSEWHERE):
+            self._learn_soon()
+        read = partial(self._client.xrange, place.stream, count=CHUNK)
+        return await read_in_chunks(read), self._epochs.once()
+
+    async def _node_of(self, key: str) -> NodeWriter | None:
+        """Who has a key, as far as any node says so."""
         slot = key_slot(key.encode())
         if self._by_slot[slot] is None:
             await self._learn_now()
-        node = self._by_slot[slot]
-        return await node.look() if node else self._epochs.once()
+        return self._by_slot[slot]
 
     async def watch(self) -> None:
         """Look who has which slots, for as long as the process serves.
@@ -78,7 +107,7 @@ class Shards:
             await asyncio.sleep(_LOOK_EVERY)
             await self._learn_now()
             for node in self._nodes.values():
-                node.look().add_done_callback(_hear)
+                hear(node.look())
 
     async def close(self) -> None:
         """Close all connections."""
@@ -178,9 +207,10 @@ class Shards:
         for host in hosts:
             self._nodes[host].key = _key_in([(low, high) for low, high, of in ranges if of == host])
         if new:
-            await asyncio.wait(looks := [node.look() for node in new])
+            looks = [node.look() for node in new]
             for look in looks:
-                _hear(look)
+                hear(look)
+            await asyncio.wait(looks)
         for low, high, host in ranges:
             self._by_slot[low : high + 1] = [self._nodes[host]] * (high + 1 - low)
         gone = [self._nodes.pop(host) for host in self._nodes.keys() - hosts]
@@ -206,12 +236,6 @@ class Shards:
             redirect=self.redirect,
         )
         return node
-
-
-def _hear(look: asyncio.Future[str]) -> None:
-    """Whoever sends the next batch is told what is wrong."""
-    if not look.cancelled():
-        look.exception()
 
 
 def _key_in(ranges: Sequence[tuple[int, int]]) -> str:

@@ -22,6 +22,7 @@ from api.ingest.node_writer import (
     settle,
 )
 from api.ingest.shards import Shards
+from api.ingest.stream_reading import Waiting
 from api.ingest.table import Rows
 from shared import tracing
 from shared.connections import AsyncRedis
@@ -101,6 +102,17 @@ class StreamWriter:
         if isinstance(self._writer, Shards):
             return await self._writer.look_at(sealed_key(workout_id))
         return await self._writer.look()
+
+    async def waiting(self, workout_id: UUID) -> tuple[Waiting, str]:
+        """What waits of a ride, and the epoch of the server that has said so.
+
+        As long as that epoch is told, whatever was acknowledged and does not wait is archived.
+        Raises redis.RedisError.
+        """
+        place = place_of(workout_id)
+        if isinstance(self._writer, Shards):
+            return await self._writer.read(place)
+        return await self._writer.read(place.stream)
 
     async def epoch_if_known(self, workout_id: UUID) -> str | None:
         """The same; None while Redis does not answer, for an answer that does not need it."""

@@ -7,21 +7,22 @@ part of four hours at a time, and in a thread.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
 
+from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.web.state import State
 from api.workouts.store import Workout, read_channels
 from shared.connections import AsyncDatabase, AsyncRedis
-from shared.redis_keys import BATCH_FIELD, SEALED_DELETED, samples_key, sealed_key
+from shared.redis_keys import SEALED_DELETED, samples_key, sealed_key
 from shared.samples import archive, stream_codec
 from shared.samples.archive import TIMESTAMP, ArchivedChannel
 from shared.samples.channels import CHANNEL, CHANNEL_NAMES
 from shared.samples.columns import Samples, concatenate, merge
 
-_CHUNK: Final = 1000  # entries a reply
 _COLUMNS: Final = frozenset((TIMESTAMP, *CHANNEL))
 _SAMPLE: Final = 8 * len(_COLUMNS)  # bytes of one that has every channel
 
@@ -129,15 +130,25 @@ async def fetch_from(
     workout: Workout,
     channels: Sequence[str] | None = None,
 ) -> EncodedSamples:
-    """The same, from these servers.
+    """The same, from these servers."""
+    read = partial(client.xrange, samples_key(workout.id), count=CHUNK)
+    return await add_archived(database, workout, await read_in_chunks(read), channels)
 
-    The stream comes first: a fold in between moves samples from it to the archive, so the other
-    way round they would be in neither; this way at worst they are in both.
+
+async def add_archived(
+    database: AsyncDatabase,
+    workout: Workout,
+    waiting: Waiting,
+    channels: Sequence[str] | None = None,
+) -> EncodedSamples:
+    """The samples of a workout of which those that wait have been read.
+
+    They come first: a fold in between moves samples to the archive, so the other way round they
+    would be in neither; this way at worst they are in both.
     """
-    entries, last_entry = await _read_stream(client, samples_key(workout.id))
     named = None if channels is None else [TIMESTAMP, *channels]
     rows = await read_channels(database, workout.id, workout.user_id, named)
-    return EncodedSamples(rows, entries, last_entry)
+    return EncodedSamples(rows, waiting.batches, waiting.last_entry)
 
 
 async def has_waiting(client: AsyncRedis, workout_id: UUID) -> bool:
@@ -154,17 +165,3 @@ async def newest_entry(client: AsyncRedis, workout_id: UUID) -> str | None:
     """The id of the newest batch that waits; None where none does."""
     found: Any = await client.xrevrange(samples_key(workout_id), count=1)
     return found[0][0].decode() if found else None
-
-
-async def _read_stream(client: AsyncRedis, key: str) -> tuple[list[bytes], str | None]:
-    """All entries, and the id of the newest."""
-    entries: list[bytes] = []
-    last, start = None, "-"
-    while True:
-        chunk: Any = await client.xrange(key, min=start, count=_CHUNK)
-        entries += [fields[BATCH_FIELD] for _, fields in chunk]
-        if chunk:
-            last = chunk[-1][0].decode()
-        if len(chunk) < _CHUNK:
-            return entries, last
-        start = f"({last}"

@@ -9,9 +9,15 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import Response
 
 from api.identity.auth import Caller
+from api.ingest.state import IngestRequest
 from api.web.sending import TimedStream
 from api.web.state import Request
-from api.workouts.held_samples import EncodedSamples, fetch_samples, newest_entry
+from api.workouts.held_samples import (
+    EncodedSamples,
+    add_archived,
+    fetch_samples,
+    newest_entry,
+)
 from api.workouts.selection import Selection, View
 from api.workouts.store import Workout
 
@@ -48,16 +54,19 @@ async def open_samples(
     return encoded
 
 
-async def open_times(request: Request[Any], caller: Caller, workout: Workout) -> EncodedSamples:
-    """When there are samples of the ride. A device does not wait for what its rider reads.
+async def open_times(
+    request: IngestRequest, caller: Caller, workout: Workout
+) -> tuple[EncodedSamples, str]:
+    """When there are samples of the ride, and the epoch of those that wait.
 
-    Raises TooManyRequests, ServiceUnavailable.
+    A device does not wait for what its rider reads. Raises TooManyRequests, ServiceUnavailable.
     """
-    answers = request.state["answers"]
-    await answers.begin_read(request.scope, (caller.own_id, "receipts"))
-    encoded = await fetch_samples(request.state, workout, channels=[])
-    answers.take(request.scope, caller.own_id, encoded.packed_size)
-    return encoded
+    state = request.state
+    await state["answers"].begin_read(request.scope, (caller.own_id, "receipts"))
+    waiting, epoch = await state["writer"].waiting(workout.id)
+    encoded = await add_archived(state["database"], workout, waiting, channels=[])
+    state["answers"].take(request.scope, caller.own_id, encoded.packed_size)
+    return encoded, epoch
 
 
 async def version_of(state: Any, workout: Workout) -> tuple[object, ...]:

@@ -63,7 +63,7 @@ async def crop_workout(request: IngestRequest, caller: Caller) -> Response:
     workout = await require_workout(state, workout_id_of(request), caller)
     _require_over(workout)
     require_samples(workout)
-    held = await open_times(request, caller, workout)
+    held, _ = await open_times(request, caller, workout)
     if not await asyncio.to_thread(_ends_within, held, workout, start, end):
         detail = "no sample of the workout lies between `from` and `to`"
         raise Unprocessable(detail, about(detail, "from", "to"))
@@ -98,7 +98,7 @@ async def remove_telemetry(request: IngestRequest, caller: Caller) -> Response:
     what = f"they say which samples to remove; DELETE {_PATH} deletes the whole workout"
     start, end = await _bounds_of(request, caller, query, what)
     workout = await require_workout(state, workout_id_of(request), caller)
-    held = await open_times(request, caller, workout)
+    held, _ = await open_times(request, caller, workout)
     if ends := await asyncio.to_thread(_ends_within, held, workout, start, end):
         range_ = Int8Range(ends[0], ends[1] + 1)
         if not await store.remove_range(state["database"], workout.id, caller.user_id, range_):

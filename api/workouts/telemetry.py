@@ -94,9 +94,7 @@ async def get_receipt(request: IngestRequest, caller: Caller) -> Response:
     """
     query = read_query(request, ReceiptQuery)
     workout = await require_workout(request.state, workout_id_of(request), caller)
-    held = await open_times(request, caller, workout)
-    # After all else: if Redis loses something meanwhile, the receipt is of another epoch.
-    epoch = await request.state["writer"].epoch(workout.id)
+    held, epoch = await open_times(request, caller, workout)
     return json_response(
         await asyncio.to_thread(lambda: holdings(held.decode_times(), query.gap, epoch))
     )

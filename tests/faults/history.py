@@ -39,17 +39,23 @@ class RideHistory:
     acknowledged: list[Samples] = field(default_factory=list)
     completed: bool = False  # the service said so
     epochs: set[str] = field(default_factory=set)  # of the answers to what was acknowledged
+    rest: Ride | None = None  # what is left of a ride of which samples were lost
 
     @cached_property
     def offline(self) -> Ride:
         """What the service should have made of the ride; ask once everything is sent."""
         return Ride(merge(concatenate(self.sent)))
 
+    @property
+    def counts(self) -> Ride:
+        """What its figures are to be of: losses are counted as such, and once."""
+        return self.rest or self.offline
+
     @cached_property
     def bests(self) -> set[Best]:
         return {
             (metric, each.duration, each.value, datetime.fromtimestamp(each.started, UTC))
-            for metric, efforts in rank_efforts(self.offline).bests.items()
+            for metric, efforts in rank_efforts(self.counts).bests.items()
             for each in efforts
         }
 
@@ -77,7 +83,7 @@ class Verdict:
     """How far the service is from what it promised; ``details`` says where."""
 
     lost: int = 0  # acknowledged samples that the archive lacks or has otherwise
-    twice: int = 0  # archived samples that nobody sent, and figures that are not theirs
+    twice: int = 0  # archived samples that nobody sent, and figures that are not those of the rest
     details: list[str] = field(default_factory=list)
 
 
@@ -125,6 +131,7 @@ def _check_samples(ride: RideHistory, held: Samples, verdict: Verdict) -> None:
     stray = _times(found - readings(ride.offline.samples))
     repeated = len(held) - len(set(held.timestamps.tolist()))
     verdict.lost += len(lost)
+    ride.rest = Ride(held) if lost and not stray and len(held) else None
     verdict.twice += len(stray) + repeated
     for name, times in (("lost", lost), ("sent by nobody", stray)):
         if times:
@@ -134,7 +141,7 @@ def _check_samples(ride: RideHistory, held: Samples, verdict: Verdict) -> None:
 
 
 def _check_figures(ride: RideHistory, summary: dict[str, Any], verdict: Verdict) -> None:
-    offline = summarize(ride.offline, Athlete(), overwritten=0)
+    offline = summarize(ride.counts, Athlete(), overwritten=0)
     expected = msgspec.json.decode(msgspec.json.encode(offline))  # as it comes back from a column
     for name in sorted(expected.keys() | summary.keys()):
         if summary.get(name) != expected.get(name):

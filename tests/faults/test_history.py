@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 from psycopg.types.json import Jsonb
@@ -18,6 +19,9 @@ from tests.faults.sweeps import worker_that_never_sweeps
 from tests.faults.system import System, running_system
 from tests.worker.readings import T0
 from tests.worker.waiting import eventually
+from worker.rides.athlete import Athlete
+from worker.rides.ride import Ride
+from worker.rides.summary import summarize
 
 
 @dataclass
@@ -70,6 +74,18 @@ def test_a_channel_without_its_samples_is_found_lost(ride: Finished) -> None:
     ride.damage(b"DELETE FROM workout_channels WHERE channel = 'power' AND workout_id = %s")
     powered = np.count_nonzero(~np.isnan(ride.history.rides[0].offline.samples.channel("power")))
     assert ride.check().lost == powered
+
+
+def test_figures_of_what_is_left_of_a_ride_are_not_counted_on_top(ride: Finished) -> None:
+    part = ride.history.rides[0].offline.samples.select(slice(0, 20))
+    _rewrite(ride, lambda _: part)
+    left = summarize(Ride(part), Athlete(), overwritten=0)
+    ride.damage(
+        b"UPDATE workouts SET summary = %s WHERE id = %s",
+        Jsonb(msgspec.json.decode(msgspec.json.encode(left))),
+    )
+    figures = [each for each in ride.check().details if " is " in each]
+    assert figures == []
 
 
 def test_a_ride_without_its_archive_is_found_lost(ride: Finished) -> None:

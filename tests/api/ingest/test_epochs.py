@@ -100,6 +100,40 @@ def test_the_epoch_is_read_before_anything_is_written(
     assert seen[-3:] == ["GET", "XADD", "MGET"]
 
 
+def test_what_waits_is_read_with_the_epoch_by_one_connection(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    """By two, they could be those of two servers of which one has taken the other's place."""
+    watched: Any = redis_client
+    with watched.monitor() as monitor:
+        _, epoch = write(settings, lambda writer: writer.waiting(uuid4()))
+        seen: list[tuple[str, str]] = []
+        while not seen or seen[-1][1] != "XRANGE":
+            told = monitor.next_command()
+            seen.append((told["client_port"], told["command"].split()[0]))
+        following = [monitor.next_command() for _ in range(2)]
+    assert [told["command"] for told in following] == [f"GET {EPOCH}", "INFO server"]
+    assert {told["client_port"] for told in following} == {seen[-1][0]}
+    assert epoch == known
+
+
+def test_a_server_that_became_a_replica_tells_an_epoch_for_one_answer(
+    settings: Settings, redis_client: Redis, known: str
+) -> None:
+    """The key that it then has is the other one's, and so is what waits."""
+
+    async def ask_on(writer: StreamWriter) -> list[str]:
+        before = await writer.epoch(uuid4())
+        redis_client.set(EPOCH, "the key of another run")
+        redis_client.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
+        try:
+            return [before, *[await writer.epoch(uuid4()) for _ in range(2)]]
+        finally:
+            redis_client.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
+
+    assert len(set(write(settings, ask_on))) == 3
+
+
 @pytest.fixture
 def restartable() -> Iterator[tuple[Server, Settings]]:
     with reachable_folder() as folder:
@@ -142,14 +176,16 @@ def test_a_replica_that_takes_the_place_of_its_primary_has_another_epoch(
 def test_servers_that_share_the_rides_make_one_epoch_together() -> None:
     """In whichever order a process hears of them, and by whatever names."""
     one, other = Epochs(), Epochs()
-    one.tell(b"run 1", b"secret 1", "a")
-    told = one.tell(b"run 2", b"secret 2", "b")
-    other.tell(b"run 2", b"secret 2", "x")
-    assert other.tell(b"run 1", b"secret 1", "y") == told
-    replaced = one.tell(b"run 3", b"secret 3", "b")
+    one.tell(b"run 1", b"run 1, a secret", "a")
+    told = one.tell(b"run 2", b"run 2, a secret", "b")
+    other.tell(b"run 2", b"run 2, a secret", "x")
+    assert other.tell(b"run 1", b"run 1, a secret", "y") == told
+    replaced = one.tell(b"run 3", b"run 3, a secret", "b")
     assert replaced != told
     one.keep(["a"])
-    assert one.tell(b"run 1", b"secret 1", "a") == Epochs().tell(b"run 1", b"secret 1")
+    assert one.tell(b"run 1", b"run 1, a secret", "a") == Epochs().tell(
+        b"run 1", b"run 1, a secret"
+    )
 
 
 def test_every_answer_about_samples_tells_the_epoch(rider: Rider, service: str) -> None:
