@@ -2,8 +2,8 @@
 -- Samples in 16 partitions by the hash of their ride (docs/scale.md), where there are none yet.
 --
 -- A table with rows stays as it is: a migration must not rewrite all samples there are, under a lock.
--- `make partition` does that while all goes on, and ends in this same schema. Every version's
--- statements run on either, since the table keeps its name, columns and constraints.
+-- `make partition` does that while all goes on, and ends in this same schema. The statements of
+-- every version run on either, since the table keeps its name, columns and constraints.
 --
 -- expand-only: what is dropped is empty, and its successor of the same name is there at once.
 DO $$
