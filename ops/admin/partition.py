@@ -185,7 +185,10 @@ def _alone(database_url: str) -> Iterator[Connection]:
 
 
 def _patiently(connection: Connection, script: bytes) -> None:
-    """Run a script in one short transaction: again and again, if it does not get its locks."""
+    """Run a script in one short transaction: again and again, if it does not get its locks.
+
+    Raises ServiceUnavailable, and ProcessFailed where a view of the operator reads the table.
+    """
     for _ in range(_TRIES):
         try:
             with connection.transaction():
@@ -193,6 +196,11 @@ def _patiently(connection: Connection, script: bytes) -> None:
                 connection.execute(script)
         except psycopg.errors.LockNotAvailable:
             time.sleep(_PAUSE)
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise ProcessFailed(
+                f"the copy is kept: drop what is made of workout_channels, then try again:"
+                f" {error.diag.message_detail}"
+            ) from None
         else:
             return
     raise ServiceUnavailable(

@@ -312,6 +312,16 @@ def test_a_copy_of_columns_that_have_changed_is_made_anew(filled: str) -> None:
     assert rows_of(filled) == before
 
 
+def test_a_view_of_the_operator_s_is_named(filled: str) -> None:
+    with psycopg.connect(filled) as connection:
+        connection.execute("CREATE VIEW report AS SELECT count(*) FROM workout_channels")
+    with pytest.raises(ProcessFailed, match="view report depends on table workout_channels"):
+        list(partition.partition(filled))
+    with psycopg.connect(filled) as connection:
+        connection.execute("DROP VIEW report")
+    assert list(partition.partition(filled))[0].startswith("copied 10 %")
+
+
 def test_settings_of_storage_go_to_the_partitions(filled: str) -> None:
     settings = "autovacuum_vacuum_scale_factor = 0.03, toast.autovacuum_vacuum_threshold = 77"
     with psycopg.connect(filled) as connection:
