@@ -7,7 +7,7 @@ next one goes on.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -148,7 +148,7 @@ _SWAP: Final = b"""
 """
 
 
-def partition(database_url: str) -> Iterator[str]:
+def partition(database_url: str) -> Generator[str, None, None]:
     """Put the samples into partitions; says how far it is, a line for each percent.
 
     Nothing is dropped before the copy was compared with all there is. Raises ProcessFailed if

@@ -192,7 +192,8 @@ def test_a_ride_is_looked_for_in_one_partition(empty_database: str, prepared: bo
     seen = dict[str, set[str]]()
     kind = psycopg.ClientCursor if prepared else psycopg.Cursor
     with psycopg.connect(empty_database, cursor_factory=kind) as connection:
-        row = connection.execute("SELECT id, user_id FROM workouts").fetchone() or ()
+        row = connection.execute("SELECT id, user_id FROM workouts").fetchone()
+        assert row
         ids = {"id": row[0], "workout_id": row[0], "user_id": row[1]}
         connection.execute("SET plan_cache_mode = force_generic_plan")
         for topic, names in QUERIES.items():
