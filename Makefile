@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback reset-db migration recompute dead-letters replay user users storage key keys revoke app apps end-app disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback partition reset-db migration recompute dead-letters replay user users storage key keys revoke app apps end-app disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -82,6 +82,8 @@ migrate-status: ## List the migrations, and which are applied
 	@$(call ops,migrate-status)
 rollback: ## Roll the newest migration back
 	@$(call ops,rollback)
+partition: ## Put the samples of an older installation into partitions, while all goes on (ABANDON=1)
+	@$(call ops,partition)
 reset-db: ## Throw every user and workout away (YES=1 does not ask)
 	@$(call ops,reset-db)
 user: ## Create a user and print an API key once (EMAIL=me@example.com)
@@ -203,7 +205,7 @@ clean: ## Remove .venv and caches; .data and backups stay
 # that the stack's user needs no rights to this folder.
 # An upgrade says BUILD= to back up by the version before.
 BUILD = --build
-IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e REDIRECT_URI -e CONFIDENTIAL -e APP -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e BACKUP_RECIPIENT
+IN_STACK = $(COMPOSE) run $(BUILD) --rm -e EMAIL -e KEY_NAME -e NAME -e SCOPES -e EXPIRES -e KEY -e UNDO -e REDIRECT_URI -e CONFIDENTIAL -e APP -e DAYS -e SINCE -e YES -e FORCE -e RIDES -e ID -e ALL -e ABANDON -e BACKUP_RECIPIENT
 define ops
 if $(COMPOSE) ps --status running --services 2>/dev/null | grep -qx postgres; then \
     tty=; [ -t 0 ] || tty=--no-TTY; \

@@ -18,6 +18,7 @@ from bench import (
     folds,
     history,
     live,
+    partitions,
     recompute,
     redis_memory,
     riders,
@@ -45,6 +46,7 @@ MEASUREMENTS: Final[dict[str, Callable[[System, Options], Iterable[Figure]]]] = 
     "fairness": fairness.measure,
     "live": live.measure,
     "coaching": coaching.measure,
+    "partitions": partitions.measure,
 }
 _DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 

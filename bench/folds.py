@@ -29,9 +29,10 @@ _TARGETS: Final = {1: most(5.5), 24: most(72)}
 _FLAT: Final = most(1.25, "limit")
 _WRITE_CHANNELS: Final = load_queries("folds")["write_channels"]
 _SIZE: Final = """
-SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(ARRAY[
+SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+WHERE relkind = 'r' AND coalesce(pg_partition_root(oid), oid) = ANY(ARRAY[
     'workouts', 'workout_channels', 'workout_bests', 'workout_curves', 'sport_records'
-]) AS name
+]::regclass[])
 """
 
 

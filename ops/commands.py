@@ -14,6 +14,7 @@ import click
 
 from ops.admin import accounts, apps, migrations
 from ops.admin import dead_letters as letters
+from ops.admin import partition as partitions
 from ops.admin.accounts import create_account
 from ops.admin.import_keys import make_import_key
 from ops.admin.recompute import Scope, await_recompute, mark_stale, pending
@@ -100,6 +101,21 @@ def rollback(context: click.Context) -> None:
     with _servers(context) as environ:
         for migration in migrations.roll_back(environ["DATABASE_URL"]):
             click.echo(f"rolled back {migration}")
+
+
+@main.command()
+@variable("--abandon", envvar="ABANDON", is_flag=True, help="Drop what is not finished.")
+@click.pass_context
+def partition(context: click.Context, abandon: bool) -> None:
+    """Put the samples into partitions, while all goes on.
+
+    May be killed, and run again: it goes on where it was.
+    """
+    with _servers(context) as environ:
+        if abandon:
+            partitions.abandon(environ["DATABASE_URL"])
+        for line in () if abandon else partitions.partition(environ["DATABASE_URL"]):
+            click.echo(line)
 
 
 @main.command()

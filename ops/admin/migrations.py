@@ -126,11 +126,11 @@ def create(name: str, folder: Path = FOLDER) -> list[Path]:
 
 
 @contextmanager
-def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
-    """yoyo's backend while no other migrator runs.
+def alone(database_url: str, timeout: float = 300) -> Iterator[None]:
+    """While no other migrator runs: migrations, or `make partition`.
 
     The lock is polled, never waited for: CREATE INDEX CONCURRENTLY would wait for the waiter.
-    It dies with its connection, so that yoyo's own lock row can only be a killed migrator's.
+    It dies with its connection.
     """
     with psycopg.connect(database_url, autocommit=True) as connection:
         _refuse_pooler(connection)
@@ -139,10 +139,16 @@ def _locked_backend(database_url: str, timeout: float = 300) -> Iterator[Any]:
             if time.monotonic() > deadline:
                 raise ServiceUnavailable("another migration has been running for too long")
             time.sleep(0.2)
-        with _backend(database_url) as backend:
-            backend.break_lock()
-            with backend.lock():
-                yield backend
+        yield
+
+
+@contextmanager
+def _locked_backend(database_url: str) -> Iterator[Any]:
+    """yoyo's backend while no other migrator runs: its own lock row can only be a killed one's."""
+    with alone(database_url), _backend(database_url) as backend:
+        backend.break_lock()
+        with backend.lock():
+            yield backend
 
 
 class PoolerBetween(TrackerError):

@@ -25,7 +25,7 @@ from ops.processes import ProcessFailed
 # A line of `pg_restore --list`: "2761; 0 16404 TABLE DATA public users tracker".
 _ENTRY: Final = re.compile(
     r"\d+; \d+ \d+ (TABLE|TABLE DATA|VIEW|TYPE|SEQUENCE|SEQUENCE SET|SEQUENCE OWNED BY|DEFAULT"
-    r"|CONSTRAINT|FK CONSTRAINT|INDEX|COMMENT) public "
+    r"|TABLE ATTACH|CONSTRAINT|FK CONSTRAINT|INDEX|INDEX ATTACH|COMMENT) public "
 )
 # Functions and triggers of ours are not restored: what they do is not for a dump to say. They are
 # made anew by the migrations that have made them.
@@ -38,6 +38,7 @@ _FUNCTIONS: Final = (
     *("note_change", "note_change_of_workout", "note_change_of_upload", "note_change_of_list"),
     *("note_change_of_share", "note_change_of_user", "note_change_of_records"),
     "forget_log_of_user",
+    "copy_channels",  # of `make partition`, whose unfinished copy is in no backup
 )
 _TRIGGERS: Final = (
     *("workouts workouts_words", "workouts workouts_changed"),
@@ -51,6 +52,7 @@ _TRIGGERS: Final = (
     *("hidden_places hidden_places_noted", "shares shares_noted", "users users_noted"),
     *("sport_records sport_records_noted_new", "sport_records sport_records_noted"),
     *("sport_records sport_records_noted_gone", "users users_log_forgotten"),
+    "workout_channels workout_channels_copied",
 )
 _MADE_ANEW: Final = re.compile(
     rf"\d+; \d+ \d+ (FUNCTION public ({'|'.join(_FUNCTIONS)})\("
@@ -72,6 +74,10 @@ _RELATIONS: Final = """
 _MAKES: Final = re.compile(
     r"(\s|--.*\n)*(CREATE OR REPLACE (FUNCTION|TRIGGER)|ALTER TABLE \w+ ENABLE ALWAYS TRIGGER) "
 )
+_UNFINISHED: Final = """
+    SELECT relname FROM pg_partition_tree(to_regclass('public.workout_channels_copy'))
+    JOIN pg_class ON oid = relid
+"""
 _APPLIED: Final = "SELECT migration_id FROM public._yoyo_migration"
 _TYPES: Final = """
     SELECT typname FROM pg_type
@@ -80,12 +86,18 @@ _TYPES: Final = """
 
 
 def dump_database(connection: psycopg.Connection, database_url: str, path: Path) -> None:
-    """Dump what the connection's transaction sees, which must be of REPEATABLE READ."""
+    """Dump what the connection's transaction sees, which must be of REPEATABLE READ.
+
+    Until its end `make partition` puts no other table in the place of the samples'.
+    """
+    connection.execute("LOCK TABLE public.workout_channels IN ACCESS SHARE MODE")
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
     program = find_dumper(server_version(connection))
     same = ["--snapshot", str(row[0])] if row else []
+    left_out = [f"--exclude-table=public.{name}" for (name,) in connection.execute(_UNFINISHED)]
     database, environ = reaching(database_url)
-    run([program, "-Fc", "--no-owner", *same, "-f", str(path), "-d", database], environ)
+    how = ["-Fc", "--no-owner", *same, *left_out]
+    run([program, *how, "-f", str(path), "-d", database], environ)
 
 
 def check_dump(dump: Path) -> None:

@@ -14,7 +14,7 @@ SELECT id, user_id, sport, status, start_time, stale, excluded, excluded_ranges,
     coalesce((summary ->> 'sampleCount')::int, 0) AS summarized,
     (
         SELECT coalesce(sum(samples), 0)::int FROM workout_channels
-        WHERE workout_id = workouts.id AND channel = 'timestamp'
+        WHERE workout_id = %(id)s AND channel = 'timestamp'
     ) AS archived
 FROM workouts
 WHERE id = %(id)s

@@ -4,7 +4,7 @@ SELECT
     status IN ('PROCESSING', 'COMPLETED', 'ARCHIVED', 'FAILED') AS finished,
     (
         SELECT coalesce(sum(samples), 0)::int FROM workout_channels
-        WHERE workout_id = visible_workouts.id AND channel = 'timestamp'
+        WHERE workout_id = %(id)s AND channel = 'timestamp'
     ) AS archived,
     removed_ranges
 FROM visible_workouts

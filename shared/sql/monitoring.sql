@@ -106,11 +106,14 @@ WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
 ORDER BY state_change
 
 -- name: list_table_sizes
--- Bytes of each table with its indexes, the largest first; live and dead rows are estimates.
-SELECT relid::regclass::text AS name, pg_total_relation_size(relid) AS bytes,
-    pg_indexes_size(relid) AS index_bytes, n_live_tup AS rows, n_dead_tup AS dead_rows,
-    greatest(last_vacuum, last_autovacuum) AS vacuumed_at
+-- Bytes of each table with its indexes and partitions, the largest first; live and dead rows are
+-- estimates.
+SELECT coalesce(pg_partition_root(relid), relid)::regclass::text AS name,
+    sum(pg_total_relation_size(relid))::bigint AS bytes,
+    sum(pg_indexes_size(relid))::bigint AS index_bytes, sum(n_live_tup)::bigint AS rows,
+    sum(n_dead_tup)::bigint AS dead_rows
 FROM pg_stat_user_tables
+GROUP BY 1
 ORDER BY bytes DESC, name
 
 -- name: list_connections

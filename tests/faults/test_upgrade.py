@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from ops.admin import migrations
@@ -109,6 +110,11 @@ def await_figures(client: httpx2.Client, ride: str) -> tuple[int, float]:
     return summary["sampleCount"], summary["avgPower"]
 
 
+def count_archived(client: httpx2.Client, ride: str) -> int:
+    count: int = client.get(f"/api/workouts/{ride}/telemetry").json()["sampleCount"]
+    return count
+
+
 class Load(threading.Thread):
     """Rides by one API, each awaited before the next, until it is told to end."""
 
@@ -130,8 +136,26 @@ class Load(threading.Thread):
             self.under_way.set()
 
 
+def is_partitioned(database_url: str) -> bool:
+    asked = "SELECT relkind FROM pg_class WHERE oid = 'workout_channels'::regclass"
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(asked).fetchone() == ("p",)
+
+
+def part_it(new: Version, logs: Path) -> None:
+    """Run `make partition`, which is killed the first time."""
+    log = logs / "ops.log"
+    killed = new.spawn("ops", "partition")
+    wait_until(lambda: "copied" in log.read_text(), killed, log)
+    killed.kill()
+    killed.wait()
+    assert new.spawn("ops", "partition").wait() == 0, log.read_text()
+
+
 def test_an_upgrade_under_load_loses_no_ride(old_checkout: Path, data_dir: Path) -> None:
     """The version before migrates and rides; then the schema is ours, and then so are processes.
+
+    Meanwhile the samples, which stayed in one table, are put into partitions.
 
     Every ride's 240 samples average 135 W; without the last batch they would average 130.
     """
@@ -147,6 +171,7 @@ def test_an_upgrade_under_load_loses_no_ride(old_checkout: Path, data_dir: Path)
             try:
                 assert load.under_way.wait(60)
                 migrations.apply(urls["DATABASE_URL"])
+                assert not is_partitioned(urls["DATABASE_URL"])
                 rides = [start(before) for _ in range(4)]
                 with new.serving(account.api_key) as after:
                     rides += [start(after) for _ in range(4)]
@@ -158,6 +183,8 @@ def test_an_upgrade_under_load_loses_no_ride(old_checkout: Path, data_dir: Path)
                     workers.append(new.spawn("worker"))
                     for turn, ride in enumerate(rides[1:6]):
                         complete((before, after)[turn % 2], ride)
+                    part_it(new, data_dir / "logs")
+                    assert is_partitioned(urls["DATABASE_URL"])
                     load.ended.set()
                     load.join()
                     workers[0].kill()  # in the middle of a fold, or not
@@ -167,6 +194,7 @@ def test_an_upgrade_under_load_loses_no_ride(old_checkout: Path, data_dir: Path)
                     for turn, ride in enumerate(rides):
                         figures = await_figures((before, after)[turn % 2], ride)
                         assert figures == (240, 135)
+                        assert count_archived(after, ride) == 240
                     assert set(load.rides) == {(240, 135)}
             finally:
                 load.ended.set()

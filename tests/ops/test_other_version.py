@@ -11,13 +11,14 @@ import httpx2
 import psycopg
 import pytest
 
-from ops.admin import migrations
+from ops.admin import migrations, partition
 from ops.admin.accounts import create_account
 from ops.backups.backup import back_up, restore
 from ops.processes import spawn, stop
 from tests.api.files.ride_files import fit, imported
 from tests.api.serving import serving
 from tests.conftest import ROOT, Rider
+from tests.ops.admin.test_partition import rows_of, write
 from tests.ops.other_version import other_postgres
 from tests.shared.test_sql import QUERIES
 
@@ -60,6 +61,21 @@ def test_every_query_is_planned(other_url: str) -> None:
         for query in QUERIES.values():
             parameters = dict.fromkeys(re.findall(r"%\((\w+)\)[sb]", query))
             assert connection.execute(f"EXPLAIN {query}", parameters).fetchall()
+
+
+def test_samples_are_parted_in_place(other_url: str) -> None:
+    """Where there are rows when the migration comes."""
+    migrations.apply(other_url)
+    assert list(partition.partition(other_url)) == ["already partitioned"]
+    while "0052_partitioned_channels" not in migrations.roll_back(other_url):
+        pass
+    write(other_url)
+    migrations.apply(other_url)
+    before = rows_of(other_url)
+    assert list(partition.partition(other_url))[-1] == "workout_channels has 16 partitions"
+    assert list(partition.partition(other_url)) == ["already partitioned"]
+    assert rows_of(other_url) == before
+    migrations.empty(other_url)
 
 
 def test_rides_are_ridden_read_backed_up_and_restored(

@@ -84,6 +84,9 @@ def test_tables_are_measured_and_cleaned_up(urls: Mapping[str, str], tmp_path: P
     sizes = run_ops("table-sizes", data_dir=tmp_path, **urls).stdout
     assert sizes.splitlines()[0].split() == ["size", "indexes", "rows", "dead", "table"]
     assert " workouts\n" in sizes
+    (samples,) = [line for line in sizes.splitlines() if "workout_channels" in line]
+    assert samples.endswith("  workout_channels")  # with its partitions, each of 16 KB and more
+    assert not samples.lstrip().startswith("0 B")
     done = run_ops("vacuum", data_dir=tmp_path, **urls)
     assert "cleaned workouts\n" in done.stdout
     assert done.returncode == 0, done.stderr
