@@ -140,7 +140,7 @@ restore: ## Replace the database by a backup (FILE=…, one that has rides only 
 	@$(call ops,restore)
 restore-drill: ## Restore the newest of BACKUP_DIR, or FILE=…, beside the database, and compare
 	@$(call ops,restore-drill)
-restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=… of the embedded one)
+restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00" or latest, WAL_ARCHIVE=… of the embedded one)
 	@if $(COMPOSE) ps --all --services 2>/dev/null | grep -qx postgres; then \
 	    [ -n "$$TIME" ] || { echo 'say TIME="2026-05-01 12:00"' >&2; exit 2; }; \
 	    $(COMPOSE) stop && { $(COMPOSE) run --no-TTY --rm --no-deps --user postgres --entrypoint archive \
