@@ -13,7 +13,7 @@ QUICK := tests/worker/metrics tests/worker/rides tests/worker/jobs/test_dispatch
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run demo simulate watch audit test test-quick test-faults check format lock api worker migrate migrate-status \
-	rollback partition reset-db migration recompute dead-letters replay user users storage key keys revoke app apps end-app disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
+	rollback partition reset-db migration recompute dead-letters replay user users storage key keys revoke app apps end-app disable-user invite reset-password doctor status lag slow-queries table-sizes connections vacuum picture figures settings device-truth chaos soak fuzz bench bench-history bench-decade up down logs scale pin install uninstall upgrade psql redis-cli backup backup-every restore restore-drill restore-to import clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -54,6 +54,8 @@ device-truth: setup-dev ## Compare with what devices computed, into docs/metrics
 	@$(PY) -m tests.rides.device_truth
 chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=… ON=cluster|sentinel|replica|pgbouncer|failover)
 	@$(PY) -m tests.faults.chaos
+soak: setup-dev ## Ride for an hour on a cluster, a replica and a pooler, amid upgrades and losses (MINUTES=60 RIDERS=1000 FORMER=… JSON=…)
+	@$(PY) -m tests.soak.soak
 fuzz: setup-dev ## Try every operation with ever other data, against the document (EXAMPLES=1000)
 	@$(call whole_number,EXAMPLES)
 	@EXAMPLES=$(or $(EXAMPLES),1000) $(PY) -m pytest tests/contract $(PYTEST_ARGS)
@@ -142,7 +144,7 @@ restore: ## Replace the database by a backup (FILE=…, one that has rides only 
 	@$(call ops,restore)
 restore-drill: ## Restore the newest of BACKUP_DIR, or FILE=…, beside the database, and compare
 	@$(call ops,restore-drill)
-restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00", WAL_ARCHIVE=… of the embedded one)
+restore-to: ## Bring PostgreSQL back to a moment (TIME="2026-05-01 12:00" or latest, WAL_ARCHIVE=… of the embedded one)
 	@if $(COMPOSE) ps --all --services 2>/dev/null | grep -qx postgres; then \
 	    [ -n "$$TIME" ] || { echo 'say TIME="2026-05-01 12:00"' >&2; exit 2; }; \
 	    $(COMPOSE) stop && { $(COMPOSE) run --no-TTY --rm --no-deps --user postgres --entrypoint archive \

@@ -154,7 +154,13 @@ def restore_drill(
 
 
 @click.command()
-@variable("--time", "moment", envvar="TIME", required=True, help="2026-05-01 12:00, in UTC.")
+@variable(
+    "--time",
+    "moment",
+    envvar="TIME",
+    required=True,
+    help="2026-05-01 12:00, in UTC; latest: the end of the WAL.",
+)
 @variable("--timeline", envvar="TIMELINE", default="latest", help="Of an earlier recovery.")
 @click.pass_obj
 def restore_to(data_dir: Path, moment: str, timeline: str) -> None:
@@ -162,9 +168,10 @@ def restore_to(data_dir: Path, moment: str, timeline: str) -> None:
     archive, wanted = _archive(), _moment(moment)
     if archive is None:
         raise click.UsageError("say WAL_ARCHIVE=…; for servers of your own see docs/backups.md")
-    base = base_before(archive, wanted)
+    base = base_before(archive, wanted or datetime.now(UTC))
     aside = recover(data_dir, archive, base, wanted, timeline)
-    click.echo(f"the database is as it was at {wanted:%Y-%m-%d %H:%M:%S %Z}, from {base.name}")
+    when = f"at {wanted:%Y-%m-%d %H:%M:%S %Z}" if wanted else "at the end of its WAL"
+    click.echo(f"the database is as it was {when}, from {base.name}")
     if aside.exists():
         click.echo(f"what was there before is in {aside}: delete it when all is well")
 
@@ -175,7 +182,10 @@ def _archive() -> Path | None:
     return Path(named) if named and not os.environ.get("DATABASE_URL") else None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str) -> datetime | None:
+    """None for the latest there is."""
+    if text == "latest":
+        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

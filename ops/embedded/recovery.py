@@ -1,5 +1,6 @@
 """The embedded PostgreSQL as it was at a moment: a base backup, and the WAL from there on."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any, Final
 import psycopg
 
 from ops.embedded.postgres import archiving, home_and_programs, server_user, socket_settings
-from ops.private_files import InUse, locked, private_folder
+from ops.private_files import InUse, create_private, locked, private_folder
 from ops.processes import Process, ProcessFailed, spawn, stop, tail, wait_until
 
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
@@ -27,9 +28,12 @@ _LONGEST: Final = 24 * 3600.0  # seconds of recovery
 _RUNNING: Final = "the embedded servers are running: stop `make run` and all that uses them first"
 
 
-def recover(data_dir: Path, archive: Path, base: Path, moment: datetime, timeline: str) -> Path:
+def recover(
+    data_dir: Path, archive: Path, base: Path, moment: datetime | None, timeline: str
+) -> Path:
     """Put the cluster as it was at the moment in the place of the one there is.
 
+    Without a moment, as it was at the end of all WAL that there is.
     That one is moved aside, once the new one is whole; the path of where it lies, or would lie.
     Raises ProcessFailed while the servers run, and if the archive does not reach the moment.
     """
@@ -40,6 +44,7 @@ def recover(data_dir: Path, archive: Path, base: Path, moment: datetime, timelin
             fresh = home / "cluster.recovered"
             _unpack(base, fresh)
             _add_last_segments(home / "cluster" / "pg_wal", fresh / "pg_wal")
+            _archive_rest(home / "cluster" / "pg_wal", archive / "wal", user)
             (fresh / "recovery.signal").touch()
             _give(fresh, user)
             _replay(fresh, programs, user, data_dir, _target(archive, moment, timeline))
@@ -92,19 +97,33 @@ def _add_last_segments(lost: Path, fresh: Path) -> None:
                 shutil.copyfile(segment, fresh / segment.name)
 
 
+def _archive_rest(lost: Path, archive: Path, user: struct_passwd | None) -> None:
+    """The recovered server recycles segments that it was given: they would lack in the archive."""
+    for ready in (lost / "archive_status").glob("*.ready"):
+        segment, target = lost / ready.stem, archive / f"{ready.stem}.gz"
+        if segment.exists() and not target.exists():
+            part = target.with_suffix(".part")
+            with create_private(part) as file, gzip.open(file, "wb") as packed:
+                packed.write(segment.read_bytes())
+            _give(part, user)
+            part.rename(target)
+
+
 def _give(fresh: Path, user: struct_passwd | None) -> None:
     if user:
         for path in [fresh, *fresh.rglob("*")]:
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
-def _target(archive: Path, moment: datetime, timeline: str) -> dict[str, str]:
-    return {
+def _target(archive: Path, moment: datetime | None, timeline: str) -> dict[str, str]:
+    target = {
         "restore_command": restore_command(archive.resolve() / "wal"),
-        "recovery_target_time": moment.astimezone(UTC).isoformat(sep=" "),
         "recovery_target_timeline": timeline,
-        "recovery_target_action": "promote",
     }
+    if moment:
+        target["recovery_target_time"] = moment.astimezone(UTC).isoformat(sep=" ")
+        target["recovery_target_action"] = "promote"
+    return target
 
 
 def _replay(

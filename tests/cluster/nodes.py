@@ -93,7 +93,7 @@ class Node:
 class Cluster:
     """Three primaries, each with a replica."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node_timeout: int = NODE_TIMEOUT) -> None:
         ports = free_ports(4 * PRIMARIES)
         self.nodes = [
             Node(
@@ -102,7 +102,7 @@ class Cluster:
                 **{
                     "cluster-enabled": "yes",
                     "cluster-port": str(ports[nth + 2 * PRIMARIES]),
-                    "cluster-node-timeout": str(NODE_TIMEOUT),
+                    "cluster-node-timeout": str(node_timeout),
                     "cluster-replica-validity-factor": "0",
                     "cluster-allow-replica-migration": "no",
                 },
@@ -213,10 +213,10 @@ def _is_well(node: Node) -> bool:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
+def running_cluster(node_timeout: int = NODE_TIMEOUT) -> Iterator[Cluster]:
     """Six nodes of a test's own."""
     with reachable_folder() as folder:
-        cluster = Cluster(folder)
+        cluster = Cluster(folder, node_timeout)
         try:
             yield cluster
         finally:

@@ -157,7 +157,7 @@ def run(
         report("healed; settling")
         with stores(system.database_url, system.redis_url) as connections:
             database, _ = connections
-            unfinished = _settle(
+            unfinished = settle(
                 lambda: find_unfinished(history, *connections) or told.find_unfinished(database)
             )
             verdict = check(history, *connections)
@@ -251,7 +251,7 @@ class _Faults:
             self.system.start_api()
 
 
-def _settle(find: Callable[[], list[str]]) -> list[str]:
+def settle(find: Callable[[], list[str]]) -> list[str]:
     """What is unfinished once nothing is, or after all patience."""
     deadline = time.monotonic() + _TO_SETTLE
     while (unfinished := find()) and time.monotonic() < deadline:

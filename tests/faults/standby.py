@@ -1,7 +1,8 @@
-"""A streaming replica of a system's PostgreSQL, made as an operator makes one."""
+"""A streaming replica of a PostgreSQL, made as an operator makes one."""
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
@@ -10,19 +11,22 @@ from ops.embedded.postgres import home_and_programs, postgres_server, server_use
 from ops.embedded.servers import prepare
 from ops.processes import run_as
 from tests.faults.proxy import Proxy
-from tests.faults.system import Server, System
+from tests.faults.system import Server
+from tests.worker.waiting import eventually
+
+_IN_SYNC: Final = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"
 
 
 class Standby(Server):
     """Follows the primary by a proxy, `line`, and is read from by another, `proxy`."""
 
-    def __init__(self, system: System, name: str = "standby") -> None:
-        folder = Path(system.postgres.socket_path).parents[1]
+    def __init__(self, primary: Server, name: str = "standby") -> None:
+        folder = Path(primary.socket_path).parents[1]
         data_dir, sockets = folder / name, folder / f"{name}-sockets"
         sockets.mkdir()
         sockets.chmod(0o777)
         prepare(data_dir)
-        self.line = Proxy(system.postgres.socket_path)
+        self.line = Proxy(primary.socket_path)
         user = server_user()
         home, programs = home_and_programs(data_dir, user)
         where = f"host=127.0.0.1 port={self.line.port} user=postgres"
@@ -67,3 +71,21 @@ class Standby(Server):
         self.stop()
         for proxy in (self.line, self.proxy):
             proxy.close()
+
+
+def in_sync(primary: Server, name: str, how: str = "on") -> Standby:
+    """A new replica, for which commits wait once it follows; ``how``: `synchronous_commit`."""
+    _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = ''")
+    _as_superuser(primary, "SELECT pg_reload_conf()")
+    standby = Standby(primary, name)
+    _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+    _as_superuser(primary, f"ALTER SYSTEM SET synchronous_commit = {how}")
+    _as_superuser(primary, "SELECT pg_reload_conf()")
+    eventually(lambda: _as_superuser(primary, _IN_SYNC) != [])
+    return standby
+
+
+def _as_superuser(server: Server, statement: str) -> list[Any]:
+    with psycopg.connect(superuser_url(server.url), autocommit=True) as connection:
+        done = connection.execute(statement.encode())
+        return done.fetchall() if done.description is not None else []

@@ -11,20 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import httpx2
-import psycopg
 
-from ops.embedded.postgres import superuser_url
 from ops.processes import stop
 from tests.faults.history import History
 from tests.faults.proxy import Proxy
 from tests.faults.random_faults import Inject
-from tests.faults.standby import Standby
-from tests.faults.system import Server, System
+from tests.faults.standby import Standby, in_sync
+from tests.faults.system import System
 from tests.ops.pooler import Pooler
-from tests.worker.waiting import eventually
 
 Faults = Mapping[str, Inject]
 Surround = Callable[[System, History], AbstractContextManager[Faults]]
@@ -42,7 +39,7 @@ def alone(_system: System, _history: History) -> Iterator[Faults]:
 @contextmanager
 def with_replica(system: System, history: History) -> Iterator[Faults]:
     """A streaming replica that is read from, and riders who see whether what they read is right."""
-    standby = Standby(system)
+    standby = Standby(system.postgres)
     system.environ["DATABASE_READ_URL"] = standby.read_url
     system.environ["READ_LAG_LIMIT"] = "2"
     faults: dict[str, Inject] = {
@@ -130,23 +127,8 @@ class _Pair:
 
     def _follow(self) -> None:
         """Have a new replica, for which commits wait if they shall, once it follows."""
-        primary = self._system.postgres
-        _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = ''")
-        _as_superuser(primary, "SELECT pg_reload_conf()")
-        self._made.append(Standby(self._system, f"standby-{len(self._made)}"))
-        _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-        _as_superuser(primary, f"ALTER SYSTEM SET synchronous_commit = {self._how}")
-        _as_superuser(primary, "SELECT pg_reload_conf()")
-        eventually(lambda: _as_superuser(primary, _IN_SYNC) != [])
-
-
-_IN_SYNC: Final = "SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"
-
-
-def _as_superuser(server: Server, statement: str) -> list[Any]:
-    with psycopg.connect(superuser_url(server.url), autocommit=True) as connection:
-        done = connection.execute(statement.encode())
-        return done.fetchall() if done.description is not None else []
+        name = f"standby-{len(self._made)}"
+        self._made.append(in_sync(self._system.postgres, name, self._how))
 
 
 SURROUNDINGS: Final[Mapping[str, Surround]] = {

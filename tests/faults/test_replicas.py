@@ -32,7 +32,7 @@ T0: Final = 1_700_000_000_000
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[System, Standby]]:
     with running_system(READ_LAG_LIMIT=str(LIMIT)) as system:
-        standby = Standby(system)
+        standby = Standby(system.postgres)
         system.environ["DATABASE_READ_URL"] = standby.read_url
         yield system, standby
         standby.close()
@@ -407,7 +407,7 @@ def test_a_promoted_replica_is_a_replica_no_more(
     system: System, standby: Standby, tmp_path: Path
 ) -> None:
     usual = standby.read_url
-    promoted = Standby(system, "promoted")
+    promoted = Standby(system.postgres, "promoted")
     system.environ["DATABASE_READ_URL"] = promoted.read_url
     try:
         start_counting_api(system)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from ops.embedded.servers import embedded_servers
 from ops.processes import Process, spawn, stop, wait_until
 from tests.api.serving import lives
 from tests.conftest import ROOT, reachable_folder
+from tests.faults.former import check_out
 from tests.faults.system import IMPATIENT
 from tests.ops.admin.test_expand_only import require_history
 
@@ -63,17 +63,7 @@ def old_checkout() -> Iterator[Path]:
     """The version before, as it was committed."""
     require_history()
     with reachable_folder() as folder:
-        command = [
-            "git",
-            "archive",
-            read_previous().commit,
-            "api",
-            "worker",
-            "shared",
-            "migrations",
-        ]
-        archive = subprocess.run([*command, "ops"], cwd=ROOT, capture_output=True, check=True)
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+        check_out(read_previous().commit, folder)
         yield folder
 
 

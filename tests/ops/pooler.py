@@ -51,6 +51,12 @@ class Pooler:
         """The address of the database by that port."""
         return f"postgresql://tracker:a%20password@127.0.0.1:{port}/tracker"
 
+    def lead_to(self, target: str) -> None:
+        """Another server's database from now on, as an operator does after a failover."""
+        text = self._file.read_text()
+        self._file.write_text(re.sub(r"(?m)^tracker = .*$", f"tracker = {target}", text))
+        self.process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

@@ -150,3 +150,8 @@ def test_a_lost_database_of_the_stack_comes_back_as_it_was_at_a_named_moment(
     assert done.returncode == 0, done.stderr
     with machine.running():
         assert words(machine.url) == {"early", "good", "later"}
+        write(machine.url, "last")
+    done = machine.run("restore", "latest")
+    assert done.returncode == 0, done.stderr
+    with machine.running():
+        assert words(machine.url) == {"early", "good", "later", "last"}

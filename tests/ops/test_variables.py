@@ -13,11 +13,12 @@ from ops.commands import main
 from ops.variables import NO_RIDE, Address, RideFile, Variable, allowed, in_words
 from tests.conftest import ROOT, run_ops
 from tests.faults.chaos import main as chaos
+from tests.soak.soak import main as soak
 
 
 def options() -> Iterator[tuple[str, Variable]]:
     """Each that make gives, with its command."""
-    for command in (*main.commands.values(), bench, decade, chaos):
+    for command in (*main.commands.values(), bench, decade, chaos, soak):
         for each in command.params:
             if each.envvar:
                 assert isinstance(each, Variable), (command.name, each.name)

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from ops.backups.base import bases_in, take_base
 from ops.commands import main
+from ops.embedded.postgres import superuser_url
 from ops.embedded.servers import embedded_servers
 from shared.sql import load_queries
 from tests.ops.backups.words import words, write
@@ -66,7 +67,20 @@ def test_a_lost_database_comes_back_as_it_was_at_a_named_moment(
         newer = take_base(url, archive, keep=1)
         assert bases_in(archive) == [newer] != [base]
         assert not (archive / "wal" / first).exists()
-        with psycopg.connect(url) as connection:
+        (archive / "wal").rename(archive / "aside")
+        write(url, "last")
+        with psycopg.connect(superuser_url(url), autocommit=True) as connection:
+            connection.execute("SELECT pg_switch_wal()")
+
+    # As it was at the end: what its WAL has is all there, archived or not; and so the next time.
+    (archive / "aside").rename(archive / "wal")
+    for _ in range(2):
+        shutil.rmtree(home / "cluster" / "base")
+        done = restore_to(data_dir, "latest")
+        assert "as it was at the end of its WAL" in done.output
+    with embedded_servers(data_dir) as urls:
+        assert words(urls["DATABASE_URL"]) == {"early", "good", "last"}
+        with psycopg.connect(urls["DATABASE_URL"]) as connection:
             connection.execute("DROP TABLE words")
 
     # The cluster is there this time, and is moved aside; what it had archived is of a new timeline.
