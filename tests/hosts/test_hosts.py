@@ -119,16 +119,3 @@ def test_a_worker_host_that_is_cut_off_in_its_transaction_ends_it_when_it_comes_
     with kept_awake(worker):
         assert_all_is_kept(hosted, recording)
     assert worker.poll() is None
-
-
-def test_a_worker_host_that_never_comes_back_holds_its_ride_up_for_a_minute(
-    hosted: HostedSystem,
-) -> None:
-    hosted.start_api()
-    recording = completed_ride(hosted)
-    first, second = hosted.worker_hosts
-    worker = stalled_worker(hosted, first, "before-commit")
-    hosted.network.cut_off(first)
-    worker.kill()
-    hosted.start_worker_on(second, LEASE=LEASE)
-    assert_all_is_kept(hosted, recording, within=90)

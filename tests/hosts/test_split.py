@@ -1,6 +1,7 @@
 """A primary that is cut off from the other servers while some still reach it: two for a while.
 
-What the old one acknowledges meanwhile is lost when it is joined again. The epoch tells the devices.
+What the old one acknowledges meanwhile is lost when it is joined again; the epoch tells the
+devices.
 """
 
 import random
@@ -91,11 +92,8 @@ def ride_through_a_split(hosted: HostedSystem, *, alone: bool) -> tuple[History,
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["who asks the sentinels", "who cannot ask"])
-def test_what_an_old_primary_acknowledges_is_sent_again(
-    hosted: HostedSystem, alone: bool
-) -> None:
+def test_what_an_old_primary_acknowledges_is_sent_again(hosted: HostedSystem, alone: bool) -> None:
     history, verdict, taken = ride_through_a_split(hosted, alone=alone)
-    print(f"alone {alone}: old primary took {taken} batches; {history.answers}; {verdict}")
     assert history.surprises == []
     assert (verdict.lost, verdict.twice) == (0, 0), verdict.details[:5]
     assert taken or not alone
