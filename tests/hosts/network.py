@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ _PREFIX: Final = "bpt"  # of all names; then the process that made them
 # Where nobody is: a packet to it leaves its host, and reaches no other one.
 _NOWHERE: Final = "02:00:00:00:00:01"
 # Addresses that are set aside for tests of networks (RFC 2544), a part for each network.
-_PARTS: Final = list(ip_network("198.18.0.0/15").subnets(new_prefix=24))
+_PARTS: Final = list(IPv4Network("198.18.0.0/15").subnets(new_prefix=24))
 _number = count()
 
 

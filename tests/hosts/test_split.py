@@ -63,7 +63,7 @@ def split(hosted: HostedSystem, primary: Node, *, with_it: Sequence[Host] = ()) 
 
 def batches_taken(node: Node) -> int:
     """How many it has appended to streams since it started."""
-    told: Any = node.client.info("commandstats").get("cmdstat_xadd", {"calls": 0})  # type: ignore[union-attr]
+    told: Any = node.client.info("commandstats").get("cmdstat_xadd", {"calls": 0})
     return int(told["calls"] - told.get("failed_calls", 0))
 
 
