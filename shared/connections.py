@@ -1,8 +1,8 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import cache
 from inspect import signature
 from select import POLLIN, poll
@@ -128,6 +128,19 @@ def check_quiet(connection: Connection[Any]) -> None:
     waiting.register(connection.fileno(), POLLIN)
     if waiting.poll(0):
         ConnectionPool.check_connection(connection)
+
+
+@contextmanager
+def in_one_trip(connection: Connection[Any]) -> Iterator[None]:
+    """Send the statements of the block together.
+
+    The driver ends such a group with a message (Flush) after which PostgreSQL does not watch how
+    long we are idle: of a worker that stalls, or whose host is lost, it would keep the transaction
+    and its locks for as long as the connection lasts. After a statement by itself it does.
+    """
+    with connection.pipeline():
+        yield
+    connection.execute("")
 
 
 def open_database(settings: Settings) -> Database:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ops.private_files import append_private
 from ops.processes import Process, spawn
+from tests.hosts.host import HERE, Host, enter
 
 _ROOT = Path(__file__).resolve().parents[1]
 _FORKS = multiprocessing.get_context("forkserver")
@@ -40,6 +41,7 @@ class _Call:
     environ: Mapping[str, str]
     stdout: Path
     stderr: Path
+    namespace: str = ""
 
     def run(self, **more: str) -> None:
         """In the process that was forked."""
@@ -49,6 +51,8 @@ class _Call:
 
     def serve(self, listener: socket.socket | None) -> None:
         """Likewise, as ``ops.processes.spawn`` does it, and on that socket."""
+        if self.namespace:
+            enter(self.namespace)
         os.setsid()
         os.umask(0o077)
         threading.Thread(target=_end_with_the_test, daemon=True).start()
@@ -72,8 +76,9 @@ class Forked(subprocess.Popen[bytes]):
         log: Path,
         environ: Mapping[str, str],
         listener: socket.socket | None = None,
+        host: Host = HERE,
     ) -> None:
-        call = _Call(module, [], dict(environ), log, log)
+        call = _Call(module, [], dict(environ), log, log, host.namespace)
         append_private(log).close()
         self._process = _FORKS.Process(target=call.serve, args=[listener], daemon=True)
         self._process.start()
@@ -100,16 +105,17 @@ def start(
     log: Path,
     environ: Mapping[str, str],
     listener: socket.socket | None = None,
+    host: Host = HERE,
 ) -> Process:
     """``python -m module``, which may serve on a socket.
 
     One with a failpoint starts from nothing: its failpoint is set when modules are imported.
     """
     if "FAILPOINT" not in environ:
-        return Forked(module, log=log, environ=environ, listener=listener)
+        return Forked(module, log=log, environ=environ, listener=listener, host=host)
     fds = [listener.fileno()] if listener else []
     own = {"LISTEN_FD": str(fds[0])} if fds else {}
-    argv = [sys.executable, "-m", module]
+    argv = host.inside([sys.executable, "-m", module])
     return spawn(argv, log=log, environ={**environ, **own}, pass_fds=fds)
 
 

@@ -24,11 +24,11 @@ def _replace_primary(
     """Its replica takes its place; some time later it comes back."""
 
     def inject(system: System, chance: random.Random) -> bool:
-        scaled = _scaled(system)
+        scaled = scaled_of(system)
         primary = chance.choice(scaled.primaries())
         replica = scaled.replica_of(primary)
         harm(primary)
-        eventually(lambda: _is_primary(replica))
+        eventually(lambda: is_primary(replica))
         time.sleep(chance.uniform(0, 1.5))
         heal(primary)
         time.sleep(chance.uniform(0, 1.5))
@@ -40,16 +40,16 @@ def _replace_primary(
 
 def _stall_primary(system: System, chance: random.Random) -> bool:
     """For less than it takes to be replaced, or a little more."""
-    primary = chance.choice(_scaled(system).primaries())
+    primary = chance.choice(scaled_of(system).primaries())
     primary.pause()
     time.sleep(chance.uniform(0.2, 1.6))
     primary.resume()
-    _scaled(system).mend()
+    scaled_of(system).mend()
     return True
 
 
 def _kill_replica(system: System, chance: random.Random) -> bool:
-    scaled = _scaled(system)
+    scaled = scaled_of(system)
     replica = scaled.replica_of(chance.choice(scaled.primaries()))
     replica.kill()
     time.sleep(chance.uniform(0, 2))
@@ -59,16 +59,16 @@ def _kill_replica(system: System, chance: random.Random) -> bool:
 
 def _hand_over(system: System, chance: random.Random) -> bool:
     """As an operator does before an upgrade of the server."""
-    scaled = _scaled(system)
+    scaled = scaled_of(system)
     replica = scaled.hand_over(chance.choice(scaled.primaries()))
-    eventually(lambda: _is_primary(replica))
+    eventually(lambda: is_primary(replica))
     scaled.mend()
     return True
 
 
 def _move_slot(system: System, chance: random.Random) -> bool:
     """One with keys, to another node."""
-    scaled = _scaled(system)
+    scaled = scaled_of(system)
     assert isinstance(scaled, Cluster)
     key = chance.choice(scaled.primaries()).client.randomkey()
     if key is None:
@@ -80,15 +80,17 @@ def _move_slot(system: System, chance: random.Random) -> bool:
 def heal(system: System) -> None:
     """Everything runs, whatever was done to it."""
     random_faults.wake_workers(system)
-    _scaled(system).mend()
+    scaled_of(system).mend()
 
 
-def _scaled(system: System) -> Cluster | Watched:
+def scaled_of(system: System) -> Cluster | Watched:
+    """Its Redis servers."""
     assert isinstance(system, ScaledSystem)
     return system.scaled
 
 
-def _is_primary(node: Node) -> bool:
+def is_primary(node: Node) -> bool:
+    """Whether it says so."""
     with suppress(redis.RedisError):
         return bool(node.run("ROLE")[0] == b"master")
     return False

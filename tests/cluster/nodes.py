@@ -1,10 +1,12 @@
 """Real Valkey nodes: six that form a cluster, or a primary, its replica and three sentinels.
 
-Each is a process that can be killed, frozen and started again on the same data.
+Each is a process that can be killed, frozen and started again on the same data; it may be on a host
+of its own.
 """
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import Any, Final
 import redis
 
 from ops.embedded.valkey import server_program
-from ops.processes import Process, spawn, stop, wait_until
+from ops.processes import Process, spawn, wait_until
 from tests.conftest import reachable_folder
+from tests.hosts.host import HERE, Host
 from tests.ops.ports import free_ports
 from tests.worker.waiting import eventually
 
@@ -23,7 +26,7 @@ SLOTS: Final = 16_384
 NODE_TIMEOUT: Final = 1500  # ms of silence after which a primary is replaced
 MASTER: Final = "tracker"
 _OPTIONS: Final = {
-    "bind": "127.0.0.1",
+    "protected-mode": "no",
     "save": "",
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -34,30 +37,35 @@ _OPTIONS: Final = {
 }
 
 
-class Node:
-    """A Valkey process on a folder of its own."""
+class _Server:
+    """A Valkey process on a folder of its own, perhaps on a host of its own.
 
-    def __init__(self, folder: Path, port: int, **options: str) -> None:
+    It is spoken to by a socket in that folder, whatever becomes of its host's network.
+    """
+
+    def __init__(self, folder: Path, port: int, host: Host = HERE) -> None:
         self.port = port
         self.folder = folder
+        self.host = host
         self._log = folder / "log"
-        folder.mkdir()
-        self._options = {**_OPTIONS, "port": str(port), "dir": str(folder), **options}
-        self.client = redis.Redis(port=port, socket_timeout=5)
-        self._plain = redis.Redis(port=port, socket_timeout=5)
+        self.socket = folder / "socket"
+        self.client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        self._plain = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
         self._plain.response_callbacks.clear()
         self.start()
 
     @property
     def name(self) -> str:
         """As the driver names it."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host.address}:{self.port}"
+
+    def arguments(self) -> list[str]:
+        """Of the program."""
+        raise NotImplementedError
 
     def start(self) -> None:
-        options = [
-            part for key, value in self._options.items() for part in (f"--{key}", *value.split(" "))
-        ]
-        self.process: Process = spawn([server_program(), *options], log=self._log)
+        program = self.host.inside([server_program(), *self.arguments()])
+        self.process: Process = spawn(program, log=self._log, environ=dict(os.environ))
         wait_until(self._answers, self.process, self._log)
 
     def kill(self) -> None:
@@ -69,6 +77,10 @@ class Node:
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+    def revive(self) -> None:
+        """Have it run, whatever was done to it."""
+        self.resume() if self.is_running else self.start()
 
     def stop(self) -> None:
         if self.is_running:
@@ -90,21 +102,77 @@ class Node:
         return False
 
 
+class Node(_Server):
+    """One that has rides."""
+
+    def __init__(self, folder: Path, port: int, host: Host = HERE, **options: str) -> None:
+        folder.mkdir()
+        self._options = {
+            **_OPTIONS,
+            "bind": host.address,
+            "port": str(port),
+            "dir": str(folder),
+            "unixsocket": str(folder / "socket"),
+            **options,
+        }
+        super().__init__(folder, port, host)
+
+    def arguments(self) -> list[str]:
+        """Its settings."""
+        return [
+            part for key, value in self._options.items() for part in (f"--{key}", *value.split(" "))
+        ]
+
+
+class Sentinel(_Server):
+    """One that watches over the primary, and keeps in a file of its own what it has learnt."""
+
+    def __init__(self, folder: Path, port: int, primary: Node, host: Host = HERE) -> None:
+        folder.mkdir()
+        self._file = folder / "sentinel.conf"
+        self._file.write_text(
+            f"bind {host.address}\nport {port}\ndir {folder}\nunixsocket {folder / 'socket'}\n"
+            "protected-mode no\n"
+            f"sentinel monitor {MASTER} {primary.host.address} {primary.port} 2\n"
+            f"sentinel down-after-milliseconds {MASTER} {NODE_TIMEOUT}\n"
+            f"sentinel failover-timeout {MASTER} 6000\n"
+        )
+        super().__init__(folder, port, host)
+
+    def arguments(self) -> list[str]:
+        """Its file."""
+        return [str(self._file), "--sentinel"]
+
+    def primary(self) -> str:
+        """The name of whom it tells of."""
+        host, port = self.run("SENTINEL GET-MASTER-ADDR-BY-NAME", MASTER)
+        return f"{host.decode()}:{int(port)}"
+
+    def knows_all(self) -> bool:
+        """Whether it has found the replica and the other sentinels."""
+        known = self.run("SENTINEL MASTER", MASTER)
+        return (known[b"num-slaves"], known[b"num-other-sentinels"]) == (b"1", b"2")
+
+
 class Cluster:
     """Three primaries, each with a replica."""
 
-    def __init__(self, folder: Path, node_timeout: int = NODE_TIMEOUT) -> None:
+    def __init__(
+        self, folder: Path, hosts: Sequence[Host] = (HERE,) * 2 * PRIMARIES, **options: str
+    ) -> None:
         ports = free_ports(4 * PRIMARIES)
         self.nodes = [
             Node(
                 folder / f"node{nth}",
                 ports[nth],
+                hosts[nth],
                 **{
                     "cluster-enabled": "yes",
                     "cluster-port": str(ports[nth + 2 * PRIMARIES]),
-                    "cluster-node-timeout": str(node_timeout),
+                    "cluster-node-timeout": str(NODE_TIMEOUT),
                     "cluster-replica-validity-factor": "0",
                     "cluster-allow-replica-migration": "no",
+                    **options,
                 },
             )
             for nth in range(2 * PRIMARIES)
@@ -121,7 +189,7 @@ class Cluster:
                 last = min((nth + 1) * step, SLOTS) - 1
                 node.run("CLUSTER ADDSLOTSRANGE", nth * step, last)
         for nth, node in enumerate(self.nodes[1:], 1):
-            self.nodes[0].run("CLUSTER MEET", "127.0.0.1", node.port, bus_ports[nth])
+            self.nodes[0].run("CLUSTER MEET", node.host.address, node.port, bus_ports[nth])
         for nth, node in enumerate(self.nodes[PRIMARIES:]):
             eventually(lambda node=node, of=ids[nth]: _knows(node, of))  # type: ignore[misc]
             node.run("CLUSTER REPLICATE", ids[nth])
@@ -188,15 +256,20 @@ class Cluster:
         target.run("CLUSTER SETSLOT", slot, "IMPORTING", ids[source])
         source.run("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
         while keys := source.run("CLUSTER GETKEYSINSLOT", slot, 10):
-            source.run("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            source.run("MIGRATE", target.host.address, target.port, "", 0, 5000, "KEYS", *keys)
         for node in (target, source, *self.primaries()):
             node.run("CLUSTER SETSLOT", slot, "NODE", ids[target])
 
     def mend(self) -> None:
         """Every node runs, and the cluster is whole."""
         for node in self.nodes:
-            node.resume() if node.is_running else node.start()
+            node.revive()
         self.wait_until_whole()
+
+    @property
+    def servers(self) -> list[Node]:
+        """All."""
+        return self.nodes
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -213,10 +286,10 @@ def _is_well(node: Node) -> bool:
 
 
 @contextmanager
-def running_cluster(node_timeout: int = NODE_TIMEOUT) -> Iterator[Cluster]:
-    """Six nodes of a test's own."""
+def running_cluster(**options: str) -> Iterator[Cluster]:
+    """Six nodes of a test's own, with these options beside theirs."""
     with reachable_folder() as folder:
-        cluster = Cluster(folder, node_timeout)
+        cluster = Cluster(folder, **options)
         try:
             yield cluster
         finally:
@@ -226,24 +299,32 @@ def running_cluster(node_timeout: int = NODE_TIMEOUT) -> Iterator[Cluster]:
 class Watched:
     """A primary, a replica, and three sentinels that watch over them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Sequence[Host] = (HERE,) * 5, **options: str) -> None:
         first, second, *ports = free_ports(5)
+        follow = f"{hosts[0].address} {first}"
         self.nodes = [
-            Node(folder / "first", first),
-            Node(folder / "second", second, replicaof=f"127.0.0.1 {first}"),
+            Node(folder / "first", first, hosts[0], **options),
+            Node(folder / "second", second, hosts[1], replicaof=follow, **options),
         ]
         eventually(lambda: Cluster.is_synced(self.nodes[1]))
-        self._sentinels = [_sentinel(folder / f"sentinel{port}", port, first) for port in ports]
-        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in ports)}/{MASTER}"
-        self._asked = [redis.Redis(port=port, decode_responses=True) for port in ports]
-        eventually(self._agree, within=30)
+        self.sentinels = [
+            Sentinel(folder / f"sentinel{port}", port, self.nodes[0], host)
+            for port, host in zip(ports, hosts[2:], strict=True)
+        ]
+        names = ",".join(each.name for each in self.sentinels)
+        self.url = f"redis+sentinel://{names}/{MASTER}"
+        eventually(lambda: all(each.knows_all() for each in self.sentinels), within=30)
+
+    @property
+    def servers(self) -> list[Node | Sentinel]:
+        """All."""
+        return [*self.nodes, *self.sentinels]
 
     def primary(self) -> Node:
-        """Whom the sentinels tell of."""
-        address: Any = self._asked[0].execute_command(  # type: ignore[no-untyped-call]
-            "SENTINEL GET-MASTER-ADDR-BY-NAME", MASTER
-        )
-        [found] = [node for node in self.nodes if node.port == int(address[1])]
+        """Whom most sentinels tell of: one that is cut off may not have heard yet."""
+        told = Counter(each.primary() for each in self.sentinels if each.is_running)
+        name, _ = told.most_common(1)[0]
+        [found] = [node for node in self.nodes if node.name == name]
         return found
 
     def primaries(self) -> list[Node]:
@@ -257,66 +338,33 @@ class Watched:
 
     def hand_over(self, primary: Node) -> Node:
         """Ask the sentinels for a failover; the replica."""
-        self._asked[0].execute_command("SENTINEL FAILOVER", MASTER)  # type: ignore[no-untyped-call]
+        self.sentinels[0].run("SENTINEL FAILOVER", MASTER)
         return self.replica_of(primary)
 
     def replica(self) -> Node:
         """The other one."""
-        primary = self.primary()
-        [found] = [node for node in self.nodes if node is not primary]
-        return found
+        return self.replica_of(self.primary())
 
     def mend(self) -> None:
-        """Both run, and one follows the other: sentinels would take their time over that."""
-        for node in self.nodes:
-            node.resume() if node.is_running else node.start()
-        self.replica().run("REPLICAOF", "127.0.0.1", self.primary().port)
+        """All run, and one follows the other: sentinels would take their time over that."""
+        for server in self.servers:
+            server.revive()
+        eventually(self._agree, within=30)
+        primary = self.primary()
+        self.replica().run("REPLICAOF", primary.host.address, primary.port)
         eventually(self._follows, within=30)
+
+    def _agree(self) -> bool:
+        return len({each.primary() for each in self.sentinels}) == 1
 
     def _follows(self) -> bool:
         with suppress(redis.RedisError):
             return Cluster.is_synced(self.replica()) and not Cluster.is_synced(self.primary())
         return False
 
-    def _agree(self) -> bool:
-        """Whether each sentinel has found the replica and the other sentinels."""
-        for asked in self._asked:
-            told: Any = asked.execute_command("SENTINEL MASTER", MASTER)  # type: ignore[no-untyped-call]
-            known = (
-                dict(zip(told[::2], told[1::2], strict=True)) if isinstance(told, list) else told
-            )
-            if (str(known["num-slaves"]), str(known["num-other-sentinels"])) != ("1", "2"):
-                return False
-        return True
-
     def stop(self) -> None:
-        for process in self._sentinels:
-            stop(process)
-        for asked in self._asked:
-            asked.close()
-        for node in self.nodes:
-            node.stop()
-
-
-def _sentinel(folder: Path, port: int, primary: int) -> Process:
-    folder.mkdir()
-    file, log = folder / "sentinel.conf", folder / "log"
-    file.write_text(
-        f"bind 127.0.0.1\nport {port}\ndir {folder}\n"
-        f"sentinel monitor {MASTER} 127.0.0.1 {primary} 2\n"
-        f"sentinel down-after-milliseconds {MASTER} {NODE_TIMEOUT}\n"
-        f"sentinel failover-timeout {MASTER} 6000\n"
-    )
-    process = spawn([server_program(), file, "--sentinel"], log=log, environ=dict(os.environ))
-    with redis.Redis(port=port) as client:
-
-        def answers() -> bool:
-            with suppress(redis.RedisError):
-                return bool(client.ping())
-            return False
-
-        wait_until(answers, process, log)
-    return process
+        for server in self.servers:
+            server.stop()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import click
 from ops.variables import run_in_words, variable
 from tests.cluster import faults as scaled_faults
 from tests.cluster.faults import ON_CLUSTER, ON_SENTINEL
-from tests.cluster.nodes import running_cluster, running_watched
+from tests.cluster.nodes import Cluster, Watched, running_cluster, running_watched
 from tests.cluster.system import running_apart
 from tests.faults.devices import Device, HeedingDevice
 from tests.faults.history import History, Verdict, check, find_unfinished, stores
@@ -32,6 +32,8 @@ from tests.faults.stream_devices import StreamDevice
 from tests.faults.surroundings import SURROUNDINGS, Faults, Surround, alone
 from tests.faults.system import System, running_system
 from tests.faults.told import Telling, telling
+from tests.hosts import faults as host_faults
+from tests.hosts.system import running_on_hosts
 
 RIDERS: Final = 6
 _REPORT_EVERY: Final = 15.0  # seconds
@@ -122,6 +124,18 @@ GROUNDS: Final = {
     "sentinel": Ground(
         partial(running_apart, running_watched), ON_SENTINEL, (HeedingDevice,), scaled_faults.heal
     ),
+    "cluster-hosts": Ground(
+        partial(running_on_hosts, Cluster),
+        host_faults.ON_CLUSTER,
+        (HeedingDevice,),
+        host_faults.heal,
+    ),
+    "sentinel-hosts": Ground(
+        partial(running_on_hosts, Watched),
+        host_faults.ON_SENTINEL,
+        (HeedingDevice,),
+        host_faults.heal,
+    ),
 }
 
 
@@ -141,7 +155,7 @@ def run(
     with (
         ground.running() as system,
         ground.beside(system, history) as more,
-        telling(seed) as told,
+        telling(seed, system.address) as told,
     ):
         ground.prepare(system)
         hire(system)
@@ -246,7 +260,7 @@ class _Faults:
         if dead := dismiss_dead(self.system):
             self.history.surprises.append(f"{dead} workers ended by themselves during: {kind}")
             hire(self.system)
-        if self.system.api is None or self.system.api.poll() is not None:
+        if not self.system.is_served:
             self.history.surprises.append(f"the API ended by itself during: {kind}")
             self.system.start_api()
 

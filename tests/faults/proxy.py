@@ -6,16 +6,18 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from tests.hosts.host import HERE, Host
+
 T = TypeVar("T")
 
 
 class Proxy:
     """Listens on a port of 127.0.0.1 and forwards to a Unix socket, or another port of it.
 
-    It does so from a thread of its own.
+    It does so from a thread of its own. It may listen on another host.
     """
 
-    def __init__(self, target: str | int) -> None:
+    def __init__(self, target: str | int, host: Host = HERE) -> None:
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -26,7 +28,7 @@ class Proxy:
         self._lose_after: bytes | None = None
         self._refusing = False
         self.lost = 0  # replies dropped so far
-        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self._server = self._run(asyncio.start_server(self._accept, sock=host.listen()))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def lead_to(self, target: str | int) -> None:

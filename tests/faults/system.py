@@ -91,10 +91,7 @@ class Server:
 
     @property
     def socket_path(self) -> str:
-        parts = urlsplit(self.url)
-        if parts.scheme == "unix":
-            return parts.path
-        return f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
+        return socket_of(self.url)
 
 
 class System:
@@ -102,7 +99,10 @@ class System:
 
     ``environ`` is what API and workers are given; their way to the servers leads through
     ``postgres_proxy`` and ``redis_proxy``. ``database_url`` and ``redis_url`` lead around them.
+    At ``address`` they reach what is in the test's own process.
     """
+
+    address = "127.0.0.1"
 
     def __init__(self, folder: Path, **variables: str) -> None:
         data_dir, sockets = folder / "data", folder / "sockets"
@@ -156,6 +156,11 @@ class System:
         log = self.logs / "api.log"
         self.api = start("api", log=log, environ=environ, listener=self._listener)
         return self.api
+
+    @property
+    def is_served(self) -> bool:
+        """Whether every API process that was started lives."""
+        return self.api is not None and self.api.poll() is None
 
     def start_worker(self, **variables: str) -> Process:
         environ = {**self.environ, **variables}
@@ -261,6 +266,14 @@ def running_system(**variables: str) -> Iterator[System]:
             yield system
         finally:
             system.close()
+
+
+def socket_of(url: str) -> str:
+    """The path of the socket of a server that listens on no port."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.5432"
 
 
 def most_memory(process: Process) -> int:

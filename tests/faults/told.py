@@ -80,9 +80,9 @@ class Telling:
 
 
 @contextmanager
-def telling(seed: int) -> Iterator[Telling]:
-    """A receiver that refuses, dies and is slow at random."""
-    with receiver(_moody(random.Random(seed))) as found:
+def telling(seed: int, address: str) -> Iterator[Telling]:
+    """A receiver at that address, which refuses, dies and is slow at random."""
+    with receiver(_moody(random.Random(seed)), address) as found:
         yield Telling(found)
 
 

@@ -3,6 +3,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from select import select
 from socketserver import BaseRequestHandler, TCPServer
 from threading import Thread
 from urllib.parse import urlsplit
@@ -11,7 +12,13 @@ import psycopg
 import pytest
 import redis
 
-from shared.connections import Database, open_async_database, open_async_redis, open_redis
+from shared.connections import (
+    Database,
+    in_one_trip,
+    open_async_database,
+    open_async_redis,
+    open_redis,
+)
 from shared.settings import Settings, read_settings
 from tests.faults.proxy import Proxy
 
@@ -137,3 +144,17 @@ async def _ping_across_a_cut(proxy: Proxy) -> bool:
 
 def test_a_connection_of_the_api_that_redis_has_closed_is_replaced(proxy: Proxy) -> None:
     assert asyncio.run(_ping_across_a_cut(proxy))
+
+
+def test_postgresql_ends_what_stays_idle_after_statements_in_one_trip(
+    urls: Mapping[str, str],
+) -> None:
+    """As of a worker whose host is lost in the middle of a fold."""
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+        with in_one_trip(connection):
+            connection.execute("SELECT 1")
+            connection.execute("SELECT 2")
+        ended, _, _ = select([connection], [], [], 30)  # PostgreSQL says so before it hangs up
+        assert ended
+        connection.close()

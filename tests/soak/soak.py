@@ -138,7 +138,9 @@ def standing(wanted: Wanted) -> Iterator[tuple[Ground, Crowd]]:
         if wanted.former:
             checkout = stack.enter_context(reachable_folder())
             check_out(wanted.former, checkout)
-        cluster = stack.enter_context(running_cluster(NODE_TIMEOUT))
+        cluster = stack.enter_context(
+            running_cluster(**{"cluster-node-timeout": str(NODE_TIMEOUT)})
+        )
         database = stack.enter_context(running_database(folder))
         logs = folder / "logs"
         logs.mkdir()

@@ -11,7 +11,7 @@ from psycopg import Cursor
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from shared.connections import DatabaseConnection, Row
+from shared.connections import DatabaseConnection, Row, in_one_trip
 from shared.figures import Summary
 from shared.laps import Lap, laps_of
 from shared.samples.archive import ArchivedChannel, decode_parts, encode
@@ -127,11 +127,10 @@ def lock_workout(connection: DatabaseConnection, workout_id: UUID) -> LockedWork
 
     The transaction's waits are limited first.
     """
-    # A pipeline ends before any work begins: within one, PostgreSQL would not see us idle, and
-    # never end the transaction of a worker that stalls. What is fetched within one costs a round
-    # trip more.
+    # It ends before any work begins: within one, PostgreSQL would not see us idle, and never end
+    # the transaction of a worker that stalls. What is fetched within one costs a round trip more.
     with connection.cursor(row_factory=class_row(LockedWorkout)) as cursor:
-        with connection.pipeline():
+        with in_one_trip(connection):
             limit_waits(connection)
             cursor.execute(FOLDS["lock_workout"], {"id": workout_id})
         return cursor.fetchone()
@@ -169,7 +168,7 @@ def overlapping(
     sees the other.
     """
     with connection.cursor(row_factory=class_row(Candidate)) as cursor:
-        with connection.pipeline():
+        with in_one_trip(connection):
             _ask_overlapping(cursor, user_id, workout_id, timestamps)
         return cursor.fetchall()
 
@@ -182,7 +181,7 @@ def read_beside(
         connection.cursor(row_factory=class_row(Athlete)) as athletes,
         connection.cursor(row_factory=class_row(Candidate)) as candidates,
     ):
-        with connection.pipeline():
+        with in_one_trip(connection):
             _ask_athlete(athletes, workout.user_id, workout.family, _began(workout, timestamps))
             _ask_overlapping(candidates, workout.user_id, workout.id, timestamps)
         return athletes.fetchone() or Athlete(), candidates.fetchall()
@@ -270,7 +269,7 @@ def write_workout(
     The user's row is locked last, and by everyone in that order: no deadlock, and whoever ranks
     records sees the bests of all that ranked before.
     """
-    with connection.pipeline(), connection.cursor() as cursor:
+    with in_one_trip(connection), connection.cursor() as cursor:
         _write_archive(cursor, workout.id, archive)
         _write_summary(cursor, workout.id, analysis, archive.overwritten, received_at)
         _write_efforts(cursor, workout, analysis)
@@ -294,7 +293,7 @@ def write_checkpoint(
     received_at: float | None,
 ) -> None:
     """Write what has changed of the archive; the figures stay as they are."""
-    with connection.pipeline(), connection.cursor() as cursor:
+    with in_one_trip(connection), connection.cursor() as cursor:
         _write_archive(cursor, workout_id, archive)
         arrival = {"received_at": _moment(received_at), "overwritten": archive.overwritten}
         cursor.execute(FOLDS["note_arrival"], {"id": workout_id, **arrival})

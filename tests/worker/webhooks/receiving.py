@@ -88,10 +88,10 @@ class Receiver:
 
 
 @contextmanager
-def receiver(answer: Answer = TAKING) -> Iterator[Receiver]:
+def receiver(answer: Answer = TAKING, address: str = "127.0.0.1") -> Iterator[Receiver]:
     """A server that notes each request, and answers it as is said."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found = Receiver(f"http://127.0.0.1:{listener.getsockname()[1]}/hook", answer)
+    with socket.create_server((address, 0)) as listener:
+        found = Receiver(f"http://{address}:{listener.getsockname()[1]}/hook", answer)
 
         def serve(connection: socket.socket) -> None:
             with connection, suppress(OSError):
