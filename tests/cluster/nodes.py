@@ -289,7 +289,7 @@ def _is_well(node: Node) -> bool:
 def running_cluster(**options: str) -> Iterator[Cluster]:
     """Six nodes of a test's own, with these options beside theirs."""
     with reachable_folder() as folder:
-        cluster = Cluster(folder, **options)
+        cluster = Cluster(folder, (HERE,) * 2 * PRIMARIES, **options)
         try:
             yield cluster
         finally:
