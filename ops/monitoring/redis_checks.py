@@ -53,7 +53,8 @@ def _check_replicas(info: Any, where: ClusterUrl | SentinelUrl) -> Iterator[Find
         yield Finding(
             "a primary that is cut off from its replicas goes on acknowledging samples, which are"
             " lost once it is back",
-            "set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on each server",
+            "set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on each server, of which"
+            " there should be three",
         )
 
 
