@@ -28,8 +28,10 @@ from shared.redis_urls import ClusterUrl, Host
 # What the drivers raise of a slot that nobody serves, or of a cluster that they cannot reach.
 _AWAY: Final = (RedisClusterException, ClusterError, ClusterDownError, TryAgainError)
 _MISTAKE: Final = "same key slot"  # of a command that no cluster would ever carry out
-# Their keys follow the word, as many as there are ids after them: the drivers would ask a node.
+# What has its keys elsewhere than at its beginning. The driver would ask a node where they are, and
+# if that one is away for good, it would never come to the others.
 _READS: Final = frozenset({"XREAD", "XREADGROUP"})
+_SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
 
 
 @contextmanager
@@ -72,7 +74,7 @@ class ClusterClient(RedisCluster):
 
     def determine_slot(self, *args: Any) -> int | None:
         """As the driver does, without asking a node where the keys are."""
-        keys = _keys_read(args)
+        keys = _keys_within(args)
         if not keys:
             return super().determine_slot(*args)
         return _slot_of(self, keys)
@@ -127,6 +129,9 @@ class ClusterClient(RedisCluster):
 
 
 class _Pipeline(ClusterPipeline):
+    def _get_command_keys(self, *args: Any) -> Any:
+        return _keys_within(args) or super()._get_command_keys(*args)  # type: ignore[no-untyped-call]
+
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         with _raising_as_one_server():
             return super().execute(raise_on_error)
@@ -227,7 +232,7 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         return _AsyncPubSub(self, *args, **kwargs)
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
-        keys = _keys_read((command, *args))
+        keys = _keys_within((command, *args))
         return _slot_of(self, keys) if keys else await super()._determine_slot(command, *args)
 
 
@@ -251,12 +256,14 @@ class _AsyncPubSub(asyncio_cluster.ClusterPubSub):
             return await super().execute_command(*args, **kwargs)
 
 
-def _keys_read(args: Sequence[Any]) -> Sequence[Any]:
-    """The keys of a command that reads streams; none of any other."""
-    if args[0] not in _READS:
-        return ()
-    named = args[args.index(b"STREAMS") + 1 :]
-    return named[: len(named) // 2]
+def _keys_within(args: Sequence[Any]) -> Sequence[Any]:
+    """The keys of a command that reads streams, or is a script; none of any other."""
+    if args[0] in _SCRIPTS:
+        return args[3 : 3 + int(args[2])]
+    if args[0] in _READS:
+        named = args[args.index(b"STREAMS") + 1 :]
+        return named[: len(named) // 2]
+    return ()
 
 
 def _slot_of(client: Any, keys: Sequence[Any]) -> int:

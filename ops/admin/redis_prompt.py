@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import redis
 
 from shared.connections import primaries_of, redis_at
 from shared.redis_urls import ClusterUrl, SentinelUrl, parse_redis_url
+
+# Of the client, for those of a URL.
+_OPTIONS: Final = {"ssl_ca_certs": "--cacert", "ssl_certfile": "--cert", "ssl_keyfile": "--key"}
 
 
 def open_prompt(redis_url: str, command: Sequence[str]) -> int:
@@ -46,10 +49,13 @@ def _reaching(redis_url: str) -> tuple[list[str], dict[str, str]]:
     parts = urlsplit(redis_url)
     where = parse_redis_url(redis_url)
     host = parts.netloc.rpartition("@")[2].partition(",")[0]
-    one = parts._replace(scheme=parts.scheme.partition("+")[0], netloc=host)
+    one = parts._replace(scheme=parts.scheme.partition("+")[0], netloc=host, query="")
     address = ["-c"] * isinstance(where, ClusterUrl) + ["-u", urlunsplit(one)]
     if parts.username:
         address += ["--user", unquote(parts.username)]
+    for name, value in parse_qsl(parts.query):
+        address += [_OPTIONS[name], value] if name in _OPTIONS else []
+        address += ["--insecure"] * ((name, value) == ("ssl_cert_reqs", "none"))
     secret = {"REDISCLI_AUTH": unquote(parts.password)} if parts.password else {}
     return address, {**os.environ, **secret}
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import redis
 
-from ops.embedded.valkey import server_program
 from ops.processes import Process, spawn, wait_until
+from tests.cluster.access import OPEN, Access
 from tests.conftest import reachable_folder
 from tests.hosts.host import HERE, Host
 from tests.ops.ports import free_ports
@@ -43,14 +43,23 @@ class _Server:
     It is spoken to by a socket in that folder, whatever becomes of its host's network.
     """
 
-    def __init__(self, folder: Path, port: int, host: Host = HERE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        host: Host = HERE,
+        access: Access = OPEN,
+        password: str | None = None,
+    ) -> None:
         self.port = port
         self.folder = folder
         self.host = host
         self._log = folder / "log"
         self.socket = folder / "socket"
-        self.client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
-        self._plain = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        self.access = access
+        how: dict[str, Any] = {"password": password, "socket_timeout": 5}
+        self.client = redis.Redis(unix_socket_path=str(self.socket), **how)
+        self._plain = redis.Redis(unix_socket_path=str(self.socket), **how)
         self._plain.response_callbacks.clear()
         self.start()
 
@@ -64,7 +73,7 @@ class _Server:
         raise NotImplementedError
 
     def start(self) -> None:
-        program = self.host.inside([server_program(), *self.arguments()])
+        program = self.host.inside([self.access.program, *self.arguments()])
         self.process: Process = spawn(program, log=self._log, environ=dict(os.environ))
         wait_until(self._answers, self.process, self._log)
 
@@ -105,17 +114,20 @@ class _Server:
 class Node(_Server):
     """One that has rides."""
 
-    def __init__(self, folder: Path, port: int, host: Host = HERE, **options: str) -> None:
+    def __init__(
+        self, folder: Path, port: int, host: Host = HERE, access: Access = OPEN, /, **options: str
+    ) -> None:
         folder.mkdir()
         self._options = {
             **_OPTIONS,
+            **access.listening(port),
+            **access.admitting,
             "bind": host.address,
-            "port": str(port),
             "dir": str(folder),
             "unixsocket": str(folder / "socket"),
             **options,
         }
-        super().__init__(folder, port, host)
+        super().__init__(folder, port, host, access, access.password)
 
     def arguments(self) -> list[str]:
         """Its settings."""
@@ -128,16 +140,22 @@ class Sentinel(_Server):
     """One that watches over the primary, and keeps in a file of its own what it has learnt."""
 
     def __init__(self, folder: Path, port: int, primary: Node, host: Host = HERE) -> None:
+        access = primary.access
         folder.mkdir()
         self._file = folder / "sentinel.conf"
-        self._file.write_text(
-            f"bind {host.address}\nport {port}\ndir {folder}\nunixsocket {folder / 'socket'}\n"
-            "protected-mode no\n"
-            f"sentinel monitor {MASTER} {primary.host.address} {primary.port} 2\n"
-            f"sentinel down-after-milliseconds {MASTER} {NODE_TIMEOUT}\n"
-            f"sentinel failover-timeout {MASTER} 6000\n"
-        )
-        super().__init__(folder, port, host)
+        settings = {
+            **access.listening(port),
+            "bind": host.address,
+            "dir": str(folder),
+            "unixsocket": str(folder / "socket"),
+            "protected-mode": "no",
+            f"sentinel monitor {MASTER}": f"{primary.host.address} {primary.port} 2",
+            f"sentinel down-after-milliseconds {MASTER}": str(NODE_TIMEOUT),
+            f"sentinel failover-timeout {MASTER}": "6000",
+            **access.watching(MASTER),
+        }
+        self._file.write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+        super().__init__(folder, port, host, access, access.own)
 
     def arguments(self) -> list[str]:
         """Its file."""
@@ -158,7 +176,12 @@ class Cluster:
     """Three primaries, each with a replica."""
 
     def __init__(
-        self, folder: Path, hosts: Sequence[Host] = (HERE,) * 2 * PRIMARIES, **options: str
+        self,
+        folder: Path,
+        hosts: Sequence[Host] = (HERE,) * 2 * PRIMARIES,
+        access: Access = OPEN,
+        /,
+        **options: str,
     ) -> None:
         ports = free_ports(4 * PRIMARIES)
         self.nodes = [
@@ -166,6 +189,7 @@ class Cluster:
                 folder / f"node{nth}",
                 ports[nth],
                 hosts[nth],
+                access,
                 **{
                     "cluster-enabled": "yes",
                     "cluster-port": str(ports[nth + 2 * PRIMARIES]),
@@ -178,7 +202,7 @@ class Cluster:
             for nth in range(2 * PRIMARIES)
         ]
         self._join(ports[2 * PRIMARIES :])
-        self.url = f"redis+cluster://{','.join(node.name for node in self.nodes[:2])}"
+        self.url = access.url("cluster", ",".join(node.name for node in self.nodes[:2]))
 
     def _join(self, bus_ports: Sequence[int]) -> None:
         ids = [node.run("CLUSTER MYID").decode() for node in self.nodes]
@@ -286,10 +310,10 @@ def _is_well(node: Node) -> bool:
 
 
 @contextmanager
-def running_cluster(**options: str) -> Iterator[Cluster]:
+def running_cluster(access: Access = OPEN, /, **options: str) -> Iterator[Cluster]:
     """Six nodes of a test's own, with these options beside theirs."""
     with reachable_folder() as folder:
-        cluster = Cluster(folder, (HERE,) * 2 * PRIMARIES, **options)
+        cluster = Cluster(folder, (HERE,) * 2 * PRIMARIES, access, **options)
         try:
             yield cluster
         finally:
@@ -299,12 +323,19 @@ def running_cluster(**options: str) -> Iterator[Cluster]:
 class Watched:
     """A primary, a replica, and three sentinels that watch over them."""
 
-    def __init__(self, folder: Path, hosts: Sequence[Host] = (HERE,) * 5, **options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hosts: Sequence[Host] = (HERE,) * 5,
+        access: Access = OPEN,
+        /,
+        **options: str,
+    ) -> None:
         first, second, *ports = free_ports(5)
         follow = f"{hosts[0].address} {first}"
         self.nodes = [
-            Node(folder / "first", first, hosts[0], **options),
-            Node(folder / "second", second, hosts[1], replicaof=follow, **options),
+            Node(folder / "first", first, hosts[0], access, **options),
+            Node(folder / "second", second, hosts[1], access, replicaof=follow, **options),
         ]
         eventually(lambda: Cluster.is_synced(self.nodes[1]))
         self.sentinels = [
@@ -312,7 +343,7 @@ class Watched:
             for port, host in zip(ports, hosts[2:], strict=True)
         ]
         names = ",".join(each.name for each in self.sentinels)
-        self.url = f"redis+sentinel://{names}/{MASTER}"
+        self.url = access.url("sentinel", names, MASTER)
         eventually(lambda: all(each.knows_all() for each in self.sentinels), within=30)
 
     @property
@@ -368,10 +399,10 @@ class Watched:
 
 
 @contextmanager
-def running_watched() -> Iterator[Watched]:
+def running_watched(access: Access = OPEN) -> Iterator[Watched]:
     """Two servers and three sentinels of a test's own."""
     with reachable_folder() as folder:
-        watched = Watched(folder)
+        watched = Watched(folder, (HERE,) * 5, access)
         try:
             yield watched
         finally:

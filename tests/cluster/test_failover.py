@@ -6,17 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
 
 from examples.device_client import Device
+from shared.connections import redis_at
 from shared.redis_keys import samples_key
 from tests.cluster.nodes import Cluster, Watched
 from tests.cluster.system import ScaledSystem
 from tests.conftest import Rider
 from tests.examples.rides import assert_one_ride, device_of, rows
 from tests.worker.waiting import eventually
+from worker.rides import stream
 
 PART = 20  # samples
 
@@ -127,6 +129,22 @@ def test_a_primary_that_freezes_and_comes_back_costs_no_sample(
         riding.await_progress()
         eventually(lambda: riding.may_have_lost > 0)
     riding.end()
+
+
+def test_a_node_that_is_away_for_good_costs_only_what_it_has(
+    on_cluster: ScaledSystem, cluster: Cluster
+) -> None:
+    """Also where a client had chosen just that one for what it asks of any."""
+    with redis_at(cluster.url, 5) as client:
+        client.ping()
+        chosen: Any = client.nodes_manager.default_node
+        [lost] = [node for node in cluster.nodes if node.port == chosen.port]
+        rides = [uuid4() for _ in range(20)]
+        others = [each for each in rides if cluster.primary_of(samples_key(each)) is not lost]
+        assert len(others) not in (0, len(rides))
+        lost.kill()
+        for ride in others:
+            stream.leave(client, ride, "1-0", None)
 
 
 def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(

@@ -12,7 +12,7 @@ from redis.exceptions import OutOfMemoryError
 
 from shared.connections import Redis
 from shared.monitoring.workers import BEAT_EVERY, EXPIRES_AFTER, Heartbeat, this_host
-from shared.redis_keys import alive_key
+from shared.redis_keys import GROUP, Queue, alive_key
 from shared.version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class Pulse:
 
     def __init__(self, client: Redis, consumer: str, every: float = BEAT_EVERY) -> None:
         self._redis = client
+        self._consumer = consumer
         self._key = alive_key(consumer)
         self._beat = Heartbeat(VERSION, this_host(), os.getpid(), time.time())
         self._every = every
@@ -59,3 +60,6 @@ class Pulse:
             self._redis.set(self._key, msgspec.json.encode(self._beat), ex=EXPIRES_AFTER)
         except OutOfMemoryError:  # a full Redis lets what is there live on
             self._redis.expire(self._key, EXPIRES_AFTER)
+        with suppress(redis.ResponseError):  # without a group, as yet
+            # It lists the workers. Before Redis 7.2 who reads no event is not in it.
+            self._redis.xgroup_createconsumer(Queue.PROMPT, GROUP, self._consumer)

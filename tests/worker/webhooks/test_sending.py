@@ -7,17 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509 import DNSName
 
 from shared.webhooks import make_secret
+from tests.certificates import write_certificate
 from tests.worker.webhooks.receiving import Received, answering, hanging, receiver
 from worker.webhooks.resolving import resolve
 from worker.webhooks.sending import Outcome, Sender
@@ -206,7 +204,7 @@ class TlsReceiver:
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsReceiver]:
     """Trusted by whoever makes a context during the test."""
-    certificate = _write_certificate(tmp_path)
+    certificate = write_certificate(tmp_path, DNSName(NAME))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -240,28 +238,3 @@ def test_a_certificate_of_another_name_is_refused(tls: TlsReceiver) -> None:
     outcome, _ = _send(f"https://other.example.com:{tls.port}/", "127.0.0.1", allow_private=True)
     assert "certificate" in str(outcome.problem)
     assert b"".join(tls.heads) == b""
-
-
-def _write_certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-    return path
