@@ -1,6 +1,5 @@
 """A streaming replica of a PostgreSQL, made as an operator makes one."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,22 +37,26 @@ class Standby(Server):
             home / "cluster",
         ]
         run_as(user, [*copy, "--write-recovery-conf", "--checkpoint", "fast"])
+        with (home / "cluster" / "postgresql.auto.conf").open("a") as settings:
+            # Else a query of a test holds the replay up for half a minute.
+            settings.write("max_standby_streaming_delay = 0\nwal_retrieve_retry_interval = 100\n")
         super().__init__(postgres_server(data_dir, sockets))
         self.proxy = Proxy(self.socket_path)
         parts = urlsplit(self.url)
         self.read_url = f"postgresql://{parts.username}@127.0.0.1:{self.proxy.port}{parts.path}"
-        # Else a query of a test holds the replay up for half a minute.
-        self.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
-        self.execute("ALTER SYSTEM SET wal_retrieve_retry_interval = 100")
-        self.execute("SELECT pg_reload_conf()")
 
     def execute(self, statement: str) -> None:
-        """Run a statement as the superuser, around the proxy; again if a conflict cancels it."""
-        with psycopg.connect(superuser_url(self.url), autocommit=True) as connection:
-            while True:
-                with suppress(psycopg.errors.SerializationFailure):
-                    connection.execute(statement.encode())
-                    return
+        """Run a statement as the superuser, around the proxy; again if a conflict cancels it.
+
+        That may be as soon as the connection is opened.
+        """
+        while True:
+            try:
+                _as_superuser(self, statement)
+                return
+            except psycopg.OperationalError as error:
+                if "conflict with recovery" not in str(error):
+                    raise
 
     def hold(self) -> None:
         """Replay nothing from now on."""
