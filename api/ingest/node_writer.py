@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from api.ingest.epochs import Command, Epochs, is_of
 from api.ingest.parsing import pack_all
-from api.ingest.redis_pipe import RedisPipe
+from api.ingest.redis_pipe import RedisPipe, answered_within
 from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.ingest.table import Rows
 from api.web.problems import NotFound
@@ -166,7 +166,7 @@ class NodeWriter:
         epochs = set[str]()
 
         async def read_chunk(start: str) -> Any:
-            async with asyncio.timeout(self._time_limit), self._client.pipeline(False) as pipe:
+            async with answered_within(self._time_limit), self._client.pipeline(False) as pipe:
                 pipe.xrange(stream, min=start, count=CHUNK)
                 pipe.get(self.key)
                 pipe.info("server")
@@ -174,10 +174,7 @@ class NodeWriter:
             epochs.add(self._epochs.tell(told["run_id"].encode(), secret, self.name))
             return chunk
 
-        try:
-            waiting = await read_in_chunks(read_chunk)
-        except TimeoutError:
-            raise redis.TimeoutError("Redis does not answer") from None
+        waiting = await read_in_chunks(read_chunk)
         return waiting, epochs.pop() if len(epochs) == 1 else self._epochs.once()
 
     async def follow_primary(self) -> None:
