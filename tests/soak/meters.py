@@ -20,8 +20,8 @@ from tests.soak.rider import Timing
 
 QUIET: Final = "quiet"
 _PAGE_MB: Final = 4096 / 1e6
-# By so much a process may grow from the second quarter of its life, when it has met all that it keeps,
-# to the last one: the allocator keeps what a storm of requests has taken.
+# By so much a process may grow from the second quarter of its life, when it has met all that it
+# keeps, to the last one: the allocator keeps what a storm of requests has taken.
 _GROWTH: Final = 0.15
 _GROWTH_MB: Final = 10.0
 _LOOKS: Final = 8  # of a life that is judged
