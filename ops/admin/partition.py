@@ -3,7 +3,7 @@
 Migration 0052 does so where there are no samples yet; here a table with rows gets to the same
 schema. Its rows are copied beside it in portions, and a trigger writes to the copy whatever is
 written meanwhile. All that is remembered is in the database: an attempt may be killed at any time,
-and the next one goes on.
+and the next one copies the rest, and compares all.
 """
 
 import time

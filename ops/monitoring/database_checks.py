@@ -144,7 +144,7 @@ def _check_copy(connection: DatabaseConnection) -> Iterator[Finding]:
     for _ in connection.execute(QUERIES["find_copy"]):
         yield Finding(
             "samples are written twice, to their table and to the copy of `make partition`",
-            "unless that runs, run it again: it goes on where it was; ABANDON=1 drops the copy",
+            "unless that runs, run it again: what is copied stays; ABANDON=1 drops the copy",
         )
 
 
