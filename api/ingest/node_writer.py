@@ -137,7 +137,7 @@ class NodeWriter:
         self._looks: list[asyncio.Future[str]] = []
         self._time_limit = time_limit
         self._pipe = RedisPipe(client, time_limit)
-        self._is_busy = False
+        self._is_busy = self._is_closed = False
         self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
 
     def add(self, append: Append) -> None:
@@ -199,7 +199,11 @@ class NodeWriter:
             known = primary
 
     async def close(self) -> None:
-        """Close the connection: the server has no part any more."""
+        """Close the connection: the server has no part any more.
+
+        What still waits is sent by another one, which is closed then: the server says who has it.
+        """
+        self._is_closed = True
         self._pipe.close()
         await self._client.aclose()
 
@@ -341,6 +345,8 @@ class NodeWriter:
     def _go_on(self) -> None:
         self._is_busy = False
         self._flush()
+        if self._is_closed and not self._is_busy:
+            self._pipe.close()
 
 
 def _by_slot(group: list[Append]) -> list[list[Append]]:
