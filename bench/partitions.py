@@ -45,10 +45,10 @@ def measure(system: System, options: Options) -> Iterator[Figure]:
             with each.database.connection() as connection:
                 connection.execute(_FILL, [each.account.user_id, _BEFORE])
         runs = [[_run(each, day) for each in (system, plain)] for day in range(options.rides)]
-    parted, beside = ([pair[kind] for pair in runs] for kind in (0, 1))
-    for name in parted[0]:
+    partitioned, beside = ([pair[kind] for pair in runs] for kind in (0, 1))
+    for name in partitioned[0]:
         limit = "one table", series(beside, name)
-        yield Figure(f"{name}, in partitions", "ms", series(parted, name), *limit)
+        yield Figure(f"{name}, in partitions", "ms", series(partitioned, name), *limit)
 
 
 @contextmanager

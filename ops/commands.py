@@ -109,7 +109,7 @@ def rollback(context: click.Context) -> None:
 def partition(context: click.Context, abandon: bool) -> None:
     """Put the samples into partitions, while all goes on.
 
-    May be killed, and run again: it goes on where it was.
+    May be killed, and run again: what is copied is not copied again.
     """
     with _servers(context) as environ:
         if abandon:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from api.ingest.epochs import Command, Epochs, is_of
 from api.ingest.parsing import pack_all
-from api.ingest.redis_pipe import RedisPipe
+from api.ingest.redis_pipe import RedisPipe, answered_within
 from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.ingest.table import Rows
 from api.web.problems import NotFound
@@ -137,7 +137,7 @@ class NodeWriter:
         self._looks: list[asyncio.Future[str]] = []
         self._time_limit = time_limit
         self._pipe = RedisPipe(client, time_limit)
-        self._is_busy = False
+        self._is_busy = self._is_closed = False
         self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
 
     def add(self, append: Append) -> None:
@@ -166,7 +166,7 @@ class NodeWriter:
         epochs = set[str]()
 
         async def read_chunk(start: str) -> Any:
-            async with asyncio.timeout(self._time_limit), self._client.pipeline(False) as pipe:
+            async with answered_within(self._time_limit), self._client.pipeline(False) as pipe:
                 pipe.xrange(stream, min=start, count=CHUNK)
                 pipe.get(self.key)
                 pipe.info("server")
@@ -174,10 +174,7 @@ class NodeWriter:
             epochs.add(self._epochs.tell(told["run_id"].encode(), secret, self.name))
             return chunk
 
-        try:
-            waiting = await read_in_chunks(read_chunk)
-        except TimeoutError:
-            raise redis.TimeoutError("Redis does not answer") from None
+        waiting = await read_in_chunks(read_chunk)
         return waiting, epochs.pop() if len(epochs) == 1 else self._epochs.once()
 
     async def follow_primary(self) -> None:
@@ -202,7 +199,11 @@ class NodeWriter:
             known = primary
 
     async def close(self) -> None:
-        """Close the connection: the server has no part any more."""
+        """Close the connection: the server has no part any more.
+
+        What still waits is sent by another one, which is closed then: the server says who has it.
+        """
+        self._is_closed = True
         self._pipe.close()
         await self._client.aclose()
 
@@ -344,6 +345,8 @@ class NodeWriter:
     def _go_on(self) -> None:
         self._is_busy = False
         self._flush()
+        if self._is_closed and not self._is_busy:
+            self._pipe.close()
 
 
 def _by_slot(group: list[Append]) -> list[list[Append]]:

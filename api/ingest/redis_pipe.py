@@ -4,7 +4,8 @@ The driver opens it and signs in, and closes it at the end; in between the socke
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
@@ -15,6 +16,16 @@ from shared.connections import AsyncRedis
 
 Replies = list[Any]
 Done = Callable[[Replies | Exception], None]
+
+
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[None]:
+    """Limit what the block may take, all of it together. Raises redis.TimeoutError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise redis.TimeoutError("Redis does not answer") from None
 
 
 class RedisPipe(asyncio.Protocol):
@@ -40,8 +51,8 @@ class RedisPipe(asyncio.Protocol):
         return connection
 
     async def open(self) -> None:
-        """Connect, anew if need be. Raises redis.RedisError, TimeoutError."""
-        async with asyncio.timeout(self._time_limit):
+        """Connect, anew if need be. Raises redis.RedisError."""
+        async with answered_within(self._time_limit):
             if self._connection is None:
                 self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             else:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 import redis
@@ -23,6 +23,7 @@ from api.ingest.node_writer import (
     hear,
     unavailable,
 )
+from api.ingest.redis_pipe import answered_within
 from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.web.problems import NotFound
 from shared.redis_cluster import AsyncClusterClient
@@ -85,10 +86,16 @@ class Shards:
         try:
             if node:
                 return await node.read(place.stream)
-        except (MovedError, *ELSEWHERE):
+        except ELSEWHERE:
             self._learn_soon()
-        read = partial(self._client.xrange, place.stream, count=CHUNK)
-        return await read_in_chunks(read), self._epochs.once()
+        return await self._read_by_driver(place.stream), self._epochs.once()
+
+    async def _read_by_driver(self, stream: str) -> Waiting:
+        async def read_chunk(start: str) -> Any:
+            async with answered_within(self._time_limit):
+                return await self._client.xrange(stream, min=start, count=CHUNK)
+
+        return await read_in_chunks(read_chunk)
 
     async def _node_of(self, key: str) -> NodeWriter | None:
         """Who has a key, as far as any node says so."""
@@ -111,7 +118,9 @@ class Shards:
 
     async def close(self) -> None:
         """Close all connections."""
-        for node in self._nodes.values():
+        if self._learning:
+            self._learning.cancel()  # else it makes more writers meanwhile
+        for node in [*self._nodes.values()]:
             await node.close()
 
     def _send(self, append: Append) -> None:

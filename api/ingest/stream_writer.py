@@ -21,6 +21,7 @@ from api.ingest.node_writer import (
     place_of,
     settle,
 )
+from api.ingest.redis_pipe import answered_within
 from api.ingest.shards import Shards
 from api.ingest.stream_reading import Waiting
 from api.ingest.table import Rows
@@ -167,16 +168,13 @@ class StreamWriter:
 
     async def _carry_out(self, *commands: Command) -> list[Any]:
         """What came of commands that must all succeed. Raises redis.RedisError."""
-        try:
-            async with (
-                asyncio.timeout(self._time_limit),
-                self._redis.pipeline(transaction=False) as pipe,
-            ):
-                for command in commands:
-                    pipe.execute_command(*command)
-                replies: list[Any] = await pipe.execute()
-        except TimeoutError:
-            raise redis.TimeoutError("Redis does not answer") from None
+        async with (
+            answered_within(self._time_limit),
+            self._redis.pipeline(transaction=False) as pipe,
+        ):
+            for command in commands:
+                pipe.execute_command(*command)
+            replies: list[Any] = await pipe.execute()
         return replies
 
     async def _note_late(self, workout_ids: set[UUID]) -> None:

@@ -1,9 +1,9 @@
-"""Parting the table of samples by the hash of their rides, while everything else goes on.
+"""`make partition`: puts the samples into partitions, while everything else goes on.
 
-New installations have it parted by migration 0052; here a table with rows gets to the same schema.
-Its rows are copied beside it in portions, and a trigger writes to the copy whatever is written
-meanwhile. All that is remembered is in the database: an attempt may be killed at any time, and the
-next one goes on.
+Migration 0052 does so where there are no samples yet; here a table with rows gets to the same
+schema. Its rows are copied beside it in portions, and a trigger writes to the copy whatever is
+written meanwhile. All that is remembered is in the database: an attempt may be killed at any time,
+and the next one copies the rest, and compares all.
 """
 
 import time
@@ -25,7 +25,7 @@ _LOCK_TIMEOUT: Final = b"SET LOCAL lock_timeout = 2000"  # others wait behind it
 _PAUSE: Final = 3.0  # seconds, in which they go on
 _TRIES: Final = 60
 
-# That there is no such copy any more, or one of other columns, makes a new one.
+# `begun`: a trigger fills a copy that has all columns of the table. Else a new copy is made.
 _STATE: Final = """
     WITH columns AS (
         SELECT attrelid, attname, atttypid FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
@@ -42,10 +42,15 @@ _STATE: Final = """
         ) AS begun
     FROM pg_class WHERE oid = 'workout_channels'::regclass
 """
-# From then on, whatever is written to the table is in the copy, too. Settings of storage are the
-# partitions'.
+# From then on, whatever is written to the table is in the copy, too. The table's owner gets all
+# that is made, and the trigger has the owner's rights: who may write to the table needs none to the
+# copy. Settings of storage (autovacuum, toast) are given to each partition, as a table that has
+# partitions takes none.
 _BEGIN: Final = b"""
     LOCK TABLE workouts, workout_channels IN SHARE ROW EXCLUSIVE MODE;
+
+    SELECT set_config('role', pg_get_userbyid(relowner), true)
+    FROM pg_class WHERE oid = 'workout_channels'::regclass;
 
     CREATE TABLE workout_channels_copy (LIKE workout_channels INCLUDING ALL)
         PARTITION BY HASH (workout_id);
@@ -74,7 +79,8 @@ _BEGIN: Final = b"""
         END LOOP;
     END $$;
 
-    CREATE FUNCTION copy_channels() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION copy_channels() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     BEGIN
         IF TG_OP <> 'INSERT' THEN
             DELETE FROM workout_channels_copy
@@ -119,7 +125,7 @@ _COMPARE: Final = """
         (TABLE plain EXCEPT TABLE copy) UNION ALL (TABLE copy EXCEPT TABLE plain)
     ) AS different
 """
-# As in the migration: whoever may read or write the table may go on.
+# As in the migration: whoever may read or write the table may do so with the partitions.
 _SWAP: Final = b"""
     LOCK TABLE workouts, workout_channels IN ACCESS EXCLUSIVE MODE;
 
@@ -149,10 +155,10 @@ _SWAP: Final = b"""
 
 
 def partition(database_url: str) -> Generator[str, None, None]:
-    """Put the samples into partitions; says how far it is, a line for each percent.
+    """Put the samples into partitions; yields how far that is, a line for each percent.
 
-    Nothing is dropped before the copy was compared with all there is. Raises ProcessFailed if
-    it is not the same, ServiceUnavailable if a long transaction keeps it from its locks.
+    The table is dropped only after the copy was compared with it. Raises ProcessFailed if they
+    differ, ServiceUnavailable if a long transaction keeps it from its locks.
     """
     with _alone(database_url) as connection:
         partitioned, begun = connection.execute(_STATE).fetchone() or (False, False)
@@ -194,7 +200,7 @@ def _patiently(connection: Connection, script: bytes) -> None:
             with connection.transaction():
                 connection.execute(_LOCK_TIMEOUT)
                 connection.execute(script)
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             time.sleep(_PAUSE)
         except psycopg.errors.DependentObjectsStillExist as error:
             raise ProcessFailed(
@@ -212,7 +218,7 @@ def _patiently(connection: Connection, script: bytes) -> None:
 def _of_all_rides(
     connection: Connection, done: str, work: Callable[[Connection, list[UUID]], None]
 ) -> Iterator[str]:
-    """Do it for the rides there are, in portions. Samples of later ones are in both at once."""
+    """Do the work for all rides, in portions. Samples of rides that begin later are in both."""
     (total,) = connection.execute("SELECT count(*) FROM workouts").fetchone() or (0,)
     count, told, after = 0, -1, None
     while ids := _next(connection, after):
@@ -229,7 +235,7 @@ def _next(connection: Connection, after: UUID | None) -> list[UUID]:
 
 
 def _copy(connection: Connection, rides: list[UUID]) -> None:
-    """Those that are locked come one by one: who holds none and waits for one blocks nobody."""
+    """Rides that somebody has locked come last, one by one: to wait for one, no other is held."""
     left = set(rides) - _copy_locked(connection, _LOCK_FREE, rides)
     for ride in left:
         _copy_locked(connection, _LOCK, [ride])

@@ -19,7 +19,7 @@ from typing import Any, Final
 import psycopg
 
 from ops.embedded.postgres import archiving, home_and_programs, server_user, socket_settings
-from ops.private_files import InUse, create_private, locked, private_folder
+from ops.private_files import InUse, create_private, locked, make_private, private_folder
 from ops.processes import Process, ProcessFailed, spawn, stop, tail, wait_until
 
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
@@ -33,8 +33,9 @@ def recover(
 ) -> Path:
     """Put the cluster as it was at the moment in the place of the one there is.
 
-    Without a moment, as it was at the end of all WAL that there is.
-    That one is moved aside, once the new one is whole; the path of where it lies, or would lie.
+    Without a moment, as it was at the end of all WAL that there is. The old cluster is moved aside,
+    once the new one is whole; returns where it lies, or would lie.
+
     Raises ProcessFailed while the servers run, and if the archive does not reach the moment.
     """
     try:
@@ -98,13 +99,19 @@ def _add_last_segments(lost: Path, fresh: Path) -> None:
 
 
 def _archive_rest(lost: Path, archive: Path, user: struct_passwd | None) -> None:
-    """The recovered server recycles segments that it was given: they would lack in the archive."""
+    """Archive the segments that the lost cluster had not.
+
+    The recovered server recycles what it was given: a later recovery would not find them.
+    """
+    make_private(archive)  # that it was gone may be why they are not there
     for ready in (lost / "archive_status").glob("*.ready"):
         segment, target = lost / ready.stem, archive / f"{ready.stem}.gz"
         if segment.exists() and not target.exists():
             part = target.with_suffix(".part")
-            with create_private(part) as file, gzip.open(file, "wb") as packed:
-                packed.write(segment.read_bytes())
+            with create_private(part) as file:
+                file.write(gzip.compress(segment.read_bytes()))
+                file.flush()
+                os.fsync(file.fileno())
             _give(part, user)
             part.rename(target)
 

@@ -39,6 +39,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
         yield from _check_server(server)
         yield from _check_upkeep(patient, connection)
         yield from _check_archiving(connection)
+        yield from _check_copy(connection)
 
 
 def check_schema(patient: Patient) -> Iterator[Finding]:
@@ -136,6 +137,14 @@ def _check_archiving(connection: DatabaseConnection) -> Iterator[Finding]:
             f"PostgreSQL cannot archive its WAL: none for {in_words(row['seconds'])}, now at"
             f" {row['segment']}",
             "its log says why: is the archive full, or gone? Meanwhile pg_wal grows",
+        )
+
+
+def _check_copy(connection: DatabaseConnection) -> Iterator[Finding]:
+    for _ in connection.execute(QUERIES["find_copy"]):
+        yield Finding(
+            "samples are written twice, to their table and to the copy of `make partition`",
+            "unless that runs, run it again: what is copied stays; ABANDON=1 drops the copy",
         )
 
 

@@ -97,6 +97,10 @@ SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid
 SELECT oid::regclass::text AS name FROM pg_class
 WHERE relkind = 'r' AND reloptions && '{autovacuum_enabled=false,autovacuum_enabled=off}'
 
+-- name: find_copy
+-- The copy of the samples that `make partition` has not finished.
+SELECT relname AS name FROM pg_class WHERE oid = to_regclass('workout_channels_copy')
+
 -- name: list_idle_transactions
 -- Transactions that do nothing, for so many seconds: they hold locks, and dead rows.
 SELECT pid, application_name AS name, extract(epoch FROM now() - state_change)::float8 AS seconds

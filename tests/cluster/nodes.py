@@ -250,9 +250,8 @@ class Cluster:
 
     def primary_of(self, key: str) -> Node:
         """Who has a key."""
-        slot = self.nodes[0].run("CLUSTER KEYSLOT", key) if self.nodes[0].is_running else None
-        [asked] = [node for node in self.nodes if node.is_running][:1]
-        slot = asked.run("CLUSTER KEYSLOT", key) if slot is None else slot
+        asked = next(node for node in self.nodes if node.is_running)
+        slot = asked.run("CLUSTER KEYSLOT", key)
         for node in self.primaries():
             for low, high, owner, *_ in asked.run("CLUSTER SLOTS"):
                 if low <= slot <= high and owner[1] == node.port:
@@ -273,6 +272,12 @@ class Cluster:
 
     def move_slot_of(self, key: str) -> None:
         """To another primary, with a while in which some of its keys are here and some there."""
+        with self.moving_slot_of(key):
+            pass
+
+    @contextmanager
+    def moving_slot_of(self, key: str) -> Iterator[None]:
+        """To another primary: meanwhile that has all its keys, and the slot not yet."""
         source = self.primary_of(key)
         target = next(node for node in self.primaries() if node is not source)
         slot = source.run("CLUSTER KEYSLOT", key)
@@ -281,6 +286,7 @@ class Cluster:
         source.run("CLUSTER SETSLOT", slot, "MIGRATING", ids[target])
         while keys := source.run("CLUSTER GETKEYSINSLOT", slot, 10):
             source.run("MIGRATE", target.host.address, target.port, "", 0, 5000, "KEYS", *keys)
+        yield
         for node in (target, source, *self.primaries()):
             node.run("CLUSTER SETSLOT", slot, "NODE", ids[target])
 

@@ -13,6 +13,7 @@ import httpx2
 from examples.device_client import Device
 from shared.connections import redis_at
 from shared.redis_keys import samples_key
+from tests.api.answers import seconds_of
 from tests.cluster.nodes import Cluster, Watched
 from tests.cluster.system import ScaledSystem
 from tests.conftest import Rider
@@ -160,6 +161,27 @@ def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(
     riding.end()
     others = [str(each) for each in riding.troubles if "may have lost" not in str(each)]
     assert [each for each in others if not each.startswith("503")] == []
+
+
+def test_a_ride_whose_slot_is_being_moved_is_read_whole(
+    on_cluster: ScaledSystem, cluster: Cluster
+) -> None:
+    """By an epoch that nobody is told twice, until the slot has been moved."""
+    on_cluster.start_api()
+    rider = on_cluster.make_rider()
+    ride = rider.start()
+    rider.upload(ride, seconds_of(200, 60))
+
+    def receipts(count: int) -> list[Any]:
+        path = f"/api/workouts/{ride}/receipt"
+        return [rider.client.get(path).json() for _ in range(count)]
+
+    with cluster.moving_slot_of(samples_key(UUID(ride))):
+        told = receipts(3)
+    assert [each["sampleCount"] for each in told] == [60] * 3
+    assert len({each["epoch"] for each in told}) == 3
+    eventually(lambda: len({each["epoch"] for each in receipts(2)}) == 1)
+    assert [each["sampleCount"] for each in receipts(1)] == [60]
 
 
 def test_a_primary_that_sentinels_replace_under_load_costs_no_sample(

@@ -5,6 +5,7 @@ There is no cluster to apply them to, so each command is run by hand on the serv
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ FOLDER = ROOT / "ops" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 # The oldest that providers still run, and the newest whose schemas there are.
 VERSIONS = ["1.33", "1.37"]
+DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
 KEDA = "keda.sh/v1alpha1"
 NODE = ROOT / "tests" / "clients" / "node_modules"
 
@@ -234,7 +236,31 @@ def test_workers_are_scaled_by_streams_and_rows_that_there_are(
         if each["kind"] == "TriggerAuthentication"
         for parameter in each["spec"]["secretTargetRef"]
     }
-    assert keys == {"redis_address", "redis_password", "database_url"}
+    assert keys == {"redis_address", "redis_password", "direct_database_url"}
+
+
+def test_keda_reaches_postgresql_from_its_own_namespace() -> None:
+    """There the Service has a longer name."""
+    assert f"@postgres.{KUSTOMIZATION['namespace']}:5432/" in DOCUMENT
+
+
+def test_the_overlays_of_the_document_suit_the_manifests(tmp_path: Path) -> None:
+    need("kubectl", "kubernetes-client")
+    overlay: dict[str, Any] = {"resources": ["base"], "patches": []}
+    for indent, text in re.findall(r"(?ms)^( *)```yaml\n(.*?)^ *```", DOCUMENT):
+        overlay["patches"] += yaml.safe_load(re.sub(f"(?m)^{indent}", "", text))["patches"]
+    (tmp_path / "base").symlink_to(FOLDER)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    made = {
+        (each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)
+    }
+    pod = made["Deployment", "api"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["secret"]["items"][-1]["key"] == "database_read_url"
+    assert pod["containers"][0]["env"][0]["name"] == "DATABASE_READ_URL_FILE"
+    assert made["ConfigMap", "settings"]["data"]["PUBLIC_URL"] == "https://power.example.org"
 
 
 def test_the_migrate_command_migrates(secrets: Path) -> None:

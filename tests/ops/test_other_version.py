@@ -63,7 +63,7 @@ def test_every_query_is_planned(other_url: str) -> None:
             assert connection.execute(f"EXPLAIN {query}", parameters).fetchall()
 
 
-def test_samples_are_parted_in_place(other_url: str) -> None:
+def test_samples_are_put_into_partitions_in_place(other_url: str) -> None:
     """Where there are rows when the migration comes."""
     migrations.apply(other_url)
     assert list(partition.partition(other_url)) == ["already partitioned"]

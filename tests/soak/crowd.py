@@ -17,7 +17,7 @@ import uvloop
 from tests.faults.history import History, RideHistory, Verdict, check, find_unfinished, stores
 from tests.soak.rider import Log, Pace, Rider, Timing, Who
 
-# By which the riders of a process come late to all they do, to have their answers timed, too.
+# How late the riders of a process come to what they do; told as what requests took is.
 LATENESS: Final = "the riders' own lateness"
 _TOLD_EVERY: Final = 1.0  # seconds
 _SPAWN: Final = multiprocessing.get_context("spawn")

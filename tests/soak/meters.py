@@ -20,8 +20,8 @@ from tests.soak.rider import Timing
 
 QUIET: Final = "quiet"
 _PAGE_MB: Final = 4096 / 1e6
-# Of a process, from the second quarter of its life, when it has met all that it keeps, to the last
-# one: what of growth is taken for what a storm of requests has left behind in the allocator.
+# By so much a process may grow from the second quarter of its life, when it has met all that it
+# keeps, to the last one: the allocator keeps what a storm of requests has taken.
 _GROWTH: Final = 0.15
 _GROWTH_MB: Final = 10.0
 _LOOKS: Final = 8  # of a life that is judged
@@ -136,7 +136,7 @@ def _redis_memory(cluster: Cluster) -> float | None:
 
 
 def _events(cluster: Cluster) -> int | None:
-    """Of each key its node is asked: what is nowhere is not counted."""
+    """Each primary is asked for each key, and refuses one of a slot that it has not."""
     total = 0
     for node in cluster.primaries():
         for key in (*Queue, DUE):

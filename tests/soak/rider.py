@@ -26,7 +26,7 @@ from tests.faults.devices import samples_of
 from tests.faults.history import History, RideHistory
 from tests.faults.recordings import columns_of
 
-_UNSURE: Final = frozenset((408, 425, 429, 503))
+_UNSURE: Final = frozenset((408, 425, 429, 503))  # after which devices are told to send again
 _TIMEOUT: Final = 30.0  # seconds, as of the client among the examples
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # made once: it takes a while
 _LONGEST_PAUSE: Final = 8.0  # seconds before a request is sent again
@@ -168,6 +168,8 @@ class Service:
             self._log.note("message", begun)
             return answer
         self._note_failure(f"message: {answer.get('status')}")
+        if answer.get("status") not in _UNSURE:
+            self._log.history.surprises.append(f"{path}: {str(answer)[:300]}")
         return None
 
     async def close(self) -> None:
@@ -215,7 +217,7 @@ class Ride:
         return batch
 
     def note_epoch(self, epoch: str) -> bool:
-        """Whether it is the one in which all that is kept was acknowledged."""
+        """Whether it is the one in which all that is kept was acknowledged; else send it again."""
         if self.epoch in ("", epoch):
             self.epoch = epoch
             return True
@@ -224,7 +226,7 @@ class Ride:
         return False
 
     def forget(self, receipt: Any) -> None:
-        """What is durable, unless by now some of what is kept may be lost."""
+        """Keep no longer what is durable, unless another epoch tells that some may be lost."""
         if receipt["epoch"] and self.note_epoch(receipt["epoch"]):
             durable = receipt["durableThrough"] or 0
             self.kept = [each for each in self.kept if each.timestamps[-1] > durable]

@@ -40,17 +40,16 @@ from tests.soak.fleet import migrate, running_fleet
 from tests.soak.meters import QUIET, Look
 from tests.soak.rider import Pace, Who
 
-CHECKPOINT: Final = (
-    120  # seconds; by default 600: devices shall forget, and workers fold, more often
-)
+# Seconds; by default 600. So devices forget, and workers fold, more often.
+CHECKPOINT: Final = 120
 NODE_TIMEOUT: Final = 5000  # ms; by default of Redis 15,000
 _PROCESSES: Final = 2  # that riders ride in
-_LIVE: Final = 20  # every so manieth rider sends by WebSocket
+_LIVE: Final = 20  # riders, of whom one sends by WebSocket
 _LOOK_EVERY: Final = 10.0  # seconds
 _AFTERWARDS: Final = 20.0  # seconds after an event that still count as its own
 _TO_FINISH: Final = 300.0  # seconds after the end, for the last rides
 _NEEDS: Final = ("shared/redis_cluster.py", "shared/replicas.py")  # of a version that can run here
-_SHORTEST: Final = 0.25  # of the usual length of a ride, where the whole does not last an hour
+_SHORTEST: Final = 0.25  # part of its usual length that a ride has in a soak of minutes
 
 Report = Callable[[str], None]
 

@@ -64,7 +64,7 @@ def test_a_process_that_goes_on_growing_is_found_and_one_that_warms_up_is_not() 
     assert growing(looks(flat)) == []
     leaking = [100.0 + 2 * at for at in range(24)]  # 117 in its second quarter, 141 in the last
     assert growing(looks(leaking)) == []
-    leaking = [100.0 + 3 * at for at in range(24)]  # 125.5 and 161.5: 26 % and 10 MB would be 154
+    leaking = [100.0 + 3 * at for at in range(24)]  # 125.5 and 161.5; 15 % and 10 MB more are 154
     assert growing(looks(leaking)) == ["API 1 #1 grew from 126 to 162 MB"]
 
 

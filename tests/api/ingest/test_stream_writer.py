@@ -327,3 +327,11 @@ def test_a_redis_that_does_not_answer_is_given_up_in_time() -> None:
         told = {"DATABASE_URL": "postgresql://none", "REDIS_URL": address}
         with pytest.raises(ServiceUnavailable):
             write(read_settings(told), append, time_limit=0.1)
+
+
+def test_an_answer_that_needs_no_epoch_has_none_while_redis_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        told = read_settings({"DATABASE_URL": "postgresql://none", "REDIS_URL": address})
+        epoch = write(told, lambda writer: writer.epoch_if_known(uuid4()), time_limit=0.1)
+    assert epoch is None

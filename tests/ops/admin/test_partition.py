@@ -1,4 +1,4 @@
-"""Samples in partitions: of new installations, and of those that `make partition` has parted."""
+"""Samples in partitions: of new installations, and of those that `make partition` has changed."""
 
 import io
 import os
@@ -118,9 +118,9 @@ def schema_of(url: str) -> list[str]:
 
 
 @contextmanager
-def reader(url: str) -> Iterator[str]:
-    """A role that reads, as one for reports does."""
-    name = f"reader_{uuid4().hex}"
+def another_role(url: str) -> Iterator[str]:
+    """Its name; it owns nothing, as one for reports."""
+    name = f"role_{uuid4().hex}"
     role = sql.Identifier(name)
     with psycopg.connect(superuser_url(url), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {}").format(role))
@@ -140,7 +140,7 @@ def test_both_ways_end_in_the_same_schema_and_the_way_back_where_they_began(
     empty_database: str, database_url: str
 ) -> None:
     with (
-        reader(empty_database) as role,
+        another_role(empty_database) as role,
         databases.empty_database(database_url, "partition_test_filled") as filled,
     ):
         for url in (empty_database, filled):
@@ -219,14 +219,15 @@ def prepare(connection: psycopg.Connection, name: str, query: str) -> str:
     return f"EXECUTE {name} ({given})"
 
 
-CHANGES = """
-    DELETE FROM workouts WHERE id IN (SELECT id FROM {chosen} LIMIT 20);
+CHANGES_OF_SAMPLES = """
     UPDATE workout_channels SET samples = samples + 1, data = data || 'x'
         WHERE workout_id IN (SELECT id FROM {chosen} LIMIT 20);
     DELETE FROM workout_channels WHERE workout_id IN (SELECT id FROM {chosen} LIMIT 10);
     INSERT INTO workout_channels (workout_id, part, channel, encoding, samples, data)
         SELECT id, 7, 'power', 'pco1', 1, '' FROM {chosen} LIMIT 15 ON CONFLICT DO NOTHING;
 """
+CHANGES = "DELETE FROM workouts WHERE id IN (SELECT id FROM {chosen} LIMIT 20);"
+CHANGES += CHANGES_OF_SAMPLES
 FIRST = "(SELECT id FROM workouts ORDER BY id)"
 LAST = "(SELECT id FROM workouts ORDER BY id DESC)"
 
@@ -253,6 +254,28 @@ def test_what_is_written_meanwhile_is_in_the_partitions(filled: str) -> None:
     assert said == "workout_channels has 16 partitions"
     assert rows_of(filled) == before
     assert is_partitioned(filled)
+
+
+def test_who_may_write_and_owns_nothing_goes_on_meanwhile(filled: str) -> None:
+    """Also where a superuser does it: what is made is the owner's."""
+    superuser = superuser_url(filled)
+    with another_role(filled) as role:
+        with psycopg.connect(superuser) as connection:
+            granted = sql.SQL("GRANT ALL ON workouts, workout_channels TO {}")
+            connection.execute(granted.format(sql.Identifier(role)))
+        lines = partition.partition(superuser)
+        next(lines)
+        for _ in range(2):
+            with psycopg.connect(superuser) as connection:
+                connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+                connection.execute(CHANGES_OF_SAMPLES.format(chosen=FIRST + " AS chosen").encode())
+            before = rows_of(filled)
+            list(lines)
+            assert rows_of(filled) == before
+    assert is_partitioned(filled)
+    with psycopg.connect(filled) as connection:
+        owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE tablename ~ '^workout'"
+        assert connection.execute(owners).fetchall() == [("tracker",)]
 
 
 FIRST_RIDE = "SELECT id FROM workouts ORDER BY id LIMIT 1"

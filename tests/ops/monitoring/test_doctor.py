@@ -274,6 +274,14 @@ def broken_index(service: Service, _: Path) -> Iterator[Service]:
 
 
 @contextmanager
+def unfinished_copy(service: Service, _: Path) -> Iterator[Service]:
+    url = service.patient.settings.database_url
+    execute(url, "CREATE TABLE workout_channels_copy ()")
+    yield service
+    execute(url, "DROP TABLE workout_channels_copy")
+
+
+@contextmanager
 def no_autovacuum(service: Service, _: Path) -> Iterator[Service]:
     url = service.patient.settings.database_url
     execute(url, "ALTER TABLE workouts SET (autovacuum_enabled = false)")
@@ -438,6 +446,10 @@ FAULTS: Final[dict[str, tuple[Plant, str]]] = {
         "PostgreSQL: a forgotten psql has left a",
     ),
     "a broken index": (broken_index, "PostgreSQL: the index twins_one was not built to its end"),
+    "partitions that are not finished": (
+        unfinished_copy,
+        "PostgreSQL: samples are written twice",
+    ),
     "a table that is never cleaned up": (
         no_autovacuum,
         "PostgreSQL: autovacuum is off for",
