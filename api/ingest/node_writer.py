@@ -154,8 +154,11 @@ class NodeWriter:
             asyncio.get_running_loop().call_soon(self._flush)
         return told
 
-    async def read(self, stream: str) -> tuple[Waiting, str]:
+    async def read(self, stream: str, *, asking: bool = False) -> tuple[Waiting, str]:
         """What waits in a stream, and the epoch of the server that has said so.
+
+        ``asking``: another node has sent us here for a slot that is being moved; the server wants
+        to be told so by the same connection.
 
         Each part is asked for along with the epoch, by one connection. With one of another server,
         what that one has acknowledged and this one never got would pass for archived.
@@ -167,10 +170,12 @@ class NodeWriter:
 
         async def read_chunk(start: str) -> Any:
             async with answered_within(self._time_limit), self._client.pipeline(False) as pipe:
+                if asking:
+                    pipe.execute_command("ASKING")
                 pipe.xrange(stream, min=start, count=CHUNK)
                 pipe.get(self.key)
                 pipe.info("server")
-                chunk, secret, told = await pipe.execute()
+                *_, chunk, secret, told = await pipe.execute()
             epochs.add(self._epochs.tell(told["run_id"].encode(), secret, self.name))
             return chunk
 

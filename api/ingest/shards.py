@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import MovedError
+from redis.exceptions import AskError, MovedError
 
 from api.ingest.epochs import Epochs
 from api.ingest.node_writer import (
@@ -79,16 +79,25 @@ class Shards:
     async def read(self, place: Place) -> tuple[Waiting, str]:
         """What waits of a ride, and the epoch of the node that has said so.
 
-        Of a slot that is being moved, the driver asks both nodes: then the epoch is one that nobody
-        is told twice. Raises redis.RedisError.
+        Of a slot that is being moved, some keys are here and some there: then the epoch is one that
+        nobody is told twice. Raises redis.RedisError.
         """
         node = await self._node_of(place.sealed)
         try:
             if node:
                 return await node.read(place.stream)
-        except ELSEWHERE:
+        except ELSEWHERE as error:
             self._learn_soon()
+            if target := self._asked_at(error):
+                waiting, _ = await target.read(place.stream, asking=True)
+                return waiting, self._epochs.once()
         return await self._read_by_driver(place.stream), self._epochs.once()
+
+    def _asked_at(self, error: Exception) -> NodeWriter | None:
+        """The node to which one has sent us for this time alone; None if it is for all times."""
+        if isinstance(error, AskError) and not isinstance(error, MovedError):
+            return self._nodes.get((error.host, error.port))
+        return None
 
     async def _read_by_driver(self, stream: str) -> Waiting:
         async def read_chunk(start: str) -> Any:

@@ -104,6 +104,13 @@ class StreamWriter:
             return await self._writer.look_at(sealed_key(workout_id))
         return await self._writer.look()
 
+    async def epoch_if_known(self, workout_id: UUID) -> str | None:
+        """The same; None while Redis does not answer, for an answer that does not need it."""
+        try:
+            return await self.epoch(workout_id)
+        except redis.RedisError:
+            return None
+
     async def waiting(self, workout_id: UUID) -> tuple[Waiting, str]:
         """What waits of a ride, and the epoch of the server that has said so.
 
@@ -114,13 +121,6 @@ class StreamWriter:
         if isinstance(self._writer, Shards):
             return await self._writer.read(place)
         return await self._writer.read(place.stream)
-
-    async def epoch_if_known(self, workout_id: UUID) -> str | None:
-        """The same; None while Redis does not answer, for an answer that does not need it."""
-        try:
-            return await self.epoch(workout_id)
-        except redis.RedisError:
-            return None
 
     async def watch(self) -> None:
         """Look which server has what, for as long as the process serves and there are several."""
