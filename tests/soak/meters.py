@@ -1,6 +1,7 @@
 """What a soak costs the machine, look by look, and whether it stays within bounds."""
 
 import statistics
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _PAGE_MB: Final = 4096 / 1e6
 _GROWTH: Final = 0.15
 _GROWTH_MB: Final = 10.0
 _LOOKS: Final = 8  # of a life that is judged
+# By so much the slowest of a hundred uploads may take longer in the last quarter.
+_SLOWER: Final = 2
+_SLOWER_MS: Final = 50
 # Of the rides, those that wait to be computed while nothing is being done to the service.
 _WAITING: Final = 0.05
 _WAITING_AT_LEAST: Final = 10
@@ -115,6 +119,29 @@ def latencies(
     begun = [name for _, name in phases]
     keys = sorted(found, key=lambda key: (key[0], begun.index(key[1])))
     return {key: sorted(found[key]) for key in keys}
+
+
+def quarters(timings: Iterable[Timing], phases: Sequence[tuple[float, str]]) -> tuple[float, float]:
+    """Milliseconds that 99 % of uploads took at most, in the second and in the last quarter.
+
+    While nothing was done to the service, from the first of ``phases`` to the last, the end. 0 of a
+    quarter without any.
+    """
+    begun, ended = phases[0][0], phases[-1][0]
+    found: tuple[list[float], ...] = ([], [], [], [])
+    for each in sorted(timings, key=lambda timing: timing.seconds):
+        phase = phases[bisect_right(phases, each.at, key=lambda phase: phase[0]) - 1][1]
+        if each.what == "upload" and phase == QUIET and begun <= each.at < ended:
+            found[int(4 * (each.at - begun) / (ended - begun))].append(each.seconds)
+    second, last = (percentile(each, 0.99) if each else 0.0 for each in found[1::2])
+    return second, last
+
+
+def slower(second: float, last: float) -> list[str]:
+    """Whether uploads took longer and longer; of two quarters, as ``quarters`` has them."""
+    if last <= max(second * _SLOWER, second + _SLOWER_MS):
+        return []
+    return [f"99 % of uploads took {second:.0f} ms in the second quarter, {last:.0f} in the last"]
 
 
 def percentile(values: Sequence[float], part: float) -> float:

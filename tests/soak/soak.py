@@ -77,6 +77,7 @@ class Outcome:
     looks: list[Look]
     phases: list[tuple[float, str]]  # when each has begun, in seconds of the clock
     latencies: Mapping[tuple[str, str], list[float]]
+    quarters: tuple[float, float]  # ms of uploads: see meters
     riders_cores: float
     took: Mapping[str, float]  # seconds, by event
     machine: str
@@ -91,6 +92,7 @@ class Outcome:
             *(*self.verdict.details, *self.unfinished, *self.surprises, *self.told.surprises),
             *meters.growing(self.looks),
             *meters.waiting(self.looks, self.wanted.riders),
+            *meters.slower(*self.quarters),
         ]
 
     def figures(self) -> dict[str, Any]:
@@ -109,6 +111,8 @@ class Outcome:
             "unfinished": len(self.unfinished),
             "most events waiting": _most(each.events for each in self.looks),
             "most rides waiting": _most(each.rides for each in self.looks),
+            "p99 of quiet uploads, ms, second quarter": round(self.quarters[0]),
+            "p99 of quiet uploads, ms, last quarter": round(self.quarters[1]),
             "cores taken by the riders": round(self.riders_cores, 2),
             "surprises": len(self.surprises) + len(self.told.surprises),
         }
@@ -207,13 +211,14 @@ class Soak:
         finally:
             self._over.set()
             looking.join()
-        timed = meters.latencies(self._crowd.timings, self._phases)
+        timings = self._crowd.timings
         return Outcome(
             self._wanted,
             self._told,
             self._looks,
             self._phases,
-            timed,
+            meters.latencies(timings, self._phases),
+            meters.quarters(timings, self._phases),
             used,
             self._took,
             machine,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.former import has
 from tests.soak.events import EVENTS
-from tests.soak.meters import Look, growing, latencies, waiting
+from tests.soak.meters import Look, growing, latencies, quarters, slower, waiting
 from tests.soak.rider import Pace, Timing
 from tests.soak.soak import Soak, Wanted, compare, former_version, markdown, standing, urls_of
 
@@ -79,6 +79,17 @@ def test_what_a_request_took_is_told_of_the_phase_in_which_it_was_answered() -> 
     told: Any = latencies(timings, [(0.0, "quiet"), (10.0, "backup"), (20.0, "quiet")])
     assert told == {("upload", "quiet"): [1, 3], ("upload", "backup"): [2]}
     assert [phase for _, phase in told] == ["quiet", "backup"]
+
+
+def test_uploads_that_take_longer_and_longer_are_found() -> None:
+    phases = [(0.0, "quiet"), (50.0, "backup"), (60.0, "quiet"), (100.0, "the last rides end")]
+    timings = [Timing("upload", at + part / 200, at / 1000) for at in range(110) for part in (0, 1)]
+    timings += [Timing("page", 30.0, 9), Timing("upload", 55.0, 9), Timing("upload", 101.0, 9)]
+    assert quarters(timings, phases) == (49, 99)
+    assert quarters(timings[:1], phases) == (0, 0)
+    assert slower(49, 99) == []
+    assert slower(49, 100) == ["99 % of uploads took 49 ms in the second quarter, 100 in the last"]
+    assert slower(10, 60) == []
 
 
 def test_events_come_one_after_another_and_the_last_before_the_end() -> None:
