@@ -31,6 +31,7 @@ from shared.connections import (
     AsyncRedis,
     BoundedConnection,
     connect_bounded,
+    is_cluster,
     open_replica,
 )
 from shared.errors import TrackerError
@@ -67,9 +68,14 @@ class _Replayed(Struct):
 
 
 class Freshness:
-    """How old what a replica shows is at most, by positions in the WAL. Moments are monotonic."""
+    """How old what a replica shows is at most, by positions in the WAL. Moments are monotonic.
 
-    def __init__(self) -> None:
+    ``limit``: seconds after which nobody asks any more, so that a replica that stands still does
+    not have us remember ever more.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
         self._written = deque[tuple[float, int]]()  # by when the primary had written up to where
         self.shows = -math.inf  # all that was committed before this moment
 
@@ -78,6 +84,8 @@ class Freshness:
         self._written.append((asked_at, written))
         while self._written and self._written[0][1] <= replayed:
             self.shows, _ = self._written.popleft()
+        while self._written and self._written[0][0] < asked_at - self._limit:
+            self._written.popleft()
 
     def forget(self) -> None:
         """Whatever was known may be of another server."""
@@ -100,7 +108,7 @@ class Replica:
         self._settings = settings
         self._primary = primary
         self._redis = client
-        self._freshness = Freshness()
+        self._freshness = Freshness(settings.read_lag_limit)
         self._looked = asyncio.Condition()
         self._left_until = 0.0
         self._met: OrderedDict[UUID, float] = OrderedDict()
@@ -164,7 +172,10 @@ class Replica:
             async with asyncio.timeout(_REDIS_PATIENCE):
                 return not await self._redis.exists(wrote_key(user_id))
         except (redis.exceptions.RedisError, TimeoutError) as error:
-            self.leave(error)  # without Redis nobody knows who has written
+            if is_cluster(self._redis):  # the node of other users may well answer
+                self._met[user_id] = time.monotonic()
+            else:
+                self.leave(error)  # without Redis nobody knows who has written
             return False
 
     @asynccontextmanager
@@ -175,6 +186,8 @@ class Replica:
             if await self.may_show(user_id):
                 try:
                     connection = await lent.enter_async_context(self._pool.connection())
+                    if not self.is_fresh():  # any more: it was long in coming
+                        connection = None
                 except (PoolTimeout, psycopg.OperationalError) as error:
                     self.leave(error)
             self.reads += connection is not None
@@ -194,7 +207,10 @@ class Replica:
         return self._primary
 
     def _is_new(self, user_id: UUID) -> bool:
-        """Whether this process has just met the user, who may be newer than the replica's rows."""
+        """Whether this process has just met the user, who may be newer than the replica's rows.
+
+        Or has just been unable to ask Redis about them.
+        """
         met_at = self._met.setdefault(user_id, time.monotonic())
         self._met.move_to_end(user_id)
         if len(self._met) > _MANY_USERS:

@@ -366,7 +366,7 @@ def test_while_redis_is_away_nobody_knows_who_wrote_and_the_primary_is_read(
 
 def test_a_server_that_is_ahead_follows_another_primary(system: System, standby: Standby) -> None:
     """As one does that the failover went past: by its positions it would be new for a while."""
-    looked = Freshness()
+    looked = Freshness(5)
     looked.note(1.0, 100, 100)
     assert looked.age(1.5) == 0.5
     ahead = "DATABASE_READ_URL leads to a server that is ahead"
@@ -388,7 +388,7 @@ def _told(**columns: Any) -> Any:
 
 
 def test_what_the_replica_shows_is_as_old_as_the_last_position_that_it_has_reached() -> None:
-    freshness = Freshness()
+    freshness = Freshness(5)
     assert freshness.age(0) == float("inf")
     freshness.note(10, written=100, replayed=90)
     assert freshness.age(10) == float("inf")
@@ -401,6 +401,16 @@ def test_what_the_replica_shows_is_as_old_as_the_last_position_that_it_has_reach
     assert freshness.age(14) == 2
     freshness.forget()
     assert freshness.age(14) == float("inf")
+
+
+def test_a_replica_that_stands_still_is_not_remembered_for_ever() -> None:
+    freshness = Freshness(5)
+    for at in range(1000):
+        freshness.note(at, written=1000 + at, replayed=999)
+    assert len(freshness._written) == 6
+    assert freshness.age(1000) == float("inf")
+    freshness.note(1000, written=2000, replayed=1997)
+    assert freshness.age(1000) == 3
 
 
 def test_a_promoted_replica_is_a_replica_no_more(
