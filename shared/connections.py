@@ -1,8 +1,9 @@
 """The only place that opens drivers, with the time limits and retry rules the design asks for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from functools import cache
 from inspect import signature
 from select import POLLIN, poll
@@ -27,6 +28,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from shared.redis_cluster import AsyncClusterClient, ClusterClient
+from shared.redis_keys import PROBE, probe_key
 from shared.redis_urls import ClusterUrl, Host, SentinelUrl, parse_redis_url
 from shared.settings import Settings
 
@@ -40,6 +42,7 @@ Redis = redis.Redis
 AsyncRedis = redis.asyncio.Redis
 _ROWS_AT_ONCE: Final = 50
 _FASTER: Final = 2  # times that a replica must answer: then the primary has time to
+logger = logging.getLogger(__name__)
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -334,6 +337,27 @@ def primaries_of(client: Redis) -> dict[str, Redis]:
     return client.primaries() if isinstance(client, ClusterClient) else {"": client}
 
 
+def by_server(client: Redis, keys: Iterable[str]) -> list[tuple[Redis, list[str]]]:
+    """Keys, with a client of the server that has them; a cluster may not know it of all.
+
+    Raises redis.RedisError where no server answers.
+    """
+    return client.by_node(keys) if isinstance(client, ClusterClient) else [(client, list(keys))]
+
+
+@contextmanager
+def passing_over(client: Redis, what: str) -> Iterator[None]:
+    """Go on without what a node of a cluster does not do; the only server is waited for."""
+    try:
+        yield
+    except redis.RedisError as error:
+        if not isinstance(client, ClusterClient):
+            raise
+        logger.warning("passed over %s: %s: %s", what, type(error).__name__, error)
+        with suppress(redis.RedisError):
+            client.learn()  # who has which slots: perhaps another node by now
+
+
 async def primary_of(client: AsyncRedis) -> Host | None:
     """Whom sentinels name now; idle connections to another one are closed. None without sentinels.
 
@@ -354,6 +378,16 @@ async def infos_of(client: AsyncRedis) -> dict[str, dict[str, Any] | None]:
     if not isinstance(client, AsyncClusterClient):
         return {"": await client.info("everything")}
     return await client.infos()
+
+
+def probes_of(client: AsyncRedis) -> dict[str, str]:
+    """What may be written to each server to see whether it takes writes, by the server's name.
+
+    Of a cluster once ``infos_of`` has found the nodes.
+    """
+    if isinstance(client, AsyncClusterClient):
+        return client.spread(probe_key)
+    return {"": PROBE}
 
 
 def _asking(where: SentinelUrl, retry: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ that is away. Where a node does not answer, they ask the others anew which have 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 import redis
@@ -20,6 +21,7 @@ from redis.exceptions import (
     ClusterDownError,
     ClusterError,
     RedisClusterException,
+    SlotNotCoveredError,
     TryAgainError,
 )
 
@@ -31,6 +33,7 @@ _MISTAKE: Final = "same key slot"  # of a command that no cluster would ever car
 # What has its keys elsewhere than at its beginning. The driver would ask a node where they are, and
 # if that one is away for good, it would never come to the others.
 _READS: Final = frozenset({"XREAD", "XREADGROUP"})
+_MOST_NUMBERS: Final = 2000  # a node with so few slots that none of their keys is there is left out
 _SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
 
 
@@ -98,11 +101,30 @@ class ClusterClient(RedisCluster):
     def primaries(self) -> dict[str, redis.Redis]:
         """A client of each node that has slots, by its address, in the order of these."""
         with _raising_as_one_server():
-            self._open()
-            self.nodes_manager.initialize()
+            self.learn()
             found: list[ClusterNode] = self.get_primaries()  # type: ignore[no-untyped-call]
             nodes = sorted(found, key=lambda node: str(node.name))
         return {str(node.name): self.get_redis_connection(node) for node in nodes}
+
+    def by_node(self, keys: Iterable[str]) -> list[tuple[redis.Redis, list[str]]]:
+        """Keys, with a client of the node that has them, without those of which nobody knows it.
+
+        Such a client gets no other answer than that node's. Raises redis.ConnectionError.
+        """
+        with _raising_as_one_server():
+            self._open()
+        of_node = defaultdict[ClusterNode, list[str]](list)
+        for key in keys:
+            with suppress(SlotNotCoveredError):
+                slot = self.keyslot(key)  # type: ignore[no-untyped-call]
+                of_node[self.nodes_manager.get_node_from_slot(slot)].append(key)
+        return [(self.get_redis_connection(node), held) for node, held in of_node.items()]
+
+    def learn(self) -> None:
+        """Ask which node has which slots. Raises redis.ConnectionError."""
+        with _raising_as_one_server():
+            self._open()
+            self.nodes_manager.initialize()
 
     def get_encoder(self) -> Encoder:
         """That of every node."""
@@ -217,6 +239,18 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         if not any(told.values()):
             raise redis.ConnectionError("no node of the cluster answers")
         return told
+
+    def spread(self, make_key: Callable[[int], str]) -> dict[str, str]:
+        """A key of each node that has slots, as far as is known: that of the least number."""
+        wanted = {node.name for node in self.get_primaries()}
+        keys: dict[str, str] = {}
+        for number in range(_MOST_NUMBERS):
+            key = make_key(number)
+            if node := self.get_node_from_key(key):
+                keys.setdefault(node.name, key)
+            if keys.keys() >= wanted:
+                break
+        return keys
 
     def client_of(self, host: Host, **how: Any) -> redis.asyncio.Redis:
         """A client of one node, which gets no other answer than that node's."""

@@ -14,17 +14,18 @@
 | ``epoch:NUMBER``     | string  | the least number whose slot it has                            |
 | ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper; |
 |                      |         | in a cluster ``rewritten:NODE``                               |
-| ``probe``            | string  | written by each look whether Redis takes samples              |
-| ``alive:CONSUMER``   | string  | that worker lives, what it is at: see monitoring.workers      |
-| ``failing``          | zset    | subjects whose jobs fail, by when they first did: see breaker |
-| ``folded``           | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
+| ``probe``            | string  | written by each look whether Redis takes samples; in a        |
+|                      |         | cluster ``probe:NUMBER``, one for each node                   |
+| ``{events}:alive:…`` | string  | that worker lives, what it is at: see monitoring.workers      |
+| ``{events}:failing`` | zset    | subjects whose jobs fail, by when they first did: see breaker |
+| ``{events}:folded``  | zset    | subjects whose jobs succeeded lately, by when: see breaker    |
 | ``{w:ID}:asked:…``   | string  | an event of that queue asks for the ride's fold already, or   |
 |                      |         | for the import of the file of that id                         |
-| ``{w:ID}:slow``      | string  | the file of that id is slow: it is read under ``slow-file`` |
-| ``slow-file``        | string  | a slow file is being read: the lock of its worker             |
+| ``{w:ID}:slow``      | string  | the file of that id is slow: it is read under the lock below  |
+| ``{events}:slow``    | string  | a slow file is being read: the lock of its worker             |
 | ``{w:ID}:resting``   | string  | the ride was folded just now; late samples wait until it ends |
 | ``measured:ID``      | string  | the figures of a part of a ride, for who asked for them       |
-| ``watched``          | zset    | rides that somebody watches, by until when (ms): see api.live |
+| ``{events}:watched`` | zset    | rides that somebody watches, by until when (ms): see api.live |
 | ``{w:ID}:figures``   | stream  | the running figures of a watched ride: the newest, field ``f``|
 | ``{w:ID}:computed``  | string  | those were computed just now, or are being computed           |
 | ``{u:ID}:stream:…``  | stream  | the last messages of a user's stream of that name: api.clients |
@@ -32,7 +33,7 @@
 | ``{u:ID}:notes``     | hash    | what is known of them: see api.clients.log                    |
 | ``{u:ID}:wrote``     | string  | rows of the user were written just now: see shared.replicas   |
 | ``messages:ID``      | channel | what happens in a user's streams                              |
-| ``due``              | zset    | rides that are over and have late samples, by when to fold    |
+| ``{events}:due``     | zset    | rides that are over and have late samples, by when to fold    |
 | ``events``           | stream  | what to do: ``kind`` and more; consumer group ``workers``     |
 | ``{events}:…``       | streams | the same, for what nobody waits for: see Queue                |
 | ``announcements``    | channel | what has happened: see events.Announcement                    |
@@ -43,7 +44,8 @@ that is written is lost by the next restart (valkey pull request 4342). XREADGRO
 block by itself; so the sweeper has the file written anew after each restart.
 
 In a cluster the nodes share workouts and users out: keys with the same hash tag are on one of them,
-and no command names keys of two. The streams of events share one, as they are read together.
+and no command names keys of two. The streams of events share one, as they are read together; and
+with them what no worker can do without, so that no other node need answer for them to go on.
 """
 
 from enum import StrEnum
@@ -51,16 +53,16 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-DUE: Final = "due"
+DUE: Final = "{events}:due"
 EPOCH: Final = "epoch"
 REWRITTEN: Final = "rewritten"
-WATCHED: Final = "watched"
+WATCHED: Final = "{events}:watched"
 PROBE: Final = "probe"
 GROUP: Final = "workers"
-FAILING: Final = "failing"
-SUCCEEDED: Final = "folded"  # named when folds were the only jobs; older workers still read it
+FAILING: Final = "{events}:failing"
+SUCCEEDED: Final = "{events}:folded"
 ANNOUNCEMENTS: Final = "announcements"
-SLOW_FILE: Final = "slow-file"
+SLOW_FILE: Final = "{events}:slow"
 BATCH_FIELD: Final = b"b"
 FIGURES_FIELD: Final = b"f"
 SEALED_COMPLETED: Final = b"completed"
@@ -83,6 +85,10 @@ SLOW_KEPT_FOR: Final = 24 * 3600
 _MANY_RIDES: Final = 100_000
 # The streams of events before they shared a slot; what was in them, rows and the sweeper ask for.
 FORMER_QUEUES: Final = ("events:checkpoints", "events:imports", "events:recomputes")
+# Other keys before they shared it. Rides in the former set of those due are moved to the present
+# one; what else there was, workers and viewers say again.
+FORMER_DUE: Final = "due"
+FORMER_KEYS: Final = ("watched", "failing", "folded")
 
 
 class Queue(StrEnum):
@@ -111,6 +117,11 @@ def epoch_key(number: int) -> str:
     return f"{EPOCH}:{number}"
 
 
+def probe_key(number: int) -> str:
+    """What is written to see whether a node of a cluster takes samples."""
+    return f"{PROBE}:{number}"
+
+
 def rewritten_key(server: str) -> str:
     """Which run of a server was last asked to write its file anew; of the only one without a name.
 
@@ -121,7 +132,7 @@ def rewritten_key(server: str) -> str:
 
 def alive_key(consumer: str) -> str:
     """Set, for a while each time, by a worker that lives."""
-    return f"alive:{consumer}"
+    return f"{{events}}:alive:{consumer}"
 
 
 def asked_key(subject: UUID, queue: Queue) -> str:

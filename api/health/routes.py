@@ -17,9 +17,8 @@ from api.health.workers import count_workers
 from api.web.responses import json_response
 from api.web.routing import Operation, Operations
 from api.web.state import Request, State
-from shared.connections import AsyncRedis, infos_of
+from shared.connections import AsyncRedis, infos_of, is_cluster, probes_of
 from shared.moments import Instant
-from shared.redis_keys import PROBE
 
 ServerStatus = Annotated[Literal["connected", "disconnected"], Meta(title="ServerStatus")]
 
@@ -81,7 +80,7 @@ async def get_readiness(request: Request[State]) -> Response:
 
     Without workers they are: rides wait in Redis and PostgreSQL until there is one. To cut the
     traffic for that would only lose more, so it is 200, and `degraded`. So it is where one node of
-    several does not answer: uploads to the rides of the others go on.
+    several does not answer, or takes nothing: uploads to the rides of the others go on.
     """
     state = request.state
     redis_problems, missing = await _redis_problems(state)
@@ -121,19 +120,25 @@ async def _database_problems(state: State) -> list[str]:
 
 
 async def _redis_problems(state: State) -> tuple[list[str], list[str]]:
-    """Why uploads are not safe; and which nodes of a cluster do not answer, while others do."""
+    """Why uploads are not safe; and which nodes of a cluster take none, while others do."""
+    client = state["redis"]
     try:
-        infos = await infos_of(state["redis"])
+        infos = await infos_of(client)
     except (redis.RedisError, OSError):
         return [_NO_REDIS], []
-    if info := infos.get(""):
-        return [*await _refusals(state["redis"], info), *_settings_problems(info)], []
     known = {node: info for node, info in infos.items() if info}
     problems = [
-        f"{node}: {problem}" for node, info in known.items() for problem in _settings_problems(info)
+        _of(node, each) for node, info in known.items() for each in _settings_problems(info)
     ]
-    missing = infos.keys() - known
-    return problems, [f"{node} does not answer, uploads to its rides wait" for node in missing]
+    away = [f"{node} does not answer, uploads to its rides wait" for node in infos.keys() - known]
+    refused = await _refused(client, known)
+    if len(refused) == len(known):
+        return [*refused, *problems], away
+    return problems, [*away, *refused]
+
+
+def _of(node: str, problem: str) -> str:
+    return f"{node}: {problem}" if node else problem
 
 
 def _settings_problems(info: Mapping[str, Any]) -> list[str]:
@@ -146,21 +151,27 @@ def _settings_problems(info: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-async def _refusals(client: AsyncRedis, info: Mapping[str, Any]) -> list[str]:
-    """Why Redis would refuse an upload, which is found out by a write.
+async def _refused(client: AsyncRedis, infos: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which servers would refuse an upload, and why, which is found out by a write to each."""
+    found = []
+    for node, probe in probes_of(client).items():
+        if node in infos and (why := await _refusal(client, probe, infos[node])):
+            found.append(_of(node, why))
+    return found
 
-    Its memory or its disk may be full, or it may be a replica.
-    """
+
+async def _refusal(client: AsyncRedis, probe: str, info: Mapping[str, Any]) -> str | None:
+    """Its memory or its disk may be full, or it may be a replica, or of a cluster that is down."""
     try:
-        await client.set(PROBE, b"", ex=1)
+        await client.set(probe, b"", ex=1)
     except redis.OutOfMemoryError:
         used, most = info.get("used_memory"), info.get("maxmemory")
-        return [f"Redis is full ({used} of {most} bytes), and refuses uploads"]
+        return f"Redis is full ({used} of {most} bytes), and refuses uploads"
     except redis.ResponseError as error:
-        return [f"Redis refuses uploads: {error}"]
-    except (redis.RedisError, OSError):
-        return [_NO_REDIS]
-    return []
+        return f"Redis refuses uploads: {error}"
+    except (redis.RedisError, OSError) as error:
+        return f"Redis refuses uploads: {error}" if is_cluster(client) else _NO_REDIS
+    return None
 
 
 OPERATIONS = Operations(

@@ -35,8 +35,6 @@ _MOST_AT_ONCE: Final = 512
 _LOOK_EVERY: Final = 1.0  # seconds
 # Of a group, but for its last batch: more would be packed for longer than others ought to wait.
 _MOST_BYTES_AT_ONCE: Final = 1024 * 1024
-# Of a batch that was stored: its ride is known to be over, or just now was seen to be.
-_OVER: Final = (None, SEALED_COMPLETED)
 # What a node of a cluster says of a slot that is another's, or is being moved.
 ELSEWHERE: Final = (redis.exceptions.AskError, redis.exceptions.TryAgainError)
 
@@ -139,6 +137,7 @@ class NodeWriter:
         self._pipe = RedisPipe(client, time_limit)
         self._is_busy = self._is_closed = False
         self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
+        self._finishing = set[asyncio.Task[None]]()
 
     def add(self, append: Append) -> None:
         """Write the batch with the next group, and settle it."""
@@ -305,20 +304,26 @@ class NodeWriter:
         told_of = (claimed, *(told for _, told in others))
         if isinstance(secret, Exception) or any(map(_is_demoted, told_of)):
             self._pipe.close()  # it is no primary any more, or has not the key: look who is
-        over = {append.place.workout_id for append, told in others if told in _OVER}
-        if over:
-            self._task = asyncio.create_task(self._finish(outcomes, epoch, over))
-        else:
-            self._settle(outcomes, epoch)
+        if late := [append for append, told in others if _is_late(append, told)]:
+            finishing = asyncio.create_task(self._finish(late, epoch))
+            self._finishing.add(finishing)
+            finishing.add_done_callback(self._finishing.discard)
+            outcomes = [each for each in outcomes if not _is_late(*each)]
+        self._settle(outcomes, epoch)
 
-    async def _finish(self, outcomes: list[Outcome], epoch: str, over: set[UUID]) -> None:
-        """Have rides that are over folded once more; however many batches ask for it."""
+    async def _finish(self, late: list[Append], epoch: str) -> None:
+        """Have rides that are over folded once more; however many batches ask for it.
+
+        Who says so may be another server: nobody else waits for it.
+        """
+        outcome: str | Exception = epoch
         try:
-            await self._note_late(over)
+            await self._note_late({append.place.workout_id for append in late})
         except Exception as error:  # whatever it was, every waiting request gets its answer
-            self._fail([append for append, _ in outcomes], [], error)
-        else:
-            self._settle(outcomes, epoch)
+            logger.warning("could not note %d late batches: %r", len(late), error)
+            outcome = unavailable(error)
+        for append in late:
+            self._held.end(append, outcome)
 
     def _settle(self, outcomes: list[Outcome], epoch: str) -> None:
         """Give each batch the epoch in which it was stored, or why it was not."""
@@ -391,6 +396,11 @@ def _outcomes(slots: list[list[Append]], replies: list[Any]) -> Iterator[Outcome
         at = end + 1
         for append, id_, seal in zip(group, added, sealed, strict=True):
             yield append, id_ if isinstance(id_, Exception) else seal
+
+
+def _is_late(append: Append, told: Any) -> bool:
+    """Whether a batch was stored whose ride is known to be over, or just now was seen to be."""
+    return bool(told == SEALED_COMPLETED or (told is None and append.finished))
 
 
 def _is_demoted(told: Any) -> bool:

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
+
+import redis
 
 from ops.monitoring.findings import Finding, Patient, in_bytes, in_words
 from shared.breaker import Breaker
@@ -15,6 +18,7 @@ from shared.version import VERSION
 
 _OLDEST: Final = {"redis": 7, "valkey": 8}
 _LARGE: Final = 0.8  # of maxmemory
+_COVERAGE: Final = "cluster-require-full-coverage"
 _MOST_APART: Final = 2.0  # seconds
 
 
@@ -22,8 +26,16 @@ def check_redis(patient: Patient, client: Redis) -> Iterator[Finding]:
     """The server, or each that has a part: its version, and what it would forget or refuse."""
     where = parse_redis_url(patient.settings.redis_url)
     for name, server in primaries_of(client).items():
-        for finding in _check_server(patient, server, where):
-            yield replace(finding, wrong=f"{name}: {finding.wrong}") if name else finding
+        try:
+            for finding in _check_server(patient, server, where):
+                yield replace(finding, wrong=f"{name}: {finding.wrong}") if name else finding
+        except redis.RedisError as error:
+            if not name:  # the only one, as is said of it then
+                raise
+            yield Finding(
+                f"{name} does not answer, so uploads to its rides wait: {error}",
+                "start it, or a replica of it",
+            )
 
 
 def _check_server(
@@ -37,6 +49,8 @@ def _check_server(
         yield Finding("Redis is a replica, and takes no samples", "point REDIS_URL at the primary")
     if where is not None:
         yield from _check_replicas(info, where)
+    if isinstance(where, ClusterUrl):
+        yield from _check_coverage(server)
     before: float = patient.clock()
     seconds, micros = server.time()
     yield from check_clock("Redis", seconds + micros / 1e6, before, patient.clock())
@@ -56,6 +70,17 @@ def _check_replicas(info: Any, where: ClusterUrl | SentinelUrl) -> Iterator[Find
             "set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on each server, of which"
             " there should be three",
         )
+
+
+def _check_coverage(server: Redis) -> Iterator[Finding]:
+    """Whether a node goes on while another is away. Managed services may not tell."""
+    with suppress(redis.ResponseError):
+        told: Any = server.config_get(_COVERAGE)
+        if told.get(_COVERAGE) == "yes":
+            yield Finding(
+                "while nobody serves the rides of some other node, this one refuses uploads, too",
+                f"set `{_COVERAGE} no`, in its file too",
+            )
 
 
 def check_clock(server: str, theirs: float, before: float, after: float) -> Iterator[Finding]:

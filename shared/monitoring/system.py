@@ -18,6 +18,7 @@ from shared.connections import (
     Redis,
     connect_database,
     open_redis,
+    passing_over,
     primaries_of,
 )
 from shared.monitoring.backups import newest_backup
@@ -165,7 +166,12 @@ class SystemCollector(Collector):
 
 def _fullest(client: Redis) -> dict[str, Any]:
     """What the server tells of its memory; of a cluster, the one with the least left."""
-    told: list[Any] = [server.info("memory") for server in primaries_of(client).values()]
+    told = list[Any]()
+    for name, server in primaries_of(client).items():
+        with passing_over(client, f"the memory of {name}"):
+            told.append(server.info("memory"))
+    if not told:
+        raise redis.ConnectionError("no node of the cluster tells of its memory")
     return max(told, key=lambda each: each["used_memory"] / (each["maxmemory"] or 2**60))
 
 

@@ -195,6 +195,7 @@ class Cluster:
                     "cluster-port": str(ports[nth + 2 * PRIMARIES]),
                     "cluster-node-timeout": str(NODE_TIMEOUT),
                     "cluster-replica-validity-factor": "0",
+                    "cluster-require-full-coverage": "no",
                     "cluster-allow-replica-migration": "no",
                     **options,
                 },

@@ -1,6 +1,8 @@
 """Primaries that die, or freeze, while devices upload: what Redis loses, the devices send again."""
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -11,10 +13,13 @@ from uuid import UUID, uuid4
 import httpx2
 
 from examples.device_client import Device
-from shared.connections import redis_at
-from shared.redis_keys import samples_key
-from tests.api.answers import seconds_of
-from tests.cluster.nodes import Cluster, Watched
+from shared.connections import open_async_database, open_async_redis, redis_at
+from shared.events import FoldRequest
+from shared.redis_keys import Queue, samples_key, wrote_key
+from shared.replicas import Replica
+from shared.settings import read_settings
+from tests.api.answers import T0, seconds_of
+from tests.cluster.nodes import Cluster, Node, Watched
 from tests.cluster.system import ScaledSystem
 from tests.conftest import Rider
 from tests.examples.rides import assert_one_ride, device_of, rows
@@ -22,6 +27,7 @@ from tests.worker.waiting import eventually
 from worker.rides import stream
 
 PART = 20  # samples
+QUEUE = Queue.PROMPT
 
 
 class Riding:
@@ -135,7 +141,50 @@ def test_a_primary_that_freezes_and_comes_back_costs_no_sample(
 def test_a_node_that_is_away_for_good_costs_only_what_it_has(
     on_cluster: ScaledSystem, cluster: Cluster
 ) -> None:
-    """Also where a client had chosen just that one for what it asks of any."""
+    """With its replica: all other rides go on, though what is due of its own comes up first."""
+    on_cluster.start_api()
+    on_cluster.start_worker()
+    lost = next(each for each in cluster.primaries() if each is not cluster.primary_of(QUEUE))
+    rider = _rider_elsewhere(on_cluster, cluster, lost)
+    theirs, others = _rides_of(rider, cluster, lost)
+    for node in (cluster.replica_of(lost), lost):
+        node.kill()
+    for ride in theirs:
+        on_cluster.redis_client.xadd(QUEUE, FoldRequest(UUID(ride)).fields())
+    for ride in theirs[:3]:
+        assert rider.client.post(f"/api/workouts/{ride}/complete").status_code == 202
+    more = seconds_of(200, 10, T0 + 60_000)
+    for ride in others:
+        eventually(lambda ride=ride: rider.upload(ride, more).status_code == 202)  # type: ignore[misc]
+        assert rider.complete(ride)["summary"]["sampleCount"] == 70
+    assert rider.upload(theirs[0], more).status_code == 503
+    cluster.mend()
+    for ride in theirs:
+        assert rider.complete(ride)["summary"]["sampleCount"] == 60
+
+
+def _rider_elsewhere(system: ScaledSystem, cluster: Cluster, lost: Node) -> Rider:
+    """One of whom nothing is noted at a node."""
+    while True:
+        rider = system.make_rider()
+        if cluster.primary_of(wrote_key(UUID(rider.account.user_id))) is not lost:
+            return rider
+
+
+def _rides_of(rider: Rider, cluster: Cluster, lost: Node) -> tuple[list[str], list[str]]:
+    """Rides of a minute under way: some of a node, some of others."""
+    theirs, others = list[str](), list[str]()
+    while len(theirs) < 5 or len(others) < 5:
+        ride = rider.start()
+        assert rider.upload(ride, seconds_of(200, 60)).status_code == 202
+        (theirs if cluster.primary_of(samples_key(UUID(ride))) is lost else others).append(ride)
+    return theirs, others
+
+
+def test_a_client_that_had_chosen_a_node_which_died_asks_another(
+    on_cluster: ScaledSystem, cluster: Cluster
+) -> None:
+    """Also for what it asks of any."""
     with redis_at(cluster.url, 5) as client:
         client.ping()
         chosen: Any = client.nodes_manager.default_node
@@ -146,6 +195,57 @@ def test_a_node_that_is_away_for_good_costs_only_what_it_has(
         lost.kill()
         for ride in others:
             stream.leave(client, ride, "1-0", None)
+
+
+def test_a_node_that_takes_nothing_is_told_of(on_cluster: ScaledSystem, cluster: Cluster) -> None:
+    """Of one, its rides wait; of all, no upload is safe."""
+    on_cluster.start_api()
+    on_cluster.start_worker()
+    ready = f"{on_cluster.url}/health/ready"
+    eventually(lambda: httpx2.get(ready).json()["status"] == "ready")
+    primaries = cluster.primaries()
+    try:
+        for count, node in enumerate(primaries, start=1):
+            node.client.config_set("maxmemory", 1)
+            told = httpx2.get(ready)
+            assert any(node.name in problem for problem in told.json()["problems"])
+            expected = (200, "degraded") if count < len(primaries) else (503, "not ready")
+            assert (told.status_code, told.json()["status"]) == expected
+    finally:
+        for node in primaries:
+            node.client.config_set("maxmemory", 0)
+    assert httpx2.get(ready).json()["status"] == "ready"
+
+
+def test_a_node_that_is_away_leaves_the_replica_of_postgresql_to_others(
+    on_cluster: ScaledSystem, cluster: Cluster
+) -> None:
+    """Who has written is known of all whose node answers."""
+    settings = read_settings({**on_cluster.environ, "DATABASE_READ_URL": on_cluster.database_url})
+    lost = cluster.primaries()[0]
+    users = [uuid4() for _ in range(20)]
+    theirs = [each for each in users if cluster.primary_of(wrote_key(each)) is lost]
+    assert len(theirs) not in (0, len(users))
+
+    async def look() -> dict[UUID, bool]:
+        async with (
+            open_async_redis(settings) as client,
+            open_async_database(settings) as database,
+        ):
+            replica = Replica(settings, database, client)
+            replica._freshness.note(time.monotonic(), 1, 1)
+            for each in users:
+                await replica.may_show(each)  # as nobody is shown anything who was just met
+            await asyncio.sleep(settings.read_lag_limit)
+            lost.kill()
+            shown = {}
+            for each in users:
+                replica._freshness.note(time.monotonic(), 1, 1)
+                shown[each] = await replica.may_show(each)
+            await replica._pool.close()
+            return shown
+
+    assert [each for each, shown in asyncio.run(look()).items() if not shown] == theirs
 
 
 def test_slots_that_move_under_load_cost_no_sample_and_no_answer_but_503(

@@ -120,10 +120,21 @@ def test_status_doctor_and_recompute_look_at_every_node(
     assert "well   workers" in said
     if isinstance(served.scaled, Cluster):
         assert "well   Redis" in said
+        _assert_coverage_is_looked_at(served, served.scaled, tmp_path)
     else:
         assert "min-replicas-to-write 1" in said
     assert ops(served, tmp_path, "recompute").returncode == 0
     assert ops(served, tmp_path, "redis-cli", "EXISTS", "epoch:0").stdout.strip() in ("0", "1")
+
+
+def _assert_coverage_is_looked_at(served: ScaledSystem, cluster: Cluster, folder: Path) -> None:
+    node = cluster.primaries()[0]
+    node.client.config_set("cluster-require-full-coverage", "yes")
+    try:
+        wrong = f"WRONG  Redis: {node.name}: while nobody serves"
+        assert wrong in ops(served, folder, "doctor").stdout
+    finally:
+        node.client.config_set("cluster-require-full-coverage", "no")
 
 
 def test_what_waits_is_backed_up_and_restored(

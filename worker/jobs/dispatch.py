@@ -20,12 +20,14 @@ from shared.redis_keys import ASKED_FOR, DUE, SHORT, Queue, asked_key, resting_k
 from worker.jobs import store
 from worker.jobs.fold import fold
 from worker.queue.inbox import pending_events
+from worker.rides.asking import ask_each
 
 _FOLD: Final = FoldRequest.KIND.encode()
 _IMPORT: Final = ImportRequest.KIND.encode()
 _INTERVAL: Final = 1.0  # seconds
 _LOW: Final = SHORT // 4  # events; with fewer, and more to be done, it is time to fill up
 _MOST_LATE: Final = 2000  # rides with late samples that are looked at in one go
+_AWAY_FOR: Final = 30.0  # seconds for which a ride is left alone whose node did not answer
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +47,7 @@ class Dispatcher:
         self._clock = clock
         self._due_at = 0.0
         self._full: set[Queue] = set()  # streams that were filled up, and may lack the rest
+        self._away_until: dict[UUID, float] = {}
 
     def dispatch_if_due(self) -> None:
         """Dispatch, unless it is too early."""
@@ -54,7 +57,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Fill the streams up, unless another worker is at it."""
-        asked = _asked_for(self._redis)
+        asked = [*_asked_for(self._redis), *self._away()]
         room = {queue: self._room(queue) for queue in Queue}
         with self._database.connection() as connection:
             if not store.elect(connection, store.DISPATCH):
@@ -116,32 +119,50 @@ class Dispatcher:
 
     def _rested(self, workout_ids: list[UUID]) -> list[UUID]:
         """Those that were not folded just now; the others fall due at the end of their rest."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for workout_id in workout_ids:
-                pipe.pttl(resting_key(workout_id))
-            rests = dict(zip(workout_ids, pipe.execute(), strict=True))
-        later = {str(each): self._clock() * 1000 + left for each, left in rests.items() if left > 0}
+        rests = ask_each(self._redis, workout_ids, resting_key, lambda pipe, key: pipe.pttl(key))
+        away = dict.fromkeys(workout_ids, _AWAY_FOR * 1000)
+        later = {str(each): left for each, left in (away | rests).items() if left > 0}
         if later:
-            self._redis.zadd(DUE, later, xx=True)
-        return [each for each, left in rests.items() if left <= 0]
+            now = self._clock() * 1000
+            self._redis.zadd(DUE, {each: now + left for each, left in later.items()}, xx=True)
+        return [each for each in workout_ids if rests.get(each, 1) <= 0]
 
     def _with_samples(self, workout_ids: list[UUID]) -> list[UUID]:
         """Those of which batches wait: a checkpoint of the others would do nothing."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for workout_id in workout_ids:
-                pipe.exists(samples_key(workout_id))
-            found = pipe.execute()
-        return [each for each, exists in zip(workout_ids, found, strict=True) if exists]
+        found = ask_each(self._redis, workout_ids, samples_key, lambda pipe, key: pipe.exists(key))
+        return [each for each in workout_ids if found.get(each)]
 
     def _ask(self, queue: Queue, subjects: list[UUID]) -> None:
-        for subject in subjects:
-            try:
-                if self._redis.set(asked_key(subject, queue), b"", nx=True, ex=ASKED_FOR):
-                    self._redis.xadd(queue, _request(queue, subject).fields())
-                    logger.info("asked for %s in %s", subject, queue)
-            except OutOfMemoryError:
-                if queue is not Queue.IMPORTS:
-                    self._make_room(subject)
+        marks = ask_each(
+            self._redis,
+            subjects,
+            lambda subject: asked_key(subject, queue),
+            lambda pipe, key: pipe.set(key, b"", nx=True, ex=ASKED_FOR),
+        )
+        again = time.monotonic() + _AWAY_FOR
+        self._away_until |= {each: again for each in subjects if each not in marks}
+        to_ask = [each for each in subjects if marks.get(each)]
+        refused = [each for each in to_ask if not self._add(queue, each, marks[each])]
+        if queue is not Queue.IMPORTS:
+            for each in refused:
+                self._make_room(each)
+
+    def _add(self, queue: Queue, subject: UUID, mark: Any) -> bool:
+        """Add an event, once it is marked as asked for. False where Redis is too full for one."""
+        if isinstance(mark, OutOfMemoryError):
+            return False
+        try:
+            self._redis.xadd(queue, _request(queue, subject).fields())
+        except OutOfMemoryError:
+            return False
+        logger.info("asked for %s in %s", subject, queue)
+        return True
+
+    def _away(self) -> list[UUID]:
+        """Subjects whose node of a cluster did not answer lately: others are to have their turn."""
+        now = time.monotonic()
+        self._away_until = {each: until for each, until in self._away_until.items() if until > now}
+        return [*self._away_until]
 
     def _make_room(self, workout_id: UUID) -> None:
         """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from redis.exceptions import OutOfMemoryError
 
-from shared.connections import Database, DatabaseConnection, Redis
+from shared.connections import Database, DatabaseConnection, Redis, passing_over
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.figures import tidy
 from shared.redis_keys import FIGURES_FIELD, WATCHED, computed_key, figures_key
@@ -56,7 +56,7 @@ class LiveFigures:
         self._at_once = at_once
         self._clock = clock
         self._due_at = 0.0
-        self._last = UUID(int=0)  # the ride that was computed last
+        self._last = UUID(int=0)  # the ride that was looked at last
 
     def publish_if_due(self) -> None:
         """Publish for a while, unless it is too early."""
@@ -69,11 +69,15 @@ class LiveFigures:
         """Publish the figures that are due, until the time for it is used up."""
         until = time.monotonic() + self._at_once
         for workout_id in self._in_turn():
-            if self._redis.set(computed_key(workout_id), b"", nx=True, px=int(_EVERY * 1000)):
-                self._last = workout_id
-                self._publish_one(workout_id)
+            self._last = workout_id
+            with passing_over(self._redis, str(workout_id)):
+                self._publish_if_old(workout_id)
             if time.monotonic() >= until:
                 break
+
+    def _publish_if_old(self, workout_id: UUID) -> None:
+        if self._redis.set(computed_key(workout_id), b"", nx=True, px=int(_EVERY * 1000)):
+            self._publish_one(workout_id)
 
     def _in_turn(self) -> list[UUID]:
         """The watched rides, those after the last one first."""

@@ -7,21 +7,37 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from shared.connections import Database, DatabaseConnection, Redis, primaries_of
+from shared.connections import (
+    Database,
+    DatabaseConnection,
+    Redis,
+    passing_over,
+    primaries_of,
+)
 from shared.errors import ServiceUnavailable
 from shared.originals import open_originals
-from shared.redis_keys import FORMER_QUEUES, GROUP, Queue, rewritten_key, workout_of
+from shared.redis_keys import (
+    DUE,
+    FORMER_DUE,
+    FORMER_KEYS,
+    FORMER_QUEUES,
+    GROUP,
+    Queue,
+    rewritten_key,
+    workout_of,
+)
 from shared.settings import Settings
 from worker.jobs import store
 from worker.jobs.dispatch import fall_due
 from worker.rides import stream
 
+_MOST_TAKEN_OVER: Final = 1000  # rides
 logger = logging.getLogger(__name__)
 
 
@@ -70,6 +86,7 @@ class Sweeper:
         if late:
             fall_due(self._redis, late)
         self._remove_dead_consumers()
+        self._tidy_former()
         self._rewrite_logs()
         self._delete_objects()
         self._note()
@@ -77,8 +94,8 @@ class Sweeper:
     def _complete_silent(self, connection: DatabaseConnection) -> None:
         silence = self._settings.idle_timeout
         before = time.time() - silence
-        candidates = store.find_silent(connection, silence)
-        silent = [each for each in candidates if stream.newest_arrival(self._redis, each) < before]
+        newest = stream.newest_arrivals(self._redis, store.find_silent(connection, silence))
+        silent = [each for each, arrived in newest.items() if arrived < before]
         if silent:
             store.complete(connection, silent)
 
@@ -94,7 +111,8 @@ class Sweeper:
         for workout_id in store.find_unknown(connection, ids):
             # A backup was restored that is older than the ride, or its workout was purged. API
             # processes that remember it must not acknowledge what nobody will fold.
-            stream.seal_deleted(self._redis, workout_id)
+            with passing_over(self._redis, str(workout_id)):
+                stream.seal_deleted(self._redis, workout_id)
         return store.find_finished(connection, ids)
 
     def _scan(self) -> list[str]:
@@ -102,9 +120,11 @@ class Sweeper:
         servers = primaries_of(self._redis)
         if self._scan_at not in servers:
             self._scan_at, self._scan_cursor = min(servers), 0
-        step: Any = servers[self._scan_at].scan(
-            self._scan_cursor, match="{w:*}:samples", count=self._scan_step
-        )
+        step: Any = (0, [])
+        with passing_over(self._redis, self._scan_at):
+            step = servers[self._scan_at].scan(
+                self._scan_cursor, match="{w:*}:samples", count=self._scan_step
+            )
         self._scan_cursor, keys = step
         if not self._scan_cursor:
             later = [name for name in servers if name > self._scan_at]
@@ -113,12 +133,14 @@ class Sweeper:
 
     def _purge(self, connection: DatabaseConnection) -> None:
         """Delete from Redis first: after a crash in between, the row is still there to be found."""
-        purgeable = store.find_purgeable(connection, self._settings.deleted_retention)
-        for workout_id in purgeable:
-            stream.seal_deleted(self._redis, workout_id)
-            stream.drop(self._redis, workout_id)
-            logger.info("purged %s", workout_id)
-        store.purge(connection, purgeable)
+        gone = []
+        for workout_id in store.find_purgeable(connection, self._settings.deleted_retention):
+            with passing_over(self._redis, str(workout_id)):
+                stream.seal_deleted(self._redis, workout_id)
+                stream.drop(self._redis, workout_id)
+                gone.append(workout_id)
+                logger.info("purged %s", workout_id)
+        store.purge(connection, gone)
         store.purge_answers(connection)
         store.purge_deliveries(connection)
         store.purge_apps(connection)
@@ -140,10 +162,21 @@ class Sweeper:
             for consumer in _consumers(self._redis, queue):
                 if consumer["idle"] > self._dead_after * 1000 and not consumer["pending"]:
                     self._redis.xgroup_delconsumer(queue, GROUP, consumer["name"])
+
+    def _tidy_former(self) -> None:
+        """Take over what older versions have under other names, and delete what is left of it."""
         for former in FORMER_QUEUES:
-            consumers = _consumers(self._redis, former)
-            if all(consumer["idle"] > self._dead_after * 1000 for consumer in consumers):
-                self._redis.delete(former)
+            with passing_over(self._redis, former):
+                consumers = _consumers(self._redis, former)
+                if all(consumer["idle"] > self._dead_after * 1000 for consumer in consumers):
+                    self._redis.delete(former)
+        with passing_over(self._redis, FORMER_DUE):
+            due: Any = self._redis.zpopmin(FORMER_DUE, _MOST_TAKEN_OVER)
+            if due:
+                self._redis.zadd(DUE, dict(due), nx=True)
+        for key in FORMER_KEYS:
+            with passing_over(self._redis, key):
+                self._redis.delete(key)
 
     def _rewrite_logs(self) -> None:
         """Have each server write its append-only file anew, once in each run of it.
@@ -152,7 +185,8 @@ class Sweeper:
         log after it the next restart would give no heed. Until then they know it all.
         """
         for name, server in primaries_of(self._redis).items():
-            self._rewrite_log(name, server)
+            with passing_over(self._redis, name):
+                self._rewrite_log(name, server)
 
     def _rewrite_log(self, name: str, server: Redis) -> None:
         run: Any = server.info("server")["run_id"]

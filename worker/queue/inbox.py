@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis
 
-from shared.connections import Redis
+from shared.connections import Redis, is_cluster
 from shared.events import Fields
 from shared.redis_keys import GROUP, Queue
 from worker.queue.lane import Delivery, Lane
@@ -25,6 +25,7 @@ class Inbox:
     """This worker's place in the groups. ``blocking`` waits longer than ``client`` may."""
 
     def __init__(self, client: Redis, blocking: Redis, consumer: str, pace: Pace) -> None:
+        self._client = client
         self._blocking = blocking
         self._consumer = consumer
         self._block_ms = int(pace.block * 1000)
@@ -76,6 +77,16 @@ class Inbox:
     def forgive(self, delivery: Delivery) -> None:
         """Do not count this delivery, whatever comes of it; the lease stays as it is."""
         self._lanes[delivery.queue].forgive(delivery)
+
+    def goes_on(self) -> bool:
+        """Whether events are handed out, though a node of a cluster may be away."""
+        if not is_cluster(self._client):
+            return False
+        try:
+            self._client.exists(Queue.PROMPT)
+        except redis.RedisError:
+            return False
+        return True
 
     def close(self) -> None:
         """Leave the groups, unless events are still ours: then another worker claims them."""

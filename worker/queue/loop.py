@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event
@@ -51,6 +52,10 @@ class Stopped(Exception):
     """The worker was asked to stop while it waited; what it held is handed back."""
 
 
+class PutOff(Exception):
+    """The event waits for a node of a cluster; it is tried again once its lease runs out."""
+
+
 class Worker:
     """Handles events one at a time until asked to stop."""
 
@@ -74,6 +79,7 @@ class Worker:
         self._pace = pace
         self._alive = alive
         self._succeeded = False  # the last job
+        self._impatient_until = 0.0
 
     def run(self) -> None:
         """Work until ``stop`` is set; the event in hand is finished first."""
@@ -125,6 +131,9 @@ class Worker:
         except LeaveToNewer as error:
             logger.warning("left event %s to a newer worker: %s", delivery.id.decode(), error)
             self._persist(lambda: self._inbox.leave(delivery))
+        except PutOff as error:
+            logger.warning("put off event %s: %s", delivery.id.decode(), error)
+            self._persist(lambda: self._inbox.forgive(delivery))
         except Stopped:
             self._inbox.hand_back(delivery)
             raise
@@ -134,7 +143,7 @@ class Worker:
         subject = job.subject_of(delivery.fields) or delivery.id
         try:
             self._try(delivery, job, subject)
-        except (Stopped, LeaveToNewer):
+        except (Stopped, PutOff, LeaveToNewer):
             raise
         except Exception as error:
             if not self._is_final(delivery, subject, error):
@@ -152,7 +161,7 @@ class Worker:
             self._persist(lambda: self._inbox.forgive(delivery))  # should we die over it, too
         elif delivery.deliveries > MOST_DELIVERIES:
             raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
-        if self._persist(lambda: job.run(delivery.fields)):
+        if self._persist(lambda: job.run(delivery.fields), self._until_in_the_way()):
             self._persist(lambda: self._breaker.note_success(subject))
             self._succeeded = True
 
@@ -169,8 +178,13 @@ class Worker:
             return False
         return True
 
-    def _persist(self, action: Callable[[], T]) -> T:
-        """Do it, however long the servers are away: an outage must not cost an event."""
+    def _persist(
+        self, action: Callable[[], T], check: Callable[[Exception], None] = lambda _: None
+    ) -> T:
+        """Do it, however long the servers are away: an outage must not cost an event.
+
+        ``check`` is told of each failure, and may raise what ends that.
+        """
         failures = 0
         while True:
             try:
@@ -178,9 +192,29 @@ class Worker:
             except Exception as error:
                 if not _will_pass(error):
                     raise
+                check(error)
                 logger.warning("waiting for the servers: %s: %s", type(error).__name__, error)
                 self._pause(failures)
                 failures += 1
+
+    def _until_in_the_way(self) -> Callable[[Exception], None]:
+        """Raises PutOff where only a node of a cluster is away, and others wait behind its event.
+
+        After the first such event the next ones, which may be many, are given no time.
+        """
+        failing_since = None
+
+        def check(error: Exception) -> None:
+            nonlocal failing_since
+            now = time.monotonic()
+            failing_since = failing_since or now
+            is_patient = now < failing_since + self._pace.patience and now >= self._impatient_until
+            if is_patient or not isinstance(error, redis.RedisError) or not self._inbox.goes_on():
+                return
+            self._impatient_until = now + 2 * self._pace.lease  # so that they come again before
+            raise PutOff(f"{type(error).__name__}: {error}") from error
+
+        return check
 
     def _pause(self, failures: int) -> None:
         """Exponential back-off with jitter. Raises Stopped."""

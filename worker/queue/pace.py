@@ -19,3 +19,6 @@ class Pace:
     pass_over: float = 60.0
     # The longest pause between attempts while the servers are away.
     longest_pause: float = 5.0
+    # How long one event waits for a node of a cluster while others could be handled: longer than
+    # it takes until another node has its place.
+    patience: float = 20.0

@@ -1,5 +1,6 @@
 """A ride's batches in Redis: sealed, read whole, and trimmed by exactly what was read."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from shared.redis_keys import (
     sealed_key,
     size_key,
 )
+from worker.rides.asking import ask_each
 
 _CHUNK: Final = 1000  # entries a reply
 # An empty stream would stay for ever; in one step, as an upload may come between two. No script
@@ -81,10 +83,17 @@ def leave(redis: Redis, workout_id: UUID, through: str | None, rest: float | Non
         _executed(pipe)
 
 
-def newest_arrival(redis: Redis, workout_id: UUID) -> float:
-    """When the newest waiting batch arrived, in Unix seconds; 0 if none waits."""
-    newest: Any = redis.xrevrange(samples_key(workout_id), count=1)
-    return _seconds(newest[0][0].decode()) if newest else 0.0
+def newest_arrivals(redis: Redis, workout_ids: Iterable[UUID]) -> dict[UUID, float]:
+    """When the newest waiting batch of each arrived, in Unix seconds; 0 if none waits.
+
+    Without the rides of which it cannot be known now. Raises redis.RedisError.
+    """
+    found = ask_each(
+        redis, workout_ids, samples_key, lambda pipe, key: pipe.xrevrange(key, count=1)
+    )
+    return {
+        each: _seconds(newest[0][0].decode()) if newest else 0.0 for each, newest in found.items()
+    }
 
 
 def trim(redis: Redis, workout_id: UUID, last_id: str) -> None:

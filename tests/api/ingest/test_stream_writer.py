@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from api.ingest.batch import Limits
 from api.ingest.epochs import Epochs
-from api.ingest.node_writer import NotRight, place_of
+from api.ingest.node_writer import Append, Held, NodeWriter, NotRight, place_of, settle
 from api.ingest.parsing import read_fast
 from api.ingest.stream_writer import StreamWriter
 from api.ingest.table import Rows
@@ -90,6 +91,45 @@ def test_a_batch_of_a_ride_known_to_be_over_makes_it_due(
     write(settings, lambda writer: writer.append(workout, b"late", finished=True))
     assert redis_client.zrange(DUE, 0, -1) == [str(workout).encode()]
     assert folds_asked_for(redis_client) == []
+
+
+def test_late_batches_that_cannot_be_noted_hold_up_no_others(
+    settings: Settings, redis_client: Redis
+) -> None:
+    """Who notes them may be another server than the one that has them."""
+    late, others = uuid4(), [uuid4() for _ in range(3)]
+
+    async def write_all() -> None:
+        noted = asyncio.Event()
+
+        async def note_late(_: set[UUID]) -> None:
+            await noted.wait()
+            raise ServiceUnavailable("not even then")
+
+        epochs, held = Epochs(), Held(LIMIT)
+        opened = open_async_redis(settings, bounded=False, greet=epochs.greet)
+        async with asyncio.timeout(30), opened as client:
+            node = NodeWriter(client, epochs, 5, held, note_late)
+
+            def append(ride: UUID, *, finished: bool = False) -> asyncio.Future[str]:
+                done = asyncio.get_running_loop().create_future()
+                held.size += 5
+                settled = partial(settle, done)
+                node.add(Append(place_of(ride), b"batch", 5, finished, settled))
+                return done
+
+            waiting = append(late, finished=True)
+            await append(others[0])  # of the same group
+            await append(others[1])  # of the next one
+            assert not waiting.done()
+            noted.set()
+            with pytest.raises(ServiceUnavailable):
+                await waiting
+            await append(others[2])
+            assert held.size == 0
+
+    asyncio.run(write_all())
+    assert [stored(redis_client, each) for each in (late, *others)] == [[b"batch"]] * 4
 
 
 def test_a_completion_asks_for_the_last_fold_and_a_later_batch_makes_the_ride_due(

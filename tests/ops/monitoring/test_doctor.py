@@ -36,7 +36,7 @@ from shared.breaker import Breaker
 from shared.connections import Redis, open_redis
 from shared.monitoring.system import Backlog
 from shared.monitoring.workers import Heartbeat
-from shared.redis_keys import GROUP, Queue, alive_key
+from shared.redis_keys import FAILING, GROUP, Queue, alive_key
 from shared.settings import read_settings
 from tests.api.serving import serving
 from tests.conftest import ROOT
@@ -219,7 +219,7 @@ def dead_letter(service: Service, _: Path) -> Iterator[Service]:
     eventually(lambda: letters() == 1)
     yield service
     execute(url, "DELETE FROM dead_letters")
-    service.redis.delete("failing")
+    service.redis.delete(FAILING)
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def open_breaker(service: Service, _: Path) -> Iterator[Service]:
     for number in range(5):
         Breaker(service.redis).note_failure(b"%d" % number)
     yield service
-    service.redis.delete("failing")
+    service.redis.delete(FAILING)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from ops.admin.accounts import create_account
 from shared.connections import Database, Redis
 from shared.redis_keys import (
     DUE,
+    FORMER_DUE,
+    FORMER_KEYS,
     FORMER_QUEUES,
     GROUP,
     REWRITTEN,
@@ -475,6 +477,22 @@ def test_streams_of_events_by_their_former_names_go_once_no_older_worker_reads_t
     Sweeper(database, redis_client, settings).sweep()
     assert [former for former in FORMER_QUEUES if redis_client.exists(former)] == [busy]
     eventually(lambda: _sweeps_away(database, redis_client, settings, busy))
+
+
+def test_rides_due_under_the_former_name_are_taken_over(
+    database: Database, redis_client: Redis, settings: Settings
+) -> None:
+    ride, other = str(uuid4()), str(uuid4())
+    redis_client.zadd(FORMER_DUE, {ride: 17, other: 18})
+    redis_client.zadd(DUE, {other: 4})
+    for key in FORMER_KEYS:
+        redis_client.set(key, 1)
+    Sweeper(database, redis_client, settings).sweep()
+    assert redis_client.zrange(DUE, 0, -1, withscores=True) == [
+        (other.encode(), 4),
+        (ride.encode(), 17),
+    ]
+    assert redis_client.exists(FORMER_DUE, *FORMER_KEYS) == 0
 
 
 def _sweeps_away(database: Database, client: Redis, settings: Settings, former: str) -> bool:
