@@ -7,7 +7,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
-from shared.settings import Positive, Seconds, Settings
+from shared.allowed import allowed
+from shared.settings import Hours, Positive, Seconds, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "operating.md"
@@ -60,10 +61,8 @@ def _cell(text: str) -> str:
 
 def _takes(kind: Any) -> str:
     """In words, what a setting's type lets through."""
-    if kind == Positive:
-        return "a whole number above 0"
-    if kind == Seconds:
-        return "a number above 0"
+    if kind in (Positive, Seconds, Hours):
+        return allowed(kind)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
     if kind is bool:

@@ -15,7 +15,7 @@ from shared.openid import OpenIdProvider, is_secure
 
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
-Hours = Annotated[float, Meta(gt=0)]
+Hours = Annotated[float, Meta(ge=0)]
 # ``365d``; empty for ever. Not less than a month: a device may have been without a network as long.
 Lifetime = Annotated[str, Meta(pattern=r"^([3-9]\d|[1-9]\d{2,4})d$|^$")]
 
@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Whose free space is watched, and where backups are looked for.
     data_dir: str = ".data"
     backup_dir: str = ".data/backups"
-    # From one backup to the next; one that is two hours late is missed.
+    # From one backup to the next; one that is two hours late is missed. 0 where none can be seen.
     backup_hours: Hours = 24.0
     # What one user may upload, by all keys together; at least a batch.
     max_samples_per_minute: Positive = 300_000

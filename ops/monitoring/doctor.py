@@ -13,7 +13,7 @@ from ops.monitoring import database_checks, machine, redis_checks
 from ops.monitoring.findings import Check, Finding, Patient
 from shared.connections import Redis, open_redis
 from shared.errors import InvalidSettings, TrackerError
-from shared.monitoring.system import Backlog, read_backlog
+from shared.monitoring.system import Backlog, read_backlog, sees_backups
 from shared.settings import read_settings
 
 # What can be said of a machine that reaches no server.
@@ -100,7 +100,8 @@ def _examine_database(patient: Patient) -> Iterator[Diagnosis]:
         yield _unreached("PostgreSQL", "DATABASE_URL", error)
         return
     yield Diagnosis("work", tuple(database_checks.check_backlog(patient, backlog)))
-    yield Diagnosis("backups", tuple(machine.check_backups(patient, backlog.in_use_for)))
+    if sees_backups(patient.settings):
+        yield Diagnosis("backups", tuple(machine.check_backups(patient, backlog.in_use_for)))
 
 
 def _unreached(server: str, setting: str, error: Exception) -> Diagnosis:

@@ -12,7 +12,14 @@ from ops.monitoring.machine import api_url, check_api
 from shared.connections import open_redis
 from shared.monitoring.backups import newest_backup
 from shared.monitoring.replica import read_replica
-from shared.monitoring.system import Backlog, RedisState, read_backlog, read_disk, read_redis
+from shared.monitoring.system import (
+    Backlog,
+    RedisState,
+    read_backlog,
+    read_disk,
+    read_redis,
+    sees_backups,
+)
 from shared.monitoring.workers import Heartbeat, living_workers
 
 
@@ -59,10 +66,11 @@ def _of_database(patient: Patient) -> Iterator[str]:
         yield f"PostgreSQL  is not reached: {str(error).strip().partition(chr(10))[0]}"
         return
     yield from _backlog(backlog)
-    backups = patient.settings.backup_dir
-    newest = newest_backup(Path(backups))
-    made = f"{in_words(time.time() - newest.made_at)} old" if newest else "none"
-    yield f"backup      {made}, in {backups}"
+    if sees_backups(patient.settings):
+        backups = patient.settings.backup_dir
+        newest = newest_backup(Path(backups))
+        made = f"{in_words(time.time() - newest.made_at)} old" if newest else "none"
+        yield f"backup      {made}, in {backups}"
 
 
 def _of_replica(patient: Patient) -> Iterator[str]:

@@ -124,6 +124,11 @@ def backup_age(folder: str, in_use_for: float) -> float:
     return time.time() - newest.made_at if newest else in_use_for
 
 
+def sees_backups(settings: Settings) -> bool:
+    """Whether backups can be seen here; else whoever makes them watches over them."""
+    return settings.backup_hours > 0
+
+
 class SystemCollector(Collector):
     """Asks anew each time. A server that is away takes its figures along, and is told to be."""
 
@@ -147,10 +152,7 @@ class SystemCollector(Collector):
         try:
             backlog = read_backlog(settings)
             yield from _figures_of_backlog(backlog)
-            age = backup_age(settings.backup_dir, backlog.in_use_for)
-            yield _gauge("bpt_backup_age_seconds", "Since the newest backup, if one is due", age)
-            due = backup_due(settings)
-            yield _gauge("bpt_backup_due_seconds", "The age from which on one is missed", due)
+            yield from _figures_of_backups(settings, backlog.in_use_for)
             up.add_metric(["postgresql"], 1)
         except psycopg.Error:
             up.add_metric(["postgresql"], 0)
@@ -233,6 +235,15 @@ def _figures_of_backlog(backlog: Backlog) -> Iterator[GaugeMetricFamily]:
     yield _by("what", "bpt_waiting", "Rides, files and deliveries that wait for workers", waiting)
     yield _by("what", "bpt_waiting_oldest_seconds", "For how long the oldest has waited", oldest)
     yield _gauge("bpt_dead_letters", "Dead letters that wait for a person", backlog.dead_letters)
+
+
+def _figures_of_backups(settings: Settings, in_use_for: float) -> Iterator[GaugeMetricFamily]:
+    if not sees_backups(settings):
+        return
+    age = backup_age(settings.backup_dir, in_use_for)
+    yield _gauge("bpt_backup_age_seconds", "Since the newest backup, if one is due", age)
+    due = backup_due(settings)
+    yield _gauge("bpt_backup_due_seconds", "The age from which on one is missed", due)
 
 
 def _figures_of_replica(state: ReplicaState) -> Iterator[GaugeMetricFamily]:

@@ -25,6 +25,7 @@ from shared.connections import open_redis
 from shared.redis_keys import GROUP, Queue
 from shared.settings import read_settings
 from tests.conftest import ROOT, need
+from tests.ops.pooler import configuration
 from tests.ops.test_compose import check, python, wait_for
 
 FOLDER = ROOT / "ops" / "kubernetes"
@@ -32,6 +33,10 @@ KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 # The oldest that providers still run, and the newest whose schemas there are.
 VERSIONS = ["1.33", "1.37"]
 DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
+CAPACITY = (
+    (ROOT / "docs" / "performance.md").read_text().partition("## A million riders at once")[2]
+)
+DEFAULTS = read_settings({"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://x"})
 KEDA = "keda.sh/v1alpha1"
 NODE = ROOT / "tests" / "clients" / "node_modules"
 
@@ -96,12 +101,15 @@ def environ_of(name: str, secrets: Path, **more: str) -> dict[str, str]:
 @pytest.fixture
 def secrets(urls: Mapping[str, str], tmp_path: Path) -> Path:
     """Files as the secret `servers` has them, that name the servers of the tests."""
-    folder = tmp_path / "secrets"
+    return write_secrets(tmp_path / "secrets", urls["DATABASE_URL"], f"{urls['REDIS_URL']}?db=3")
+
+
+def write_secrets(folder: Path, database_url: str, redis_url: str) -> Path:
     make_secrets(folder)
     for name, url in (
-        ("database_url", urls["DATABASE_URL"]),
-        ("direct_database_url", urls["DATABASE_URL"]),
-        ("redis_url", f"{urls['REDIS_URL']}?db=3"),
+        ("database_url", database_url),
+        ("direct_database_url", database_url),
+        ("redis_url", redis_url),
     ):
         (folder / name).write_text(url + "\n")
     return folder
@@ -200,22 +208,81 @@ def test_what_serves_may_lose_one_pod_at_a_time_and_is_spread() -> None:
 
 
 def test_a_stop_has_longer_than_what_is_under_way_may_take() -> None:
-    settings = read_settings({"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://x"})
     pause = container_of("api")["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = {
         name: PODS[name]["spec"]["terminationGracePeriodSeconds"]
         for name in PODS
         if name in ("api", "worker")
     }
-    assert grace["api"] > pause + settings.shutdown_grace
-    assert grace["worker"] > settings.max_import_seconds
+    assert grace["api"] > pause + DEFAULTS.shutdown_grace
+    assert grace["worker"] > DEFAULTS.max_import_seconds
 
 
-def test_the_pooler_has_the_file_of_the_stack() -> None:
-    file = (ROOT / "ops" / "pgbouncer" / "pgbouncer.ini").read_text()
-    assert BY_NAME["ConfigMap", "pgbouncer"]["data"]["pgbouncer.ini"] == file
-    assert "host=postgres " in file
+POOLER_FILE = BY_NAME["ConfigMap", "pgbouncer"]["data"]["pgbouncer.ini"]
+
+
+def size(name: str) -> int:
+    """A number of the poolers' file."""
+    (found,) = re.findall(rf"(?m)^{name} = (\d+)$", POOLER_FILE)
+    return int(found)
+
+
+def test_a_pooler_has_the_file_of_the_stack_but_for_the_size_of_its_pool() -> None:
+    own = {name: str(size(name)) for name in ("default_pool_size", "reserve_pool_size")}
+    assert configuration(**own) == POOLER_FILE
+    assert "host=postgres " in POOLER_FILE
     assert ("Service", "postgres") in BY_NAME
+
+
+def test_the_poolers_leave_connections_of_postgresql_s_to_those_who_go_without() -> None:
+    """To KEDA, migrations and backups, while a rollout has one pooler more.
+
+    PostgreSQL takes 100 by default, of which three are for superusers.
+    """
+    poolers = BY_NAME["Deployment", "pgbouncer"]["spec"]
+    count = poolers["replicas"] + poolers["strategy"]["rollingUpdate"]["maxSurge"]
+    assert 97 - count * (size("default_pool_size") + size("reserve_pool_size")) >= 20
+    assert poolers["replicas"] >= 2
+
+
+def test_one_pooler_alone_takes_all_that_the_pods_open() -> None:
+    """Beside its pool an API process has two connections for its looks, a worker five in all."""
+    api = BY_NAME["HorizontalPodAutoscaler", "api"]["spec"]["maxReplicas"]
+    workers = BY_NAME["ScaledObject", "worker"]["spec"]["maxReplicaCount"]
+    opened = api * (DEFAULTS.database_pool_size + 2) + workers * 5
+    assert opened <= size("max_client_conn")
+
+
+def cores(quantity: str) -> float:
+    """What Kubernetes means by ``700m`` or ``1``."""
+    return int(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def test_another_api_pod_comes_at_the_load_that_cores_are_planned_for() -> None:
+    """A pod asks for more than it has then: else its node may have no more to give before that."""
+    (planned,) = re.findall(r"cores planned for (\d+)% load", CAPACITY)
+    (metric,) = BY_NAME["HorizontalPodAutoscaler", "api"]["spec"]["metrics"]
+    (target,) = (cores(metric["resource"]["target"][key]) for key in ("averageValue",))
+    assert target == int(planned) / 100
+    assert target < cores(container_of("api")["resources"]["requests"]["cpu"]) <= 1
+
+
+def test_pods_may_become_as_many_as_a_million_riders_need() -> None:
+    """Those of a batch every ten seconds; what one a second needs is said in the document."""
+    needed = dict(re.findall(r"(?m)^\| (\d+) \| [\d,]+ \| [\d.]+ µs \| (\d+) \|$", CAPACITY))
+    fold = r"(?m)^\| (?:checkpoints|completions) \| [\d,]+ \| [\d.]+ ms \| (\d+) \|"
+    workers = sum(map(int, re.findall(fold, CAPACITY)))
+    api = BY_NAME["HorizontalPodAutoscaler", "api"]["spec"]["maxReplicas"]
+    assert int(needed["10"]) <= api < int(needed["1"])
+    assert 0 < workers <= BY_NAME["ScaledObject", "worker"]["spec"]["maxReplicaCount"]
+    said = f"need {needed['60']} at a batch a minute, {needed['10']} at one every ten seconds, and"
+    assert f"{said} {needed['1']} at one a second" in DOCUMENT
+
+
+def test_the_ingress_lets_through_what_the_api_takes() -> None:
+    annotations = BY_NAME["Ingress", "api"]["metadata"]["annotations"]
+    megabytes = annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")
+    assert int(megabytes) * 1024**2 >= max(DEFAULTS.max_file_bytes, DEFAULTS.max_body_bytes)
 
 
 def test_workers_are_scaled_by_streams_and_rows_that_there_are(
@@ -237,30 +304,6 @@ def test_workers_are_scaled_by_streams_and_rows_that_there_are(
         for parameter in each["spec"]["secretTargetRef"]
     }
     assert keys == {"redis_address", "redis_password", "direct_database_url"}
-
-
-def test_keda_reaches_postgresql_from_its_own_namespace() -> None:
-    """There the Service has a longer name."""
-    assert f"@postgres.{KUSTOMIZATION['namespace']}:5432/" in DOCUMENT
-
-
-def test_the_overlays_of_the_document_suit_the_manifests(tmp_path: Path) -> None:
-    need("kubectl", "kubernetes-client")
-    overlay: dict[str, Any] = {"resources": ["base"], "patches": []}
-    for indent, text in re.findall(r"(?ms)^( *)```yaml\n(.*?)^ *```", DOCUMENT):
-        overlay["patches"] += yaml.safe_load(re.sub(f"(?m)^{indent}", "", text))["patches"]
-    (tmp_path / "base").symlink_to(FOLDER)
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    command = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    made = {
-        (each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)
-    }
-    pod = made["Deployment", "api"]["spec"]["template"]["spec"]
-    assert pod["volumes"][0]["secret"]["items"][-1]["key"] == "database_read_url"
-    assert pod["containers"][0]["env"][0]["name"] == "DATABASE_READ_URL_FILE"
-    assert made["ConfigMap", "settings"]["data"]["PUBLIC_URL"] == "https://power.example.org"
 
 
 def test_the_migrate_command_migrates(secrets: Path) -> None:

@@ -81,9 +81,10 @@ def test_every_number_refuses_a_word_and_names_its_key(key: str) -> None:
         read_settings({**URLS, key: "many"})
 
 
-@pytest.mark.parametrize(
-    "key", [key for key in NUMBERS if key not in ("PORT", "LISTEN_FD", "METRICS_PORT")]
-)
+MAY_BE_ZERO = ("PORT", "LISTEN_FD", "METRICS_PORT", "BACKUP_HOURS")
+
+
+@pytest.mark.parametrize("key", [key for key in NUMBERS if key not in MAY_BE_ZERO])
 @pytest.mark.parametrize("text", ["0", "-1", "nan"])
 def test_every_limit_and_time_must_be_positive(key: str, text: str) -> None:
     with pytest.raises(InvalidSettings, match=rf"^{key} must be a .*above 0, not '{text}'$"):
@@ -96,6 +97,8 @@ def test_every_limit_and_time_must_be_positive(key: str, text: str) -> None:
         ("PORT", "65536", "a whole number from 0 to 65535"),
         ("PORT", "-1", "a whole number from 0 to 65535"),
         ("PORT", "80.5", "a whole number from 0 to 65535"),
+        ("BACKUP_HOURS", "-1", "a number of at least 0"),
+        ("BACKUP_HOURS", "nan", "a number of at least 0"),
         ("LOG_LEVEL", "loud", "one of debug, error, info, warning"),
         ("ALLOW_ANONYMOUS", "maybe", "true or false"),
         ("REDIS_MAXMEMORY", "much", "text such as 512mb or 1gb"),

@@ -1,7 +1,8 @@
 """Works out expressions of PromQL over scrapes, as far as our alerts and dashboard need it.
 
 Prometheus itself is no package of Python; its grammar is (promql_parser), and what expressions give
-is worked out here: selectors with offsets, rates without extrapolation, aggregations, comparisons.
+is worked out here: selectors with offsets, rates without extrapolation, aggregations, comparisons,
+and and or.
 """
 
 import math
@@ -80,6 +81,8 @@ class History:
         return next((_select(node, each) for each in self._scrapes[::-1] if each.at <= at), {})
 
     def _Call(self, node: Any, now: float) -> Result:  # noqa: N802
+        if node.func.name == "time":
+            return now
         if node.func.name == "absent":
             return {} if self._of(node.args[0], now) else {frozenset(): 1.0}
         if node.func.name == "histogram_quantile":
@@ -108,10 +111,11 @@ class History:
 
     def _BinaryExpr(self, node: Any, now: float) -> Result:  # noqa: N802
         left, right, sign = self._of(node.lhs, now), self._of(node.rhs, now), str(node.op)
-        if sign == "and":
+        if sign in ("and", "or"):
             assert isinstance(left, dict)
             assert isinstance(right, dict)
-            return {labels: left[labels] for labels in left if labels in right}
+            both = {labels: left[labels] for labels in left if labels in right}
+            return both if sign == "and" else {**right, **left}
         pairs = _pairs(left, right)
         if sign in _COMPARISONS:
             return {on: a for on, a, b in pairs if _COMPARISONS[sign](a, b)}

@@ -31,6 +31,7 @@ from ops.monitoring.database_checks import check_backlog
 from ops.monitoring.doctor import examine
 from ops.monitoring.findings import Patient
 from ops.monitoring.machine import check_settings
+from ops.monitoring.status import status
 from ops.processes import spawn, stop
 from shared.breaker import Breaker
 from shared.connections import Redis, open_redis
@@ -299,6 +300,14 @@ def test_backups_are_due_as_often_as_they_are_made(healthy: Service, tmp_path: P
     """The newest is 30 hours old, and one is made every two days."""
     with missed_backup(healthy, tmp_path) as service:
         assert service.changed(backup_hours=48.0).findings() == set()
+
+
+def test_who_sees_no_backups_says_nothing_of_them(healthy: Service, tmp_path: Path) -> None:
+    with missed_backup(healthy, tmp_path) as service:
+        blind = service.changed(backup_hours=0.0)
+        assert blind.findings() == set()
+        assert "backups" not in {each.subject for each in examine(blind.patient)}
+        assert not [line for line in status(blind.patient) if line.startswith("backup")]
 
 
 def test_the_stack_without_a_domain_has_no_certificate_of_an_authority(healthy: Service) -> None:

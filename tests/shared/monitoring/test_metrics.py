@@ -7,6 +7,8 @@ import httpx2
 import pytest
 
 from ops.processes import stop
+from shared.monitoring.system import SystemCollector
+from shared.settings import read_settings
 from tests.api.answers import T0
 from tests.shared.monitoring.scraping import total
 from tests.shared.monitoring.service import Service, is_served, start_worker, watched_service
@@ -72,6 +74,16 @@ def test_the_servers_are_told_of(watched: Service) -> None:
     waiting = {each.labels["what"] for each in readings if each.name == "bpt_waiting"}
     assert waiting == {"completions", "imports", "recomputes", "deliveries"}
     eventually(lambda: total(watched.read(), "bpt_sweeps_total") >= 1)
+
+
+@pytest.mark.parametrize(("hours", "are_seen"), [("24", True), ("0", False)])
+def test_backups_are_told_of_where_they_are_seen(
+    hours: str, are_seen: bool, urls: Mapping[str, str]
+) -> None:
+    settings = read_settings({**urls, "BACKUP_HOURS": hours})
+    told = {family.name for family in SystemCollector(settings).collect()}
+    figures = {"bpt_backup_age_seconds", "bpt_backup_due_seconds"}
+    assert told & figures == (figures if are_seen else set())
 
 
 def test_what_a_worker_counted_outlives_it_and_its_successor_goes_on(
