@@ -6,6 +6,7 @@ whatever it is that keeps a slot from being served: what uses them treats that a
 that is away. Where a node does not answer, they ask the others anew which have which slots.
 """
 
+import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Final, Self
 
 import redis
 import redis.asyncio
-from redis._parsers import Encoder
+from redis._parsers import AsyncCommandsParser, Encoder
 from redis.asyncio import cluster as asyncio_cluster
 from redis.cluster import ClusterNode, ClusterPipeline, RedisCluster
 from redis.exceptions import (
@@ -61,11 +62,24 @@ class ClusterClient(RedisCluster):
         """As the driver does."""
         with _raising_as_one_server():
             self._open()
+            if self._is_opening:
+                return self._ask_any(*args, **kwargs)
             try:
                 return super().execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
             except RedisClusterException:
                 self._is_open = False  # begin with the URL's nodes: all others may have gone
                 raise
+
+    def _ask_any(self, *args: Any, **kwargs: Any) -> Any:
+        """As it opens, the driver asks the first node what commands there are: it may be away."""
+        nodes: list[ClusterNode] = self.get_primaries()  # type: ignore[no-untyped-call]
+        error: Exception = redis.ConnectionError("the cluster has no node")
+        for node in random.sample(nodes, len(nodes)):
+            try:
+                return self.get_redis_connection(node).execute_command(*args, **kwargs)  # type: ignore[no-untyped-call]
+            except (redis.ConnectionError, redis.TimeoutError) as failed:
+                error = failed
+        raise error
 
     def exists(self, *keys: Any) -> Any:
         """How many of them there are: of one slot, as in every command."""
@@ -167,11 +181,18 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         self._node_options = {**url.options, **how}
         nodes = [asyncio_cluster.ClusterNode(host, port) for host, port in url.hosts]
         super().__init__(startup_nodes=nodes, require_full_coverage=False, **self._node_options)
+        self.commands_parser = _AsyncCommands(self)
 
     async def __aenter__(self) -> Self:
         """Open nothing yet: what is cached can be served without it."""
         await self._increment_usage()
         return self
+
+    async def aclose(self) -> None:
+        """Close what is open, also where the nodes were to be found anew."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """As the driver does."""
@@ -261,9 +282,10 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         """Commands that need not be of one slot; each is carried out by itself."""
         return _AsyncPipeline(self)  # type: ignore[abstract]
 
-    def pubsub(self, *args: Any, **kwargs: Any) -> "_AsyncPubSub":
-        """What is published anywhere in the cluster is heard at any node."""
-        return _AsyncPubSub(self, *args, **kwargs)
+    def pubsub(self, **_: Any) -> "_AsyncPubSub":  # type: ignore[override]
+        """What is published anywhere in the cluster is heard at any node: at another each time."""
+        known = self.get_primaries()
+        return _AsyncPubSub(self, random.choice(known) if known else None)  # noqa: S311
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
         keys = _keys_within((command, *args))
@@ -280,6 +302,25 @@ class _AsyncPipeline(asyncio_cluster.ClusterPipeline):
             except (redis.ConnectionError, redis.TimeoutError, ClusterDownError):
                 self.cluster_client._initialize = True  # ask who has which slots
                 raise
+
+
+class _AsyncCommands(AsyncCommandsParser):
+    """Asks any node what commands there are. The driver asks the first one, which may be away."""
+
+    def __init__(self, client: AsyncClusterClient) -> None:
+        super().__init__()
+        self._client = client
+
+    async def initialize(self, _: Any = None) -> None:
+        """Learn them. Raises redis.RedisError."""
+        nodes = self._client.get_primaries()
+        error: Exception = redis.ConnectionError("the cluster has no node")
+        for each in random.sample(nodes, len(nodes)):
+            try:
+                return await super().initialize(each)
+            except (redis.ConnectionError, redis.TimeoutError) as failed:
+                error = failed
+        raise error
 
 
 class _AsyncPubSub(asyncio_cluster.ClusterPubSub):

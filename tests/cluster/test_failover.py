@@ -195,6 +195,14 @@ def test_a_client_that_had_chosen_a_node_which_died_asks_another(
         lost.kill()
         for ride in others:
             stream.leave(client, ride, "1-0", None)
+    with redis_at(cluster.url, 5) as begun_later:
+        stream.leave(begun_later, others[0], "1-0", None)
+
+    async def begin() -> int:
+        async with open_async_redis(read_settings(on_cluster.environ)) as client:
+            return await client.exists(samples_key(others[0]))
+
+    assert asyncio.run(begin()) == 0
 
 
 def test_a_node_that_takes_nothing_is_told_of(on_cluster: ScaledSystem, cluster: Cluster) -> None:
