@@ -195,8 +195,9 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
             await self.nodes_manager.aclose(nodes)
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        """As the driver does."""
+        """As the driver does. Before it knows the nodes, that asks any, which may be away."""
         with _raising_as_one_server():
+            await self.initialize()
             return await super().execute_command(*args, **kwargs)
 
     async def exists(self, *keys: Any) -> Any:
