@@ -52,7 +52,7 @@ picture: setup-dev ## Draw which room imports which, from the imports, into docs
 	@$(PY) -m docs.picture
 device-truth: setup-dev ## Compare with what devices computed, into docs/metrics.md (RIDES_DIR=…)
 	@$(PY) -m tests.rides.device_truth
-chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=… ON=cluster|sentinel|cluster-hosts|sentinel-hosts|replica|pgbouncer|failover)
+chaos: setup-dev ## Inject random faults under load: nothing lost, nothing twice (MINUTES=10 SEED=… ON=cluster|sentinel|cluster-hosts|sentinel-hosts|replica|pgbouncer|failover|asynchronous-failover)
 	@$(PY) -m tests.faults.chaos
 soak: setup-dev ## Ride for an hour on a cluster, a replica and a pooler, amid upgrades and losses (MINUTES=60 RIDERS=1000 FORMER=… JSON=…)
 	@$(PY) -m tests.soak.soak

@@ -39,6 +39,8 @@ class RideHistory:
     acknowledged: list[Samples] = field(default_factory=list)
     completed: bool = False  # the service said so
     epochs: set[str] = field(default_factory=set)  # of the answers to what was acknowledged
+    # Of who is told of no epoch: when each message was answered, by the ms of its sample.
+    answered: dict[int, list[float]] = field(default_factory=dict)
     rest: Ride | None = None  # what is left of a ride of which samples were lost
 
     @cached_property
@@ -67,6 +69,7 @@ class History:
         self.rides: list[RideHistory] = []
         self.answers: Counter[str] = Counter()
         self.surprises: list[str] = []
+        self.failovers: list[tuple[float, float]] = []  # of Redis: from when to when
         self._lock = threading.Lock()
 
     def note_answer(self, answer: str) -> None:
@@ -77,12 +80,26 @@ class History:
     def samples_acknowledged(self) -> int:
         return sum(len(batch) for ride in list(self.rides) for batch in list(ride.acknowledged))
 
+    @property
+    def messages(self) -> int:
+        """Of those who are told of no epoch."""
+        return sum(len(moments) for ride in self.rides for moments in ride.answered.values())
+
+    def may_lack(self, ride: RideHistory, time: int) -> bool:
+        """Whether a failover may have cost a sample, and nobody told its device."""
+        moments = ride.answered.get(time)
+        return moments is not None and all(map(self._was_failing_over, moments))
+
+    def _was_failing_over(self, moment: float) -> bool:
+        return any(begun <= moment <= over for begun, over in self.failovers)
+
 
 @dataclass
 class Verdict:
     """How far the service is from what it promised; ``details`` says where."""
 
     lost: int = 0  # acknowledged samples that the archive lacks or has otherwise
+    lost_untold: int = 0  # beside those: what failovers cost devices that are told of no loss
     twice: int = 0  # archived samples that nobody sent, and figures that are not those of the rest
     details: list[str] = field(default_factory=list)
 
@@ -115,7 +132,7 @@ def check(history: History, connection: DatabaseConnection, client: Redis) -> Ve
     """Compare every ride, sample by sample and figure by figure, with what its device sent."""
     verdict = Verdict()
     for ride in history.rides:
-        _check_samples(ride, _held(ride, connection, client), verdict)
+        _check_samples(ride, _held(ride, connection, client), history, verdict)
         workout = _workout(connection, ride)
         if workout["status"] != "FAILED":
             _check_figures(ride, workout["summary"] or {}, verdict)
@@ -125,13 +142,16 @@ def check(history: History, connection: DatabaseConnection, client: Redis) -> Ve
     return verdict
 
 
-def _check_samples(ride: RideHistory, held: Samples, verdict: Verdict) -> None:
+def _check_samples(ride: RideHistory, held: Samples, history: History, verdict: Verdict) -> None:
     found = readings(held)
-    lost = _times(readings(merge(concatenate(ride.acknowledged))) - found)
+    lacking = _times(readings(merge(concatenate(ride.acknowledged))) - found)
+    untold = {time for time in lacking if history.may_lack(ride, time)}
+    lost = lacking - untold
     stray = _times(found - readings(ride.offline.samples))
     repeated = len(held) - len(set(held.timestamps.tolist()))
     verdict.lost += len(lost)
-    ride.rest = Ride(held) if lost and not stray and len(held) else None
+    verdict.lost_untold += len(untold)
+    ride.rest = Ride(held) if lacking and not stray and len(held) else None
     verdict.twice += len(stray) + repeated
     for name, times in (("lost", lost), ("sent by nobody", stray)):
         if times:

@@ -1,5 +1,6 @@
-"""A streaming replica of a PostgreSQL, made as an operator makes one."""
+"""A streaming replica of a PostgreSQL, made as an operator makes one of a copy or of a primary."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ import psycopg
 from ops.embedded.postgres import home_and_programs, postgres_server, server_user, superuser_url
 from ops.embedded.servers import prepare
 from ops.processes import run_as
+from tests.conftest import ROOT
 from tests.faults.proxy import Proxy
 from tests.faults.system import Server
 from tests.worker.waiting import eventually
@@ -45,30 +47,13 @@ class Standby(Server):
         parts = urlsplit(self.url)
         self.read_url = f"postgresql://{parts.username}@127.0.0.1:{self.proxy.port}{parts.path}"
 
-    def execute(self, statement: str) -> None:
-        """Run a statement as the superuser, around the proxy; again if a conflict cancels it.
-
-        That may be as soon as the connection is opened.
-        """
-        while True:
-            try:
-                _as_superuser(self, statement)
-                return
-            except psycopg.OperationalError as error:
-                if "conflict with recovery" not in str(error):
-                    raise
-
     def hold(self) -> None:
         """Replay nothing from now on."""
-        self.execute("SELECT pg_wal_replay_pause()")
+        _insist(self, "SELECT pg_wal_replay_pause()")
 
     def go_on(self) -> None:
         """Replay what has come meanwhile, and what comes."""
-        self.execute("SELECT pg_wal_replay_resume()")
-
-    def promote(self) -> None:
-        """Follow nobody any more, and take writes."""
-        self.execute("SELECT pg_promote()")
+        _insist(self, "SELECT pg_wal_replay_resume()")
 
     def close(self) -> None:
         self.stop()
@@ -78,17 +63,72 @@ class Standby(Server):
 
 def in_sync(primary: Server, name: str, how: str = "on") -> Standby:
     """A new replica, for which commits wait once it follows; ``how``: `synchronous_commit`."""
-    _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = ''")
-    _as_superuser(primary, "SELECT pg_reload_conf()")
+    as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = ''")
+    as_superuser(primary, "SELECT pg_reload_conf()")
     standby = Standby(primary, name)
-    _as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-    _as_superuser(primary, f"ALTER SYSTEM SET synchronous_commit = {how}")
-    _as_superuser(primary, "SELECT pg_reload_conf()")
-    eventually(lambda: _as_superuser(primary, _IN_SYNC) != [])
+    _wait_for_replica(primary, how)
     return standby
 
 
-def _as_superuser(server: Server, statement: str) -> list[Any]:
+def keep_wal(primary: Server) -> None:
+    """Keep what `pg_rewind` needs, here and in each copy that is made from now on."""
+    as_superuser(primary, "ALTER SYSTEM SET wal_keep_size = '1GB'")
+    as_superuser(primary, "SELECT pg_reload_conf()")
+
+
+def promote(replica: Server) -> None:
+    """Have it follow nobody any more, and take writes."""
+    _insist(replica, "SELECT pg_promote()")
+
+
+def rejoin(former: Server, primary: Server, how: str = "on", by: str = "pg_rewind") -> None:
+    """Have a former primary follow who has taken its place, by the commands of docs/scale.md.
+
+    ``by``: the program that makes it the same. Commits wait for it again, once it follows.
+    """
+    former.stop()
+    program, _, cluster, *_ = former.argv
+    variables = {
+        "PATH": f"{Path(program).parent}:/usr/bin:/bin",
+        "PGDATA": cluster,
+        "NEW": f"host={Path(primary.socket_path).parent} user=postgres dbname=postgres",
+    }
+    environ = [f"{name}={value}" for name, value in variables.items()]
+    run_as(server_user(), ["env", *environ, "sh", "-eu", "-c", _commands(by)])
+    former.start()
+    _wait_for_replica(primary, how)
+
+
+def as_superuser(server: Server, statement: str) -> list[Any]:
+    """The rows of a statement, around the proxy."""
     with psycopg.connect(superuser_url(server.url), autocommit=True) as connection:
         done = connection.execute(statement.encode())
         return done.fetchall() if done.description is not None else []
+
+
+def _wait_for_replica(primary: Server, how: str) -> None:
+    as_superuser(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+    as_superuser(primary, f"ALTER SYSTEM SET synchronous_commit = {how}")
+    as_superuser(primary, "SELECT pg_reload_conf()")
+    eventually(lambda: as_superuser(primary, _IN_SYNC) != [])
+
+
+def _insist(replica: Server, statement: str) -> None:
+    """Run a statement as the superuser; again if a conflict cancels it.
+
+    That may be as soon as the connection is opened.
+    """
+    while True:
+        try:
+            as_superuser(replica, statement)
+            return
+        except psycopg.OperationalError as error:
+            if "conflict with recovery" not in str(error):
+                raise
+
+
+def _commands(program: str) -> str:
+    """The block of docs/scale.md by which an operator calls the program."""
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```$", (ROOT / "docs" / "scale.md").read_text())
+    [found] = [block for block in blocks if program in block]
+    return str(found)

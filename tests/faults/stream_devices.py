@@ -28,7 +28,7 @@ class StreamDevice(Device):
         name, ride = self._start_with(early)
         for row in rows[len(early) :]:
             ride.sent.append(samples_of([row]))
-            self._send(name, row)
+            self._send(name, row, ride.answered)
             ride.acknowledged.append(ride.sent[-1])
             if self._chance.random() < 0.05:
                 time.sleep(self._chance.uniform(0, self._pause))
@@ -41,31 +41,34 @@ class StreamDevice(Device):
 
     def _start_with(self, early: list[Row]) -> tuple[str, RideHistory]:
         """A start whose answer was lost is a ride that nobody rides: the next has another name."""
-        name = f"ride-{uuid4()}"
-        while (response := self._try_start(name, early)) is None:
-            name = f"ride-{uuid4()}"
+        name, answered = f"ride-{uuid4()}", dict[int, list[float]]()
+        while (response := self._try_start(name, early, answered)) is None:
+            name, answered = f"ride-{uuid4()}", {}
         workout_id = UUID(response.json()["workout"]["id"])
-        ride = RideHistory(workout_id, self._rider.account.user_id)
+        ride = RideHistory(workout_id, self._rider.account.user_id, answered=answered)
         ride.sent = [samples_of([row]) for row in early]
         ride.acknowledged = list(ride.sent)
         self._history.rides.append(ride)
         return name, ride
 
-    def _try_start(self, name: str, early: list[Row]) -> httpx2.Response | None:
+    def _try_start(
+        self, name: str, early: list[Row], answered: dict[int, list[float]]
+    ) -> httpx2.Response | None:
         """The answer, if the ride is started for sure."""
         self._insist("/api/streams/create", {200}, lambda: _json(streamName=name))
         for row in early:
-            self._send(name, row)
+            self._send(name, row, answered)
         response = self._post("/api/workouts", _json(streamName=name, title="By stream"))
         if response is not None and response.status_code == 201:
             return response
         self._note_surprise("/api/workouts", response)
         return None
 
-    def _send(self, name: str, row: Row) -> None:
+    def _send(self, name: str, row: Row, answered: dict[int, list[float]]) -> None:
         message = json.dumps(row) if self._chance.random() < 0.3 else row
         path = f"/api/streams/{name}/messages"
         self._insist(path, {200}, lambda: _json(message=message, author="chaos"))
+        answered.setdefault(row["timestamp"], []).append(time.monotonic())
 
     def _complete_stream(self, ride: RideHistory) -> None:
         """That it had effect shows in the workout, if the answer says that it is not active."""

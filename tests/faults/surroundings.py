@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,8 +19,8 @@ from ops.processes import stop
 from tests.faults.history import History
 from tests.faults.proxy import Proxy
 from tests.faults.random_faults import Inject
-from tests.faults.standby import Standby, in_sync
-from tests.faults.system import System
+from tests.faults.standby import Standby, as_superuser, in_sync, keep_wal, promote, rejoin
+from tests.faults.system import Server, System
 from tests.ops.pooler import Pooler
 
 Faults = Mapping[str, Inject]
@@ -50,19 +50,11 @@ def with_replica(system: System, history: History) -> Iterator[Faults]:
         **_on_the_way("replica", standby.proxy),
         **_on_the_way("replica's WAL", standby.line),
     }
-    stopped = threading.Event()
-    looking = [
-        threading.Thread(target=look, args=[system, history, stopped]) for look in (_edit, _read)
-    ]
-    for each in looking:
-        each.start()
     try:
-        yield faults
+        with _looking(system, history):
+            yield faults
     finally:
         _dismiss(system)
-        stopped.set()
-        for each in looking:
-            each.join()
         standby.close()
 
 
@@ -90,45 +82,62 @@ def with_pgbouncer(system: System, _: History) -> Iterator[Faults]:
 
 
 @contextmanager
-def _with_failover(how: str, system: System, _: History) -> Iterator[Faults]:
-    """A replica that is promoted when the primary is lost; ``how``: its `synchronous_commit`."""
+def _with_failover(how: str, system: System, history: History) -> Iterator[Faults]:
+    """A replica that is read from, and takes the place of a primary that is lost.
+
+    ``how``: its `synchronous_commit`. Where commits do not wait for the replica, what a rider has
+    read may be lost, so nobody looks.
+    """
     pair = _Pair(system, how)
+    faults: dict[str, Inject] = {
+        "PostgreSQL killed and failed over": partial(pair.fail_over, Server.kill, Server.start),
+        "PostgreSQL frozen and failed over": partial(pair.fail_over, Server.pause, Server.resume),
+    }
     try:
-        yield {"PostgreSQL failed over": pair.fail_over}
+        with _looking(system, history) if how == "on" else nullcontext():
+            yield faults
     finally:
         _dismiss(system)
         pair.close()
 
 
 class _Pair:
-    """A primary, and who takes its place; then there is a new one to take that one's."""
+    """A primary, and a replica that takes its place when it is lost, and gets it as its replica."""
 
     def __init__(self, system: System, how: str) -> None:
-        self._system = system
         self._how = how
-        self._made: list[Standby] = []
-        self._follow()
+        keep_wal(system.postgres)
+        self._standby = in_sync(system.postgres, "standby", how)
+        self._both: tuple[Server, Server] = (system.postgres, self._standby)
+        system.environ["DATABASE_READ_URL"] = self._standby.read_url
+        system.environ["READ_LAG_LIMIT"] = "2"
 
-    def fail_over(self, system: System, chance: random.Random) -> bool:
-        lost, promoted = system.postgres, self._made[-1]
-        lost.kill()
+    def fail_over(
+        self,
+        lose: Callable[[Server], None],
+        bring_back: Callable[[Server], None],
+        system: System,
+        chance: random.Random,
+    ) -> bool:
+        """Who was lost comes back as if it still were the primary, and takes a write of its own."""
+        former = system.postgres
+        [promoted] = [each for each in self._both if each is not former]
+        lose(former)
         time.sleep(chance.uniform(0, 1))
-        promoted.promote()
+        promote(promoted)
         system.postgres = promoted
         system.postgres_proxy.lead_to(promoted.socket_path)
-        self._follow()
+        bring_back(former)
+        as_superuser(former, "SET synchronous_commit = local; CREATE TABLE astray ()")
+        time.sleep(chance.uniform(0, _LONGEST))
+        rejoin(former, promoted, self._how)
+        self._standby.proxy.lead_to(former.socket_path)
         return True
 
     def close(self) -> None:
-        """All but who is the system's own."""
-        for each in self._made:
-            if each is not self._system.postgres:
-                each.close()
-
-    def _follow(self) -> None:
-        """Have a new replica, for which commits wait if they shall, once it follows."""
-        name = f"standby-{len(self._made)}"
-        self._made.append(in_sync(self._system.postgres, name, self._how))
+        for each in self._both:
+            each.stop()
+        self._standby.close()
 
 
 SURROUNDINGS: Final[Mapping[str, Surround]] = {
@@ -188,6 +197,23 @@ def _on_the_way(name: str, proxy: Proxy) -> Faults:
 def _cut(proxy: Proxy, _: System, __: random.Random) -> bool:
     proxy.cut()
     return True
+
+
+@contextmanager
+def _looking(system: System, history: History) -> Iterator[None]:
+    """Riders who see meanwhile whether what they read is right."""
+    stopped = threading.Event()
+    looking = [
+        threading.Thread(target=look, args=[system, history, stopped]) for look in (_edit, _read)
+    ]
+    for each in looking:
+        each.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for each in looking:
+            each.join()
 
 
 def _edit(system: System, history: History, stopped: threading.Event) -> None:

@@ -72,6 +72,11 @@ class Server:
         self.start()
 
     @property
+    def argv(self) -> Sequence[str | Path]:
+        """The program and its arguments."""
+        return self._server.argv
+
+    @property
     def is_running(self) -> bool:
         return self.process.poll() is None
 

@@ -1,7 +1,10 @@
 """A short chaos run; `make chaos` is the long one."""
 
+import re
+
 import pytest
 
+from tests.conftest import ROOT
 from tests.faults import chaos
 from tests.faults.random_faults import FAULTS
 
@@ -47,9 +50,18 @@ def test_nor_beside_a_replica_or_behind_a_pooler(on: str, kinds: list[str]) -> N
 
 
 def test_nothing_is_lost_by_a_failover_to_a_replica_that_commits_wait_for() -> None:
-    kinds = ["PostgreSQL failed over", "workers killed"]
+    kinds = [
+        *("PostgreSQL killed and failed over", "workers killed"),
+        *("PostgreSQL frozen and failed over", "API killed"),
+    ]
     outcome = chaos.run(seed=20_240_721, kinds=kinds, on="failover")
     assert outcome.wrong == [], f"seed {outcome.seed}, logs in {outcome.logs}"
     assert (outcome.verdict.lost, outcome.verdict.twice) == (0, 0)
     assert outcome.injected == dict.fromkeys(kinds, 1)
     assert outcome.history.samples_acknowledged > 0
+    assert outcome.history.answers["ride read"] > 0
+
+
+def test_make_says_what_it_runs_on() -> None:
+    [named] = re.findall(r"(?m)^chaos: .* ON=(\S+)\)$", (ROOT / "Makefile").read_text())
+    assert {"one", *named.split("|")} == chaos.GROUNDS.keys()

@@ -76,6 +76,16 @@ def test_a_channel_without_its_samples_is_found_lost(ride: Finished) -> None:
     assert ride.check().lost == powered
 
 
+def test_what_a_failover_cost_who_is_told_of_no_loss_is_counted_by_itself(ride: Finished) -> None:
+    ride.damage(b"DELETE FROM workout_channels WHERE workout_id = %s")
+    [known] = ride.history.rides
+    first, *others = known.offline.samples.timestamps.tolist()
+    known.answered = {first: [50.0, 60.0], **{each: [50.0] for each in others}}
+    assert (ride.check().lost, ride.check().lost_untold) == (len(others) + 1, 0)
+    ride.history.failovers.append((49, 51))
+    assert (ride.check().lost, ride.check().lost_untold) == (1, len(others))
+
+
 def test_figures_of_what_is_left_of_a_ride_are_not_counted_on_top(ride: Finished) -> None:
     part = ride.history.rides[0].offline.samples.select(slice(0, 20))
     _rewrite(ride, lambda _: part)

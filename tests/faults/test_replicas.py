@@ -20,7 +20,7 @@ from shared.replicas import Freshness, Replica
 from shared.settings import Settings, read_settings
 from tests.api.serving import serving
 from tests.conftest import Rider
-from tests.faults.standby import Standby
+from tests.faults.standby import Standby, promote
 from tests.faults.system import System, running_system
 from tests.shared.monitoring.scraping import free_port, scrape, total
 from tests.worker.waiting import eventually
@@ -425,7 +425,7 @@ def test_a_promoted_replica_is_a_replica_no_more(
         workout_id = rider.start(title="before")
         forget_writes(system)
         await_reading(system, rider, workout_id)
-        promoted.promote()
+        promote(promoted)
         system.await_log("api", "follows no other")
         [finding] = check_replica(Patient(own_settings(system), tmp_path))
         assert "follows no other" in finding.wrong

@@ -13,7 +13,7 @@ from ops.embedded.recovery import recover
 from ops.embedded.servers import prepare
 from ops.processes import stop
 from tests.faults.proxy import Proxy
-from tests.faults.standby import Standby, in_sync
+from tests.faults.standby import Standby, in_sync, promote
 from tests.faults.system import Server
 from tests.ops.pooler import Pooler
 
@@ -50,7 +50,7 @@ class Database:
         """The primary dies; the replica takes its place, and gets a replica of its own."""
         self.primary.kill()
         promoted, promoted_data = self.replica, self.folder / self._name
-        promoted.promote()
+        promote(promoted)
         shutil.rmtree(self._data)
         self.primary, self._data = promoted, promoted_data
         self._pooler.lead_to(self._target())
