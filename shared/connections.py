@@ -337,25 +337,41 @@ def primaries_of(client: Redis) -> dict[str, Redis]:
     return client.primaries() if isinstance(client, ClusterClient) else {"": client}
 
 
+def answering_of(client: Redis) -> dict[str, Redis]:
+    """The same, without the nodes of a cluster that did not answer lately."""
+    return client.answering() if isinstance(client, ClusterClient) else {"": client}
+
+
 def by_server(client: Redis, keys: Iterable[str]) -> list[tuple[Redis, list[str]]]:
-    """Keys, with a client of the server that has them; a cluster may not know it of all.
+    """Keys, with a client of the server that has them; without those of a node that is away.
 
     Raises redis.RedisError where no server answers.
     """
     return client.by_node(keys) if isinstance(client, ClusterClient) else [(client, list(keys))]
 
 
+def is_away(client: Redis, key: str) -> bool:
+    """Whether the node of a cluster that has a key did not answer lately."""
+    return isinstance(client, ClusterClient) and client.is_away(key)
+
+
 @contextmanager
-def passing_over(client: Redis, what: str) -> Iterator[None]:
-    """Go on without what a node of a cluster does not do; the only server is waited for."""
+def passing_over(client: Redis, *, key: str = "", node: str = "") -> Iterator[None]:
+    """Go on without what a node, or that of a key, does not do; the only server is waited for.
+
+    A node that does not answer is away for a while: see ``is_away``.
+    """
+    if not isinstance(client, ClusterClient):
+        yield
+        return
+    asked = node or client.name_of(key)  # as it fails, the driver may learn who has its place
     try:
         yield
     except redis.RedisError as error:
-        if not isinstance(client, ClusterClient):
-            raise
-        logger.warning("passed over %s: %s: %s", what, type(error).__name__, error)
-        with suppress(redis.RedisError):
-            client.learn()  # who has which slots: perhaps another node by now
+        logger.warning("passed over %s of %s: %r", key or "what is asked", asked, error)
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            with suppress(redis.RedisError):
+                client.leave_alone(asked)
 
 
 async def primary_of(client: AsyncRedis) -> Host | None:

@@ -8,6 +8,7 @@ that is away. Where a node does not answer, they ask the others anew which have 
 
 import random
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ _MISTAKE: Final = "same key slot"  # of a command that no cluster would ever car
 # What has its keys elsewhere than at its beginning. The driver would ask a node where they are, and
 # if that one is away for good, it would never come to the others.
 _READS: Final = frozenset({"XREAD", "XREADGROUP"})
+_AWAY_FOR: Final = 20.0  # seconds for which a node that did not answer is left alone
 _MOST_NUMBERS: Final = 2000  # a node with so few slots that none of their keys is there is left out
 _SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
 
@@ -57,6 +59,7 @@ class ClusterClient(RedisCluster):
         self.encoder = self.get_encoder()  # some commands look at their keys before all else
         self._opening = threading.RLock()
         self._is_open = self._is_opening = False
+        self._away_until: dict[str, float] = {}  # by node
 
     def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """As the driver does."""
@@ -121,18 +124,55 @@ class ClusterClient(RedisCluster):
         return {str(node.name): self.get_redis_connection(node) for node in nodes}
 
     def by_node(self, keys: Iterable[str]) -> list[tuple[redis.Redis, list[str]]]:
-        """Keys, with a client of the node that has them, without those of which nobody knows it.
+        """Keys, with a client of the node that has them; without those of a node that is away.
 
         Such a client gets no other answer than that node's. Raises redis.ConnectionError.
         """
-        with _raising_as_one_server():
-            self._open()
         of_node = defaultdict[ClusterNode, list[str]](list)
         for key in keys:
-            with suppress(SlotNotCoveredError):
-                slot = self.keyslot(key)  # type: ignore[no-untyped-call]
-                of_node[self.nodes_manager.get_node_from_slot(slot)].append(key)
+            node = self._node_of(key)
+            if node and not self._is_left_alone(node):
+                of_node[node].append(key)
         return [(self.get_redis_connection(node), held) for node, held in of_node.items()]
+
+    def is_away(self, key: str) -> bool:
+        """Whether the node of a key did not answer lately. Raises redis.ConnectionError."""
+        node = self._node_of(key)
+        return node is None or self._is_left_alone(node)
+
+    def name_of(self, key: str) -> str:
+        """The address of the node that has a key; empty where none is known to have it."""
+        node = self._node_of(key)
+        return str(node.name) if node else ""
+
+    def leave_alone(self, name: str) -> None:
+        """A node did not answer: ask the others who has its place, and it some time later.
+
+        Raises redis.ConnectionError.
+        """
+        self._away_until[name] = time.monotonic() + _AWAY_FOR
+        self.learn()
+
+    def answering(self) -> dict[str, redis.Redis]:
+        """The primaries, without those that are left alone."""
+        now = time.monotonic()
+        return {
+            name: server
+            for name, server in self.primaries().items()
+            if now >= self._away_until.get(name, 0)
+        }
+
+    def _node_of(self, key: str) -> ClusterNode | None:
+        """As far as is known; none has a slot of which nobody says so."""
+        with _raising_as_one_server():
+            self._open()
+        with suppress(SlotNotCoveredError):
+            slot = self.keyslot(key)  # type: ignore[no-untyped-call]
+            return self.nodes_manager.get_node_from_slot(slot)
+        return None
+
+    def _is_left_alone(self, node: ClusterNode) -> bool:
+        return time.monotonic() < self._away_until.get(str(node.name), 0)
 
     def learn(self) -> None:
         """Ask which node has which slots. Raises redis.ConnectionError."""
@@ -268,8 +308,9 @@ class AsyncClusterClient(asyncio_cluster.RedisCluster):
         keys: dict[str, str] = {}
         for number in range(_MOST_NUMBERS):
             key = make_key(number)
-            if node := self.get_node_from_key(key):
-                keys.setdefault(node.name, key)
+            with suppress(SlotNotCoveredError):
+                if node := self.get_node_from_key(key):
+                    keys.setdefault(node.name, key)
             if keys.keys() >= wanted:
                 break
         return keys

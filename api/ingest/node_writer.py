@@ -137,7 +137,8 @@ class NodeWriter:
         self._pipe = RedisPipe(client, time_limit)
         self._is_busy = self._is_closed = False
         self._task: asyncio.Task[None] | None = None  # of the group under way, if it needs one
-        self._finishing = set[asyncio.Task[None]]()
+        self._late: list[tuple[Append, str]] = []  # each with the epoch in which it was stored
+        self._finishing: asyncio.Task[None] | None = None
 
     def add(self, append: Append) -> None:
         """Write the batch with the next group, and settle it."""
@@ -304,26 +305,29 @@ class NodeWriter:
         told_of = (claimed, *(told for _, told in others))
         if isinstance(secret, Exception) or any(map(_is_demoted, told_of)):
             self._pipe.close()  # it is no primary any more, or has not the key: look who is
-        if late := [append for append, told in others if _is_late(append, told)]:
-            finishing = asyncio.create_task(self._finish(late, epoch))
-            self._finishing.add(finishing)
-            finishing.add_done_callback(self._finishing.discard)
+        if late := [(append, epoch) for append, told in others if _is_late(append, told)]:
             outcomes = [each for each in outcomes if not _is_late(*each)]
+            self._late += late
+            if self._finishing is None:
+                self._finishing = asyncio.create_task(self._finish())
         self._settle(outcomes, epoch)
 
-    async def _finish(self, late: list[Append], epoch: str) -> None:
+    async def _finish(self) -> None:
         """Have rides that are over folded once more; however many batches ask for it.
 
-        Who says so may be another server: nobody else waits for it.
+        Who notes that may be another server: nobody else waits for it.
         """
-        outcome: str | Exception = epoch
-        try:
-            await self._note_late({append.place.workout_id for append in late})
-        except Exception as error:  # whatever it was, every waiting request gets its answer
-            logger.warning("could not note %d late batches: %r", len(late), error)
-            outcome = unavailable(error)
-        for append in late:
-            self._held.end(append, outcome)
+        while self._late:
+            late, self._late = self._late, []
+            error = None
+            try:
+                await self._note_late({append.place.workout_id for append, _ in late})
+            except Exception as failed:  # whatever it was, every waiting request gets its answer
+                logger.warning("could not note %d late batches: %r", len(late), failed)
+                error = unavailable(failed)
+            for append, epoch in late:
+                self._held.end(append, error or epoch)
+        self._finishing = None
 
     def _settle(self, outcomes: list[Outcome], epoch: str) -> None:
         """Give each batch the epoch in which it was stored, or why it was not."""

@@ -170,7 +170,7 @@ def _fullest(client: Redis) -> dict[str, Any]:
     """What the server tells of its memory; of a cluster, the one with the least left."""
     told = list[Any]()
     for name, server in primaries_of(client).items():
-        with passing_over(client, f"the memory of {name}"):
+        with passing_over(client, node=name):
             told.append(server.info("memory"))
     if not told:
         raise redis.ConnectionError("no node of the cluster tells of its memory")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
+import pytest
 
 from examples.device_client import Device
 from shared.connections import open_async_database, open_async_redis, redis_at
@@ -138,8 +139,9 @@ def test_a_primary_that_freezes_and_comes_back_costs_no_sample(
     riding.end()
 
 
+@pytest.mark.parametrize("lose", [Node.kill, Node.pause], ids=["killed", "frozen"])
 def test_a_node_that_is_away_for_good_costs_only_what_it_has(
-    on_cluster: ScaledSystem, cluster: Cluster
+    lose: Callable[[Node], None], on_cluster: ScaledSystem, cluster: Cluster
 ) -> None:
     """With its replica: all other rides go on, though what is due of its own comes up first."""
     on_cluster.start_api()
@@ -147,7 +149,7 @@ def test_a_node_that_is_away_for_good_costs_only_what_it_has(
     rider = _rider_elsewhere(on_cluster, cluster, lost)
     theirs, others = _rides_of(rider, cluster, lost)
     for node in (cluster.replica_of(lost), lost):
-        node.kill()
+        lose(node)
     for ride in theirs:
         on_cluster.redis_client.xadd(QUEUE, FoldRequest(UUID(ride)).fields())
     silent = (theirs.pop(), others.pop())
@@ -234,9 +236,10 @@ def test_a_node_that_takes_nothing_is_told_of(on_cluster: ScaledSystem, cluster:
 
 
 def test_a_node_that_is_away_leaves_the_replica_of_postgresql_to_others(
-    on_cluster: ScaledSystem, cluster: Cluster
+    on_cluster: ScaledSystem, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who has written is known of all whose node answers."""
+    monkeypatch.setattr("shared.replicas._REDIS_PATIENCE", 10.0)  # of a busy machine
     settings = read_settings({**on_cluster.environ, "DATABASE_READ_URL": on_cluster.database_url})
     lost = cluster.primaries()[0]
     users = [uuid4() for _ in range(20)]
@@ -253,7 +256,8 @@ def test_a_node_that_is_away_leaves_the_replica_of_postgresql_to_others(
             for each in users:
                 await replica.may_show(each)  # as nobody is shown anything who was just met
             await asyncio.sleep(settings.read_lag_limit)
-            lost.kill()
+            for node in (cluster.replica_of(lost), lost):
+                node.kill()
             shown = {}
             for each in users:
                 replica._freshness.note(time.monotonic(), 1, 1)

@@ -7,7 +7,7 @@ from uuid import UUID
 import redis
 from redis.exceptions import OutOfMemoryError
 
-from shared.connections import Redis
+from shared.connections import Redis, passing_over
 from shared.events import Announcement
 from shared.redis_keys import ANNOUNCEMENTS, WROTE_FOR, wrote_key
 
@@ -18,10 +18,12 @@ def note_write(client: Redis, user_id: UUID) -> None:
     """Have the user's reads go to the primary for a while: call it between a commit and its news.
 
     And before anything leaves Redis that is in PostgreSQL from then on, see shared.replicas. A full
-    Redis takes no note; but what fills it has to leave.
+    Redis takes no note; but what fills it has to leave. Nor does a node of a cluster that is away:
+    while it is, nobody can see that there is none, and the user's reads are the primary's.
     """
-    with suppress(OutOfMemoryError):
-        client.set(wrote_key(user_id), 1, ex=WROTE_FOR)
+    key = wrote_key(user_id)
+    with passing_over(client, key=key), suppress(OutOfMemoryError):
+        client.set(key, 1, ex=WROTE_FOR)
 
 
 def announce(client: Redis, announcement: Announcement) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from redis.exceptions import OutOfMemoryError
 
-from shared.connections import Database, DatabaseConnection, Redis
+from shared.connections import Database, DatabaseConnection, Redis, is_away, passing_over
 from shared.errors import LeaveToNewer, MalformedEntry
 from shared.events import FoldRequest, ImportRequest
 from shared.redis_keys import ASKED_FOR, DUE, SHORT, Queue, asked_key, resting_key, samples_key
@@ -27,7 +27,7 @@ _IMPORT: Final = ImportRequest.KIND.encode()
 _INTERVAL: Final = 1.0  # seconds
 _LOW: Final = SHORT // 4  # events; with fewer, and more to be done, it is time to fill up
 _MOST_LATE: Final = 2000  # rides with late samples that are looked at in one go
-_AWAY_FOR: Final = 30.0  # seconds for which a ride is left alone whose node did not answer
+_AWAY_FOR: Final = 30.0  # seconds after which a ride is due again whose node did not answer
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +47,7 @@ class Dispatcher:
         self._clock = clock
         self._due_at = 0.0
         self._full: set[Queue] = set()  # streams that were filled up, and may lack the rest
-        self._away_until: dict[UUID, float] = {}
+        self._away: set[UUID] = set()  # subjects that could not be asked for
 
     def dispatch_if_due(self) -> None:
         """Dispatch, unless it is too early."""
@@ -57,7 +57,7 @@ class Dispatcher:
 
     def dispatch(self) -> None:
         """Fill the streams up, unless another worker is at it."""
-        asked = [*_asked_for(self._redis), *self._away()]
+        asked = [*_asked_for(self._redis), *self._still_away()]
         room = {queue: self._room(queue) for queue in Queue}
         with self._database.connection() as connection:
             if not store.elect(connection, store.DISPATCH):
@@ -133,36 +133,31 @@ class Dispatcher:
         return [each for each in workout_ids if found.get(each)]
 
     def _ask(self, queue: Queue, subjects: list[UUID]) -> None:
-        marks = ask_each(
-            self._redis,
-            subjects,
-            lambda subject: asked_key(subject, queue),
-            lambda pipe, key: pipe.set(key, b"", nx=True, ex=ASKED_FOR),
-        )
-        again = time.monotonic() + _AWAY_FOR
-        self._away_until |= {each: again for each in subjects if each not in marks}
-        to_ask = [each for each in subjects if marks.get(each)]
-        refused = [each for each in to_ask if not self._add(queue, each, marks[each])]
-        if queue is not Queue.IMPORTS:
-            for each in refused:
-                self._make_room(each)
+        for subject in subjects:
+            mark = asked_key(subject, queue)
+            if is_away(self._redis, mark):
+                self._away.add(subject)
+                continue
+            try:
+                if self._mark(mark):
+                    self._redis.xadd(queue, _request(queue, subject).fields())
+                    logger.info("asked for %s in %s", subject, queue)
+            except OutOfMemoryError:
+                if queue is not Queue.IMPORTS:
+                    self._make_room(subject)
 
-    def _add(self, queue: Queue, subject: UUID, mark: Any) -> bool:
-        """Add an event, once it is marked as asked for. False where Redis is too full for one."""
-        if isinstance(mark, OutOfMemoryError):
-            return False
-        try:
-            self._redis.xadd(queue, _request(queue, subject).fields())
-        except OutOfMemoryError:
-            return False
-        logger.info("asked for %s in %s", subject, queue)
-        return True
+    def _mark(self, mark: str) -> bool:
+        """Note that an event is asked for; False if that is so already, or cannot be noted."""
+        with passing_over(self._redis, key=mark):
+            return bool(self._redis.set(mark, b"", nx=True, ex=ASKED_FOR))
+        return False
 
-    def _away(self) -> list[UUID]:
-        """Subjects whose node of a cluster did not answer lately: others are to have their turn."""
-        now = time.monotonic()
-        self._away_until = {each: until for each, until in self._away_until.items() if until > now}
-        return [*self._away_until]
+    def _still_away(self) -> set[UUID]:
+        """Subjects that could not be asked for, and cannot yet: others are to have their turn."""
+        self._away = {
+            each for each in self._away if is_away(self._redis, asked_key(each, Queue.PROMPT))
+        }
+        return self._away
 
     def _make_room(self, workout_id: UUID) -> None:
         """Redis is full of samples and takes no event: fold at once, or it stays full for ever."""

@@ -24,6 +24,7 @@ from worker.metrics.w_prime import w_prime_balance
 from worker.rides import store, stream
 from worker.rides.analysis import analyse, ride_of
 from worker.rides.archive import merge_archive
+from worker.rides.asking import reached
 from worker.rides.ride import Ride
 from worker.rides.store import Analysis, LockedWorkout
 
@@ -68,9 +69,9 @@ class LiveFigures:
     def publish(self) -> None:
         """Publish the figures that are due, until the time for it is used up."""
         until = time.monotonic() + self._at_once
-        for workout_id in self._in_turn():
+        for workout_id in reached(self._redis, self._in_turn(), computed_key):
             self._last = workout_id
-            with passing_over(self._redis, str(workout_id)):
+            with passing_over(self._redis, key=computed_key(workout_id)):
                 self._publish_if_old(workout_id)
             if time.monotonic() >= until:
                 break

@@ -17,8 +17,8 @@ from shared.connections import (
     Database,
     DatabaseConnection,
     Redis,
+    answering_of,
     passing_over,
-    primaries_of,
 )
 from shared.errors import ServiceUnavailable
 from shared.originals import open_originals
@@ -30,14 +30,17 @@ from shared.redis_keys import (
     GROUP,
     Queue,
     rewritten_key,
+    sealed_key,
     workout_of,
 )
 from shared.settings import Settings
 from worker.jobs import store
 from worker.jobs.dispatch import fall_due
 from worker.rides import stream
+from worker.rides.asking import reached
 
 _MOST_TAKEN_OVER: Final = 1000  # rides
+_FORMER_KEPT_FOR: Final = 3600  # seconds
 logger = logging.getLogger(__name__)
 
 
@@ -108,20 +111,22 @@ class Sweeper:
         ids = [workout_of(key) for key in self._scan()]
         if not ids:
             return []
-        for workout_id in store.find_unknown(connection, ids):
+        for workout_id in reached(self._redis, store.find_unknown(connection, ids), sealed_key):
             # A backup was restored that is older than the ride, or its workout was purged. API
             # processes that remember it must not acknowledge what nobody will fold.
-            with passing_over(self._redis, str(workout_id)):
+            with passing_over(self._redis, key=sealed_key(workout_id)):
                 stream.seal_deleted(self._redis, workout_id)
         return store.find_finished(connection, ids)
 
     def _scan(self) -> list[str]:
         """The next keys of streams; of the nodes of a cluster, each in its turn."""
-        servers = primaries_of(self._redis)
+        servers = answering_of(self._redis)
+        if not servers:
+            return []
         if self._scan_at not in servers:
             self._scan_at, self._scan_cursor = min(servers), 0
         step: Any = (0, [])
-        with passing_over(self._redis, self._scan_at):
+        with passing_over(self._redis, node=self._scan_at):
             step = servers[self._scan_at].scan(
                 self._scan_cursor, match="{w:*}:samples", count=self._scan_step
             )
@@ -134,8 +139,9 @@ class Sweeper:
     def _purge(self, connection: DatabaseConnection) -> None:
         """Delete from Redis first: after a crash in between, the row is still there to be found."""
         gone = []
-        for workout_id in store.find_purgeable(connection, self._settings.deleted_retention):
-            with passing_over(self._redis, str(workout_id)):
+        purgeable = store.find_purgeable(connection, self._settings.deleted_retention)
+        for workout_id in reached(self._redis, purgeable, sealed_key):
+            with passing_over(self._redis, key=sealed_key(workout_id)):
                 stream.seal_deleted(self._redis, workout_id)
                 stream.drop(self._redis, workout_id)
                 gone.append(workout_id)
@@ -164,19 +170,27 @@ class Sweeper:
                     self._redis.xgroup_delconsumer(queue, GROUP, consumer["name"])
 
     def _tidy_former(self) -> None:
-        """Take over what older versions have under other names, and delete what is left of it."""
-        for former in FORMER_QUEUES:
-            with passing_over(self._redis, former):
+        """Take over what older versions have under other names, and let go what is left of it.
+
+        They may still be at work, so what has no successor here has an hour to be used.
+        """
+        for former in reached(self._redis, FORMER_QUEUES, str):
+            with passing_over(self._redis, key=former):
                 consumers = _consumers(self._redis, former)
                 if all(consumer["idle"] > self._dead_after * 1000 for consumer in consumers):
                     self._redis.delete(former)
-        with passing_over(self._redis, FORMER_DUE):
-            due: Any = self._redis.zpopmin(FORMER_DUE, _MOST_TAKEN_OVER)
+        for former in reached(self._redis, [FORMER_DUE], str):
+            self._take_over(former)
+        for former in reached(self._redis, FORMER_KEYS, str):
+            with passing_over(self._redis, key=former):
+                self._redis.expire(former, _FORMER_KEPT_FOR, nx=True)
+
+    def _take_over(self, former: str) -> None:
+        with passing_over(self._redis, key=former), suppress(OutOfMemoryError):
+            due: Any = self._redis.zrange(former, 0, _MOST_TAKEN_OVER, withscores=True)
             if due:
                 self._redis.zadd(DUE, dict(due), nx=True)
-        for key in FORMER_KEYS:
-            with passing_over(self._redis, key):
-                self._redis.delete(key)
+                self._redis.zrem(former, *dict(due))
 
     def _rewrite_logs(self) -> None:
         """Have each server write its append-only file anew, once in each run of it.
@@ -184,8 +198,8 @@ class Sweeper:
         Some versions keep the beginning of a block that a loss of power has cut off: to what they
         log after it the next restart would give no heed. Until then they know it all.
         """
-        for name, server in primaries_of(self._redis).items():
-            with passing_over(self._redis, name):
+        for name, server in answering_of(self._redis).items():
+            with passing_over(self._redis, node=name):
                 self._rewrite_log(name, server)
 
     def _rewrite_log(self, name: str, server: Redis) -> None:

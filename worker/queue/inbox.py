@@ -4,14 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
+from uuid import UUID
 
 import redis
 
-from shared.connections import Redis, is_cluster
+from shared.connections import Redis, is_away, is_cluster, passing_over
 from shared.events import Fields
-from shared.redis_keys import GROUP, Queue
+from shared.redis_keys import GROUP, Queue, samples_key
 from worker.queue.lane import Delivery, Lane
 from worker.queue.pace import Pace
 
@@ -88,6 +89,17 @@ class Inbox:
             return False
         return True
 
+    def is_away(self, subject: bytes) -> bool:
+        """Whether the node that has a ride, or file, did not answer lately."""
+        key = _key_of(subject)
+        return key is not None and is_away(self._client, key)
+
+    def look_after(self, subject: bytes) -> None:
+        """See whether that node answers: if not, it is away for a while."""
+        if key := _key_of(subject):
+            with passing_over(self._client, key=key):
+                self._client.exists(key)
+
     def close(self) -> None:
         """Leave the groups, unless events are still ours: then another worker claims them."""
         self._leases.close()
@@ -124,6 +136,12 @@ class Inbox:
         for another in found[1:]:  # of another stream, at the same moment
             self._lanes[another.queue].reread_own()
         return found[0] if found else None
+
+
+def _key_of(subject: bytes) -> str | None:
+    with suppress(ValueError):
+        return samples_key(UUID(subject.decode()))
+    return None
 
 
 def pending_events(client: Redis) -> list[Fields]:

@@ -161,7 +161,9 @@ class Worker:
             self._persist(lambda: self._inbox.forgive(delivery))  # should we die over it, too
         elif delivery.deliveries > MOST_DELIVERIES:
             raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
-        if self._persist(lambda: job.run(delivery.fields), self._until_in_the_way()):
+        if self._inbox.is_away(subject):
+            raise PutOff("its node does not answer")
+        if self._persist(lambda: job.run(delivery.fields), self._until_in_the_way(subject)):
             self._persist(lambda: self._breaker.note_success(subject))
             self._succeeded = True
 
@@ -197,7 +199,7 @@ class Worker:
                 self._pause(failures)
                 failures += 1
 
-    def _until_in_the_way(self) -> Callable[[Exception], None]:
+    def _until_in_the_way(self, subject: bytes) -> Callable[[Exception], None]:
         """Raises PutOff where only a node of a cluster is away, and others wait behind its event.
 
         After the first such event the next ones, which may be many, are given no time.
@@ -207,11 +209,15 @@ class Worker:
         def check(error: Exception) -> None:
             nonlocal failing_since
             now = time.monotonic()
+            if failing_since is None and not isinstance(error, redis.TimeoutError):
+                failing_since = now  # of a connection, perhaps, that had been closed meanwhile
+                return
             failing_since = failing_since or now
             is_patient = now < failing_since + self._pace.patience and now >= self._impatient_until
             if is_patient or not isinstance(error, redis.RedisError) or not self._inbox.goes_on():
                 return
             self._impatient_until = now + 2 * self._pace.lease  # so that they come again before
+            self._inbox.look_after(subject)
             raise PutOff(f"{type(error).__name__}: {error}") from error
 
         return check

@@ -1,15 +1,19 @@
 """What is asked of many rides in one go, of which some may be of a node that is away."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import redis
 from redis.client import Pipeline
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import AskError, MovedError, TryAgainError
 
-from shared.connections import Redis, by_server, passing_over
+from shared.connections import Redis, by_server, is_away, passing_over
 
 Ask = Callable[[Pipeline, str], object]
+T = TypeVar("T")
+# What a node of a cluster says of a slot that is another's, or is being moved.
+_ELSEWHERE: Final = (MovedError, AskError, TryAgainError)
 
 
 def ask_each(
@@ -17,30 +21,40 @@ def ask_each(
 ) -> dict[UUID, Any]:
     """What each subject's key is told, in one trip to each server.
 
-    Those that a node of a cluster does not answer for, or has no more, are not in it: they are
-    asked again some other time. Of a full Redis the answer may be an OutOfMemoryError.
-
-    Raises redis.RedisError.
+    Those for which a node of a cluster does not answer are not in it: they are asked again some
+    other time. Raises redis.RedisError.
     """
     by_key = {key(each): each for each in subjects}
-    answers = dict[UUID, Any]()
+    told = dict[str, Any]()
     for server, keys in by_server(client, by_key):
-        with passing_over(client, f"some of {len(keys)} rides or files"):
-            told = dict(zip(keys, _ask(server, keys, ask), strict=True))
-            refused = {each: answer for each, answer in told.items() if _is_refused(answer)}
-            answers |= {by_key[each]: told[each] for each in told.keys() - refused.keys()}
-            for error in refused.values():
-                raise error
-    return answers
+        if keys:
+            with passing_over(client, key=keys[0]):
+                told |= _ask(server, keys, ask)
+    if moved := [each for each, answer in told.items() if isinstance(answer, _ELSEWHERE)]:
+        with passing_over(client, key=moved[0]):
+            told |= _ask(client, moved, ask)  # the driver asks whoever has them by now
+    return {by_key[each]: answer for each, answer in _taken(client, told)}
 
 
-def _ask(server: Redis, keys: Sequence[str], ask: Ask) -> list[Any]:
+def reached(client: Redis, subjects: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
+    """Those whose server is not known to be away when it is their turn."""
+    for each in subjects:
+        if not is_away(client, key(each)):
+            yield each
+
+
+def _ask(server: Redis, keys: Sequence[str], ask: Ask) -> dict[str, Any]:
     with server.pipeline(transaction=False) as pipe:
         for each in keys:
             ask(pipe, each)
-        answers: list[Any] = pipe.execute(raise_on_error=False)
-    return answers
+        return dict(zip(keys, pipe.execute(raise_on_error=False), strict=True))
 
 
-def _is_refused(answer: Any) -> bool:
-    return isinstance(answer, RedisError) and not isinstance(answer, OutOfMemoryError)
+def _taken(client: Redis, told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The answers, without refusals. Raises what the only server refuses."""
+    for key, answer in told.items():
+        if not isinstance(answer, redis.RedisError):
+            yield key, answer
+        else:
+            with passing_over(client, key=key):
+                raise answer

@@ -487,12 +487,18 @@ def test_rides_due_under_the_former_name_are_taken_over(
     redis_client.zadd(DUE, {other: 4})
     for key in FORMER_KEYS:
         redis_client.set(key, 1)
-    Sweeper(database, redis_client, settings).sweep()
+    sweeper = Sweeper(database, redis_client, settings)
+    redis_client.config_set("maxmemory", 1)
+    sweeper.sweep()
+    redis_client.config_set("maxmemory", 0)
+    assert redis_client.zcard(FORMER_DUE) == 2
+    sweeper.sweep()
     assert redis_client.zrange(DUE, 0, -1, withscores=True) == [
         (other.encode(), 4),
         (ride.encode(), 17),
     ]
-    assert redis_client.exists(FORMER_DUE, *FORMER_KEYS) == 0
+    assert not redis_client.exists(FORMER_DUE)
+    assert all(0 < redis_client.ttl(key) <= 3600 for key in FORMER_KEYS)
 
 
 def _sweeps_away(database: Database, client: Redis, settings: Settings, former: str) -> bool:
