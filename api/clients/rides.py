@@ -14,6 +14,8 @@ lost in between, whichever process serves which request:
    since, of the same name, stays with what it was sent.
 5. Notes that Redis has lost, or a process that was killed after 3's commit has not made, are made
    anew when the row is found by 2, and at the latest when the ride is completed.
+6. Where the epoch says that Redis may have lost samples, the process that has answered for them
+   feeds the ride those of the last seconds again, with the ride's next one or when it is completed.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ import psycopg_pool
 
 from api.clients.log import StreamLog
 from api.clients.messages import Message, Reading
+from api.clients.recent import RecentReadings
 from api.clients.store import find_fed
 from api.ingest.batch import Limits
 from api.ingest.state import IngestState
@@ -53,6 +56,7 @@ class StreamRides:
     def __init__(self, log: StreamLog, state: IngestState) -> None:
         self._log = log
         self._state = state
+        self._recent = RecentReadings()
 
     async def send(self, user_id: UUID, name: str, message: Message) -> str:
         """Add a message to a stream, and its sample to the ride; the id of the message.
@@ -84,6 +88,8 @@ class StreamRides:
     async def end(self, user_id: UUID, name: str, workout_id: UUID, *, keep: bool) -> None:
         """The ride is over: it gets what it lacks, and its stream goes unless it is to be kept."""
         await self.attach(user_id, name, workout_id)
+        epoch = await self._state["writer"].epoch(workout_id)
+        await self._append(user_id, workout_id, self._recent.perhaps_lost(workout_id, epoch))
         if keep:
             await self._log.leave(user_id, name, workout_id)
         else:
@@ -117,15 +123,24 @@ class StreamRides:
 
     async def _feed(self, user_id: UUID, ride: UUID, readings: Sequence[Reading]) -> None:
         """Add samples to the ride; nothing to one that is deleted."""
+        for at in range(0, len(readings), _COPIED_AT_ONCE):
+            few = readings[at : at + _COPIED_AT_ONCE]
+            if epoch := await self._append(user_id, ride, few):
+                if lost := self._recent.perhaps_lost(ride, epoch):
+                    await self._append(user_id, ride, [*lost, *few])  # the later one counts
+                self._recent.note(ride, epoch, few)
+
+    async def _append(self, user_id: UUID, ride: UUID, readings: Sequence[Reading]) -> str | None:
+        """The epoch in which they were stored; None where there is nothing to store."""
         try:
             finished = await self._state["ownerships"].is_finished(ride, user_id)
             kept = self._without_removed(ride, readings)
-            for at in range(0, len(kept), _COPIED_AT_ONCE):
-                few = kept[at : at + _COPIED_AT_ONCE]
-                entry = Entry(_encoded(few), len(few), finished=finished)
-                await append(self._state, ride, user_id, entry)
+            if kept:
+                entry = Entry(_encoded(kept), len(kept), finished=finished)
+                return await append(self._state, ride, user_id, entry)
         except NotFound:
             logger.info("the ride %s, which a stream fed, is deleted", ride)
+        return None
 
     def _without_removed(self, ride: UUID, readings: Sequence[Reading]) -> list[Reading]:
         """Nothing that lies where the rider has removed samples for good."""

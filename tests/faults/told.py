@@ -42,11 +42,16 @@ class Telling:
         system.execute("UPDATE webhook_deliveries SET due_at = now() WHERE status = 'waiting'")
 
     def find_unfinished(self, connection: DatabaseConnection) -> list[str]:
-        """What is still to be told."""
-        waiting = "SELECT count(*) AS count FROM webhook_deliveries WHERE status = 'waiting'"
-        row = connection.execute(waiting).fetchone()
-        count = row["count"] if row else 0
-        return [f"deliveries: {count}"] if count else []
+        """What is still to be told, and why it was not."""
+        rows = connection.execute(
+            "SELECT message_id, attempts, problem, tried_at, due_at, now() AS now"
+            " FROM webhook_deliveries WHERE status = 'waiting'"
+        )
+        return [
+            f"{row['message_id']} is untold after {row['attempts']} attempts, at {row['now']:%X}:"
+            f" {row['problem']}; tried at {row['tried_at']}, due at {row['due_at']}"
+            for row in rows
+        ]
 
     def check(self, history: History, connection: DatabaseConnection) -> list[str]:
         """What was not told, or told wrongly: each event once, by whatever many messages."""
