@@ -37,9 +37,14 @@ class Telling:
         )
 
     def heal(self, system: System) -> None:
-        """Take everything from now on, and have what waits for its turn sent at once."""
+        """Take everything from now on, and have what waits for its turn sent at once.
+
+        As if for the first time: what has failed often would wait for minutes if it failed again.
+        """
         self.receiver.answer = _TAKING
-        system.execute("UPDATE webhook_deliveries SET due_at = now() WHERE status = 'waiting'")
+        system.execute(
+            "UPDATE webhook_deliveries SET due_at = now(), attempts = 0 WHERE status = 'waiting'"
+        )
 
     def find_unfinished(self, connection: DatabaseConnection) -> list[str]:
         """What is still to be told, and why it was not."""
