@@ -13,7 +13,7 @@
 |                      |         | Redis was emptied or replaced. In a cluster, of each node:    |
 | ``epoch:NUMBER``     | string  | the least number whose slot it has                            |
 | ``rewritten``        | string  | the run of Redis that has written its file anew: see Sweeper; |
-|                      |         | in a cluster ``rewritten:NODE``                               |
+|                      |         | in a cluster ``{events}:rewritten:NODE``                      |
 | ``probe``            | string  | written by each look whether Redis takes samples; in a        |
 |                      |         | cluster ``probe:NUMBER``, one for each node                   |
 | ``{events}:alive:…`` | string  | that worker lives, what it is at: see monitoring.workers      |
@@ -125,9 +125,9 @@ def probe_key(number: int) -> str:
 def rewritten_key(server: str) -> str:
     """Which run of a server was last asked to write its file anew; of the only one without a name.
 
-    Not that server itself need have the key.
+    Not that server itself has the key, but the one that workers need anyway.
     """
-    return f"{REWRITTEN}:{server}" if server else REWRITTEN
+    return f"{{events}}:{REWRITTEN}:{server}" if server else REWRITTEN
 
 
 def alive_key(consumer: str) -> str:

@@ -157,11 +157,11 @@ def test_a_node_that_is_away_for_good_costs_only_what_it_has(
     on_cluster.execute(f"UPDATE workouts SET {over}")
     on_cluster.start_worker(IDLE_TIMEOUT="25")
     for ride in others:
-        eventually(lambda ride=ride: _is_complete(rider, ride, 60), within=60)  # type: ignore[misc]
+        eventually(lambda ride=ride: _is_complete(rider, ride, 60), within=120)  # type: ignore[misc]
     late = seconds_of(200, 10, T0 + 60_000)
     assert rider.upload(others[0], late).status_code == 202
     assert rider.upload(theirs[0], late).status_code == 503
-    eventually(lambda: _is_complete(rider, others[0], 70), within=60)
+    eventually(lambda: _is_complete(rider, others[0], 70), within=120)
     eventually(lambda: _is_complete(rider, silent[1], 60), within=120)
     cluster.mend()
     for ride in (*theirs, silent[0]):
