@@ -368,7 +368,7 @@ def passing_over(client: Redis, *, key: str = "", node: str = "") -> Iterator[No
     try:
         yield
     except redis.RedisError as error:
-        logger.warning("passed over %s of %s: %r", key or "what is asked", asked, error)
+        logger.warning("passed over %s: %s: %s", key or asked, type(error).__name__, error)
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):
             with suppress(redis.RedisError):
                 client.leave_alone(asked)

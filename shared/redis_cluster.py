@@ -20,6 +20,7 @@ from redis._parsers import AsyncCommandsParser, Encoder
 from redis.asyncio import cluster as asyncio_cluster
 from redis.cluster import ClusterNode, ClusterPipeline, RedisCluster
 from redis.exceptions import (
+    AskError,
     ClusterDownError,
     ClusterError,
     RedisClusterException,
@@ -29,6 +30,8 @@ from redis.exceptions import (
 
 from shared.redis_urls import ClusterUrl, Host
 
+# What a node says of a slot that is another's (MovedError is an AskError), or is being moved.
+ELSEWHERE: Final = (AskError, TryAgainError)
 # What the drivers raise of a slot that nobody serves, or of a cluster that they cannot reach.
 _AWAY: Final = (RedisClusterException, ClusterError, ClusterDownError, TryAgainError)
 _MISTAKE: Final = "same key slot"  # of a command that no cluster would ever carry out
@@ -131,14 +134,14 @@ class ClusterClient(RedisCluster):
         of_node = defaultdict[ClusterNode, list[str]](list)
         for key in keys:
             node = self._node_of(key)
-            if node and not self._is_left_alone(node):
+            if node and not self._is_left_alone(str(node.name)):
                 of_node[node].append(key)
         return [(self.get_redis_connection(node), held) for node, held in of_node.items()]
 
     def is_away(self, key: str) -> bool:
         """Whether the node of a key did not answer lately. Raises redis.ConnectionError."""
         node = self._node_of(key)
-        return node is None or self._is_left_alone(node)
+        return node is None or self._is_left_alone(str(node.name))
 
     def name_of(self, key: str) -> str:
         """The address of the node that has a key; empty where none is known to have it."""
@@ -155,12 +158,8 @@ class ClusterClient(RedisCluster):
 
     def answering(self) -> dict[str, redis.Redis]:
         """The primaries, without those that are left alone."""
-        now = time.monotonic()
-        return {
-            name: server
-            for name, server in self.primaries().items()
-            if now >= self._away_until.get(name, 0)
-        }
+        servers = self.primaries().items()
+        return {name: server for name, server in servers if not self._is_left_alone(name)}
 
     def _node_of(self, key: str) -> ClusterNode | None:
         """As far as is known; none has a slot of which nobody says so."""
@@ -171,8 +170,8 @@ class ClusterClient(RedisCluster):
             return self.nodes_manager.get_node_from_slot(slot)
         return None
 
-    def _is_left_alone(self, node: ClusterNode) -> bool:
-        return time.monotonic() < self._away_until.get(str(node.name), 0)
+    def _is_left_alone(self, name: str) -> bool:
+        return time.monotonic() < self._away_until.get(name, 0)
 
     def learn(self) -> None:
         """Ask which node has which slots. Raises redis.ConnectionError."""

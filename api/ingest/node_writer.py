@@ -22,6 +22,7 @@ from api.web.problems import NotFound
 from shared.connections import AsyncRedis, primary_of
 from shared.errors import ServiceUnavailable, TrackerError
 from shared.failpoints import failpoint
+from shared.redis_cluster import ELSEWHERE
 from shared.redis_keys import (
     BATCH_FIELD,
     EPOCH,
@@ -35,8 +36,6 @@ _MOST_AT_ONCE: Final = 512
 _LOOK_EVERY: Final = 1.0  # seconds
 # Of a group, but for its last batch: more would be packed for longer than others ought to wait.
 _MOST_BYTES_AT_ONCE: Final = 1024 * 1024
-# What a node of a cluster says of a slot that is another's, or is being moved.
-ELSEWHERE: Final = (redis.exceptions.AskError, redis.exceptions.TryAgainError)
 
 logger = logging.getLogger(__name__)
 

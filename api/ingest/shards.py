@@ -14,7 +14,6 @@ from redis.exceptions import AskError, MovedError
 
 from api.ingest.epochs import Epochs
 from api.ingest.node_writer import (
-    ELSEWHERE,
     Append,
     Held,
     NodeWriter,
@@ -26,7 +25,7 @@ from api.ingest.node_writer import (
 from api.ingest.redis_pipe import answered_within
 from api.ingest.stream_reading import CHUNK, Waiting, read_in_chunks
 from api.web.problems import NotFound
-from shared.redis_cluster import AsyncClusterClient
+from shared.redis_cluster import ELSEWHERE, AsyncClusterClient
 from shared.redis_keys import BATCH_FIELD, SEALED_COMPLETED, SEALED_DELETED, epoch_key
 from shared.redis_urls import Host
 

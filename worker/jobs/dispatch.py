@@ -27,7 +27,7 @@ _IMPORT: Final = ImportRequest.KIND.encode()
 _INTERVAL: Final = 1.0  # seconds
 _LOW: Final = SHORT // 4  # events; with fewer, and more to be done, it is time to fill up
 _MOST_LATE: Final = 2000  # rides with late samples that are looked at in one go
-_AWAY_FOR: Final = 30.0  # seconds after which a ride is due again whose node did not answer
+_DUE_AGAIN_AFTER: Final = 30.0  # seconds, for a ride whose node did not answer
 logger = logging.getLogger(__name__)
 
 
@@ -120,7 +120,7 @@ class Dispatcher:
     def _rested(self, workout_ids: list[UUID]) -> list[UUID]:
         """Those that were not folded just now; the others fall due at the end of their rest."""
         rests = ask_each(self._redis, workout_ids, resting_key, lambda pipe, key: pipe.pttl(key))
-        away = dict.fromkeys(workout_ids, _AWAY_FOR * 1000)
+        away = dict.fromkeys(workout_ids, _DUE_AGAIN_AFTER * 1000)
         later = {str(each): left for each, left in (away | rests).items() if left > 0}
         if later:
             now = self._clock() * 1000

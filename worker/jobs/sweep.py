@@ -18,6 +18,7 @@ from shared.connections import (
     DatabaseConnection,
     Redis,
     answering_of,
+    is_away,
     passing_over,
 )
 from shared.errors import ServiceUnavailable
@@ -179,18 +180,19 @@ class Sweeper:
                 consumers = _consumers(self._redis, former)
                 if all(consumer["idle"] > self._dead_after * 1000 for consumer in consumers):
                     self._redis.delete(former)
-        for former in reached(self._redis, [FORMER_DUE], str):
-            self._take_over(former)
+        if not is_away(self._redis, FORMER_DUE):
+            self._take_over_due()
         for former in reached(self._redis, FORMER_KEYS, str):
             with passing_over(self._redis, key=former):
                 self._redis.expire(former, _FORMER_KEPT_FOR, nx=True)
 
-    def _take_over(self, former: str) -> None:
-        with passing_over(self._redis, key=former), suppress(OutOfMemoryError):
-            due: Any = self._redis.zrange(former, 0, _MOST_TAKEN_OVER, withscores=True)
+    def _take_over_due(self) -> None:
+        """First added, then taken away: asked for twice, a ride is folded once more at worst."""
+        with passing_over(self._redis, key=FORMER_DUE), suppress(OutOfMemoryError):
+            due: Any = self._redis.zrange(FORMER_DUE, 0, _MOST_TAKEN_OVER, withscores=True)
             if due:
                 self._redis.zadd(DUE, dict(due), nx=True)
-                self._redis.zrem(former, *dict(due))
+                self._redis.zrem(FORMER_DUE, *dict(due))
 
     def _rewrite_logs(self) -> None:
         """Have each server write its append-only file anew, once in each run of it.

@@ -94,10 +94,10 @@ class Inbox:
         key = _key_of(subject)
         return key is not None and is_away(self._client, key)
 
-    def look_after(self, subject: bytes) -> None:
+    def probe(self, subject: bytes) -> None:
         """See whether that node answers: if not, it is away for a while."""
         if key := _key_of(subject):
-            with passing_over(self._client, key=key):
+            with suppress(redis.RedisError), passing_over(self._client, key=key):
                 self._client.exists(key)
 
     def close(self) -> None:

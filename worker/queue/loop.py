@@ -161,7 +161,7 @@ class Worker:
             self._persist(lambda: self._inbox.forgive(delivery))  # should we die over it, too
         elif delivery.deliveries > MOST_DELIVERIES:
             raise TooManyDeliveries(f"handed out {delivery.deliveries} times, never finished")
-        if self._inbox.is_away(subject):
+        if self._persist(lambda: self._inbox.is_away(subject)):
             raise PutOff("its node does not answer")
         if self._persist(lambda: job.run(delivery.fields), self._until_in_the_way(subject)):
             self._persist(lambda: self._breaker.note_success(subject))
@@ -217,7 +217,7 @@ class Worker:
             if is_patient or not isinstance(error, redis.RedisError) or not self._inbox.goes_on():
                 return
             self._impatient_until = now + 2 * self._pace.lease  # so that they come again before
-            self._inbox.look_after(subject)
+            self._inbox.probe(subject)
             raise PutOff(f"{type(error).__name__}: {error}") from error
 
         return check

@@ -1,19 +1,17 @@
 """What is asked of many rides in one go, of which some may be of a node that is away."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import redis
 from redis.client import Pipeline
-from redis.exceptions import AskError, MovedError, TryAgainError
 
 from shared.connections import Redis, by_server, is_away, passing_over
+from shared.redis_cluster import ELSEWHERE
 
 Ask = Callable[[Pipeline, str], object]
 T = TypeVar("T")
-# What a node of a cluster says of a slot that is another's, or is being moved.
-_ELSEWHERE: Final = (MovedError, AskError, TryAgainError)
 
 
 def ask_each(
@@ -30,7 +28,7 @@ def ask_each(
         if keys:
             with passing_over(client, key=keys[0]):
                 told |= _ask(server, keys, ask)
-    if moved := [each for each, answer in told.items() if isinstance(answer, _ELSEWHERE)]:
+    if moved := [each for each, answer in told.items() if isinstance(answer, ELSEWHERE)]:
         with passing_over(client, key=moved[0]):
             told |= _ask(client, moved, ask)  # the driver asks whoever has them by now
     return {by_key[each]: answer for each, answer in _taken(client, told)}
